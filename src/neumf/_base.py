@@ -1,0 +1,276 @@
+"""What all recommenders share: reading interactions, scoring rows, recommending."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._interactions import (
+    Codes,
+    index_ids,
+    lookup_ids,
+    read_ids,
+    read_interactions,
+    seen_matrix,
+)
+from ._ranking import Ranker, Scores, blocks, seen_rows, top_items
+from ._validation import check_int, check_labels, check_weights
+from .scorers import ndcg_scorer
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """The rows given to `fit`, as indices.
+
+    Attributes
+    ----------
+    users, items : ndarray of shape (n_samples,)
+        Indices.
+    timestamps : ndarray of shape (n_samples,) or None
+        None where row order is time order.
+    ordered : bool
+        False if the rows tell nothing about time.
+    labels : ndarray of shape (n_samples,) or None
+        `y`.
+    weights : ndarray of shape (n_samples,)
+        `sample_weight`.
+    """
+
+    users: Codes
+    items: Codes
+    timestamps: NDArray[Any] | None
+    ordered: bool
+    labels: NDArray[np.float32] | None
+    weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PopularityRanker:
+    """Ranks items by popularity, the same for every user.
+
+    Attributes
+    ----------
+    logits : ndarray of shape (n_items,)
+        Logit of the probability that a user interacts with the item.
+    """
+
+    logits: NDArray[np.float64]
+
+    @classmethod
+    def from_counts(cls, n_users_of_item: NDArray[np.int64], n_users: int) -> PopularityRanker:
+        """Estimate probabilities by Laplace's rule, (count + 1) / (n_users + 2)."""
+        return cls(logit((n_users_of_item + 1) / (n_users + 2)))
+
+    def score_items(self, users: Codes) -> Scores:
+        """Return scores of shape (len(users), n_items)."""
+        return np.tile(self.logits, (len(users), 1))
+
+    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+        """Return scores of the shape of items."""
+        return self.logits[items]
+
+
+class BaseRecommender(BaseEstimator, ABC):
+    """Base of recommenders: `fit` sets what `_read_training` sets; `_ranker` gives the scores."""
+
+    users_: pd.Index
+    items_: pd.Index
+    seen_: sp.csr_array
+
+    @property
+    @abstractmethod
+    def _ranker(self) -> Ranker:
+        """Scores by index of users and items."""
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Return the probability of each interaction.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2)
+            Pairs of user and item; further columns are ignored.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples,)
+            Between 0 and 1: the sigmoid of `decision_function`. NaN, with a warning that counts
+            them, where `fit` did not see the user or the item.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be read, or its ids are strings where `fit` saw numbers, or the reverse.
+        """
+        return expit(self.decision_function(X))
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return the logit of each interaction.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2)
+            Pairs of user and item; further columns are ignored.
+
+        Returns
+        -------
+        logit : ndarray of shape (n_samples,)
+            Higher is better. NaN, with a warning that counts them, where `fit` did not see the
+            user or the item.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be read, or its ids are strings where `fit` saw numbers, or the reverse.
+        """
+        check_is_fitted(self)
+        rows = read_interactions(X)
+        users = lookup_ids(rows.users, self.users_, "X: user ids")
+        items = lookup_ids(rows.items, self.items_, "X: item ids")
+        known = (users >= 0) & (items >= 0)
+        if not known.all():
+            warnings.warn(
+                f"{int((~known).sum())} of {len(known)} rows name a user or an item that fit did "
+                "not see; their value is NaN.",
+                UserWarning,
+                stacklevel=2,
+            )
+        logits = np.full(len(rows), np.nan)
+        logits[known] = self._ranker.score_candidates(users[known], items[known, None])[:, 0]
+        return logits
+
+    def recommend(
+        self,
+        users: Any = None,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        allow: Any = None,
+        deny: Any = None,
+    ) -> pd.DataFrame:
+        """Return the best items for each user.
+
+        Parameters
+        ----------
+        users : id, array-like of ids or None, default=None
+            Whom to recommend to; None means all users that `fit` saw. An unknown user gets the
+            most popular items, the same list for all of them.
+        k : int, default=10
+            Number of items per user. Users with fewer candidates get fewer rows.
+        exclude_seen : bool, default=True
+            Leave out the items that the user interacted with in the data given to `fit`.
+        allow : array-like of ids or None, default=None
+            Recommend only these items; None allows all. Ids that `fit` did not see are ignored.
+        deny : array-like of ids or None, default=None
+            Never recommend these items.
+
+        Returns
+        -------
+        recommendations : DataFrame with columns user, item, score, rank
+            Users in the order given, each one's items best first, ranks from 1. The score is the
+            logit. Equal scores are ordered as the items are in `items_`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `k` is no int of at least 1, an id is missing, or ids are strings where `fit` saw
+            numbers, or the reverse.
+        """
+        check_is_fitted(self)
+        check_int("k", k, 1)
+        ids = self.users_.to_numpy() if users is None else read_ids(users, "users")
+        codes = lookup_ids(ids, self.users_, "users")
+        barred = self._barred_items(allow, deny)
+        lists = []
+        for block in blocks(len(codes), len(self.items_)):
+            scores = self._scores_or_popularity(codes[block])
+            if exclude_seen:
+                scores[seen_rows(self.seen_, codes[block]).toarray()] = -np.inf
+            scores[:, barred] = -np.inf
+            rows, items, ranks = top_items(scores, k)
+            lists.append((rows + block.start, items, scores[rows, items], ranks))
+        rows, items, scores, ranks = (np.concatenate(part) for part in zip(*lists, strict=True))
+        return pd.DataFrame(
+            {
+                "user": ids[rows],
+                "item": self.items_.to_numpy()[items],
+                "score": scores,
+                "rank": ranks,
+            }
+        )
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return NDCG@10 of held-out interactions, ranked among the whole catalogue.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2)
+            Held-out interactions.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels; rows above 0 are positives. None takes all rows.
+
+        Returns
+        -------
+        score : float
+            Between 0 and 1, see :func:`ndcg_scorer`.
+        """
+        return ndcg_scorer()(self, X, y)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what input is welcome."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.input_tags.sparse = True
+        return tags
+
+    def _read_training(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows:
+        """Read the table given to `fit`; set ids, seen items and popularity."""
+        rows = read_interactions(X)
+        validate_data(self, X, skip_check_array=True)
+        labels = None if y is None else check_labels(y, len(rows))
+        weights = check_weights(sample_weight, len(rows))
+        users, self.users_ = index_ids(rows.users)
+        items, self.items_ = index_ids(rows.items)
+        positive = slice(None) if labels is None else labels > 0
+        self.seen_ = seen_matrix(
+            users[positive], items[positive], (len(self.users_), len(self.items_))
+        )
+        self.popularity_ = np.bincount(self.seen_.indices, minlength=len(self.items_))
+        return EncodedRows(users, items, rows.timestamps, rows.ordered, labels, weights)
+
+    def _popularity_ranker(self) -> PopularityRanker:
+        return PopularityRanker.from_counts(self.popularity_, len(self.users_))
+
+    def _scores_or_popularity(self, users: Codes) -> Scores:
+        """Return scores of all items, those of popularity for unknown users (-1)."""
+        known = users >= 0
+        if known.all():
+            return self._ranker.score_items(users)
+        scores = self._popularity_ranker().score_items(users)
+        if known.any():
+            scores[known] = self._ranker.score_items(users[known])
+        return scores
+
+    def _barred_items(self, allow: Any, deny: Any) -> NDArray[np.bool_]:
+        """Return which items must not be recommended, shape (n_items,)."""
+        barred = np.full(len(self.items_), allow is not None)
+        if allow is not None:
+            barred[self._known_items(allow, "allow")] = False
+        if deny is not None:
+            barred[self._known_items(deny, "deny")] = True
+        return barred
+
+    def _known_items(self, ids: Any, argument: str) -> Codes:
+        codes = lookup_ids(read_ids(ids, argument), self.items_, argument)
+        return codes[codes >= 0]

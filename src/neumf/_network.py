@@ -1,0 +1,255 @@
+"""The NeuMF network: its weights, its equations, and the same as a Keras model.
+
+The equations are those of He et al. 2017 (doi 10.1145/3038912.3052569). With h split in two, the
+output layer over the joined halves, equation 12, is a sum of two products::
+
+    GMF       phi_G = p_u * q_i                                      (9)
+    MLP       phi_M = relu(W_L ... relu(W_1 [p'_u, q'_i] + b_1) ... + b_L)   (10)
+    NeuMF     logit = h_G . phi_G + h_M . phi_M + b                  (12)
+
+and the probability is the sigmoid of the logit. They are written once, for NumPy arrays and
+TensorFlow tensors alike: `xp` is the module whose arrays come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._interactions import Codes
+
+Floats = NDArray[np.float32]
+
+# Rows of the first hidden layer that are computed at once: enough for the matrix products,
+# little enough for the processor's cache.
+_BLOCK_SIZE = 2**15
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The weights that all users and items share (arrays, or tensors while training).
+
+    Attributes
+    ----------
+    n_factors : int
+        Width of the GMF half; 0 if there is none.
+    hidden : tuple of (kernel, bias)
+        Layers of the MLP half; empty if there is none. The first kernel has the rows for the
+        user, then those for the item.
+    output : tuple of (kernel, bias)
+        h, shape (n_factors + width of the last layer, 1), and b, shape (1,).
+    """
+
+    n_factors: int
+    hidden: tuple[tuple[Any, Any], ...]
+    output: tuple[Any, Any]
+
+    def arrays(self) -> list[Any]:
+        """Return all weights, layer by layer."""
+        return [array for layer in (*self.hidden, self.output) for array in layer]
+
+    @classmethod
+    def from_arrays(cls, n_factors: int, arrays: list[Any]) -> Layers:
+        """Return layers with the weights in the order of `arrays`."""
+        pairs = list(zip(arrays[::2], arrays[1::2], strict=True))
+        return cls(n_factors, tuple(pairs[:-1]), pairs[-1])
+
+
+@dataclass(frozen=True)
+class Network:
+    """The weights of a NeuMF network.
+
+    Attributes
+    ----------
+    users, items : ndarray of shape (n, n_factors + mlp_embedding_dim)
+        A row per user or item: its GMF vector, then its MLP vector.
+    layers : Layers
+        The shared weights.
+    """
+
+    users: Floats
+    items: Floats
+    layers: Layers
+
+    def score_candidates(self, users: Codes, items: Codes) -> Floats:
+        """Return logits of users, shape (n,), with their candidates, shape (n, n_candidates)."""
+        step = max(1, _BLOCK_SIZE // items.shape[1])
+        scores = np.empty(items.shape, dtype=np.float32)
+        for i in range(0, len(users), step):
+            block = slice(i, i + step)
+            scores[block] = logits(
+                np, self.layers, self.users[users[block]], self.items[items[block]]
+            )
+        return scores
+
+    def score_items(self, users: Codes) -> Floats:
+        """Return the logits of users with every item, shape (len(users), n_items)."""
+        layers, g = self.layers, self.layers.n_factors
+        h, b = layers.output
+        rows = self.users[users]
+        # p_u * q_i summed with weights h is one matrix product over all pairs.
+        scores: Floats = (rows[:, :g] * h[:g, 0]) @ self.items[:, :g].T + b
+        if not layers.hidden:
+            return scores
+        of_users, of_items = _first_layer(layers, rows[:, g:], self.items[:, g:])
+        step = max(1, _BLOCK_SIZE // len(of_items))
+        for i in range(0, len(rows), step):
+            first = of_users[i : i + step, None] + of_items
+            output = _hidden_output(np, layers, first.reshape(-1, first.shape[-1])) @ h[g:]
+            scores[i : i + step] += output.reshape(first.shape[:2])
+        return scores
+
+
+def initial_network(
+    n_users: int,
+    n_items: int,
+    n_factors: int,
+    mlp_embedding_dim: int,
+    hidden_layer_sizes: tuple[int, ...],
+    rng: np.random.Generator,
+) -> Network:
+    """Draw weights: tables N(0, 0.01), hidden layers Glorot uniform, h LeCun uniform."""
+    width = n_factors + mlp_embedding_dim
+    sizes = (2 * mlp_embedding_dim, *hidden_layer_sizes) if mlp_embedding_dim else (0,)
+    n_inputs = n_factors + sizes[-1]
+    return Network(
+        users=_normal(rng, n_users, width),
+        items=_normal(rng, n_items, width),
+        layers=Layers(
+            n_factors,
+            hidden=tuple(
+                (_uniform(rng, n_in, n_out, 6 / (n_in + n_out)), np.zeros(n_out, np.float32))
+                for n_in, n_out in pairwise(sizes)
+            ),
+            output=(_uniform(rng, n_inputs, 1, 3 / n_inputs), np.zeros(1, np.float32)),
+        ),
+    )
+
+
+def join_networks(gmf: Network, mlp: Network) -> Network:
+    """Join two trained halves into one NeuMF, each with half a say (section 3.4.1, alpha = 1/2)."""
+    (h_gmf, b_gmf), (h_mlp, b_mlp) = gmf.layers.output, mlp.layers.output
+    return Network(
+        users=np.hstack([gmf.users, mlp.users]),
+        items=np.hstack([gmf.items, mlp.items]),
+        layers=Layers(
+            gmf.layers.n_factors,
+            mlp.layers.hidden,
+            (np.vstack([h_gmf, h_mlp]) / 2, (b_gmf + b_mlp) / 2),
+        ),
+    )
+
+
+def logits(
+    xp: Any, layers: Layers, users: Any, items: Any, dropout: Callable[[Any], Any] = lambda x: x
+) -> Any:
+    """Return the logit of each user with each of its candidates.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or tensorflow.
+    layers : Layers
+        The shared weights.
+    users : array of shape (n, width)
+        Rows of the user table.
+    items : array of shape (n, n_candidates, width)
+        Rows of the item table.
+    dropout : callable
+        Applied to the GMF product and to the output of every hidden layer.
+
+    Returns
+    -------
+    logits : array of shape (n, n_candidates)
+    """
+    g = layers.n_factors
+    h, b = layers.output
+    total = b
+    if g:
+        product = dropout(users[:, None, :g] * items[:, :, :g])
+        total = total + xp.reshape(product, (-1, g)) @ h[:g]
+    if layers.hidden:
+        width = items.shape[2] - g
+        of_users, of_items = _first_layer(
+            layers, users[:, g:], xp.reshape(items[:, :, g:], (-1, width))
+        )
+        of_items = xp.reshape(of_items, (*items.shape[:2], -1))
+        first = xp.reshape(of_users[:, None] + of_items, (-1, of_users.shape[1]))
+        total = total + _hidden_output(xp, layers, first, dropout) @ h[g:]
+    return xp.reshape(total, items.shape[:2])
+
+
+def _first_layer(layers: Layers, users: Any, items: Any) -> tuple[Any, Any]:
+    """Return what users and items add to the first layer: W_1 [p', q'] + b_1 is their sum.
+
+    Each is computed once, however many pairs there are.
+    """
+    kernel, bias = layers.hidden[0]
+    width = kernel.shape[0] // 2
+    return users @ kernel[:width] + bias, items @ kernel[width:]
+
+
+def _hidden_output(
+    xp: Any, layers: Layers, first: Any, dropout: Callable[[Any], Any] = lambda x: x
+) -> Any:
+    """Return the output of the last hidden layer, given the first before its activation."""
+    hidden = dropout(xp.maximum(first, 0.0))
+    for kernel, bias in layers.hidden[1:]:
+        hidden = dropout(xp.maximum(hidden @ kernel + bias, 0.0))
+    return hidden
+
+
+def build_keras_model(network: Network) -> Any:
+    """Return a Keras model of (user index, item index) -> logit with these weights."""
+    import keras
+
+    layers, g = network.layers, network.layers.n_factors
+    user = keras.Input(shape=(), dtype="int32", name="user")
+    item = keras.Input(shape=(), dtype="int32", name="item")
+
+    def embed(name: str, inputs: Any, table: Floats) -> Any:
+        layer = keras.layers.Embedding(*table.shape, name=name)
+        output = layer(inputs)
+        layer.set_weights([table])
+        return output
+
+    def dense(name: str, inputs: Any, weights: tuple[Floats, Floats], activation: Any) -> Any:
+        layer = keras.layers.Dense(len(weights[1]), activation=activation, name=name)
+        output = layer(inputs)
+        layer.set_weights(list(weights))
+        return output
+
+    halves = []
+    if g:
+        vectors = [
+            embed("gmf_user", user, network.users[:, :g]),
+            embed("gmf_item", item, network.items[:, :g]),
+        ]
+        halves.append(keras.layers.Multiply(name="gmf")(vectors))
+    if layers.hidden:
+        vectors = [
+            embed("mlp_user", user, network.users[:, g:]),
+            embed("mlp_item", item, network.items[:, g:]),
+        ]
+        hidden = keras.layers.Concatenate(name="mlp_input")(vectors)
+        for number, weights in enumerate(layers.hidden, start=1):
+            hidden = dense(f"mlp_layer_{number}", hidden, weights, "relu")
+        halves.append(hidden)
+    joined = keras.layers.Concatenate(name="neumf")(halves) if len(halves) > 1 else halves[0]
+    logit = dense("logit", joined, layers.output, None)
+    flat = keras.layers.Reshape((), name="flat_logit")(logit)
+    return keras.Model([user, item], flat, name="neumf")
+
+
+def _normal(rng: np.random.Generator, n_rows: int, width: int) -> Floats:
+    return rng.standard_normal((n_rows, width), dtype=np.float32) * np.float32(0.01)
+
+
+def _uniform(rng: np.random.Generator, n_in: int, n_out: int, limit_squared: float) -> Floats:
+    limit = np.sqrt(limit_squared)
+    return rng.uniform(-limit, limit, (n_in, n_out)).astype(np.float32)

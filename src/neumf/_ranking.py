@@ -1,0 +1,207 @@
+"""Scores to lists: top k, and the lists that held-out rows are judged by, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ._interactions import Codes, seen_matrix
+from ._random import hash_mix
+from ._sampling import UnseenItems
+
+# Scores that are held at once.
+_BLOCK_SIZE = 2**23
+
+Scores = NDArray[np.floating[Any]]
+Lists = tuple[NDArray[np.bool_], Scores]
+
+
+class Ranker(Protocol):
+    """What gives the scores to rank by: indices of users and items in, scores out."""
+
+    def score_items(self, users: Codes) -> Scores:
+        """Return scores of shape (len(users), n_items)."""
+
+    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+        """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
+
+
+def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Cut rows so that a block of n_columns scores each fits in memory."""
+    step = max(1, _BLOCK_SIZE // max(1, n_columns))
+    for start in range(0, max(n_rows, 1), step):
+        yield slice(start, min(start + step, n_rows))
+
+
+def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
+    """Return the k best items of each row, best first, equal scores in catalogue order.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, n_items)
+        ``-inf`` is never returned.
+    k : int
+        Length of the lists; rows with fewer finite scores have shorter ones.
+
+    Returns
+    -------
+    rows, items, ranks : ndarray of shape (at most n * k,)
+        Ranks count from 1.
+    """
+    k = min(k, scores.shape[1])
+    threshold = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k]
+    # All items that share the k-th score, so that catalogue order can decide among them.
+    rows, items = np.nonzero((scores >= threshold[:, None]) & (scores > -np.inf))
+    order = np.lexsort((-scores[rows, items], rows))
+    rows, items = rows[order], items[order]
+    counts = np.bincount(rows, minlength=len(scores))
+    ranks = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts) + 1
+    kept = ranks <= k
+    return rows[kept], items[kept], ranks[kept]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out rows, gathered to one query per user.
+
+    Attributes
+    ----------
+    users : ndarray of shape (n_queries,)
+        Index of each query's user; -1 is unknown.
+    positives : csr_array of shape (n_queries, n_items)
+        The held-out items that are in the catalogue.
+    n_unknown : ndarray of shape (n_queries,)
+        Number of held-out items that are not.
+    keys : ndarray of shape (n_queries,) of uint64
+        Seed of each query's own random stream.
+    """
+
+    users: Codes
+    positives: sp.csr_array
+    n_unknown: NDArray[np.intp]
+    keys: NDArray[np.uint64]
+
+    @classmethod
+    def from_rows(
+        cls,
+        queries: Codes,
+        users: Codes,
+        items: Codes,
+        n_items: int,
+        keys: NDArray[np.uint64] | None = None,
+    ) -> HeldOut:
+        """Gather rows.
+
+        Parameters
+        ----------
+        queries : ndarray of shape (n_rows,)
+            The query of each row, from 0.
+        users : ndarray of shape (n_queries,)
+            Index of each query's user, -1 where unknown.
+        items : ndarray of shape (n_rows,)
+            Index of each held-out item, -1 where unknown.
+        n_items : int
+            Size of the catalogue.
+        keys : ndarray of shape (n_rows,) of uint64 or None
+            Key of each row; a query's stream depends on all its rows, in no order.
+        """
+        known = items >= 0
+        stream = np.zeros(len(users), dtype=np.uint64)
+        if keys is not None:
+            np.add.at(stream, queries, keys)
+        return cls(
+            users,
+            seen_matrix(queries[known], items[known], (len(users), n_items)),
+            np.bincount(queries[~known], minlength=len(users)),
+            stream,
+        )
+
+
+def seen_rows(seen: sp.csr_array, users: Codes) -> sp.csr_array:
+    """Return the rows of the seen matrix, empty ones for unknown users (-1)."""
+    rows = seen[np.maximum(users, 0)]
+    if (users < 0).any():
+        rows = sp.csr_array(rows.multiply((users >= 0)[:, None]))
+        rows.eliminate_zeros()
+    return rows
+
+
+def exact_lists(ranker: Ranker, held_out: HeldOut, seen: sp.csr_array) -> Iterator[Lists]:
+    """Yield relevance and scores of the whole catalogue, without the other items seen."""
+    seen = seen_rows(seen, held_out.users)
+    for block in blocks(len(held_out.users), seen.shape[1]):
+        users = held_out.users[block]
+        relevance = held_out.positives[block].toarray()
+        scores = _spread(ranker.score_items(users[users >= 0]), users >= 0)
+        scores[seen[block].toarray() & ~relevance] = -np.inf
+        yield _with_missed(relevance, scores, held_out.n_unknown[block])
+
+
+def sampled_lists(
+    ranker: Ranker, held_out: HeldOut, seen: sp.csr_array, n_negatives: int
+) -> Iterator[Lists]:
+    """Yield relevance and scores of the held-out items and distinct unseen ones."""
+    positives = held_out.positives
+    unseen = UnseenItems((seen_rows(seen, held_out.users) + positives).astype(bool))
+    places = _leading(np.diff(positives.indptr))
+    columns = np.full(places.shape, -1)
+    columns[places] = positives.indices
+    columns = np.hstack([columns, _sample_distinct(unseen, held_out.keys, n_negatives)])
+    places = np.pad(places, ((0, 0), (0, n_negatives)))
+    for block in blocks(len(columns), places.shape[1]):
+        users, items = held_out.users[block], columns[block]
+        known = users >= 0
+        scores = _spread(ranker.score_candidates(users[known], np.maximum(items[known], 0)), known)
+        scores[items < 0] = -np.inf
+        yield _with_missed(places[block], scores, held_out.n_unknown[block])
+
+
+def mean_over_lists(metric: Callable[..., float], k: int, lists: Iterator[Lists]) -> float:
+    """Return the mean of a metric over the queries of all blocks."""
+    values, sizes = [], []
+    for relevance, scores in lists:
+        values.append(metric(relevance, scores, k=k))
+        sizes.append(len(relevance))
+    return float(np.average(values, weights=sizes))
+
+
+def _spread(scores: Scores, rows: NDArray[np.bool_]) -> Scores:
+    """Put the scores at these rows, and -inf in the others."""
+    spread = np.full((len(rows), scores.shape[1]), -np.inf, scores.dtype)
+    spread[rows] = scores
+    return spread
+
+
+def _with_missed(relevance: NDArray[np.bool_], scores: Scores, n_unknown: Codes) -> Lists:
+    """Add a column for each held-out item outside the catalogue: a positive never found."""
+    missed = _leading(n_unknown)
+    lost = np.full(missed.shape, -np.inf, scores.dtype)
+    return np.hstack([relevance, missed]), np.hstack([scores, lost])
+
+
+def _leading(counts: Codes) -> NDArray[np.bool_]:
+    """Return rows that start with as many True as their count, shape (n, max count)."""
+    widest = int(counts.max()) if len(counts) else 0
+    return np.arange(widest) < counts[:, None]
+
+
+def _sample_distinct(unseen: UnseenItems, keys: NDArray[np.uint64], n: int) -> Codes:
+    """Draw n different unseen items for each user, shape (n_users, n); -1 where none is left.
+
+    Robert Floyd's algorithm (Bentley 1987, Programming Pearls, doi 10.1145/30401.315746), for all
+    users at once. A draw depends on the user's key and on what the user has not seen, nothing else.
+    """
+    chosen = np.full((len(keys), n), -1, dtype=np.int64)
+    for j in range(n):
+        last = unseen.n_tickets - n + j
+        bound = np.maximum(last, 0).astype(np.uint64) + np.uint64(1)
+        draw = (hash_mix(keys, j) % bound).astype(np.int64)
+        taken = (chosen == draw[:, None]).any(axis=1)
+        chosen[:, j] = np.where(last < 0, -1, np.where(taken, last, draw))
+    items = unseen.at(np.arange(len(keys))[:, None], np.maximum(chosen, 0))
+    return np.where(chosen < 0, -1, items)

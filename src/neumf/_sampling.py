@@ -1,0 +1,291 @@
+"""Draw items that a user has not seen."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._interactions import (
+    Codes,
+    Ids,
+    Interactions,
+    concatenate_tables,
+    index_ids,
+    lookup_ids,
+    read_interactions,
+    replace_ids,
+    seen_matrix,
+    take_rows,
+)
+from ._random import RandomState, make_generator
+from ._validation import check_int, check_option
+
+Strategy = Literal["uniform", "popularity"]
+
+
+class UnseenItems:
+    """The items that each user has not seen, addressable by position.
+
+    Every item owns as many tickets as its weight (one, if there are no weights). A user's unseen
+    tickets are numbered from 0 in the order of the catalogue; `at` says whose the t-th one is.
+    A ticket drawn at random is thus an unseen item drawn in proportion to its weight, without
+    rejection, however few are left.
+
+    Parameters
+    ----------
+    seen : csr_array of shape (n_users, n_items)
+        Sorted, each pair once.
+    weights : ndarray of shape (n_items,) of int or None
+        Tickets per item.
+
+    Attributes
+    ----------
+    n_tickets : ndarray of shape (n_users,) of int64
+        Unseen tickets of each user.
+    keys : ndarray of shape (n_seen,) of int64
+        Grows with the user and, within a user, with the number of unseen tickets that stand
+        before a seen item: ``user * n_total + tickets before``. One search in it tells how many
+        of a user's seen items stand before a ticket.
+    """
+
+    def __init__(self, seen: sp.csr_array, weights: NDArray[np.int64] | None = None) -> None:
+        n_users, n_items = seen.shape
+        self.indptr = seen.indptr.astype(np.int64)
+        self.last_tickets = (
+            None if weights is None else np.cumsum(np.asarray(weights, dtype=np.int64))
+        )
+        tickets = np.ones(n_items, np.int64) if weights is None else weights
+        self.n_total = int(tickets.sum())
+        # Seen tickets up to each stored pair, counted over the whole matrix and per user.
+        self.seen_tickets = np.concatenate([[0], np.cumsum(tickets[seen.indices])])
+        start = self.seen_tickets[self.indptr]
+        self.n_tickets = self.n_total - np.diff(start)
+        user = np.repeat(np.arange(n_users), np.diff(self.indptr))
+        before = (np.cumsum(tickets) - tickets)[seen.indices]
+        seen_before = self.seen_tickets[:-1] - start[user]
+        self.keys = user * np.int64(self.n_total + 1) + before - seen_before
+
+    def at(self, users: Codes, tickets: NDArray[np.int64]) -> Codes:
+        """Return the item that owns each of the user's unseen tickets."""
+        passed = np.searchsorted(
+            self.keys, users * np.int64(self.n_total + 1) + tickets, side="right"
+        )
+        items: Codes
+        if self.last_tickets is None:
+            items = tickets + passed - self.indptr[users]
+            return items
+        skipped = self.seen_tickets[passed] - self.seen_tickets[self.indptr[users]]
+        items = np.searchsorted(self.last_tickets, tickets + skipped, side="right")
+        return items
+
+
+def sample_unseen_items(
+    unseen: UnseenItems, users: Codes, n_negatives: int, rng: np.random.Generator
+) -> Codes:
+    """Draw items with replacement, shape (len(users), n_negatives).
+
+    No user may have seen everything; `refuse_saturated` tells.
+    """
+    n_tickets = unseen.n_tickets[users, None]
+    draws = rng.random((len(users), n_negatives)) * n_tickets
+    # A product just below n_tickets may round up to it.
+    tickets = np.minimum(draws.astype(np.int64), n_tickets - 1)
+    return unseen.at(users[:, None], tickets)
+
+
+def refuse_saturated(unseen: UnseenItems, users: Codes, ids: pd.Index) -> None:
+    """Raise if one of the users has seen every item, naming the user."""
+    saturated = users[unseen.n_tickets[users] == 0]
+    if len(saturated):
+        raise ValueError(
+            f"X: no negatives can be drawn for user {ids[saturated[0]]!r}, who has seen every item "
+            f"({len(np.unique(saturated))} such users). Drop the user, or add the rest of the "
+            "catalogue to X."
+        )
+
+
+class NegativeSampler(TransformerMixin, BaseEstimator):
+    """Draw items that each user never interacted with.
+
+    Parameters
+    ----------
+    n_negatives : int, default=4
+        Number of negatives for each row.
+    strategy : {"uniform", "popularity"}, default="uniform"
+        Draw every unseen item with the same probability, or in proportion to its number of
+        interactions.
+    random_state : int, RandomState, Generator or None, default=None
+        An int draws the same negatives at every call; None draws anew.
+
+    Attributes
+    ----------
+    users_ : pandas.Index of shape (n_users,)
+        The id of each user, by index.
+    items_ : pandas.Index of shape (n_items,)
+        The catalogue: the id of each item, by index.
+    seen_ : csr_array of shape (n_users, n_items)
+        The items that each user has seen.
+    popularity_ : ndarray of shape (n_items,)
+        Number of interactions with each item.
+    n_features_in_ : int
+        Number of columns of the table given to `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where all are strings.
+
+    See Also
+    --------
+    NeuMFRecommender : Draws its own negatives, anew each epoch.
+
+    Notes
+    -----
+    Draws are independent (with replacement) and exact: nothing is drawn and thrown away, so users
+    who have seen nearly everything cost no more than others. Negatives are for training; to rank a
+    held-out item among 99 unseen ones, use ``hr_scorer(n_negatives=99)``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from neumf import NegativeSampler
+    >>> X = pd.DataFrame({"user": ["a", "a", "b"], "item": ["x", "y", "z"]})
+    >>> sampler = NegativeSampler(n_negatives=2, random_state=0).fit(X)
+    >>> sampler.transform(X)
+    array([['z', 'z'],
+           ['z', 'z'],
+           ['x', 'x']], dtype=object)
+    >>> X_long, y_long = sampler.fit_resample(X)
+    >>> X_long.shape, y_long.tolist()
+    ((9, 2), [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    """
+
+    def __init__(
+        self,
+        n_negatives: int = 4,
+        strategy: Strategy = "uniform",
+        random_state: RandomState = None,
+    ) -> None:
+        self.n_negatives = n_negatives
+        self.strategy = strategy
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn the catalogue and what each user has seen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+            Interactions.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : NegativeSampler
+            The fitted sampler.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be read or a parameter is out of range.
+        """
+        check_int("n_negatives", self.n_negatives, 1)
+        check_option("strategy", self.strategy, ("uniform", "popularity"))
+        rows = read_interactions(X)
+        validate_data(self, X, skip_check_array=True)
+        users, self.users_ = index_ids(rows.users)
+        items, self.items_ = index_ids(rows.items)
+        self.seen_ = seen_matrix(users, items, (len(self.users_), len(self.items_)))
+        self.popularity_ = np.bincount(items)
+        return self
+
+    def transform(self, X: Any) -> Ids:
+        """Draw negatives for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+            Interactions. Users that `fit` did not see are welcome.
+
+        Returns
+        -------
+        negatives : ndarray of shape (n_samples, n_negatives)
+            Ids of items of the catalogue that the row's user has seen neither in the data given to
+            `fit` nor in X.
+
+        Raises
+        ------
+        ValueError
+            If a user has seen every item.
+        """
+        check_is_fitted(self)
+        return self._draw(read_interactions(X))
+
+    def fit_resample(self, X: Any, y: Any = None) -> tuple[Any, NDArray[np.float64]]:
+        """Return the table with its negatives as further rows, and labels.
+
+        The method that imbalanced-learn's pipelines call; unlike a transformer it cannot act at
+        predict time.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2)
+            Interactions.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels of the rows of X; None means 1 each.
+
+        Returns
+        -------
+        X_resampled : DataFrame or ndarray of shape (n_samples * (1 + n_negatives), n_features)
+            The rows of X, then `n_negatives` rows for each: copies of it with another item. Their
+            other columns, a rating included, are those of the row they were drawn for.
+        y_resampled : ndarray of shape (n_samples * (1 + n_negatives),)
+            Labels; 0 for the negatives.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be read, a user has seen every item, or y has another length.
+        """
+        self.fit(X)
+        rows = read_interactions(X)
+        labels = np.ones(len(rows)) if y is None else np.asarray(y, dtype=np.float64)
+        if labels.shape != (len(rows),):
+            raise ValueError(
+                f"y must hold one label per row of X, shape ({len(rows)},). Received shape "
+                f"{labels.shape}."
+            )
+        negatives = self._draw(rows).ravel()
+        copies = take_rows(X, np.repeat(np.arange(len(rows)), self.n_negatives))
+        return (
+            concatenate_tables(X, replace_ids(copies, items=negatives)),
+            np.concatenate([labels, np.zeros(len(negatives))]),
+        )
+
+    def _draw(self, rows: Interactions) -> Ids:
+        """Draw ids of negatives, shape (len(rows), n_negatives)."""
+        users, ids = index_ids(rows.users)
+        unseen = UnseenItems(self._seen_with(rows, users, ids), self._tickets())
+        refuse_saturated(unseen, users, ids)
+        rng = make_generator(self.random_state)
+        items = sample_unseen_items(unseen, users, self.n_negatives, rng)
+        return self.items_.to_numpy()[items]
+
+    def _seen_with(self, rows: Interactions, users: Codes, ids: pd.Index) -> sp.csr_array:
+        """Return what the users of the rows have seen, in `fit` and in the rows themselves."""
+        known = lookup_ids(ids.to_numpy(), self.users_, "X: user ids")
+        items = lookup_ids(rows.items, self.items_, "X: item ids")
+        before = self.seen_[known[known >= 0]].tocoo()
+        before_users = np.flatnonzero(known >= 0)[before.row]
+        return seen_matrix(
+            np.concatenate([before_users, users[items >= 0]]),
+            np.concatenate([before.col, items[items >= 0]]),
+            (len(ids), len(self.items_)),
+        )
+
+    def _tickets(self) -> NDArray[np.int64] | None:
+        return None if self.strategy == "uniform" else self.popularity_

@@ -1,0 +1,87 @@
+"""Checks of parameters, with errors that say what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def check_option(name: str, value: Any, options: Sequence[Any]) -> None:
+    """Raise a ValueError unless the value is one of the options."""
+    if value in options:
+        return
+    close = difflib.get_close_matches(str(value), [str(option) for option in options], n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise ValueError(
+        f"{name} must be one of {', '.join(map(repr, options))}. Received: {value!r}.{hint}"
+    )
+
+
+def check_int(name: str, value: Any, minimum: int) -> None:
+    """Raise unless the value is an int (no bool) of at least the minimum."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(
+            f"{name} must be an int >= {minimum}. Received: {value!r} of type "
+            f"{type(value).__name__}."
+        )
+    if value < minimum:
+        raise ValueError(f"{name} must be an int >= {minimum}. Received: {value!r}.")
+
+
+def check_real(
+    name: str, value: Any, *, above: float | None = None, at_least: float = 0, below: float = 1e30
+) -> None:
+    """Raise unless the value is a number within the bounds."""
+    lower = f">= {at_least:g}" if above is None else f"> {above:g}"
+    rule = f"a number {lower}" + (f" and < {below:g}" if below < 1e30 else "")
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(
+            f"{name} must be {rule}. Received: {value!r} of type {type(value).__name__}."
+        )
+    low_enough = float(value) >= at_least if above is None else float(value) > above
+    if not (low_enough and float(value) < below):
+        raise ValueError(f"{name} must be {rule}. Received: {value!r}.")
+
+
+def check_labels(y: Any, n_rows: int) -> NDArray[np.float32]:
+    """Return labels of rows, numbers in [0, 1]."""
+    labels = _check_column("y", y, n_rows)
+    if not ((labels >= 0) & (labels <= 1)).all():
+        raise ValueError(
+            "y must hold a label between 0 and 1 for each row. Received values from "
+            f"{labels.min():g} to {labels.max():g}. Binarise or scale ratings, or leave y out: "
+            "then every row counts as a positive."
+        )
+    return labels
+
+
+def check_weights(sample_weight: Any, n_rows: int) -> NDArray[np.float32]:
+    """Return weights of rows, numbers >= 0 that are not all 0; ones for None."""
+    if sample_weight is None:
+        return np.ones(n_rows, dtype=np.float32)
+    weights = _check_column("sample_weight", sample_weight, n_rows)
+    if not (weights >= 0).all() or not weights.any():
+        raise ValueError(
+            "sample_weight must hold numbers >= 0, not all of them 0. Received values from "
+            f"{weights.min():g} to {weights.max():g}."
+        )
+    return weights
+
+
+def _check_column(name: str, values: Any, n_rows: int) -> NDArray[np.float32]:
+    column = np.asarray(values)
+    if column.shape != (n_rows,):
+        raise ValueError(
+            f"{name} must hold one number per row of X, shape ({n_rows},). Received shape "
+            f"{column.shape}."
+        )
+    if column.dtype.kind not in "biuf" or not np.isfinite(column).all():
+        raise ValueError(
+            f"{name} must hold finite numbers. Received dtype {column.dtype} with other values."
+        )
+    return column.astype(np.float32)

@@ -1,0 +1,18 @@
+"""Real interactions to start with, and readers of the usual public files.
+
+Every table has the four columns `user`, `item`, `timestamp` and `rating`.
+"""
+
+from neumf.datasets._amazon import read_amazon_reviews
+from neumf.datasets._k_core import filter_k_core
+from neumf.datasets._movielens import read_movielens
+from neumf.datasets._movietweetings import load_movietweetings
+from neumf.datasets._ncf import read_ncf
+
+__all__ = [
+    "filter_k_core",
+    "load_movietweetings",
+    "read_amazon_reviews",
+    "read_movielens",
+    "read_ncf",
+]

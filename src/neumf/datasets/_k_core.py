@@ -1,0 +1,68 @@
+"""Keep only users and items that have enough interactions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neumf._interactions import index_ids, read_interactions, take_rows
+from neumf._validation import check_int
+
+
+def filter_k_core(X: Any, k: int) -> Any:
+    """Keep the users and items that have at least k interactions with each other.
+
+    Users and items with fewer than `k` interactions are dropped, which may leave others with
+    fewer than `k`, so this is repeated until all that are left have `k` or more. The result does
+    not depend on the order of removal: it is the largest such table, the *k-core*.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features >= 2)
+        Interactions. The columns `user` and `item` (or `user_id` and `item_id`) are found by
+        name; where there is neither, the first two columns count. Further columns ride along.
+    k : int
+        Least number of interactions, at least 1. Each row is one, repeated (user, item) rows too.
+
+    Returns
+    -------
+    DataFrame or ndarray
+        The rows of `X` that are left, in their order, with their columns and index. It has no
+        rows if there is no k-core.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `k` is no int of at least 1, or X is empty, lacks a column or holds a missing id.
+
+    References
+    ----------
+    .. [1] S. B. Seidman, "Network structure and minimum degree", Social Networks 5(3), 1983,
+       doi 10.1016/0378-8733(83)90028-X.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from neumf.datasets import filter_k_core
+    >>> X = pd.DataFrame({"user": ["a", "a", "b", "b", "c"], "item": [1, 2, 1, 2, 1]})
+    >>> filter_k_core(X, 2)
+      user  item
+    0    a     1
+    1    a     2
+    2    b     1
+    3    b     2
+    """
+    check_int("k", k, 1)
+    interactions = read_interactions(X)
+    users, items = index_ids(interactions.users)[0], index_ids(interactions.items)[0]
+    rows = np.arange(len(users))
+    while not (enough := _have_at_least(k, users[rows]) & _have_at_least(k, items[rows])).all():
+        rows = rows[enough]
+    return take_rows(X, rows)
+
+
+def _have_at_least(k: int, codes: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Tell for each row whether its code occurs in at least k rows."""
+    return np.bincount(codes)[codes] >= k
