@@ -3,6 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# The first call of a function in pandas or scikit-learn may import a module and miss a deadline.
+settings.register_profile("neumf", deadline=None)
+settings.load_profile("neumf")
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._interactions import (
     Codes,
+    Ids,
+    describe_other_kind,
+    encode_ids,
     index_ids,
     lookup_ids,
     read_ids,
@@ -111,7 +114,7 @@ class BaseRecommender(BaseEstimator, ABC):
         ValueError
             If X cannot be read, or its ids are strings where `fit` saw numbers, or the reverse.
         """
-        return expit(self.decision_function(X))
+        return expit(self._logits(X))
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return the logit of each interaction.
@@ -132,21 +135,7 @@ class BaseRecommender(BaseEstimator, ABC):
         ValueError
             If X cannot be read, or its ids are strings where `fit` saw numbers, or the reverse.
         """
-        check_is_fitted(self)
-        rows = read_interactions(X)
-        users = lookup_ids(rows.users, self.users_, "X: user ids")
-        items = lookup_ids(rows.items, self.items_, "X: item ids")
-        known = (users >= 0) & (items >= 0)
-        if not known.all():
-            warnings.warn(
-                f"{int((~known).sum())} of {len(known)} rows name a user or an item that fit did "
-                "not see; their value is NaN.",
-                UserWarning,
-                stacklevel=2,
-            )
-        logits = np.full(len(rows), np.nan)
-        logits[known] = self._ranker.score_candidates(users[known], items[known, None])[:, 0]
-        return logits
+        return self._logits(X)
 
     def recommend(
         self,
@@ -163,7 +152,8 @@ class BaseRecommender(BaseEstimator, ABC):
         ----------
         users : id, array-like of ids or None, default=None
             Whom to recommend to; None means all users that `fit` saw. An unknown user gets the
-            most popular items, the same list for all of them.
+            most popular items, the same list for all of them (with a warning if no user is known
+            because strings meet numbers).
         k : int, default=10
             Number of items per user. Users with fewer candidates get fewer rows.
         exclude_seen : bool, default=True
@@ -182,13 +172,13 @@ class BaseRecommender(BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            If `k` is no int of at least 1, an id is missing, or ids are strings where `fit` saw
-            numbers, or the reverse.
+            If `k` is no int of at least 1, an id is missing, or item ids are strings where `fit`
+            saw numbers, or the reverse.
         """
         check_is_fitted(self)
         check_int("k", k, 1)
         ids = self.users_.to_numpy() if users is None else read_ids(users, "users")
-        codes = lookup_ids(ids, self.users_, "users")
+        codes = self._user_codes(ids)
         barred = self._barred_items(allow, deny)
         lists = []
         for block in blocks(len(codes), len(self.items_)):
@@ -249,8 +239,38 @@ class BaseRecommender(BaseEstimator, ABC):
         self.popularity_ = np.bincount(self.seen_.indices, minlength=len(self.items_))
         return EncodedRows(users, items, rows.timestamps, rows.ordered, labels, weights)
 
+    def _logits(self, X: Any) -> NDArray[np.float64]:
+        """Return the logit of each row, NaN with a warning where the user or item is unknown."""
+        check_is_fitted(self)
+        rows = read_interactions(X)
+        users = lookup_ids(rows.users, self.users_, "X: user ids")
+        items = lookup_ids(rows.items, self.items_, "X: item ids")
+        known = (users >= 0) & (items >= 0)
+        if not known.all():
+            warnings.warn(
+                f"{int((~known).sum())} of {len(known)} rows name a user or an item that fit did "
+                "not see; their value is NaN.",
+                UserWarning,
+                stacklevel=3,
+            )
+        logits = np.full(len(rows), np.nan)
+        logits[known] = self._ranker.score_candidates(users[known], items[known, None])[:, 0]
+        return logits
+
     def _popularity_ranker(self) -> PopularityRanker:
         return PopularityRanker.from_counts(self.popularity_, len(self.users_))
+
+    def _user_codes(self, ids: Ids) -> Codes:
+        """Return indices of users, -1 for unknown ones; they get a list all the same."""
+        codes = encode_ids(ids, self.users_)
+        complaint = describe_other_kind(codes, ids, self.users_, "users")
+        if complaint:
+            warnings.warn(
+                f"{complaint} Until then they are unknown users, who get the most popular items.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return codes
 
     def _scores_or_popularity(self, users: Codes) -> Scores:
         """Return scores of all items, those of popularity for unknown users (-1)."""

@@ -18,6 +18,7 @@ from ._interactions import (
     lookup_ids,
     read_interactions,
     replace_ids,
+    show,
 )
 from ._validation import check_option
 
@@ -173,7 +174,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if unknown.any() and self.handle_unknown == "error":
             row = int(np.argmax(unknown))
             raise ValueError(
-                f"X: {word} ids must be among those that fit saw. Received {ids[row]!r} in row "
+                f"X: {word} ids must be among those that fit saw. Received {show(ids, row)} in row "
                 f"{row} ({int(unknown.sum())} such rows). Fit on all ids, drop the rows, or set "
                 "handle_unknown='use_encoded_value'."
             )
@@ -181,15 +182,16 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return codes
 
     def _decode(self, codes: NDArray[Any], vocabulary: pd.Index, word: str) -> Ids:
+        places = lookup_ids(codes, pd.RangeIndex(len(vocabulary)), f"X: {word} indices")
         unknown = codes == self.unknown_value
-        bad = ~unknown & ~np.isin(codes, np.arange(len(vocabulary)))
+        bad = ~unknown & (places < 0)
         if bad.any():
             row = int(np.argmax(bad))
             raise ValueError(
                 f"X: {word} indices must be between 0 and {len(vocabulary) - 1} or "
-                f"{self.unknown_value} (unknown). Received {codes[row]!r} in row {row}."
+                f"{self.unknown_value} (unknown). Received {show(codes, row)} in row {row}."
             )
-        ids = vocabulary.to_numpy()[np.where(unknown, 0, codes).astype(np.intp)]
+        ids = vocabulary.to_numpy()[places]
         if unknown.any():
             ids = ids.astype(object)
             ids[unknown] = None

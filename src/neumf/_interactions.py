@@ -76,15 +76,19 @@ def as_frame(X: Any) -> pd.DataFrame:
     """Return a DataFrame with the columns of X, each of its own type."""
     if isinstance(X, pd.DataFrame):
         return X
-    if not isinstance(X, Sequence):
-        X = np.asarray(X)
-    if (X.ndim if isinstance(X, np.ndarray) else np.ndim(X[0]) + 1 if len(X) else 2) != 2:
+    if sp.issparse(X):
+        raise ValueError(
+            "X must be a DataFrame or an array here, where its rows are returned. Received a "
+            "sparse matrix. Pass a table of user and item."
+        )
+    rows = X if isinstance(X, Sequence) else np.asarray(X)
+    if not _is_table(rows):
         raise ValueError(
             "X must be a table with one row per interaction. Expected 2D array, got "
             f"{type(X).__name__} of another shape instead. Reshape your data to (n_samples, 2) or "
             "more columns: user, item, timestamp, rating."
         )
-    return pd.DataFrame(X)
+    return pd.DataFrame(rows)
 
 
 def locate_columns(frame: pd.DataFrame, *, by_name: bool) -> dict[str, int]:
@@ -126,16 +130,45 @@ def lookup_ids(ids: Ids, vocabulary: pd.Index, argument: str) -> Codes:
     ValueError
         If no id is known because strings meet numbers.
     """
-    codes = vocabulary.get_indexer(_as_index(ids))
-    if len(codes) and (codes < 0).all():
-        _refuse_other_kind(ids, vocabulary, argument)
+    codes = encode_ids(ids, vocabulary)
+    complaint = describe_other_kind(codes, ids, vocabulary, argument)
+    if complaint:
+        raise ValueError(complaint)
     return codes
+
+
+def encode_ids(ids: Ids, vocabulary: pd.Index) -> Codes:
+    """Return the index of each id, -1 where it is unknown, whatever the reason."""
+    return vocabulary.get_indexer(_as_index(ids))
+
+
+def describe_other_kind(codes: Codes, ids: Ids, vocabulary: pd.Index, argument: str) -> str | None:
+    """Return what to tell the user if no id is known because strings meet numbers."""
+    if len(codes) == 0 or (codes >= 0).any():
+        return None
+    received, known = _kind(ids), _kind(vocabulary)
+    if received is None or known is None or received == known:
+        return None
+    return (
+        f"{argument} must be of the kind that fit saw, {known} such as {show(vocabulary, 0)}. "
+        f"Received {received} such as {show(ids, 0)}. Convert them, for example with astype."
+    )
+
+
+def show(values: Ids | pd.Index, row: int) -> str:
+    """Return the representation of one value, a plain Python one."""
+    return repr(values[row : row + 1].tolist()[0])
 
 
 def read_ids(ids: Any, argument: str) -> Ids:
     """Read one id or a one-dimensional collection of ids."""
-    if isinstance(ids, str | bytes | tuple) or (np.ndim(ids) == 0 and not isinstance(ids, set)):
+    if isinstance(ids, tuple) or not pd.api.types.is_list_like(ids):
         ids = [ids]
+    if getattr(ids, "ndim", 1) != 1:
+        raise ValueError(
+            f"{argument} must be one id or a one-dimensional collection of ids. Received "
+            f"{type(ids).__name__} of shape {ids.shape}. Pass one column."
+        )
     column = pd.Series(ids if hasattr(ids, "dtype") else _object_array(list(ids)))
     return _check_ids(column.infer_objects(), argument)
 
@@ -156,7 +189,7 @@ def seen_matrix(users: Codes, items: Codes, shape: tuple[int, int]) -> sp.csr_ar
 
 def take_rows(X: Any, rows: Codes) -> Any:
     """Select rows of a table, keeping its type."""
-    return X.iloc[rows] if isinstance(X, pd.DataFrame) else np.asarray(X)[rows]
+    return X.iloc[rows] if isinstance(X, pd.DataFrame) else _as_array(X)[rows]
 
 
 def replace_ids(X: Any, *, users: Ids | None = None, items: Ids | None = None) -> Any:
@@ -166,7 +199,9 @@ def replace_ids(X: Any, *, users: Ids | None = None, items: Ids | None = None) -
     columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
     for word, ids in (("user", users), ("item", items)):
         if ids is not None:
-            columns[positions[word]] = pd.Series(ids, index=frame.index)
+            # pandas would make NaN of a None among strings.
+            dtype = object if pd.isna(ids).any() else None
+            columns[positions[word]] = pd.Series(ids, index=frame.index, dtype=dtype)
     replaced = pd.concat(columns, axis=1)
     replaced.columns = frame.columns
     return replaced if isinstance(X, pd.DataFrame) else replaced.to_numpy()
@@ -176,7 +211,22 @@ def concatenate_tables(first: Any, second: Any) -> Any:
     """Return the rows of one table after those of another of its type."""
     if isinstance(first, pd.DataFrame):
         return pd.concat([first, second], ignore_index=True)
-    return np.concatenate([np.asarray(first), second])
+    return np.concatenate([_as_array(first), second])
+
+
+def _is_table(rows: Sequence[Any] | NDArray[Any]) -> bool:
+    """Tell whether rows have two dimensions; a tuple in a row is an id, not a third one."""
+    if isinstance(rows, np.ndarray):
+        return rows.ndim == 2
+    first = rows[0] if len(rows) else []
+    return isinstance(first, list | tuple | np.ndarray | pd.Series) and not any(
+        isinstance(cell, list | np.ndarray) for cell in first
+    )
+
+
+def _as_array(X: Any) -> NDArray[Any]:
+    """Return an array; unlike `np.asarray` it keeps numbers that stand beside strings."""
+    return X if isinstance(X, np.ndarray) else as_frame(X).to_numpy()
 
 
 def _read_sparse(X: Any) -> Interactions:
@@ -198,34 +248,35 @@ def _check_ids(column: pd.Series, argument: str) -> Ids:
         row = int(np.argmax(bad))
         raise ValueError(
             f"{argument} must not be missing or infinite (NaN, None, inf). Received "
-            f"{column.iloc[row]!r} in row {row} ({int(bad.sum())} such rows). Drop the rows, for "
-            "example with X.dropna(subset=['user', 'item'])."
+            f"{column.iloc[row]!r} in row {row} ({int(bad.sum())} such rows). Drop them, for "
+            "example with dropna."
         )
     ids = column.to_numpy()
-    if ids.dtype.kind in "US":
-        ids = ids.astype(object)
     if ids.dtype == object:
         _refuse_unhashable(ids, argument)
     return ids
 
 
 def _refuse_unhashable(ids: Ids, argument: str) -> None:
-    row = next((row for row, label in enumerate(ids) if label.__hash__ is None), None)
-    if row is not None:
-        raise TypeError(
-            f"{argument} must be hashable (int, str, tuple ...). Received {ids[row]!r} of type "
-            f"{type(ids[row]).__name__} in row {row}. Turn it into a string or a tuple."
-        )
+    for row, label in enumerate(ids):
+        try:
+            hash(label)
+        except TypeError as error:
+            raise TypeError(
+                f"{argument} must be hashable (int, str, tuple of such ...). Received {label!r} of "
+                f"type {type(label).__name__} in row {row}. Turn it into a string or a tuple."
+            ) from error
 
 
 def _check_timestamps(column: pd.Series) -> NDArray[Any]:
     """Return timestamps as numbers; refuse what has no place in time."""
     column = column.infer_objects()
     if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
-        values = column.to_numpy(dtype="datetime64[ns]")
-        numbers, bad = values.astype(np.int64), np.isnat(values)
+        # In the column's own unit: years after 2262 do not fit nanoseconds.
+        numbers = pd.DatetimeIndex(column).asi8
     else:
-        numbers, bad = _numbers(column)
+        numbers = _numbers(column)
+    bad = column.isna().to_numpy() | ~np.isfinite(numbers)
     if bad.any():
         row = int(np.argmax(bad))
         raise ValueError(
@@ -236,12 +287,10 @@ def _check_timestamps(column: pd.Series) -> NDArray[Any]:
     return numbers
 
 
-def _numbers(column: pd.Series) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return a column as numbers, and where it holds none."""
+def _numbers(column: pd.Series) -> NDArray[Any]:
+    """Return a column as numbers, NaN where it holds none."""
     numbers = pd.to_numeric(column, errors="coerce").to_numpy()
-    if numbers.dtype.kind not in "iuf":
-        numbers = numbers.astype(np.float64)
-    return numbers, ~np.isfinite(numbers)
+    return numbers if numbers.dtype.kind in "iuf" else numbers.astype(np.float64)
 
 
 def _as_index(ids: Ids) -> pd.Index:
@@ -253,16 +302,6 @@ def _object_array(labels: list[Any]) -> Ids:
     array = np.empty(len(labels), dtype=object)
     array[:] = labels
     return array
-
-
-def _refuse_other_kind(ids: Ids, vocabulary: pd.Index, argument: str) -> None:
-    received, known = _kind(ids), _kind(vocabulary)
-    if received and known and received != known:
-        raise ValueError(
-            f"{argument} must be of the kind that fit saw, {known} such as {vocabulary[0]!r}. "
-            f"Received {received} such as {ids[0]!r}. Convert them, for example with "
-            "X.astype({'user': ..., 'item': ...})."
-        )
 
 
 def _kind(ids: Ids | pd.Index) -> str | None:

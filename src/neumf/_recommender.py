@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseRecommender, EncodedRows
-from ._interactions import Codes, lookup_ids, read_ids, seen_matrix
+from ._interactions import Codes, lookup_ids, read_ids, seen_matrix, show
 from ._network import Floats, Network, build_keras_model, initial_network, join_networks
 from ._random import RandomState, make_generator
 from ._ranking import HeldOut, blocks, exact_lists, mean_over_lists, top_items
@@ -451,9 +451,10 @@ def _similar(word: str, ids: Any, vocabulary: pd.Index, vectors: Floats, k: int)
     ids = read_ids(ids, f"{word}s")
     codes = lookup_ids(ids, vocabulary, f"{word}s")
     if (codes < 0).any():
+        unknown = ids[codes < 0]
         raise ValueError(
-            f"{word}s must be among those that fit saw. Received {ids[np.argmin(codes)]!r} "
-            f"({int((codes < 0).sum())} unknown)."
+            f"{word}s must be among those that fit saw. Received {show(unknown, 0)} "
+            f"({len(unknown)} unknown)."
         )
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     lists = []

@@ -21,6 +21,7 @@ from ._interactions import (
     read_interactions,
     replace_ids,
     seen_matrix,
+    show,
     take_rows,
 )
 from ._random import RandomState, make_generator
@@ -94,9 +95,7 @@ def sample_unseen_items(
     """
     n_tickets = unseen.n_tickets[users, None]
     draws = rng.random((len(users), n_negatives)) * n_tickets
-    # A product just below n_tickets may round up to it.
-    tickets = np.minimum(draws.astype(np.int64), n_tickets - 1)
-    return unseen.at(users[:, None], tickets)
+    return unseen.at(users[:, None], draws.astype(np.int64))
 
 
 def refuse_saturated(unseen: UnseenItems, users: Codes, ids: pd.Index) -> None:
@@ -104,8 +103,8 @@ def refuse_saturated(unseen: UnseenItems, users: Codes, ids: pd.Index) -> None:
     saturated = users[unseen.n_tickets[users] == 0]
     if len(saturated):
         raise ValueError(
-            f"X: no negatives can be drawn for user {ids[saturated[0]]!r}, who has seen every item "
-            f"({len(np.unique(saturated))} such users). Drop the user, or add the rest of the "
+            f"X: no negatives can be drawn for user {show(ids, saturated[0])}, who has seen every "
+            f"item ({len(np.unique(saturated))} such users). Drop the user, or add the rest of the "
             "catalogue to X."
         )
 
@@ -157,7 +156,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
     >>> sampler.transform(X)
     array([['z', 'z'],
            ['z', 'z'],
-           ['x', 'x']], dtype=object)
+           ['y', 'y']], dtype=object)
     >>> X_long, y_long = sampler.fit_resample(X)
     >>> X_long.shape, y_long.tolist()
     ((9, 2), [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])

@@ -135,12 +135,8 @@ class LeaveLastOutSplitter(
         # A user is tested in as many splits as leave min_train rows before them.
         n_tested = np.minimum((counts - self.min_train) // self.n_last, self.n_splits)
         for j in range(1, self.n_splits + 1):
-            n_held_out = self.n_last * np.clip(n_tested, 0, j)[users]
-            test = (
-                (from_last < n_held_out)
-                & (from_last >= self.n_last * (j - 1))
-                & (n_tested[users] >= j)
-            )
+            n_held_out = self.n_last * np.minimum(n_tested, j)[users]
+            test = (from_last < n_held_out) & (from_last >= self.n_last * (j - 1))
             if not test.any():
                 raise ValueError(
                     f"No user can be tested in split {j} of {self.n_splits}: that takes "
@@ -216,7 +212,7 @@ class LeaveLastOutSplitter(
         return ranked if isinstance(X, pd.DataFrame) else ranked.to_numpy()
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names of the columns that `transform` gives.
+        """Return the names of the columns that `transform` gives; "rank" is there once.
 
         Parameters
         ----------
@@ -228,7 +224,8 @@ class LeaveLastOutSplitter(
         feature_names_out : ndarray of str objects
             The names that came in, and "rank".
         """
-        return np.append(super().get_feature_names_out(input_features), np.array("rank", object))
+        names: NDArray[np.object_] = super().get_feature_names_out(input_features)
+        return names if "rank" in names else np.append(names, np.array("rank", object))
 
     def _check_parameters(self) -> None:
         check_int("n_splits", self.n_splits, 1)

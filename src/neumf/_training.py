@@ -13,9 +13,9 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from tempfile import TemporaryFile
 from typing import Any, Literal, NamedTuple
 
@@ -70,15 +70,16 @@ class TrainingSettings:
     dropout: float
 
 
+@cache
 def import_tensorflow() -> Any:
-    """Import TensorFlow without its start-up messages, unless the user has set a log level."""
-    if "tensorflow" not in sys.modules and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
-        # Some messages ignore the level (tensorflow/tensorflow#100442).
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-        with _stderr_held_back():
-            import tensorflow as tf
-    else:
+    """Import TensorFlow without its start-up messages, unless the user asks for a log level."""
+    level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Some messages come whatever the level (tensorflow/tensorflow#100442).
+    with _stderr_held_back() if level == "3" else nullcontext():
         import tensorflow as tf
+
+        # XLA announces its first compilation.
+        tf.function(lambda: tf.constant(0), jit_compile=True)()
     return tf
 
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from . import metrics
-from ._interactions import Ids, Interactions, index_ids, lookup_ids, read_interactions
+from ._interactions import Codes, Ids, Interactions, index_ids, lookup_ids, read_interactions
 from ._random import hash_mix
 from ._ranking import HeldOut, exact_lists, mean_over_lists, sampled_lists, seen_rows
 from ._validation import check_int, check_labels
@@ -60,7 +60,8 @@ def make_ranking_scorer(
     - Candidates are the catalogue that the estimator was fitted on, without the items that the
       user has seen in `fit` and without the user's other held-out items.
     - A user or an item that `fit` did not see is a miss. Misses are counted in a warning and never
-      dropped.
+      dropped. After the steps of a pipeline unknown users cannot be told apart: there each of
+      their rows counts as a user.
     - A held-out item that the user had seen already (a repeated interaction, or a training row)
       stays a candidate, with a warning: on training rows the value is no estimate of anything.
     - Negatives are distinct and depend on (`random_state`, user, item) alone: they are the same for
@@ -177,8 +178,9 @@ class RankingScorer:
         score : float
             The mean of the metric over users.
         """
-        recommender, X = _unwrap(estimator, X)
-        held_out = self._read(recommender, _positive_rows(read_interactions(X), y))
+        recommender, encoded = _unwrap(estimator, X)
+        rows = _positive_rows(read_interactions(encoded), y)
+        held_out = self._read(recommender, rows, piped=encoded is not X)
         ranker, seen = recommender._ranker, recommender.seen_
         lists = (
             exact_lists(ranker, held_out, seen)
@@ -187,10 +189,12 @@ class RankingScorer:
         )
         return mean_over_lists(self.metric, self.k, lists)
 
-    def _read(self, recommender: Any, rows: Interactions) -> HeldOut:
+    def _read(self, recommender: Any, rows: Interactions, *, piped: bool) -> HeldOut:
         """Gather the held-out rows to one query per user; warn of those that cannot be found."""
         queries, ids = index_ids(rows.users)
         users = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")
+        if piped:
+            queries, users = _part_unknown(users[queries])
         items = lookup_ids(rows.items, recommender.items_, "X: item ids")
         keys = _row_keys(rows, self.random_state)
         held_out = HeldOut.from_rows(queries, users, items, len(recommender.items_), keys)
@@ -209,8 +213,8 @@ def _check_metric(metric: Any) -> None:
 
 def _unwrap(estimator: Any, X: Any) -> tuple[Any, Any]:
     """Return the recommender inside, and X as it reaches it."""
-    if hasattr(estimator, "estimator"):  # a search
-        check_is_fitted(estimator)
+    if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):  # a search
+        check_is_fitted(estimator, "best_estimator_")
         return _unwrap(estimator.best_estimator_, X)
     if isinstance(estimator, Pipeline):
         check_is_fitted(estimator[-1])
@@ -236,13 +240,26 @@ def _positive_rows(rows: Interactions, y: Any) -> Interactions:
     return rows.take(positive)
 
 
+def _part_unknown(users: Codes) -> tuple[Codes, Codes]:
+    """Return the query of each row and the user of each query; unknown rows have one each.
+
+    An encoder gives all unknown users one code: as a single query they would weigh too little.
+    """
+    queries, labels = pd.factorize(np.where(users < 0, -1 - np.arange(len(users)), users))
+    return queries, np.maximum(labels, -1)
+
+
 def _row_keys(rows: Interactions, seed: int) -> NDArray[np.uint64]:
-    """Hash (seed, user, item) of each row; an int id and the same as a string are equal."""
+    """Hash (seed, user, item) of each row; 1, 1.0 and "1" are the same id."""
     return hash_mix(_hash_ids(rows.users) ^ hash_mix(_hash_ids(rows.items), seed), 0)
 
 
 def _hash_ids(ids: Ids) -> NDArray[np.uint64]:
-    return pd.util.hash_array(np.array([str(label) for label in ids.tolist()], dtype=object))
+    labels = [
+        str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+        for label in ids.tolist()
+    ]
+    return pd.util.hash_array(np.array(labels, dtype=object))
 
 
 def _warn_of_unknown(users: NDArray[np.intp], items: NDArray[np.intp]) -> None:

@@ -1,0 +1,227 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import strategies
+from hypothesis import given
+from pandas.testing import assert_frame_equal
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from neumf import IdEncoder
+
+tables_of_any_ids = strategies.id_kinds.flatmap(strategies.tables)
+
+
+@pytest.fixture(name="X")
+def interactions():
+    return pd.DataFrame(
+        {
+            "rating": [5.0, 4.0, 1.0],
+            "user": ["bo", "al", "bo"],
+            "item": [30, 10, 10],
+            "timestamp": pd.to_datetime(["2020", "2022", "2021"]),
+        },
+        index=[7, 7, 3],
+    )
+
+
+class TestTransform:
+    @given(tables_of_any_ids)
+    def test_numbers_ids_from_zero_in_order_of_first_appearance(self, X):
+        encoded = IdEncoder().fit_transform(X)
+        for column in ("user", "item"):
+            first_seen = list(dict.fromkeys(X[column]))
+            assert encoded[column].tolist() == [first_seen.index(label) for label in X[column]]
+
+    @given(tables_of_any_ids)
+    def test_fitted_ids_stand_at_their_index(self, X):
+        encoder = IdEncoder().fit(X)
+        assert list(encoder.users_) == list(dict.fromkeys(X["user"]))
+        assert list(encoder.items_) == list(dict.fromkeys(X["item"]))
+
+    @given(strategies.tables())
+    def test_gives_ints_and_the_same_ids_as_strings_the_same_codes(self, X):
+        strings = X.astype({"user": str, "item": str})
+        encoded = IdEncoder().fit_transform(strings)
+        assert_frame_equal(encoded, IdEncoder().fit_transform(X))
+
+    @pytest.mark.parametrize("dtype", ["category", "Int64", "uint8", "float64", object])
+    def test_gives_ids_of_any_type_the_same_codes(self, X, dtype):
+        other = X.astype({"item": dtype})
+        assert IdEncoder().fit_transform(other)["item"].tolist() == [0, 1, 1]
+
+    @pytest.mark.parametrize("dtype", ["int64[pyarrow]", "string[pyarrow]"])
+    def test_gives_arrow_ids_the_same_codes(self, X, dtype):
+        pytest.importorskip("pyarrow")
+        other = X.astype({"item": dtype})
+        assert IdEncoder().fit_transform(other)["item"].tolist() == [0, 1, 1]
+
+    def test_codes_are_integers(self, X):
+        encoded = IdEncoder().fit_transform(X.astype({"item": "category"}))
+        assert encoded[["user", "item"]].dtypes.tolist() == [np.intp, np.intp]
+
+    def test_leaves_other_columns_and_the_index(self, X):
+        encoded = IdEncoder().fit_transform(X)
+        assert_frame_equal(encoded, X.assign(user=[0, 1, 0], item=[0, 1, 1]))
+
+    def test_does_not_write_to_the_table(self, X):
+        copy = X.copy(deep=True)
+        IdEncoder().fit_transform(X)
+        assert_frame_equal(X, copy)
+
+    def test_of_an_array_is_an_array(self):
+        encoded = IdEncoder().fit_transform(np.array([[30, 5, 9], [10, 5, 8]]))
+        assert isinstance(encoded, np.ndarray)
+        assert encoded.tolist() == [[0, 0, 9], [1, 0, 8]]
+
+    def test_of_a_list_leaves_numbers_beside_strings(self):
+        encoded = IdEncoder().fit_transform([["bo", 30, 9, "x"], ["al", 30, 8, "y"]])
+        assert encoded.tolist() == [[0, 0, 9, "x"], [1, 0, 8, "y"]]
+
+    def test_keeps_codes_of_fit_for_another_table(self, X):
+        encoder = IdEncoder().fit(X)
+        assert encoder.transform(X.iloc[[1, 2]])["user"].tolist() == [1, 0]
+
+    def test_of_sparse_is_refused(self):
+        X = sp.csr_array(np.eye(2))
+        with pytest.raises(ValueError, match="X must be a DataFrame or an array here"):
+            IdEncoder().fit(X).transform(X)
+
+    def test_needs_fit(self, X):
+        with pytest.raises(NotFittedError, match="IdEncoder instance is not fitted"):
+            IdEncoder().transform(X)
+
+
+class TestUnknownIds:
+    @pytest.mark.parametrize(("column", "label"), [("user", "cy"), ("item", 99)])
+    def test_raise_by_default_and_name_the_row(self, X, column, label):
+        new = X.astype({column: object})
+        new.iloc[1, new.columns.get_loc(column)] = label
+        match = rf"X: {column} ids must be among those.*{label}.* row 1 \(1 such"
+        with pytest.raises(ValueError, match=match):
+            IdEncoder().fit(X).transform(new)
+
+    @pytest.mark.parametrize("unknown_value", [-1, -7, np.int64(-2)])
+    def test_become_unknown_value_on_request(self, X, unknown_value):
+        encoder = IdEncoder(handle_unknown="use_encoded_value", unknown_value=unknown_value)
+        new = pd.DataFrame({"user": ["cy", "al"], "item": [10, 99]})
+        encoded = encoder.fit(X).transform(new)
+        assert encoded["user"].tolist() == [unknown_value, 1]
+        assert encoded["item"].tolist() == [1, unknown_value]
+
+    @pytest.mark.parametrize("handle_unknown", ["error", "use_encoded_value"])
+    def test_of_strings_after_numbers_are_refused(self, handle_unknown):
+        encoder = IdEncoder(handle_unknown=handle_unknown).fit(np.array([[1, 2], [3, 4]]))
+        with pytest.raises(ValueError, match="X: user ids must be of the kind that fit saw"):
+            encoder.transform(np.array([["1", "2"]]))
+
+    def test_of_numbers_after_strings_are_refused(self):
+        encoder = IdEncoder(handle_unknown="use_encoded_value").fit(np.array([["1", "2"]]))
+        with pytest.raises(ValueError, match="X: user ids must be of the kind that fit saw"):
+            encoder.transform(np.array([[1, 2]]))
+
+    def test_option_is_checked_in_fit(self, X):
+        with pytest.raises(ValueError, match=r"handle_unknown must be one of.*Received: 'ignore'"):
+            IdEncoder(handle_unknown="ignore").fit(X)
+
+    @pytest.mark.parametrize("unknown_value", [0, 3, -1.0, None, True, "x"])
+    def test_value_must_be_a_negative_int(self, X, unknown_value):
+        with pytest.raises(ValueError, match="unknown_value must be an int below 0"):
+            IdEncoder(unknown_value=unknown_value).fit(X)
+
+
+class TestInverseTransform:
+    @given(tables_of_any_ids)
+    def test_restores_the_table(self, X):
+        encoder = IdEncoder().fit(X)
+        restored = encoder.inverse_transform(encoder.transform(X))
+        assert_frame_equal(restored, X)
+
+    def test_restores_the_index_and_other_columns(self, X):
+        encoder = IdEncoder().fit(X)
+        assert_frame_equal(encoder.inverse_transform(encoder.transform(X)), X)
+
+    @pytest.mark.parametrize(
+        "X",
+        [
+            np.array([[30, 5, 9], [10, 5, 8]]),
+            np.array([[30.0, 5.0, 9.5], [10.0, 5.0, 8.5]]),
+            np.array([["b", "x", "9"], ["a", "x", "8"]]),
+            np.array([["b", 1, 9], [("a", 1), "c", 8]], dtype=object),
+        ],
+        ids=["ints", "floats", "strings", "objects"],
+    )
+    def test_restores_an_array(self, X):
+        encoder = IdEncoder().fit(X)
+        restored = encoder.inverse_transform(encoder.transform(X))
+        assert isinstance(restored, np.ndarray)
+        assert restored.tolist() == X.tolist()
+
+    def test_of_unknown_is_none(self):
+        X = pd.DataFrame({"user": ["a", "b"], "item": [5, 6]})
+        encoder = IdEncoder(handle_unknown="use_encoded_value", unknown_value=-2).fit(X)
+        restored = encoder.inverse_transform(pd.DataFrame({"user": [-2, 1], "item": [0, -2]}))
+        assert restored["user"].tolist() == [None, "b"]
+        assert restored["item"].tolist() == [5, None]
+
+    def test_of_unknown_is_none_in_an_array(self):
+        encoder = IdEncoder(handle_unknown="use_encoded_value").fit(np.array([[5, 6]]))
+        assert encoder.inverse_transform(np.array([[-1, 0]])).tolist() == [[None, 6]]
+
+    @pytest.mark.parametrize("bad", [2, -2, 0.5, 10**9])
+    def test_refuses_what_is_no_index_and_names_the_row(self, X, bad):
+        codes = pd.DataFrame({"user": [0, bad], "item": [0, 0]})
+        with pytest.raises(ValueError, match=r"X: user indices must be between 0 and 1.*in row 1"):
+            IdEncoder().fit(X).inverse_transform(codes)
+
+    def test_refuses_ids(self, X):
+        with pytest.raises(ValueError, match="X: user indices must be"):
+            IdEncoder().fit(X).inverse_transform(X)
+
+    def test_needs_fit(self, X):
+        with pytest.raises(NotFittedError, match="IdEncoder instance is not fitted"):
+            IdEncoder().inverse_transform(X)
+
+
+class TestEstimator:
+    def test_survives_pickle(self, X):
+        encoder = IdEncoder().fit(X)
+        loaded = pickle.loads(pickle.dumps(encoder))
+        assert_frame_equal(loaded.transform(X), encoder.transform(X))
+
+    def test_clone_keeps_parameters_and_forgets_ids(self, X):
+        encoder = clone(IdEncoder(handle_unknown="use_encoded_value", unknown_value=-3).fit(X))
+        assert encoder.get_params() == {
+            "handle_unknown": "use_encoded_value",
+            "unknown_value": -3,
+        }
+        assert not hasattr(encoder, "users_")
+
+    def test_set_output_pandas_makes_frames_of_arrays(self):
+        encoder = IdEncoder().set_output(transform="pandas")
+        encoded = encoder.fit_transform(np.array([[30, 5], [10, 5]]))
+        assert_frame_equal(encoded, pd.DataFrame({"x0": [0, 1], "x1": [0, 0]}, dtype=np.intp))
+
+    def test_set_output_pandas_keeps_names_and_index(self, X):
+        encoder = IdEncoder().set_output(transform="pandas")
+        assert_frame_equal(encoder.fit_transform(X), IdEncoder().fit_transform(X))
+
+    def test_set_output_default_keeps_the_type_that_came_in(self, X):
+        encoder = IdEncoder().set_output(transform="default")
+        assert isinstance(encoder.fit_transform(X), pd.DataFrame)
+
+    def test_feature_names_out_are_those_that_came_in(self, X):
+        encoder = IdEncoder().fit(X)
+        assert encoder.n_features_in_ == 4
+        assert encoder.get_feature_names_out().tolist() == list(X.columns)
+
+    def test_fit_returns_itself(self, X):
+        encoder = IdEncoder()
+        assert encoder.fit(X) is encoder
+
+    def test_fit_forgets_what_it_learned_before(self, X):
+        encoder = IdEncoder().fit(np.array([[1, 2], [3, 4]])).fit(X)
+        assert list(encoder.users_) == ["bo", "al"]

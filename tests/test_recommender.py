@@ -1,0 +1,623 @@
+import copy
+import pickle
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from neumf import (
+    LeaveLastOutSplitter,
+    NegativeSampler,
+    NeuMFRecommender,
+    PopularityRecommender,
+    ndcg_scorer,
+)
+from neumf.metrics import ndcg_at_k
+
+SMALL = {"n_factors": 2, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "random_state": 0}
+
+
+def checkerboard(n_users=100, n_items=40):
+    """Even users like even items; each user has one such item left, which must come first."""
+    pairs = [
+        (user, item)
+        for user in range(n_users)
+        for item in range(n_items)
+        if user % 2 == item % 2 and (user + item) % n_items
+    ]
+    return pd.DataFrame(pairs, columns=["user", "item"])
+
+
+def left_over(user, n_items=40):
+    return -user % n_items
+
+
+def small_model(**changes):
+    return NeuMFRecommender(**(SMALL | {"epochs": 2} | changes))
+
+
+@pytest.fixture(scope="module")
+def table():
+    """60 users with 6 interactions each among 30 items, with times."""
+    rng = np.random.default_rng(7)
+    items = np.concatenate([rng.choice(30, 6, replace=False) for _ in range(60)])
+    users = np.repeat(np.arange(60), 6)
+    shuffle = rng.permutation(360)
+    columns = {"user": users, "item": items, "timestamp": rng.integers(0, 1000, 360)}
+    return pd.DataFrame(columns).iloc[shuffle].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    return small_model(epochs=3).fit(table)
+
+
+# It learns
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"architecture": "gmf"},
+        {"architecture": "mlp"},
+        {"architecture": "neumf"},
+        {"loss": "bpr"},
+        {"loss": "sampled_softmax"},
+        {"pretrain": True},
+        {"negative_strategy": "popularity"},
+        {"dropout": 0.1},
+        {"regularization": 1e-4},
+    ],
+    ids=str,
+)
+def test_the_item_left_on_the_checkerboard_comes_first(options):
+    model = NeuMFRecommender(epochs=10, learning_rate=0.01, random_state=0, **options)
+    model.fit(checkerboard())
+    first = model.recommend(k=1)
+    expected = [left_over(user) for user in first["user"]]
+    assert np.mean(first["item"] == expected) >= 0.9
+
+
+def test_labels_are_learned_as_they_are():
+    X = checkerboard()
+    sampler = NegativeSampler(n_negatives=4, random_state=0)
+    X_long, y = sampler.fit_resample(X)
+    model = NeuMFRecommender(epochs=20, learning_rate=0.01, random_state=0).fit(X_long, y)
+    probability = model.predict(X_long)
+    assert probability[y == 1].mean() > 0.9
+    assert probability[y == 0].mean() < 0.3
+
+
+def test_the_loss_falls(fitted):
+    loss = fitted.history_["loss"]
+    assert len(loss) == fitted.n_iter_ == 3
+    assert loss[-1] < loss[0]
+
+
+def test_rows_of_weight_zero_do_not_count():
+    X = checkerboard()
+    odd = X["user"] % 2 == 1
+    weights = np.where(odd, 0.0, 1.0)
+    options = {"epochs": 10, "learning_rate": 0.01, "random_state": 0}
+    model = NeuMFRecommender(**options).fit(X, sample_weight=weights)
+    gap = model.predict(X)
+    assert gap[~odd].mean() > gap[odd].mean() + 0.3
+
+
+def test_the_penalty_shrinks_the_vectors(table):
+    norms = [
+        np.linalg.norm(small_model(regularization=alpha, epochs=60).fit(table).network_.items)
+        for alpha in (0.0, 0.1)
+    ]
+    assert norms[1] < norms[0] / 2
+
+
+# What is fitted
+
+
+def test_fitted_attributes_describe_the_table(fitted, table):
+    assert fitted.users_.tolist() == pd.unique(table["user"]).tolist()
+    assert fitted.items_.tolist() == pd.unique(table["item"]).tolist()
+    assert fitted.seen_.shape == (60, 30)
+    assert fitted.seen_.nnz == 360
+    assert fitted.popularity_.sum() == 360
+    assert fitted.n_features_in_ == 3
+    assert fitted.feature_names_in_.tolist() == ["user", "item", "timestamp"]
+    assert fitted.best_iter_ == 3
+
+
+def test_the_keras_model_gives_the_decision_function(fitted, table):
+    import keras
+
+    users, items = (
+        fitted.users_.get_indexer(table["user"]),
+        fitted.items_.get_indexer(table["item"]),
+    )
+    assert isinstance(fitted.model_, keras.Model)
+    assert fitted.model_ is fitted.model_
+    np.testing.assert_allclose(
+        fitted.model_.predict([users, items], verbose=0),
+        fitted.decision_function(table),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_fitting_again_replaces_the_keras_model(table):
+    model = small_model().fit(table)
+    first = model.model_
+    assert model.set_params(epochs=1).fit(table).model_ is not first
+
+
+@pytest.mark.parametrize("architecture", ["gmf", "mlp", "neumf"])
+def test_an_architecture_has_its_tables(architecture, table):
+    model = small_model(architecture=architecture).fit(table)
+    width = {"gmf": 2, "mlp": 4, "neumf": 6}[architecture]
+    assert model.network_.users.shape == (60, width)
+    assert model.network_.items.shape == (30, width)
+    assert len(model.network_.layers.hidden) == (architecture != "gmf")
+
+
+def test_predict_is_the_sigmoid_of_the_logit(fitted, table):
+    np.testing.assert_allclose(fitted.predict(table), expit(fitted.decision_function(table)))
+
+
+def test_the_score_of_a_recommendation_is_its_logit(fitted):
+    top = fitted.recommend(k=3)
+    np.testing.assert_allclose(
+        top["score"], fitted.decision_function(top[["user", "item"]]), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_score_is_exact_ndcg_at_10(table):
+    X_train, X_test = LeaveLastOutSplitter().train_test_split(table)
+    model = small_model().fit(X_train)
+    assert model.score(X_test) == ndcg_scorer(k=10, n_negatives=None)(model, X_test)
+
+
+# Ids and tables
+
+
+def test_ids_of_any_kind_give_the_same_model(table):
+    as_int = small_model().fit(table)
+    as_str = small_model().fit(table.astype({"user": str, "item": str}))
+    as_category = small_model().fit(table.astype({"user": "category", "item": "category"}))
+    for other in (as_str, as_category):
+        np.testing.assert_array_equal(other.network_.users, as_int.network_.users)
+        np.testing.assert_array_equal(other.network_.items, as_int.network_.items)
+    assert as_str.recommend("5", k=1)["item"][0] == str(as_int.recommend(5, k=1)["item"][0])
+
+
+def test_arrays_and_frames_give_the_same_model(table):
+    from_frame, from_array = small_model().fit(table), small_model().fit(table.to_numpy())
+    np.testing.assert_array_equal(from_frame.network_.users, from_array.network_.users)
+
+
+def test_a_sparse_matrix_is_users_by_items(table):
+    matrix = sp.csr_array((np.ones(360), (table["user"], table["item"])), shape=(60, 30))
+    model = small_model().fit(matrix)
+    assert model.users_.tolist() == list(range(60))
+    assert sorted(model.items_) == list(range(30))
+    assert len(model.recommend(7, k=3)) == 3
+
+
+def test_repeated_rows_are_legal(table):
+    model = small_model().fit(pd.concat([table, table]))
+    assert model.seen_.nnz == 360
+    assert not model.recommend().merge(table, on=["user", "item"]).size
+
+
+def test_the_order_of_rows_in_time_does_not_matter_without_early_stopping(table):
+    reversed_time = table.assign(timestamp=-table["timestamp"])
+    models = [small_model().fit(X) for X in (table, reversed_time)]
+    np.testing.assert_array_equal(models[0].network_.users, models[1].network_.users)
+
+
+# Randomness
+
+
+def test_one_random_state_gives_the_same_weights_bit_for_bit(table):
+    weights = [small_model(dropout=0.2).fit(table).network_ for _ in range(2)]
+    np.testing.assert_array_equal(weights[0].users, weights[1].users)
+    np.testing.assert_array_equal(weights[0].items, weights[1].items)
+
+
+@pytest.mark.parametrize("random_state", [1, None])
+def test_another_random_state_gives_other_weights(table, fitted, random_state):
+    other = small_model(epochs=3, random_state=random_state).fit(table)
+    assert not np.array_equal(other.network_.users, fitted.network_.users)
+
+
+def test_random_state_may_be_a_generator(table):
+    states = (np.random.default_rng(0), np.random.RandomState(0))
+    for random_state in states:
+        assert small_model(random_state=random_state).fit(table).n_iter_ == 2
+
+
+def test_no_global_generator_is_touched(table):
+    import random
+
+    import keras
+    import tensorflow as tf
+
+    def states():
+        return (
+            random.getstate(),
+            pickle.dumps(np.random.get_state()),  # noqa: NPY002 - the global state is the point
+            tf.random.get_global_generator().state.numpy().tolist(),
+            keras.src.backend.common.global_state.get_global_attribute("global_seed_generator"),
+        )
+
+    before = states()
+    small_model(random_state=None, dropout=0.1, early_stopping=True).fit(table).recommend()
+    assert states() == before
+
+
+# y and sample_weight
+
+
+def test_rows_labelled_zero_are_not_seen():
+    X = pd.DataFrame({"user": [1, 1, 2, 2], "item": [10, 20, 20, 30]})
+    model = small_model().fit(X, y=[1, 0, 1, 0])
+    assert model.recommend(1, k=5)["item"].tolist() != []
+    assert set(model.recommend(1, k=5)["item"]) == {20, 30}
+    assert model.popularity_.tolist() == [1, 1, 0]
+
+
+def test_labels_need_no_item_left_to_draw():
+    X = pd.DataFrame({"user": [1, 1], "item": [10, 20]})
+    assert small_model().fit(X, y=[1, 0]).n_iter_ == 2
+
+
+@pytest.mark.parametrize(
+    ("y", "match"),
+    [
+        ([1, 2], r"y must hold a label between 0 and 1.*from 1 to 2"),
+        ([1], r"y must hold one number per row of X, shape \(2,\)\. Received shape \(1,\)"),
+        ([1, np.nan], "y must hold finite numbers"),
+        (["a", "b"], "y must hold finite numbers"),
+    ],
+)
+def test_bad_labels_are_refused(y, match):
+    with pytest.raises(ValueError, match=match):
+        small_model().fit([[1, 10], [2, 20]], y=y)
+
+
+@pytest.mark.parametrize(
+    ("weights", "match"),
+    [
+        ([1, -1], r"sample_weight must hold numbers >= 0, not all of them 0"),
+        ([0, 0], r"sample_weight must hold numbers >= 0, not all of them 0"),
+        ([1, 1, 1], r"sample_weight must hold one number per row"),
+    ],
+)
+def test_bad_weights_are_refused(weights, match):
+    with pytest.raises(ValueError, match=match):
+        small_model().fit([[1, 10], [2, 20]], sample_weight=weights)
+
+
+def test_a_pairwise_loss_takes_no_labels():
+    with pytest.raises(ValueError, match=r"y must be None with loss='bpr'"):
+        small_model(loss="bpr").fit([[1, 10], [2, 20]], y=[1, 0])
+
+
+# Early stopping
+
+
+def test_early_stopping_keeps_the_best_epoch(table):
+    model = small_model(early_stopping=True, n_iter_no_change=2, epochs=12).fit(table)
+    values = model.history_["val_ndcg_at_10"]
+    assert len(values) == len(model.history_["loss"]) == model.n_iter_
+    assert model.best_iter_ == int(np.argmax(values)) + 1
+    assert model.n_iter_ in (12, model.best_iter_ + 2)
+
+
+def test_early_stopping_measures_ndcg_of_each_last_row(table):
+    model = small_model(early_stopping=True, n_iter_no_change=9, epochs=1).fit(table)
+    X_train, X_last = LeaveLastOutSplitter().train_test_split(table)
+    values = []
+    for user, item in zip(X_last["user"], X_last["item"], strict=True):
+        earlier = X_train.loc[X_train["user"] == user, "item"]
+        candidates = [i for i in model.items_ if i == item or i not in set(earlier)]
+        scores = model.decision_function([[user, i] for i in candidates])
+        values.append(ndcg_at_k([[i == item for i in candidates]], [scores]))
+    assert model.history_["val_ndcg_at_10"] == pytest.approx([np.mean(values)])
+
+
+def test_early_stopping_holds_out_no_row_that_is_labelled_zero():
+    X = pd.DataFrame({"user": [1, 1, 1, 2, 2], "item": [10, 20, 30, 20, 30]})
+    X = pd.concat([X, X.assign(user=X["user"] + 2)])
+    y = np.array([1, 1, 0, 1, 1] * 2)
+    model = small_model(early_stopping=True, epochs=1).fit(X, y)
+    assert model.n_iter_ == 1
+
+
+def test_held_out_rows_are_not_trained_on(table):
+    # Each user's last item is one that nobody else ever has: its vector must not move.
+    last = pd.DataFrame({"user": range(60), "item": range(100, 160), "timestamp": 2000})
+    X = pd.concat([table, last], ignore_index=True)
+    options = {"regularization": 0.0, "negative_strategy": "popularity", "epochs": 3}
+    model = small_model(early_stopping=True, n_iter_no_change=9, **options).fit(X)
+    untrained = model.network_.items[model.items_ >= 100]
+    assert np.abs(untrained).max() < 0.1  # as drawn from N(0, 0.01)
+    start = small_model(early_stopping=True, n_iter_no_change=9, **(options | {"epochs": 1})).fit(X)
+    np.testing.assert_array_equal(untrained, start.network_.items[start.items_ >= 100])
+
+
+def test_what_is_held_out_tells_the_training_nothing(table):
+    # Other last items, the same earlier rows: the weights must be the same.
+    options = {"early_stopping": True, "epochs": 2, "n_iter_no_change": 9}
+    last = pd.DataFrame({"user": range(60), "item": range(60), "timestamp": 2000})
+    last["item"] %= 30
+    catalogue = pd.DataFrame({"user": 99, "item": range(30), "timestamp": 0})
+    extra = pd.DataFrame({"user": [99, 98, 98], "item": [77, 77, 5], "timestamp": [1, 0, 1]})
+    tables = [
+        pd.concat([catalogue, extra, table, last.assign(item=items)], ignore_index=True)
+        for items in (last["item"], last["item"][::-1].to_numpy())
+    ]
+    networks = [small_model(**options).fit(X, y=np.ones(len(X))).network_ for X in tables]
+    np.testing.assert_array_equal(networks[0].users, networks[1].users)
+
+
+@pytest.mark.parametrize(
+    "X", [[[1, 10], [2, 20]], sp.csr_array(np.eye(3))], ids=["single rows", "sparse"]
+)
+def test_early_stopping_needs_rows_to_hold_out(X):
+    with pytest.raises(ValueError, match=r"early_stopping=True holds out each user's last row"):
+        small_model(early_stopping=True).fit(X)
+
+
+# Progress
+
+
+def test_verbose_prints_a_line_per_epoch(table, capsys):
+    small_model(verbose=1, early_stopping=True).fit(table)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert re.fullmatch(
+        r"neumf epoch 1/2  loss 0\.\d{4}  val_ndcg_at_10 0\.\d{4}  \d+\.\d s", lines[0]
+    )
+
+
+def test_verbose_names_the_halves_of_pretraining(table, capsys):
+    small_model(verbose=1, pretrain=True, epochs=1).fit(table)
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["gmf", "mlp", "neumf"]
+
+
+def test_without_verbose_nothing_is_printed(table, capfd):
+    small_model().fit(table)
+    assert capfd.readouterr() == ("", "")
+
+
+# Recommending
+
+
+def test_seen_items_are_left_out_unless_asked_for(fitted, table):
+    seen = set(zip(table["user"], table["item"], strict=True))
+    top = fitted.recommend(k=30)
+    assert not seen & set(zip(top["user"], top["item"], strict=True))
+    assert top.groupby("user").size().eq(24).all()
+    everything = fitted.recommend(k=30, exclude_seen=False)
+    assert everything.groupby("user").size().eq(30).all()
+
+
+def test_unknown_users_get_the_most_popular_items(fitted, table):
+    popular = PopularityRecommender().fit(table).recommend(-7, k=5)["item"].tolist()
+    top = fitted.recommend([3, -7, 5], k=5)
+    assert top["user"].tolist() == [3] * 5 + [-7] * 5 + [5] * 5
+    assert top.loc[top["user"] == -7, "item"].tolist() == popular
+    assert top.loc[top["user"] == 3, "item"].tolist() == fitted.recommend(3, k=5)["item"].tolist()
+
+
+def test_recommending_needs_no_tensorflow(fitted, tmp_path):
+    path = tmp_path / "model.pickle"
+    path.write_bytes(pickle.dumps(fitted))
+    code = (
+        "import pickle, sys\n"
+        f"model = pickle.loads(open({str(path)!r}, 'rb').read())\n"
+        "print(model.recommend(3, k=4)['item'].tolist())\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert result.stdout.strip() == str(fitted.recommend(3, k=4)["item"].tolist())
+
+
+# Similarity
+
+
+@pytest.mark.parametrize(
+    ("word", "method", "table_name"),
+    [("item", "similar_items", "items"), ("user", "similar_users", "users")],
+)
+def test_similar_ones_are_nearest_by_cosine(fitted, word, method, table_name):
+    ids, vectors = getattr(fitted, f"{table_name}_"), getattr(fitted.network_, table_name)
+    similar = getattr(fitted, method)(ids[4], k=3)
+    assert similar.columns.tolist() == [word, f"similar_{word}", "score", "rank"]
+    v = vectors[4]
+    cosines = [v @ w / np.linalg.norm(v) / np.linalg.norm(w) for w in vectors]
+    expected = [i for i in np.argsort(cosines)[::-1] if i != 4][:3]
+    assert similar[f"similar_{word}"].tolist() == ids[expected].tolist()
+    np.testing.assert_allclose(similar["score"], np.array(cosines)[expected], rtol=1e-4)
+    assert similar["rank"].tolist() == [1, 2, 3]
+
+
+def test_items_of_one_colour_are_similar():
+    options = {"architecture": "gmf", "epochs": 20, "learning_rate": 0.01, "random_state": 0}
+    model = NeuMFRecommender(**options).fit(checkerboard())
+    similar = model.similar_items(range(40), k=19)
+    assert np.mean(similar["item"] % 2 == similar["similar_item"] % 2) > 0.95
+
+
+def test_an_unknown_item_is_similar_to_nothing(fitted):
+    with pytest.raises(ValueError, match=r"items must be among those that fit saw\. Received 999"):
+        fitted.similar_items([3, 999])
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"architecture": "gmlp"}, ValueError, "architecture must be one of.*'gmlp'"),
+        ({"loss": "bprr"}, ValueError, "loss must be one of.*Did you mean 'bpr'"),
+        ({"negative_strategy": "hard"}, ValueError, "negative_strategy must be one of"),
+        ({"pretrain": "yes"}, ValueError, "pretrain must be one of True, False"),
+        ({"pretrain": True, "architecture": "gmf"}, ValueError, "architecture must be 'neumf'"),
+        ({"n_factors": 0}, ValueError, r"n_factors must be an int >= 1\. Received: 0"),
+        ({"n_factors": 2.5}, TypeError, r"n_factors must be an int >= 1\. Received: 2\.5"),
+        ({"mlp_embedding_dim": True}, TypeError, "mlp_embedding_dim must be an int"),
+        ({"hidden_layer_sizes": ()}, ValueError, "hidden_layer_sizes must be a tuple of at least"),
+        ({"hidden_layer_sizes": 32}, ValueError, "hidden_layer_sizes must be a tuple of at least"),
+        (
+            {"hidden_layer_sizes": (8, 0)},
+            ValueError,
+            r"hidden_layer_sizes\[1\] must be an int >= 1",
+        ),
+        ({"n_negatives": 0}, ValueError, "n_negatives must be an int >= 1"),
+        ({"regularization": -1}, ValueError, "regularization must be a number >= 0"),
+        ({"regularization": "l2"}, TypeError, "regularization must be a number >= 0"),
+        ({"dropout": 1}, ValueError, r"dropout must be a number >= 0 and < 1\. Received: 1"),
+        ({"learning_rate": 0}, ValueError, "learning_rate must be a number > 0"),
+        ({"learning_rate": np.nan}, ValueError, "learning_rate must be a number > 0"),
+        ({"batch_size": 0}, ValueError, "batch_size must be an int >= 1"),
+        ({"epochs": 0}, ValueError, "epochs must be an int >= 1"),
+        ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change must be an int >= 1"),
+        ({"random_state": "seed"}, ValueError, "random_state must be None, an int"),
+        ({"random_state": -1}, ValueError, "random_state must be None, an int"),
+    ],
+    ids=str,
+)
+def test_parameters_out_of_range_are_refused_at_fit(options, error, match, table):
+    model = small_model(**options)
+    with pytest.raises(error, match=match):
+        model.fit(table)
+    assert not hasattr(model, "users_") or "random_state" in options
+
+
+@pytest.mark.parametrize(
+    ("X", "match"),
+    [
+        (pd.DataFrame({"user": [], "item": []}), "X must hold at least one interaction"),
+        (pd.DataFrame({"user": [1, 2]}), r"X must have a user and an item column.*1 feature\(s\)"),
+        (pd.DataFrame({"user": [1, None], "item": [1, 2]}), "user ids must not be missing.*row 1"),
+        (pd.DataFrame({"user": [1], "what": [2]}), "X has no column 'item'"),
+        (np.array([1, 2]), "Expected 2D array"),
+    ],
+    ids=["empty", "one column", "missing id", "one name", "one dimension"],
+)
+def test_tables_that_are_none_are_refused(X, match):
+    with pytest.raises(ValueError, match=match):
+        small_model().fit(X)
+
+
+def test_a_user_who_has_seen_everything_is_named():
+    X = pd.DataFrame({"user": ["ann", "bob", "bob"], "item": [1, 1, 2]})
+    with pytest.raises(ValueError, match=r"no negatives can be drawn for user 'bob'.*1 such user"):
+        small_model().fit(X)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["predict", "decision_function", "recommend", "similar_items", "similar_users", "score"],
+)
+def test_an_unfitted_estimator_says_so(method, table):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(small_model(), method)(table)
+
+
+def test_an_unfitted_estimator_has_no_model():
+    assert not hasattr(small_model(), "model_")
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        small_model().model_  # noqa: B018
+
+
+@pytest.mark.parametrize(("k", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError)])
+def test_k_must_be_a_positive_int(fitted, k, error):
+    with pytest.raises(error, match="k must be an int >= 1"):
+        fitted.recommend(3, k=k)
+    with pytest.raises(error, match="k must be an int >= 1"):
+        fitted.similar_items(3, k=k)
+
+
+def test_k_beyond_the_catalogue_gives_what_there_is(fitted):
+    assert len(fitted.recommend(3, k=10_000)) == 24
+    assert len(fitted.similar_items(3, k=10_000)) == 29
+
+
+def test_string_ids_after_int_ids_are_refused(fitted, table):
+    as_str = table.astype({"user": str, "item": str})
+    with pytest.raises(ValueError, match=r"user ids must be of the kind that fit saw, numbers"):
+        fitted.predict(as_str)
+    with pytest.raises(ValueError, match=r"deny must be of the kind that fit saw, numbers"):
+        fitted.recommend(3, deny=["3"])
+    with pytest.raises(ValueError, match=r"items must be of the kind that fit saw, numbers"):
+        fitted.similar_items("3")
+
+
+def test_string_users_after_int_users_get_popular_items_and_a_warning(fitted):
+    with pytest.warns(UserWarning, match=r"users must be of the kind that fit saw, numbers"):
+        top = fitted.recommend(["3"], k=5)
+    assert top["item"].tolist() == fitted.recommend(-7, k=5)["item"].tolist()
+
+
+def test_unknown_ids_at_predict_are_nan_and_counted(fitted):
+    with pytest.warns(
+        UserWarning, match=r"2 of 3 rows name a user or an item that fit did not see"
+    ):
+        probability = fitted.predict([[3, 5], [999, 5], [3, 999]])
+    assert np.isnan(probability).tolist() == [False, True, True]
+
+
+# A scikit-learn estimator
+
+
+def test_clone_and_set_params_before_and_after_fit(fitted):
+    for model in (small_model(hidden_layer_sizes=[4]), fitted):
+        twin = clone(model)
+        assert twin.get_params() == model.get_params()
+        assert not hasattr(twin, "users_")
+        assert twin.set_params(n_factors=5).n_factors == 5
+
+
+@pytest.mark.parametrize(
+    "copy_of", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))]
+)
+def test_copies_predict_the_same(fitted, table, copy_of):
+    fitted.model_  # noqa: B018 - the Keras model must not get in the way
+    twin = copy_of(fitted)
+    np.testing.assert_array_equal(twin.predict(table), fitted.predict(table))
+    assert twin.model_ is not fitted.model_
+
+
+# The figures of the peers
+
+
+@pytest.mark.slow
+def test_movielens_100k_reaches_what_the_peers_reach(real_data):
+    from neumf import hr_scorer
+    from neumf.datasets import read_movielens
+
+    X = read_movielens(real_data("ml-100k", "u.data"))
+    X_train, X_test = LeaveLastOutSplitter().train_test_split(X)
+    values = []
+    for seed in range(3):
+        model = NeuMFRecommender(random_state=seed).fit(X_train)
+        with pytest.warns(UserWarning, match="3 of 943 held-out rows"):
+            hr = hr_scorer(n_negatives=99)(model, X_test)
+        with pytest.warns(UserWarning, match="3 of 943 held-out rows"):
+            ndcg = ndcg_scorer(n_negatives=99)(model, X_test)
+        values.append((hr, ndcg))
+    hr, ndcg = np.mean(values, axis=0)
+    assert hr >= 0.63
+    assert ndcg >= 0.36

@@ -1,0 +1,356 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+from sklearn.base import clone
+from sklearn.dummy import DummyRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, check_cv, cross_validate
+
+from neumf import LeaveLastOutSplitter
+
+
+def slow_timelines(X):
+    """Return the rows of each user, oldest first."""
+    timelines = {}
+    for row, user in enumerate(X["user"]):
+        timelines.setdefault(user, []).append(row)
+    if "timestamp" in X:
+        times = X["timestamp"].tolist()
+        for rows in timelines.values():
+            rows.sort(key=lambda row: times[row])  # stable
+    return timelines
+
+
+def slow_split(X, splitter):
+    """Peel the last rows off the timelines that are long enough, once per split."""
+    timelines = slow_timelines(X)
+    splits = []
+    for _ in range(splitter.n_splits):
+        test = []
+        for user, rows in timelines.items():
+            if len(rows) >= splitter.min_train + splitter.n_last:
+                test += rows[-splitter.n_last :]
+                timelines[user] = rows[: -splitter.n_last]
+        train = [row for rows in timelines.values() for row in rows]
+        splits.append((sorted(train), sorted(test)))
+    return splits
+
+
+def slow_dense_ranks(X):
+    """Count the distinct moments of a user up to each row."""
+    times = X["timestamp"] if "timestamp" in X else range(len(X))
+    rows = list(zip(X["user"], times, strict=True))
+    return [len({t for u, t in rows if u == user and t <= time}) for user, time in rows]
+
+
+@st.composite
+def cases(draw, times=strategies.any_times):
+    """A splitter and a table in which one user at least is tested in every split."""
+    splitter = LeaveLastOutSplitter(
+        n_splits=draw(st.integers(1, 3)),
+        n_last=draw(st.integers(1, 3)),
+        min_train=draw(st.integers(0, 2)),
+    )
+    longest = max(splitter.min_train + splitter.n_splits * splitter.n_last, 1)
+    return splitter, draw(strategies.tables(times=draw(times), longest=longest))
+
+
+def as_lists(splits):
+    return [(train.tolist(), test.tolist()) for train, test in splits]
+
+
+@pytest.fixture(name="X")
+def interactions():
+    """Oldest first, user a has rows 3, 5, 0, 2; b has 1, 4; c has 6."""
+    return pd.DataFrame(
+        {
+            "user": ["a", "b", "a", "a", "b", "a", "c"],
+            "item": [1, 2, 3, 4, 5, 6, 7],
+            "timestamp": [30, 5, 40, 10, 9, 20, 1],
+        }
+    )
+
+
+class TestSplit:
+    def test_holds_out_each_users_latest_row(self, X):
+        assert as_lists(LeaveLastOutSplitter().split(X)) == [([0, 1, 3, 5, 6], [2, 4])]
+
+    def test_later_splits_step_back_in_time(self, X):
+        assert as_lists(LeaveLastOutSplitter(n_splits=3).split(X)) == [
+            ([0, 1, 3, 5, 6], [2, 4]),
+            ([1, 3, 5, 6], [0]),
+            ([1, 3, 6], [5]),
+        ]
+
+    def test_takes_min_train_zero_for_testing_users_without_training_rows(self, X):
+        splitter = LeaveLastOutSplitter(min_train=0)
+        assert as_lists(splitter.split(X)) == [([0, 1, 3, 5], [2, 4, 6])]
+
+    def test_users_with_too_few_rows_stay_in_train(self, X):
+        splitter = LeaveLastOutSplitter(n_last=2)
+        assert as_lists(splitter.split(X)) == [([1, 3, 4, 5, 6], [0, 2])]
+
+    def test_holds_out_the_later_row_of_the_table_among_equal_timestamps(self):
+        X = np.array([[1, 10, 5], [1, 11, 5], [1, 12, 4]])
+        assert as_lists(LeaveLastOutSplitter().split(X)) == [([0, 2], [1])]
+
+    def test_row_order_is_time_order_without_timestamps(self, X):
+        splits = LeaveLastOutSplitter().split(X.drop(columns="timestamp"))
+        assert as_lists(splits) == [([0, 1, 2, 3, 6], [4, 5])]
+
+    def test_orders_datetimes_like_the_numbers_they_stand_for(self, X):
+        dated = X.assign(timestamp=pd.to_datetime(X["timestamp"], unit="D", utc=True))
+        splitter = LeaveLastOutSplitter(n_splits=2)
+        assert as_lists(splitter.split(dated)) == as_lists(splitter.split(X))
+
+    @pytest.mark.parametrize("convert", [np.array, np.ndarray.tolist], ids=["array", "list"])
+    def test_reads_arrays_by_position(self, X, convert):
+        rows = convert(X.to_numpy(dtype=object))
+        splits = LeaveLastOutSplitter(n_splits=2).split(rows)
+        assert as_lists(splits) == as_lists(LeaveLastOutSplitter(n_splits=2).split(X))
+
+    def test_yields_positions_whatever_the_index(self, X):
+        shuffled_index = X.set_axis([9, 9, 5, 1, 0, 3, np.nan])
+        assert as_lists(LeaveLastOutSplitter().split(shuffled_index)) == as_lists(
+            LeaveLastOutSplitter().split(X)
+        )
+
+    def test_counts_duplicate_rows_one_by_one(self):
+        X = np.array([[1, 10, 5], [1, 10, 5]])
+        assert as_lists(LeaveLastOutSplitter().split(X)) == [([0], [1])]
+
+    @given(cases())
+    def test_equals_a_slow_loop(self, case):
+        splitter, X = case
+        assert as_lists(splitter.split(X)) == slow_split(X, splitter)
+
+    @given(strategies.id_kinds.flatmap(lambda ids: strategies.tables(ids=ids, longest=2)))
+    def test_equals_a_slow_loop_for_any_ids(self, X):
+        splitter = LeaveLastOutSplitter()
+        assert as_lists(splitter.split(X)) == slow_split(X, splitter)
+
+    @given(cases())
+    def test_train_and_test_are_disjoint(self, case):
+        splitter, X = case
+        for train, test in splitter.split(X):
+            assert not set(train) & set(test)
+
+    @given(cases())
+    def test_first_split_covers_all_rows(self, case):
+        splitter, X = case
+        train, test = next(splitter.split(X))
+        assert sorted([*train, *test]) == list(range(len(X)))
+
+    @given(cases())
+    def test_tests_n_last_rows_of_users_with_enough_and_none_of_others(self, case):
+        splitter, X = case
+        for j, (_, test) in enumerate(splitter.split(X), start=1):
+            n_tested = X["user"].iloc[test].value_counts().to_dict()
+            enough = splitter.min_train + j * splitter.n_last
+            for user, n_rows in X["user"].value_counts().items():
+                expected = splitter.n_last if n_rows >= enough else 0
+                assert n_tested.get(user, 0) == expected
+
+    @given(cases(times=st.sampled_from(["tied", "distinct"])))
+    def test_no_test_row_is_earlier_than_a_training_row_of_its_user(self, case):
+        splitter, X = case
+        for train, test in splitter.split(X):
+            last_trained = X.iloc[train].groupby("user")["timestamp"].max().to_dict()
+            for user, time in X.iloc[test][["user", "timestamp"]].itertuples(index=False):
+                assert time >= last_trained.get(user, -np.inf)
+
+    @given(cases())
+    def test_what_one_split_tests_no_later_split_trains_on(self, case):
+        splitter, X = case
+        tested = set()
+        for train, test in splitter.split(X):
+            tested |= set(test)
+            assert not tested & set(train)
+
+    @given(cases())
+    def test_training_rows_of_later_splits_are_nested(self, case):
+        splitter, X = case
+        trains = [set(train) for train, _ in splitter.split(X)]
+        for earlier, later in itertools.pairwise(trains):
+            assert later < earlier
+
+    @given(cases())
+    def test_positions_are_sorted_integers(self, case):
+        splitter, X = case
+        for positions in (part for split in splitter.split(X) for part in split):
+            assert positions.dtype == np.intp
+            assert (np.diff(positions) > 0).all()
+
+    @given(cases(times=st.just("distinct")), st.randoms(use_true_random=False))
+    def test_order_of_rows_is_irrelevant_where_timestamps_are_distinct(self, case, random):
+        splitter, X = case
+        shuffled = X.iloc[random.sample(range(len(X)), len(X))]
+        for (train, test), (train_2, test_2) in zip(
+            splitter.split(X), splitter.split(shuffled), strict=True
+        ):
+            assert set(X.index[train]) == set(shuffled.index[train_2])
+            assert set(X.index[test]) == set(shuffled.index[test_2])
+
+
+class TestErrors:
+    def test_no_user_with_enough_rows_names_the_numbers(self, X):
+        splitter = LeaveLastOutSplitter(n_last=3, min_train=2)
+        match = r"No user can be tested in split 1 of 1: that takes 5 rows.*has 4 row\(s\) \(3 user"
+        with pytest.raises(ValueError, match=match):
+            next(splitter.split(X))
+
+    def test_a_later_split_without_test_rows_is_named(self, X):
+        with pytest.raises(ValueError, match="No user can be tested in split 4 of 5"):
+            list(LeaveLastOutSplitter(n_splits=5).split(X))
+
+    @pytest.mark.parametrize(
+        ("name", "minimum"), [("n_splits", 1), ("n_last", 1), ("min_train", 0)]
+    )
+    def test_parameters_have_a_minimum(self, X, name, minimum):
+        splitter = LeaveLastOutSplitter(**{name: minimum - 1})
+        with pytest.raises(ValueError, match=f"{name} must be an int >= {minimum}"):
+            next(splitter.split(X))
+
+    @pytest.mark.parametrize("name", ["n_splits", "n_last", "min_train"])
+    @pytest.mark.parametrize("value", [1.0, "1", None, True])
+    def test_parameters_must_be_ints(self, X, name, value):
+        with pytest.raises(TypeError, match=f"{name} must be an int"):
+            LeaveLastOutSplitter(**{name: value}).fit(X)
+
+    @pytest.mark.parametrize("method", ["fit", "train_test_split"])
+    def test_sparse_has_no_order_in_time(self, method):
+        with pytest.raises(ValueError, match=r"rows have an order in time.*sparse"):
+            getattr(LeaveLastOutSplitter(), method)(sp.csr_array(np.eye(3)))
+
+    def test_infinite_timestamps_are_refused(self):
+        X = np.array([[1, 2, 3], [1, 2, np.inf]])
+        with pytest.raises(ValueError, match="timestamps must be finite"):
+            next(LeaveLastOutSplitter().split(X))
+
+
+class TestTrainTestSplit:
+    def test_returns_frames_with_their_index_and_types(self, X):
+        X = X.astype({"user": "category"}).set_axis(list("tuvwxyz"))
+        train, test = LeaveLastOutSplitter().train_test_split(X)
+        assert_frame_equal(train, X.iloc[[0, 1, 3, 5, 6]])
+        assert_frame_equal(test, X.iloc[[2, 4]])
+
+    def test_returns_arrays_of_their_type(self):
+        X = np.array([[1, 10, 2], [1, 11, 1]], dtype="int32")
+        train, test = LeaveLastOutSplitter().train_test_split(X)
+        assert (train.dtype, test.dtype) == (np.int32, np.int32)
+        assert train.tolist() == [[1, 11, 1]]
+        assert test.tolist() == [[1, 10, 2]]
+
+    def test_of_a_list_keeps_numbers_beside_strings(self):
+        X = [["a", 10, 2], ["a", 11, 1]]
+        train, test = LeaveLastOutSplitter().train_test_split(X)
+        assert train.tolist() == [["a", 11, 1]]
+        assert test.tolist() == [["a", 10, 2]]
+
+    def test_is_the_first_split(self, X):
+        splitter = LeaveLastOutSplitter(n_splits=2)
+        train, test = next(splitter.split(X))
+        X_train, X_test = splitter.train_test_split(X)
+        assert_frame_equal(X_train, X.iloc[train])
+        assert_frame_equal(X_test, X.iloc[test])
+
+
+class TestCrossValidator:
+    def test_get_n_splits_needs_no_table(self):
+        assert LeaveLastOutSplitter(n_splits=3).get_n_splits() == 3
+
+    def test_check_cv_takes_it_as_it_is(self):
+        splitter = LeaveLastOutSplitter()
+        assert check_cv(splitter) is splitter
+
+    def test_cross_validate_uses_its_rows(self, X):
+        splitter = LeaveLastOutSplitter(n_splits=2)
+        results = cross_validate(
+            DummyRegressor(),
+            X,
+            np.arange(7.0),
+            cv=splitter,
+            scoring="neg_mean_absolute_error",
+            return_indices=True,
+        )
+        splits = zip(results["indices"]["train"], results["indices"]["test"], strict=True)
+        assert as_lists(splits) == as_lists(splitter.split(X))
+
+    def test_grid_search_runs_every_split(self, X):
+        search = GridSearchCV(
+            DummyRegressor(),
+            {"strategy": ["mean", "median"]},
+            cv=LeaveLastOutSplitter(n_splits=3),
+            scoring="neg_mean_absolute_error",
+        )
+        assert search.fit(X, np.arange(7.0)).n_splits_ == 3
+
+    def test_clone_keeps_parameters(self):
+        splitter = LeaveLastOutSplitter(n_splits=2, n_last=3, min_train=0)
+        assert clone(splitter).get_params() == {"n_splits": 2, "n_last": 3, "min_train": 0}
+
+    def test_repr_is_that_of_an_estimator(self):
+        assert repr(LeaveLastOutSplitter(n_splits=2)) == "LeaveLastOutSplitter(n_splits=2)"
+
+
+class TestTransform:
+    def test_adds_the_place_of_each_row_in_its_users_timeline(self, X):
+        ranked = LeaveLastOutSplitter().fit_transform(X)
+        assert_frame_equal(ranked, X.assign(rank=[3, 1, 4, 1, 2, 2, 1]))
+
+    def test_rows_of_one_moment_share_a_rank_without_a_gap(self):
+        X = pd.DataFrame({"user": 1, "item": range(4), "timestamp": [5, 9, 5, 7]})
+        assert LeaveLastOutSplitter().fit_transform(X)["rank"].tolist() == [1, 3, 1, 2]
+
+    def test_tells_nanoseconds_apart(self):
+        times = pd.to_datetime([1_700_000_000_000_000_001, 1_700_000_000_000_000_002])
+        X = pd.DataFrame({"user": 1, "item": [1, 2], "timestamp": times})
+        assert LeaveLastOutSplitter().fit_transform(X)["rank"].tolist() == [1, 2]
+
+    @given(strategies.any_times.flatmap(lambda times: strategies.tables(times=times)))
+    def test_rank_equals_a_slow_loop(self, X):
+        assert LeaveLastOutSplitter().fit_transform(X)["rank"].tolist() == slow_dense_ranks(X)
+
+    def test_keeps_an_odd_index(self, X):
+        X = X.set_axis([9, 9, 5, 1, 0, 3, 2])
+        assert LeaveLastOutSplitter().fit_transform(X).index.tolist() == X.index.tolist()
+
+    def test_of_an_array_is_an_array_with_one_more_column(self):
+        ranked = LeaveLastOutSplitter().fit_transform(np.array([[1, 10, 2], [1, 11, 1]]))
+        assert isinstance(ranked, np.ndarray)
+        assert ranked.tolist() == [[1, 10, 2, 2], [1, 11, 1, 1]]
+
+    def test_does_not_write_to_the_table(self, X):
+        LeaveLastOutSplitter().fit_transform(X)
+        assert list(X.columns) == ["user", "item", "timestamp"]
+
+    def test_of_a_ranked_table_changes_nothing(self, X):
+        ranked = LeaveLastOutSplitter().fit_transform(X)
+        again = LeaveLastOutSplitter().set_output(transform="pandas").fit_transform(ranked)
+        assert_frame_equal(again, ranked)
+
+    def test_set_output_pandas_makes_frames_of_arrays(self):
+        splitter = LeaveLastOutSplitter().set_output(transform="pandas")
+        ranked = splitter.fit_transform(np.array([[1, 10], [1, 11]]))
+        assert_frame_equal(ranked, pd.DataFrame({"x0": [1, 1], "x1": [10, 11], "rank": [1, 2]}))
+
+    def test_feature_names_out_end_with_rank(self, X):
+        splitter = LeaveLastOutSplitter().fit(X)
+        assert splitter.n_features_in_ == 3
+        assert splitter.get_feature_names_out().tolist() == ["user", "item", "timestamp", "rank"]
+
+    def test_feature_names_out_hold_rank_once(self, X):
+        splitter = LeaveLastOutSplitter().fit(X.assign(rank=0))
+        assert splitter.get_feature_names_out().tolist() == ["user", "item", "timestamp", "rank"]
+
+    def test_needs_fit(self, X):
+        with pytest.raises(NotFittedError, match="LeaveLastOutSplitter instance is not fitted"):
+            LeaveLastOutSplitter().transform(X)

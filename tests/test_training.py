@@ -1,0 +1,374 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from scipy.stats import chisquare
+
+from neumf._interactions import seen_matrix
+from neumf._network import Layers, Network, initial_network, logits
+from neumf._sampling import UnseenItems
+from neumf._training import (
+    Trainer,
+    TrainingRows,
+    TrainingSettings,
+    _draw_unseen,
+    _unseen_tensors,
+    import_tensorflow,
+    train,
+)
+
+LOSSES = ["binary_crossentropy", "bpr", "sampled_softmax"]
+
+
+def settings(**changes):
+    defaults = {
+        "loss": "binary_crossentropy",
+        "n_negatives": 2,
+        "batch_size": 12,
+        "learning_rate": 0.01,
+        "regularization": 0.0,
+        "dropout": 0.0,
+    }
+    return TrainingSettings(**(defaults | changes))
+
+
+def labelled_rows(rng, n_rows=4):
+    """Rows whose users and items repeat, with labels and weights, so that nothing is drawn."""
+    return TrainingRows(
+        users=np.array([0, 1, 1, 3, 0, 2, 2, 3])[:n_rows],
+        items=np.array([2, 2, 0, 4, 1, 4, 3, 3])[:n_rows],
+        labels=np.array([1, 0, 0.5, 1, 0, 1, 0, 1], np.float32)[:n_rows],
+        weights=rng.uniform(0.5, 2, n_rows).astype(np.float32),
+        unseen=None,
+    )
+
+
+def forced_rows(n_users=4):
+    """Positives of users who have seen all but one item: both negatives must be that item."""
+    users = np.repeat(np.arange(n_users), 4)
+    items = np.array([i for user in range(n_users) for i in range(5) if i != user])
+    return TrainingRows(
+        users,
+        items,
+        np.ones(len(users), np.float32),
+        np.linspace(0.5, 2, len(users), dtype=np.float32),
+        UnseenItems(seen_matrix(users, items, (n_users, 5))),
+    )
+
+
+def small_network(rng, n_users=4, n_items=5):
+    network = initial_network(n_users, n_items, 2, 3, (4, 2), rng)
+    for array in (network.users, network.items, *network.layers.arrays()):
+        array[...] = rng.normal(scale=0.5, size=array.shape)
+    return network
+
+
+def flatten(network):
+    """All weights in float64, and a function that puts others in their place."""
+    arrays = [network.users, network.items, *network.layers.arrays()]
+    ends = np.cumsum([array.size for array in arrays])
+
+    def restore(flat):
+        parts = [
+            part.reshape(array.shape)
+            for part, array in zip(np.split(flat, ends[:-1]), arrays, strict=True)
+        ]
+        return Network(parts[0], parts[1], Layers.from_arrays(2, parts[2:]))
+
+    return np.concatenate([array.ravel() for array in arrays]).astype(np.float64), restore
+
+
+def obvious_objective(network, rows, candidates, batch, options):
+    """The mean of the weighted losses of the rows of a batch, and the penalty, row by row."""
+    total = 0.0
+    norms = 0.0
+    for row in batch:
+        items = candidates[row]
+        p, q = network.users[rows.users[row]], network.items[items]
+        z = logits(np, network.layers, p[None], q[None])[0]
+        y = np.array([rows.labels[row]] + [0] * (len(items) - 1))
+        if options.loss == "binary_crossentropy":
+            value = np.mean(-y * np.log(expit(z)) - (1 - y) * np.log(expit(-z)))
+        elif options.loss == "bpr":
+            value = np.mean(-np.log(expit(z[0] - z[1:])))
+        else:
+            value = -np.log(np.exp(z[0]) / np.exp(z).sum())
+        total += rows.weights[row] * value
+        norms += np.mean([np.sum(p**2) + np.sum(item**2) for item in q])
+    kernels = sum(np.sum(kernel**2) for kernel in network.layers.arrays()[::2])
+    return total / len(batch) + options.regularization * (norms / len(batch) + kernels)
+
+
+class ObviousAdam:
+    """Lazy Adam in float64 with numerical gradients: rows without a part in a batch rest."""
+
+    def __init__(self, network):
+        self.flat, self.restore = flatten(network)
+        self.mean = np.zeros_like(self.flat)
+        self.square = np.zeros_like(self.flat)
+        self.steps = 0
+
+    def step(self, objective, touched, learning_rate):
+        gradient = np.array(
+            [
+                (
+                    objective(self.restore(self.flat + delta))
+                    - objective(self.restore(self.flat - delta))
+                )
+                / 2e-6
+                for delta in 1e-6 * np.eye(len(self.flat))
+            ]
+        )
+        self.steps += 1
+        mean = 0.9 * self.mean + 0.1 * gradient
+        square = 0.999 * self.square + 0.001 * gradient**2
+        size = learning_rate * np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
+        flat = self.flat - size * mean / (np.sqrt(square) + 1e-7)
+        self.mean = np.where(touched, mean, self.mean)
+        self.square = np.where(touched, square, self.square)
+        self.flat = np.where(touched, flat, self.flat)
+
+
+def touched_weights(network, users, items):
+    """Which of the flattened weights a batch with these users and items may change."""
+    masks = [np.zeros_like(network.users, bool), np.zeros_like(network.items, bool)]
+    masks[0][users] = True
+    masks[1][items] = True
+    shared = [np.ones_like(array, bool) for array in network.layers.arrays()]
+    return np.concatenate([mask.ravel() for mask in (*masks, *shared)])
+
+
+def train_obviously(network, rows, candidates, options, batch_rows, orders):
+    adam = ObviousAdam(network)
+    for order in orders:
+        for start in range(0, len(order), batch_rows):
+            batch = order[start : start + batch_rows]
+            adam.step(
+                lambda network, batch=batch: obvious_objective(
+                    network, rows, candidates, batch, options
+                ),
+                touched_weights(network, rows.users[batch], candidates[batch]),
+                options.learning_rate,
+            )
+    return adam.restore(adam.flat)
+
+
+def assert_same_weights(network, other, **tolerances):
+    for ours, theirs in zip(flatten(network)[:1], flatten(other)[:1], strict=True):
+        np.testing.assert_allclose(ours, theirs, **tolerances)
+
+
+@pytest.mark.parametrize("regularization", [0.0, 0.1])
+def test_training_on_labels_is_lazy_adam_batch_by_batch(rng, regularization):
+    # 8 rows in batches of 3: the last batch is not full.
+    rows, network = labelled_rows(rng, 8), small_network(rng)
+    options = settings(batch_size=3, regularization=regularization)
+    trainer = Trainer(network, rows, options, np.random.default_rng(1))
+    for _ in range(2):
+        trainer.run_epoch()
+    same_stream = np.random.default_rng(1)
+    orders = []
+    for _ in range(2):
+        orders.append(same_stream.permutation(8))
+        same_stream.integers(2**30, size=2)  # the seed of the graph
+    expected = train_obviously(network, rows, rows.items[:, None], options, 3, orders)
+    assert_same_weights(trainer.network(), expected, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_batch_of_positives_and_negatives_is_one_step_of_adam(rng, loss):
+    rows, network = forced_rows(), small_network(rng)
+    options = settings(loss=loss, batch_size=16 * 3, regularization=0.05)
+    trainer = Trainer(network, rows, options, np.random.default_rng(1))
+    for _ in range(3):
+        trainer.run_epoch()
+    candidates = np.column_stack([rows.items, rows.users, rows.users])  # user u never saw item u
+    expected = train_obviously(network, rows, candidates, options, 16, [np.arange(16)] * 3)
+    assert_same_weights(trainer.network(), expected, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_reported_loss_is_the_mean_over_rows_before_the_step(rng, loss):
+    rows, network = forced_rows(), small_network(rng)
+    options = settings(loss=loss, batch_size=16 * 3, regularization=0.05)
+    trainer = Trainer(network, rows, options, rng)
+    candidates = np.column_stack([rows.items, rows.users, rows.users])
+    unpenalised = settings(loss=loss)
+    flat, restore = flatten(network)
+    expected = obvious_objective(restore(flat), rows, candidates, np.arange(16), unpenalised)
+    assert trainer.run_epoch() == pytest.approx(expected, rel=1e-5)
+
+
+def test_rows_that_no_batch_touches_rest(rng):
+    network = small_network(rng, n_users=6, n_items=9)
+    trainer = Trainer(network, labelled_rows(rng), settings(), rng)
+    for _ in range(3):
+        trainer.run_epoch()
+    after = trainer.network()
+    np.testing.assert_array_equal(after.users[4:], network.users[4:])
+    np.testing.assert_array_equal(after.items[5:], network.items[5:])
+    assert (after.users[[0, 1, 3]] != network.users[[0, 1, 3]]).any(axis=1).all()
+
+
+def test_a_row_of_weight_zero_teaches_nothing(rng):
+    rows, network = labelled_rows(rng, 8), small_network(rng)
+    rows.weights[[2, 5]] = 0
+    trained = []
+    for labels in (rows.labels, np.where(rows.weights == 0, 1 - rows.labels, rows.labels)):
+        changed = TrainingRows(rows.users, rows.items, labels, rows.weights, None)
+        trainer = Trainer(network, changed, settings(), np.random.default_rng(3))
+        trainer.run_epoch()
+        trained.append(trainer.network())
+    assert_same_weights(*trained, rtol=0, atol=0)
+
+
+def test_chunks_of_rows_make_the_same_epoch(rng, monkeypatch):
+    rows, network = labelled_rows(rng, 8), small_network(rng)
+    trained = []
+    for chunk_rows in (2**18, 4):
+        monkeypatch.setattr("neumf._training._CHUNK_ROWS", chunk_rows)
+        trainer = Trainer(network, rows, settings(batch_size=2), np.random.default_rng(3))
+        losses = [trainer.run_epoch()]
+        trained.append((losses, trainer.network()))
+    assert trained[0][0] == pytest.approx(trained[1][0])
+    assert_same_weights(trained[0][1], trained[1][1], rtol=0, atol=0)
+
+
+def test_one_seed_gives_the_same_weights_bit_for_bit(rng):
+    network = small_network(rng)
+    options = settings(dropout=0.3, batch_size=9)
+    trained = []
+    for _ in range(2):
+        trainer = Trainer(network, forced_rows(), options, np.random.default_rng(5))
+        for _ in range(3):
+            trainer.run_epoch()
+        trained.append(trainer.network())
+    assert_same_weights(*trained, rtol=0, atol=0)
+
+
+def test_dropout_keeps_the_mean_of_the_logits(rng):
+    # With GMF alone the logit is linear in what is dropped, so the mean over masks is the logit.
+    tf = import_tensorflow()
+    from neumf._training import _make_dropout
+
+    noise = tf.random.stateless_uniform((200_000,), (1, 2))
+    dropout = _make_dropout(tf, tf.constant(0.25), noise)
+    first, second = dropout(tf.ones((100, 1000))), dropout(tf.ones((100, 1000)))
+    assert np.mean(first) == pytest.approx(1, abs=0.01)
+    assert set(np.unique(first)) == {np.float32(0), np.float32(1 / 0.75)}
+    assert np.mean(np.equal(first, second)) == pytest.approx(0.75**2 + 0.25**2, abs=0.01)
+
+
+def test_dropout_changes_the_training(rng):
+    network = small_network(rng)
+    trained = []
+    for rate in (0.0, 0.5):
+        trainer = Trainer(network, labelled_rows(rng), settings(dropout=rate), rng)
+        trainer.run_epoch()
+        trained.append(trainer.network().items)
+    assert not np.allclose(*trained)
+
+
+@pytest.fixture
+def seen_by_three():
+    """User 0 has seen items 0 and 3 of 6, user 1 all but item 2, user 2 nothing."""
+    users = np.array([0, 0, 1, 1, 1, 1, 1])
+    items = np.array([0, 3, 0, 1, 3, 4, 5])
+    return seen_matrix(users, items, (3, 6))
+
+
+def draw(unseen, users, n_drawn, seed=(1, 2)):
+    tf = import_tensorflow()
+    users = tf.constant(users, tf.int32)
+    return np.asarray(_draw_unseen(tf, _unseen_tensors(tf, unseen), users, n_drawn, seed))
+
+
+def test_negatives_drawn_in_the_graph_are_uniform_over_the_unseen(seen_by_three):
+    drawn = draw(UnseenItems(seen_by_three), np.repeat([0, 1, 2], 6000), 2)
+    assert drawn.shape == (18000, 2)
+    counts = [np.bincount(part.ravel(), minlength=6) for part in np.split(drawn, 3)]
+    assert counts[0][[0, 3]].tolist() == [0, 0]
+    assert chisquare(counts[0][[1, 2, 4, 5]]).pvalue > 1e-4
+    assert counts[1].tolist() == [0, 0, 12000, 0, 0, 0]
+    assert chisquare(counts[2]).pvalue > 1e-4
+
+
+def test_negatives_drawn_in_the_graph_follow_popularity(seen_by_three):
+    weights = np.array([5, 1, 2, 7, 3, 4])
+    drawn = draw(UnseenItems(seen_by_three, weights), np.repeat([0, 1, 2], 6000), 2)
+    counts = [np.bincount(part.ravel(), minlength=6) for part in np.split(drawn, 3)]
+    assert counts[0][[0, 3]].tolist() == [0, 0]
+    expected = weights[[1, 2, 4, 5]] / 10 * 12000
+    assert chisquare(counts[0][[1, 2, 4, 5]], expected).pvalue > 1e-4
+    assert counts[1].tolist() == [0, 0, 12000, 0, 0, 0]
+    assert chisquare(counts[2], weights / 22 * 12000).pvalue > 1e-4
+
+
+def test_each_epoch_draws_other_negatives(rng, monkeypatch):
+    users = np.repeat(np.arange(3), 2)
+    items = np.array([0, 1, 2, 3, 4, 5])
+    ones = np.ones(6, np.float32)
+    rows = TrainingRows(users, items, ones, ones, UnseenItems(seen_matrix(users, items, (3, 500))))
+    touched = []
+    for _ in range(2):
+        network = small_network(rng, n_users=3, n_items=500)
+        trainer = Trainer(network, rows, settings(batch_size=18), rng)
+        trainer.run_epoch()
+        touched.append((trainer.network().items != network.items).any(axis=1))
+    assert touched[0].sum() > 6
+    assert (touched[0] != touched[1]).any()
+
+
+def test_training_keeps_the_best_epoch_and_stops_after_the_patience(rng):
+    trainer = Trainer(small_network(rng), labelled_rows(rng), settings(), rng)
+    values = iter([0.2, 0.5, 0.4, 0.5, 0.3, 0.9])
+    networks = []
+
+    def validate(network):
+        networks.append(network)
+        return next(values)
+
+    reports = []
+    result = train(trainer, 10, validate, 3, lambda *report: reports.append(report))
+    assert result.best_epoch == 2
+    assert result.network is networks[1]
+    assert result.values == [0.2, 0.5, 0.4, 0.5, 0.3]
+    assert [report[0] for report in reports] == [1, 2, 3, 4, 5]
+    assert [report[1] for report in reports] == result.losses
+
+
+def test_training_without_validation_runs_all_epochs(rng):
+    trainer = Trainer(small_network(rng), labelled_rows(rng), settings(), rng)
+    result = train(trainer, 3, None, 1, lambda *report: None)
+    assert (len(result.losses), result.values, result.best_epoch) == (3, [], 3)
+    assert_same_weights(result.network, trainer.network(), rtol=0, atol=0)
+
+
+QUIET = """
+import sys
+from neumf import NeuMFRecommender
+NeuMFRecommender(epochs=1, random_state=0).fit([[0, 0], [0, 1], [1, 1], [1, 2]]).model_
+"""
+
+
+def test_tensorflow_prints_nothing():
+    result = subprocess.run(
+        [sys.executable, "-c", QUIET], check=True, capture_output=True, text=True
+    )
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_an_import_that_fails_shows_what_was_held_back():
+    code = (
+        "import os\n"
+        "from neumf._training import _stderr_held_back\n"
+        "with _stderr_held_back():\n"
+        "    os.write(2, b'the reason')\n"
+        "    raise ImportError('no such thing')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "the reason" in result.stderr
+    assert "no such thing" in result.stderr
