@@ -1,13 +1,15 @@
 """Measure NeuMFRecommender against popularity by leave-last-out, over several seeds.
 
     python benchmarks/leave_last_out.py movielens ml-100k/u.data --seeds 3
-    python benchmarks/leave_last_out.py movietweetings --k-core 5 --dropout 0.5 --seeds 3
+    python benchmarks/leave_last_out.py movietweetings --k-core 5 --seeds 3 \\
+        --set dropout=0.5 batch_size=1024 "hidden_layer_sizes=(32,)"
 
 The parameters are fixed before the held-out rows are read and no epoch is chosen: what is printed
 is the last epoch. ``--validation`` measures on a split of the training rows instead, to choose by.
 """
 
 import argparse
+import ast
 import warnings
 
 import numpy as np
@@ -37,10 +39,16 @@ def parse_arguments():
     parser.add_argument("--k-core", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--validation", action="store_true")
-    parser.add_argument("--architecture", default="neumf")
-    parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", type=parse_option)
     return parser.parse_args()
+
+
+def parse_option(text):
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
 
 
 def read(arguments):
@@ -64,9 +72,10 @@ def main():
     X_train, X_test = splitter.train_test_split(read(arguments))
     if arguments.validation:
         X_train, X_test = splitter.train_test_split(X_train)
-    options = {name: getattr(arguments, name) for name in ("architecture", "dropout", "epochs")}
-    # The same rows are unknown every time; the first warning says how many.
-    warnings.filterwarnings("once", message=".*count as misses")
+    options = dict(arguments.set)
+    unknown = ~X_test["item"].isin(X_train["item"])
+    # Each scorer warns of the unknown items; they are counted below.
+    warnings.filterwarnings("ignore", message=".*count as misses")
     popularity = measure(PopularityRecommender(), X_train, X_test)
     seeds = pd.DataFrame(
         [
@@ -77,11 +86,14 @@ def main():
     summary = pd.DataFrame(
         {
             "popularity": popularity,
-            f"{arguments.architecture}, mean of {arguments.seeds} seeds": seeds.mean(),
+            f"mean of {arguments.seeds} seeds": seeds.mean(),
             "standard deviation": seeds.std() if arguments.seeds > 1 else np.nan,
         }
     )
-    print(f"{len(X_train):,} training rows, {len(X_test):,} held-out rows, {options}")
+    print(
+        f"{len(X_train):,} training rows, {len(X_test):,} held-out rows ({unknown.sum()} of unknown "
+        f"items: misses), {options}"
+    )
     print(seeds.to_string(float_format="{:.4f}".format))
     print(summary.to_string(float_format="{:.4f}".format))
 

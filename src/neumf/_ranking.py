@@ -179,6 +179,8 @@ def _spread(scores: Scores, rows: NDArray[np.bool_]) -> Scores:
 
 def _with_missed(relevance: NDArray[np.bool_], scores: Scores, n_unknown: Codes) -> Lists:
     """Add a column for each held-out item outside the catalogue: a positive never found."""
+    if not n_unknown.any():
+        return relevance, scores
     missed = _leading(n_unknown)
     lost = np.full(missed.shape, -np.inf, scores.dtype)
     return np.hstack([relevance, missed]), np.hstack([scores, lost])
