@@ -1,7 +1,7 @@
-"""Measure NeuMFRecommender against popularity by leave-last-out, over several seeds.
+r"""Measure NeuMFRecommender against popularity by leave-last-out, over several seeds.
 
     python benchmarks/leave_last_out.py movielens ml-100k/u.data --seeds 3
-    python benchmarks/leave_last_out.py movietweetings --k-core 5 --seeds 3 \\
+    python benchmarks/leave_last_out.py movietweetings --k-core 5 --seeds 3 \
         --set dropout=0.5 batch_size=1024 "hidden_layer_sizes=(32,)"
 
 The parameters are fixed before the held-out rows are read and no epoch is chosen: what is printed
@@ -91,8 +91,8 @@ def main():
         }
     )
     print(
-        f"{len(X_train):,} training rows, {len(X_test):,} held-out rows ({unknown.sum()} of unknown "
-        f"items: misses), {options}"
+        f"{len(X_train):,} training rows, {len(X_test):,} held-out rows, {unknown.sum()} of them "
+        f"items that no training row has; {options}"
     )
     print(seeds.to_string(float_format="{:.4f}".format))
     print(summary.to_string(float_format="{:.4f}".format))
