@@ -155,7 +155,7 @@ def describe_other_kind(codes: Codes, ids: Ids, vocabulary: pd.Index, argument: 
     )
 
 
-def show(values: Ids | pd.Index, row: int) -> str:
+def show(values: Any, row: int) -> str:
     """Return the representation of one value, a plain Python one."""
     return repr(values[row : row + 1].tolist()[0])
 
@@ -248,7 +248,7 @@ def _check_ids(column: pd.Series, argument: str) -> Ids:
         row = int(np.argmax(bad))
         raise ValueError(
             f"{argument} must not be missing or infinite (NaN, None, inf). Received "
-            f"{column.iloc[row]!r} in row {row} ({int(bad.sum())} such rows). Drop them, for "
+            f"{show(column.array, row)} in row {row} ({int(bad.sum())} such rows). Drop them, for "
             "example with dropna."
         )
     ids = column.to_numpy()
@@ -281,8 +281,8 @@ def _check_timestamps(column: pd.Series) -> NDArray[Any]:
         row = int(np.argmax(bad))
         raise ValueError(
             "X: timestamps must be finite numbers or datetimes. Received "
-            f"{column.iloc[row]!r} in row {row} ({int(bad.sum())} such rows). Drop the rows, fill "
-            "them, or convert the column with pandas.to_datetime."
+            f"{show(column.array, row)} in row {row} ({int(bad.sum())} such rows). Drop the rows, "
+            "fill them, or convert the column with pandas.to_datetime."
         )
     return numbers
 
