@@ -144,17 +144,17 @@ class NeuMFRecommender(BaseRecommender):
 
     Examples
     --------
-    Readers of one shelf, each with one book left to read:
+    Odd users read odd books and even users even ones; each has one of theirs left to read.
 
     >>> import pandas as pd
     >>> from neumf import NeuMFRecommender
-    >>> X = pd.DataFrame([(u, i) for u in range(40) for i in range(20)
-    ...                   if u % 2 == i % 2 and (u + i) % 20], columns=["user", "item"])
-    >>> model = NeuMFRecommender(epochs=50, learning_rate=0.01, random_state=0).fit(X)
+    >>> X = pd.DataFrame([(u, i) for u in range(100) for i in range(40)
+    ...                   if u % 2 == i % 2 and (u + i) % 40], columns=["user", "item"])
+    >>> model = NeuMFRecommender(epochs=10, learning_rate=0.01, random_state=0).fit(X)
     >>> model.recommend([3, 4], k=1)[["user", "item"]]
        user  item
-    0     3    17
-    1     4    16
+    0     3    37
+    1     4    36
     """
 
     _model: Any
