@@ -24,6 +24,9 @@ from neumf._interactions import (
     time_order,
 )
 
+INTS = pd.Index([1, 2])
+TUPLES = pd.Index([("a", 1), ("b", 2)], tupleize_cols=False)
+
 
 def table(**columns):
     """A table of two rows, with other columns where given."""
@@ -415,8 +418,8 @@ class TestLookupIds:
         kind = data.draw(strategies.id_kinds)
         known = data.draw(strategies.columns_of_ids(kind, 8))
         asked = data.draw(strategies.columns_of_ids(kind, 8)) + known[:1]
-        vocabulary = index_ids(read_ids(known, "users"))[1]
-        codes = lookup_ids(read_ids(asked, "users"), vocabulary, "users")
+        vocabulary = index_ids(read_ids(known, "users", INTS))[1]
+        codes = lookup_ids(read_ids(asked, "users", INTS), vocabulary, "users")
         slow = slow_codes(known)[1]
         assert codes.tolist() == [slow.index(x) if x in slow else -1 for x in asked]
 
@@ -440,15 +443,15 @@ class TestLookupIds:
         ],
     )
     def test_refuses_strings_for_numbers_and_numbers_for_strings(self, known, asked, match):
-        vocabulary = index_ids(read_ids(known, "users"))[1]
+        vocabulary = index_ids(read_ids(known, "users", INTS))[1]
         with pytest.raises(ValueError, match=match):
-            lookup_ids(read_ids(asked, "users"), vocabulary, "users")
+            lookup_ids(read_ids(asked, "users", INTS), vocabulary, "users")
 
 
 class TestReadIds:
     @pytest.mark.parametrize("label", ["ab", 3, 3.5, ("a", 1), b"ab", np.int64(3)])
     def test_takes_one_id(self, label):
-        ids = read_ids(label, "users")
+        ids = read_ids(label, "users", pd.Index([label], tupleize_cols=False))
         assert ids.shape == (1,)
         assert ids[0] == label
 
@@ -458,37 +461,41 @@ class TestReadIds:
         ids=["list", "array", "Series", "Index", "iterator", "dict", "Categorical"],
     )
     def test_takes_a_collection_in_its_order(self, convert):
-        assert read_ids(convert(["b", "a"]), "users").tolist() == ["b", "a"]
+        assert read_ids(convert(["b", "a"]), "users", INTS).tolist() == ["b", "a"]
+
+    def test_takes_a_tuple_as_a_collection_where_ids_are_no_tuples(self):
+        assert read_ids((3, 4), "users", INTS).tolist() == [3, 4]
+        assert read_ids((3, 4), "users", TUPLES).tolist() == [(3, 4)]
 
     def test_takes_a_set(self):
-        assert set(read_ids({1, 2}, "users")) == {1, 2}
+        assert set(read_ids({1, 2}, "users", INTS)) == {1, 2}
 
     def test_takes_a_list_of_tuples(self):
         labels = [("a", 1), ("b", 2)]
-        assert read_ids(labels, "users").tolist() == labels
+        assert read_ids(labels, "users", INTS).tolist() == labels
 
     def test_takes_tuples_beside_other_ids(self):
-        assert read_ids([("a", 1), 3, "b"], "users").tolist() == [("a", 1), 3, "b"]
+        assert read_ids([("a", 1), 3, "b"], "users", INTS).tolist() == [("a", 1), 3, "b"]
 
     def test_takes_an_empty_list(self):
-        assert read_ids([], "users").shape == (0,)
+        assert read_ids([], "users", INTS).shape == (0,)
 
     def test_ints_in_a_list_become_an_array_of_ints(self):
-        assert read_ids([1, 2], "users").dtype == np.int64
+        assert read_ids([1, 2], "users", INTS).dtype == np.int64
 
     @pytest.mark.parametrize("ids", [None, [1, None], ["a", np.nan]], ids=repr)
     def test_refuses_missing_ids_and_names_the_argument(self, ids):
         with pytest.raises(ValueError, match="deny must not be missing"):
-            read_ids(ids, "deny")
+            read_ids(ids, "deny", INTS)
 
     @pytest.mark.parametrize("ids", [np.zeros((2, 2)), pd.DataFrame({"user": [1]})], ids=type)
     def test_refuses_two_dimensions(self, ids):
         with pytest.raises(ValueError, match=f"one-dimensional.*{type(ids).__name__}"):
-            read_ids(ids, "users")
+            read_ids(ids, "users", INTS)
 
     def test_refuses_lists_in_a_list(self):
         with pytest.raises(TypeError, match="users must be hashable"):
-            read_ids([[1, 2]], "users")
+            read_ids([[1, 2]], "users", INTS)
 
 
 class TestTimeOrder:
@@ -569,3 +576,25 @@ class TestConcatenateTables:
     def test_of_arrays_is_an_array(self):
         joined = concatenate_tables(np.array([[1, 2]]), np.array([[3, 4]]))
         assert joined.tolist() == [[1, 2], [3, 4]]
+
+
+class TestNamedTimestamps:
+    def test_a_named_timestamp_counts_wherever_it_stands(self):
+        X = pd.DataFrame(
+            {"userId": [1, 1], "movieId": [5, 6], "rating": [4, 3], "timestamp": [7, 9]}
+        )
+        rows = read_interactions(X)
+        assert rows.users.tolist() == [1, 1]
+        assert rows.items.tolist() == [5, 6]
+        assert rows.timestamps.tolist() == [7, 9]
+
+    def test_timestamps_that_nothing_is_ordered_by_are_not_read(self):
+        X = table(timestamp=[np.nan, 1])
+        assert read_interactions(X, with_timestamps=False).timestamps is None
+        with pytest.raises(ValueError, match="timestamps must be finite"):
+            read_interactions(X)
+
+    def test_a_name_stands_for_one_column(self):
+        X = pd.DataFrame([[1, 2, 3]], columns=["user", "item", "item"])
+        with pytest.raises(ValueError, match="X must have a name of its own for each column"):
+            read_interactions(X)

@@ -239,7 +239,13 @@ def test_exact_lists_keep_a_held_out_item_that_was_seen(rng):
 def sample_lists(rng, seen, table, n_negatives, held_out=HELD_OUT):
     n_rows = sum(len(items) for _, items in held_out)
     held_out = held_out_of(held_out, seen.shape[1], random_keys(rng, n_rows))
-    return list(all_rows(sampled_lists(TableRanker(table), held_out, seen, n_negatives)))
+    return list(
+        all_rows(
+            sampled_lists(
+                TableRanker(table), held_out, seen, n_negatives, np.arange(table.shape[1])
+            )
+        )
+    )
 
 
 @pytest.mark.parametrize("n_negatives", [1, 3, 40])
@@ -284,7 +290,7 @@ def test_value_does_not_depend_on_the_size_of_blocks(monkeypatch, rng, cut):
         lists = (
             exact_lists(ranker, held_out, seen)
             if cut == "exact"
-            else sampled_lists(ranker, held_out, seen, 4)
+            else sampled_lists(ranker, held_out, seen, 4, np.arange(seen.shape[1]))
         )
         return mean_over_lists(metrics.ndcg_at_k, 3, lists)
 

@@ -19,6 +19,8 @@ from neumf import (
     PopularityRecommender,
     ndcg_scorer,
 )
+from neumf._network import join_networks
+from neumf._training import Trainer
 from neumf.metrics import ndcg_at_k
 
 SMALL = {"n_factors": 2, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "random_state": 0}
@@ -256,7 +258,9 @@ def test_no_global_generator_is_touched(table):
         )
 
     before = states()
-    small_model(random_state=None, dropout=0.1, early_stopping=True).fit(table).recommend()
+    model = small_model(random_state=None, dropout=0.1, early_stopping=True).fit(table)
+    model.recommend()
+    model.model_.predict([np.zeros(1, int), np.zeros(1, int)], verbose=0)
     assert states() == before
 
 
@@ -351,19 +355,41 @@ def test_held_out_rows_are_not_trained_on(table):
     np.testing.assert_array_equal(untrained, start.network_.items[start.items_ >= 100])
 
 
-def test_what_is_held_out_tells_the_training_nothing(table):
-    # Other last items, the same earlier rows: the weights must be the same.
-    options = {"early_stopping": True, "epochs": 2, "n_iter_no_change": 9}
-    last = pd.DataFrame({"user": range(60), "item": range(60), "timestamp": 2000})
-    last["item"] %= 30
+@pytest.mark.parametrize("negative_strategy", ["uniform", "popularity"])
+def test_what_is_held_out_tells_the_training_nothing(table, negative_strategy):
+    # Other last items, the same earlier rows and catalogue: the weights must be the same.
     catalogue = pd.DataFrame({"user": 99, "item": range(30), "timestamp": 0})
-    extra = pd.DataFrame({"user": [99, 98, 98], "item": [77, 77, 5], "timestamp": [1, 0, 1]})
-    tables = [
-        pd.concat([catalogue, extra, table, last.assign(item=items)], ignore_index=True)
-        for items in (last["item"], last["item"][::-1].to_numpy())
-    ]
-    networks = [small_model(**options).fit(X, y=np.ones(len(X))).network_ for X in tables]
+    extra = pd.DataFrame({"user": [98, 98, 99], "item": [77, 5, 5], "timestamp": [0, 1, 1]})
+    networks = []
+    for items in (np.arange(60) % 30, np.arange(60)[::-1] % 30):
+        last = pd.DataFrame({"user": range(60), "item": items, "timestamp": 2000})
+        X = pd.concat([catalogue, extra, table, last], ignore_index=True)
+        model = small_model(
+            early_stopping=True, n_iter_no_change=9, negative_strategy=negative_strategy
+        )
+        networks.append(model.fit(X).network_)
     np.testing.assert_array_equal(networks[0].users, networks[1].users)
+    np.testing.assert_array_equal(networks[0].items, networks[1].items)
+
+
+def test_negatives_given_as_rows_do_not_give_the_held_out_row_away():
+    # On random data nothing can be learned, but what no row labels 0 is a suspect.
+    rng = np.random.default_rng(0)
+    items = np.concatenate([rng.choice(60, 5, replace=False) for _ in range(200)])
+    X = pd.DataFrame({"user": np.repeat(np.arange(200), 5), "item": items})
+    X_long, y = NegativeSampler(n_negatives=20, random_state=0).fit_resample(X)
+    X_long["timestamp"] = np.tile(np.arange(len(X)), 21)[: len(X_long)]
+    model = small_model(epochs=8, early_stopping=True, learning_rate=0.01).fit(X_long, y)
+    assert max(model.history_["val_ndcg_at_10"]) < 0.7  # 10 or so candidates are left by chance
+
+
+def test_early_stopping_holds_out_the_row_that_the_splitter_holds_out():
+    times = np.tile(np.array([3, 2, 1], dtype=np.uint64) + np.uint64(2**60), 5)
+    X = pd.DataFrame({"user": np.repeat(range(5), 3), "item": range(15), "timestamp": times})
+    rows = small_model()._read_rows(X, None, None)
+    kept, _ = small_model()._hold_out(rows)
+    train, _ = next(LeaveLastOutSplitter().split(X))
+    assert kept.tolist() == train.tolist()
 
 
 @pytest.mark.parametrize(
@@ -372,6 +398,66 @@ def test_what_is_held_out_tells_the_training_nothing(table):
 def test_early_stopping_needs_rows_to_hold_out(X):
     with pytest.raises(ValueError, match=r"early_stopping=True holds out each user's last row"):
         small_model(early_stopping=True).fit(X)
+
+
+# What reaches the training
+
+
+@pytest.fixture
+def trainers(monkeypatch):
+    """The trainers that fits make, and what they are given."""
+    made = []
+
+    class Spy(Trainer):
+        def __init__(self, network, rows, settings, rng):
+            super().__init__(network, rows, settings, rng)
+            made.append((self, network, rows, settings))
+
+    monkeypatch.setattr("neumf._recommender.Trainer", Spy)
+    return made
+
+
+def test_every_parameter_reaches_the_training(table, trainers):
+    options = {
+        "loss": "bpr",
+        "n_negatives": 3,
+        "batch_size": 77,
+        "learning_rate": 0.02,
+        "regularization": 0.03,
+        "dropout": 0.1,
+    }
+    small_model(**options).fit(table)
+    small_model(negative_strategy="popularity").fit(table)
+    assert vars(trainers[0][3]) == options
+    assert trainers[0][2].unseen.last_tickets is None
+    counts = table["item"].value_counts()[pd.unique(table["item"])]
+    assert trainers[1][2].unseen.last_tickets.tolist() == counts.cumsum().tolist()
+
+
+def test_pretraining_starts_from_the_trained_halves(table, trainers):
+    small_model(pretrain=True).fit(table)
+    (gmf, *_), (mlp, *_), (_, start, *_) = trainers
+    expected = join_networks(gmf.network(), mlp.network())
+    np.testing.assert_array_equal(start.users, expected.users)
+    np.testing.assert_array_equal(start.layers.output[0], expected.layers.output[0])
+
+
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was(table):
+    everything = pd.DataFrame({"user": [1, 1, 2], "item": [1, 2, 1]})
+    model = small_model()
+    with pytest.raises(ValueError, match="no negatives can be drawn"):
+        model.fit(everything)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        model.predict(table)
+    before = model.fit(table).predict(table)
+    with pytest.raises(ValueError, match="no negatives can be drawn"):
+        model.fit(everything)
+    np.testing.assert_array_equal(model.predict(table), before)
+
+
+def test_training_that_diverges_says_so(table):
+    with pytest.raises(ValueError, match=r"Training diverged: the loss of epoch \d is nan.*Lower"):
+        small_model(learning_rate=1e25, epochs=5).fit(table)
 
 
 # Progress
@@ -430,6 +516,11 @@ def test_recommending_needs_no_tensorflow(fitted, tmp_path):
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
     assert result.stdout.strip() == str(fitted.recommend(3, k=4)["item"].tolist())
+
+
+def test_a_tuple_of_ids_is_several_users(fitted):
+    assert fitted.recommend((3, 4), k=1)["user"].tolist() == [3, 4]
+    assert set(fitted.recommend(3, k=30, deny=tuple(range(28)))["item"]) <= {28, 29}
 
 
 # Similarity
@@ -493,6 +584,7 @@ def test_an_unknown_item_is_similar_to_nothing(fitted):
         ({"batch_size": 0}, ValueError, "batch_size must be an int >= 1"),
         ({"epochs": 0}, ValueError, "epochs must be an int >= 1"),
         ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change must be an int >= 1"),
+        ({"verbose": "no"}, TypeError, "verbose must be an int >= 0"),
         ({"random_state": "seed"}, ValueError, "random_state must be None, an int"),
         ({"random_state": -1}, ValueError, "random_state must be None, an int"),
     ],

@@ -167,7 +167,7 @@ class TestSampleUnseenItems:
 class TestRefuseSaturated:
     def test_names_the_first_user_and_counts_them(self):
         unseen = unseen_items([[True, True], [True, False], [True, True]])
-        match = r"no negatives can be drawn for user 'c', who has seen every item \(2 such users\)"
+        match = r"drawn for user 'c', who has seen every item that can be drawn \(2 such users\)"
         with pytest.raises(ValueError, match=match):
             refuse_saturated(unseen, np.array([1, 2, 2, 0]), pd.Index(["a", "b", "c"]))
 
@@ -183,7 +183,7 @@ class TestFit:
         assert list(sampler.users_) == ["b", "a"]
         assert list(sampler.items_) == [7, 5]
         assert sampler.seen_.toarray().tolist() == [[True, True], [False, True]]
-        assert sampler.popularity_.tolist() == [1, 3]
+        assert sampler.n_interactions_.tolist() == [1, 3]
 
     @pytest.mark.parametrize(
         ("parameters", "error", "match"),

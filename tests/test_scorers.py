@@ -47,7 +47,7 @@ class TableRecommender(BaseRecommender):
         self.table = table
 
     def fit(self, X, y=None):
-        self._read_training(X, y, None)
+        self._keep_rows(X, self._read_rows(X, y, None))
         table = self.table.reindex(index=self.users_, columns=self.items_)
         self.ranker_ = TableRanker(table.to_numpy())
         return self
@@ -685,3 +685,17 @@ def test_popularity_on_movielens_100k_scores_as_a_few_lines_of_pandas_say(real_d
     for scorer, expected in [(hr_scorer(), np.mean(hits)), (ndcg_scorer(), np.mean(gains))]:
         with pytest.warns(UserWarning, match=r"3 of 943 held-out rows .* \(0 users, 3 items\)"):
             assert scorer(recommender, test) == pytest.approx(expected)
+
+
+def test_negatives_do_not_depend_on_the_order_of_the_rows_given_to_fit(rng):
+    users, items = np.repeat(np.arange(30), 5), rng.integers(0, 80, 150)
+    X = pd.DataFrame({"user": users, "item": items}).drop_duplicates()
+    X_test = pd.DataFrame({"user": range(30), "item": rng.choice(X["item"].unique(), 30)})
+    X_test = X_test[~X_test.apply(tuple, axis=1).isin(X.apply(tuple, axis=1))]
+    scorer = hr_scorer(k=3, n_negatives=10)
+    values = [
+        scorer(PopularityRecommender().fit(X.sample(frac=1, random_state=seed)), X_test)
+        for seed in range(3)
+    ]
+    assert values[0] == pytest.approx(values[1]) == pytest.approx(values[2])
+    assert 0 < values[0] < 1

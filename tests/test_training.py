@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -346,18 +348,51 @@ def test_training_without_validation_runs_all_epochs(rng):
     assert_same_weights(result.network, trainer.network(), rtol=0, atol=0)
 
 
+def test_each_batch_has_its_own_dropout(rng):
+    # Equal batches and no learning: with one mask for all, one batch has the mean of two.
+    network = small_network(rng)
+    options = settings(batch_size=4, learning_rate=0.0, dropout=0.5)
+    means = []
+    for n_rows in (4, 8):
+        zeros, ones = np.zeros(n_rows, int), np.ones(n_rows, np.float32)
+        one_seed = SimpleNamespace(
+            permutation=np.arange, integers=lambda *_, **__: np.array([5, 6])
+        )
+        rows = TrainingRows(zeros, zeros, ones, ones, None)
+        trainer = Trainer(network, rows, options, one_seed)
+        means.append(trainer.run_epoch())
+    assert means[0] != pytest.approx(means[1], rel=1e-6)
+
+
 QUIET = """
-import sys
 from neumf import NeuMFRecommender
-NeuMFRecommender(epochs=1, random_state=0).fit([[0, 0], [0, 1], [1, 1], [1, 2]]).model_
+for n_factors in range(1, 8):
+    model = NeuMFRecommender(n_factors=n_factors, epochs=1, random_state=0)
+    model.fit([[0, 0], [0, 1], [1, 1], [1, 2]]).model_
 """
 
 
 def test_tensorflow_prints_nothing():
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     result = subprocess.run(
-        [sys.executable, "-c", QUIET], check=True, capture_output=True, text=True
+        [sys.executable, "-c", QUIET], check=True, capture_output=True, text=True, env=environment
     )
     assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_training_works_without_a_terminal():
+    code = f"import sys; sys.stderr = None\n{QUIET}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_environment_is_left_as_it_was():
+    code = (
+        "import os\n"
+        "from neumf._training import import_tensorflow\n"
+        "before = dict(os.environ); import_tensorflow()\n"
+        "assert {k for k in os.environ if k.startswith('TF_CPP')} <= set(before)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_import_that_fails_shows_what_was_held_back():

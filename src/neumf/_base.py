@@ -26,7 +26,7 @@ from ._interactions import (
     read_interactions,
     seen_matrix,
 )
-from ._ranking import Ranker, Scores, blocks, seen_rows, top_items
+from ._ranking import Ranker, Scores, seen_rows, top_lists
 from ._validation import check_int, check_labels, check_weights
 from .scorers import ndcg_scorer
 
@@ -37,6 +37,8 @@ class EncodedRows:
 
     Attributes
     ----------
+    user_ids, item_ids : Index
+        The id of each user and item, by index.
     users, items : ndarray of shape (n_samples,)
         Indices.
     timestamps : ndarray of shape (n_samples,) or None
@@ -49,12 +51,26 @@ class EncodedRows:
         `sample_weight`.
     """
 
+    user_ids: pd.Index
+    item_ids: pd.Index
     users: Codes
     items: Codes
     timestamps: NDArray[Any] | None
     ordered: bool
     labels: NDArray[np.float32] | None
     weights: NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of users and of items."""
+        return len(self.user_ids), len(self.item_ids)
+
+    @property
+    def positive(self) -> NDArray[np.intp]:
+        """Positions of the rows that are positives: all, or those with a label above 0."""
+        if self.labels is None:
+            return np.arange(len(self.users))
+        return np.flatnonzero(self.labels)
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,11 @@ class PopularityRanker:
 
 
 class BaseRecommender(BaseEstimator, ABC):
-    """Base of recommenders: `fit` sets what `_read_training` sets; `_ranker` gives the scores."""
+    """Base of recommenders.
+
+    `fit` reads its rows with `_read_rows`, and when nothing more can fail keeps them with
+    `_keep_rows`; `_ranker` gives the scores.
+    """
 
     users_: pd.Index
     items_: pd.Index
@@ -177,18 +197,19 @@ class BaseRecommender(BaseEstimator, ABC):
         """
         check_is_fitted(self)
         check_int("k", k, 1)
-        ids = self.users_.to_numpy() if users is None else read_ids(users, "users")
+        everyone = self.users_.to_numpy()
+        ids = everyone if users is None else read_ids(users, "users", self.users_)
         codes = self._user_codes(ids)
         barred = self._barred_items(allow, deny)
-        lists = []
-        for block in blocks(len(codes), len(self.items_)):
+
+        def score(block: slice) -> Scores:
             scores = self._scores_or_popularity(codes[block])
             if exclude_seen:
                 scores[seen_rows(self.seen_, codes[block]).toarray()] = -np.inf
             scores[:, barred] = -np.inf
-            rows, items, ranks = top_items(scores, k)
-            lists.append((rows + block.start, items, scores[rows, items], ranks))
-        rows, items, scores, ranks = (np.concatenate(part) for part in zip(*lists, strict=True))
+            return scores
+
+        rows, items, scores, ranks = top_lists(len(codes), len(self.items_), k, score)
         return pd.DataFrame(
             {
                 "user": ids[rows],
@@ -224,25 +245,33 @@ class BaseRecommender(BaseEstimator, ABC):
         tags.input_tags.sparse = True
         return tags
 
-    def _read_training(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows:
-        """Read the table given to `fit`; set ids, seen items and popularity."""
+    def _read_rows(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows:
+        """Read what `fit` is given; the estimator stays as it is."""
         rows = read_interactions(X)
-        validate_data(self, X, skip_check_array=True)
-        labels = None if y is None else check_labels(y, len(rows))
-        weights = check_weights(sample_weight, len(rows))
-        users, self.users_ = index_ids(rows.users)
-        items, self.items_ = index_ids(rows.items)
-        positive = slice(None) if labels is None else labels > 0
-        self.seen_ = seen_matrix(
-            users[positive], items[positive], (len(self.users_), len(self.items_))
+        users, user_ids = index_ids(rows.users)
+        items, item_ids = index_ids(rows.items)
+        return EncodedRows(
+            user_ids,
+            item_ids,
+            users,
+            items,
+            rows.timestamps,
+            rows.ordered,
+            labels=None if y is None else check_labels(y, len(rows)),
+            weights=check_weights(sample_weight, len(rows)),
         )
+
+    def _keep_rows(self, X: Any, rows: EncodedRows) -> None:
+        """Set ids, seen items and popularity."""
+        validate_data(self, X, skip_check_array=True)
+        self.users_, self.items_ = rows.user_ids, rows.item_ids
+        self.seen_ = seen_matrix(rows.users[rows.positive], rows.items[rows.positive], rows.shape)
         self.popularity_ = np.bincount(self.seen_.indices, minlength=len(self.items_))
-        return EncodedRows(users, items, rows.timestamps, rows.ordered, labels, weights)
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
         """Return the logit of each row, NaN with a warning where the user or item is unknown."""
         check_is_fitted(self)
-        rows = read_interactions(X)
+        rows = read_interactions(X, with_timestamps=False)
         users = lookup_ids(rows.users, self.users_, "X: user ids")
         items = lookup_ids(rows.items, self.items_, "X: item ids")
         known = (users >= 0) & (items >= 0)
@@ -292,5 +321,5 @@ class BaseRecommender(BaseEstimator, ABC):
         return barred
 
     def _known_items(self, ids: Any, argument: str) -> Codes:
-        codes = lookup_ids(read_ids(ids, argument), self.items_, argument)
+        codes = lookup_ids(read_ids(ids, argument, self.items_), self.items_, argument)
         return codes[codes >= 0]

@@ -102,7 +102,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If X is empty, lacks a column or holds missing ids, or a parameter is out of range.
         """
         self._check_parameters()
-        rows = read_interactions(X)
+        rows = read_interactions(X, with_timestamps=False)
         validate_data(self, X, skip_check_array=True)
         self.users_ = index_ids(rows.users)[1]
         self.items_ = index_ids(rows.items)[1]
@@ -127,7 +127,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If an id is unknown and `handle_unknown` is "error".
         """
         check_is_fitted(self)
-        rows = read_interactions(X)
+        rows = read_interactions(X, with_timestamps=False)
         return replace_ids(
             X,
             users=self._encode(rows.users, self.users_, "user"),
@@ -153,7 +153,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If a value is neither an index nor `unknown_value`.
         """
         check_is_fitted(self)
-        rows = read_interactions(X)
+        rows = read_interactions(X, with_timestamps=False)
         return replace_ids(
             X,
             users=self._decode(rows.users, self.users_, "user"),

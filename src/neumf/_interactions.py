@@ -50,8 +50,11 @@ class Interactions:
         return Interactions(self.users[rows], self.items[rows], times, self.ordered)
 
 
-def read_interactions(X: Any) -> Interactions:
-    """Read a DataFrame, an array-like or a sparse users x items matrix."""
+def read_interactions(X: Any, *, with_timestamps: bool = True) -> Interactions:
+    """Read a DataFrame, an array-like or a sparse users x items matrix.
+
+    Timestamps that nothing will be ordered by need not be read, nor be sound.
+    """
     if sp.issparse(X):
         return _read_sparse(X)
     frame = as_frame(X)
@@ -66,7 +69,7 @@ def read_interactions(X: Any) -> Interactions:
         items=_check_ids(frame.iloc[:, columns["item"]], "X: item ids"),
         timestamps=(
             _check_timestamps(frame.iloc[:, columns["timestamp"]])
-            if "timestamp" in columns
+            if with_timestamps and "timestamp" in columns
             else None
         ),
     )
@@ -99,6 +102,11 @@ def locate_columns(frame: pd.DataFrame, *, by_name: bool) -> dict[str, int]:
             f"{frame.shape[1]} feature(s) (shape={frame.shape}) while a minimum of 2 is required."
         )
     names = list(frame.columns)
+    if by_name and not frame.columns.is_unique:
+        raise ValueError(
+            f"X must have a name of its own for each column. Received columns {names}. Rename or "
+            "drop the duplicates."
+        )
     found = {
         word: names.index(alias)
         for word, aliases in _COLUMN_NAMES.items()
@@ -106,7 +114,8 @@ def locate_columns(frame: pd.DataFrame, *, by_name: bool) -> dict[str, int]:
         if by_name and alias in names
     }
     if "user" not in found and "item" not in found:
-        return {word: i for i, word in enumerate(_COLUMN_NAMES) if i < frame.shape[1]}
+        by_position = {word: i for i, word in enumerate(_COLUMN_NAMES) if i < frame.shape[1]}
+        return by_position | found  # a column called timestamp is the timestamp, wherever it is
     for word in ("user", "item"):
         if word not in found:
             raise ValueError(
@@ -160,9 +169,10 @@ def show(values: Any, row: int) -> str:
     return repr(values[row : row + 1].tolist()[0])
 
 
-def read_ids(ids: Any, argument: str) -> Ids:
-    """Read one id or a one-dimensional collection of ids."""
-    if isinstance(ids, tuple) or not pd.api.types.is_list_like(ids):
+def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
+    """Read one id or a one-dimensional collection of ids; a tuple is one id where ids are such."""
+    is_one_tuple = isinstance(ids, tuple) and isinstance(vocabulary[0], tuple)
+    if is_one_tuple or not pd.api.types.is_list_like(ids):
         ids = [ids]
     if getattr(ids, "ndim", 1) != 1:
         raise ValueError(

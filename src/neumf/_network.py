@@ -208,18 +208,21 @@ def build_keras_model(network: Network) -> Any:
     """Return a Keras model of (user index, item index) -> logit with these weights."""
     import keras
 
+    # Initial zeros: Keras would seed its own values from Python's global generator.
     layers, g = network.layers, network.layers.n_factors
     user = keras.Input(shape=(), dtype="int32", name="user")
     item = keras.Input(shape=(), dtype="int32", name="item")
 
     def embed(name: str, inputs: Any, table: Floats) -> Any:
-        layer = keras.layers.Embedding(*table.shape, name=name)
+        layer = keras.layers.Embedding(*table.shape, embeddings_initializer="zeros", name=name)
         output = layer(inputs)
         layer.set_weights([table])
         return output
 
     def dense(name: str, inputs: Any, weights: tuple[Floats, Floats], activation: Any) -> Any:
-        layer = keras.layers.Dense(len(weights[1]), activation=activation, name=name)
+        layer = keras.layers.Dense(
+            len(weights[1]), activation=activation, kernel_initializer="zeros", name=name
+        )
         output = layer(inputs)
         layer.set_weights(list(weights))
         return output

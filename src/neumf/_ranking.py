@@ -65,6 +65,19 @@ def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
     return rows[kept], items[kept], ranks[kept]
 
 
+def top_lists(
+    n_rows: int, n_items: int, k: int, score: Callable[[slice], Scores]
+) -> tuple[Codes, Codes, Scores, Codes]:
+    """Return rows, items, scores and ranks of the k best items, scoring a block at a time."""
+    lists = []
+    for block in blocks(n_rows, n_items):
+        scores = score(block)
+        rows, items, ranks = top_items(scores, k)
+        lists.append((rows + block.start, items, scores[rows, items], ranks))
+    rows, items, values, ranks = (np.concatenate(part) for part in zip(*lists, strict=True))
+    return rows, items, values, ranks
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """Held-out rows, gathered to one query per user.
@@ -143,15 +156,22 @@ def exact_lists(ranker: Ranker, held_out: HeldOut, seen: sp.csr_array) -> Iterat
 
 
 def sampled_lists(
-    ranker: Ranker, held_out: HeldOut, seen: sp.csr_array, n_negatives: int
+    ranker: Ranker, held_out: HeldOut, seen: sp.csr_array, n_negatives: int, order: Codes
 ) -> Iterator[Lists]:
-    """Yield relevance and scores of the held-out items and distinct unseen ones."""
+    """Yield relevance and scores of the held-out items and distinct unseen ones.
+
+    Items are drawn by their place in `order`: with an order of the ids themselves, what is drawn
+    does not depend on the order in which `fit` met them.
+    """
     positives = held_out.positives
-    unseen = UnseenItems((seen_rows(seen, held_out.users) + positives).astype(bool))
+    barred = (seen_rows(seen, held_out.users) + positives).astype(bool)[:, order]
+    barred.sort_indices()
+    negatives = _sample_distinct(UnseenItems(barred), held_out.keys, n_negatives)
+    negatives = np.where(negatives < 0, -1, order[negatives])
     places = _leading(np.diff(positives.indptr))
     columns = np.full(places.shape, -1)
     columns[places] = positives.indices
-    columns = np.hstack([columns, _sample_distinct(unseen, held_out.keys, n_negatives)])
+    columns = np.hstack([columns, negatives])
     places = np.pad(places, ((0, 0), (0, n_negatives)))
     for block in blocks(len(columns), places.shape[1]):
         users, items = held_out.users[block], columns[block]

@@ -14,9 +14,9 @@ from ._base import BaseRecommender, EncodedRows
 from ._interactions import Codes, lookup_ids, read_ids, seen_matrix, show
 from ._network import Floats, Network, build_keras_model, initial_network, join_networks
 from ._random import RandomState, make_generator
-from ._ranking import HeldOut, blocks, exact_lists, mean_over_lists, top_items
+from ._ranking import HeldOut, exact_lists, mean_over_lists, top_lists
 from ._sampling import Strategy, UnseenItems, refuse_saturated
-from ._split import LeaveLastOutSplitter
+from ._split import timelines
 from ._training import Loss, Trained, Trainer, TrainingRows, TrainingSettings, train
 from ._validation import check_int, check_option, check_real
 from .metrics import ndcg_at_k
@@ -68,10 +68,10 @@ class NeuMFRecommender(BaseRecommender):
     epochs : int, default=20
         Passes over the rows.
     early_stopping : bool, default=False
-        Hold out each user's last row inside `fit`, rank it among all items the user has not seen
-        after each epoch, stop when NDCG@10 has not risen for `n_iter_no_change` epochs, and keep
-        the best epoch. The held-out rows are not trained on; to train on all rows, fit again with
-        ``epochs=best_iter_``.
+        Hold out each user's last row inside `fit` (with `y`, the last one labelled above 0), rank
+        it after each epoch among all items that the user has no row of, stop when NDCG@10 has not
+        risen for `n_iter_no_change` epochs, and keep the best epoch. The held-out rows are not
+        trained on; to train on all rows, fit again with ``epochs=best_iter_``.
     n_iter_no_change : int, default=5
         Epochs without a better value that `early_stopping` waits.
     random_state : int, RandomState, Generator or None, default=None
@@ -225,19 +225,24 @@ class NeuMFRecommender(BaseRecommender):
             seen every item, so that no negative can be drawn.
         """
         self._check_parameters(y)
-        rows = self._read_training(X, y, sample_weight)
+        rows = self._read_rows(X, y, sample_weight)
         rng = make_generator(self.random_state)
         kept, validate = self._hold_out(rows) if self.early_stopping else (slice(None), None)
         training_rows = self._training_rows(rows, kept)
         if self.pretrain:
             halves = (
-                self._train(self._initial_network(half, rng), training_rows, rng, validate, half)
+                self._train(
+                    self._initial_network(half, rows.shape, rng), training_rows, rng, validate, half
+                )
                 for half in ("gmf", "mlp")
             )
             start = join_networks(*(half.network for half in halves))
         else:
-            start = self._initial_network(self.architecture, rng)
-        self._keep(self._train(start, training_rows, rng, validate, self.architecture))
+            start = self._initial_network(self.architecture, rows.shape, rng)
+        trained = self._train(start, training_rows, rng, validate, self.architecture)
+        # Nothing is kept before all is done: a fit that fails leaves the estimator as it was.
+        self._keep_rows(X, rows)
+        self._keep_trained(trained)
         return self
 
     @property
@@ -319,6 +324,8 @@ class NeuMFRecommender(BaseRecommender):
         ):
             check_int(name, getattr(self, name), 1)
         _check_layers(self.hidden_layer_sizes)
+        if not isinstance(self.verbose, bool):
+            check_int("verbose", self.verbose, 0)
         check_real("regularization", self.regularization)
         check_real("dropout", self.dropout, below=1)
         check_real("learning_rate", self.learning_rate, above=0)
@@ -333,10 +340,11 @@ class NeuMFRecommender(BaseRecommender):
                 "drawn for it. Leave y out, or set loss='binary_crossentropy'."
             )
 
-    def _initial_network(self, architecture: str, rng: np.random.Generator) -> Network:
+    def _initial_network(
+        self, architecture: str, shape: tuple[int, int], rng: np.random.Generator
+    ) -> Network:
         return initial_network(
-            len(self.users_),
-            len(self.items_),
+            *shape,
             0 if architecture == "mlp" else self.n_factors,
             0 if architecture == "gmf" else self.mlp_embedding_dim,
             tuple(self.hidden_layer_sizes),
@@ -345,27 +353,28 @@ class NeuMFRecommender(BaseRecommender):
 
     def _hold_out(self, rows: EncodedRows) -> tuple[Codes, Callable[[Network], float]]:
         """Hold out each user's last positive; return the other rows and what measures NDCG@10."""
-        positive = (
-            np.arange(len(rows.users)) if rows.labels is None else np.flatnonzero(rows.labels)
-        )
-        users, items = rows.users[positive], rows.items[positive]
-        if not rows.ordered or np.bincount(users).max(initial=0) < 2:
+        users = rows.users[rows.positive]
+        times = None if rows.timestamps is None else rows.timestamps[rows.positive]
+        from_last, counts = timelines(users, times)
+        last = rows.positive[(from_last == 0) & (counts[users] > 1)]
+        if not rows.ordered or len(last) == 0:
             raise ValueError(
                 "early_stopping=True holds out each user's last row, so X must be a table with an "
                 "order in time (no sparse matrix) and a user with two rows. Set "
                 "early_stopping=False."
             )
-        times = () if rows.timestamps is None else (rows.timestamps[positive],)
-        split = LeaveLastOutSplitter().split(np.column_stack([users, items, *times]))
-        train_rows, test_rows = next(split)
-        queries, query_users = np.unique(users[test_rows], return_inverse=True)[::-1]
-        held_out = HeldOut.from_rows(queries, query_users, items[test_rows], len(self.items_))
-        seen = seen_matrix(users[train_rows], items[train_rows], self.seen_.shape)
+        kept = np.setdiff1d(np.arange(len(rows.users)), last)
+        # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
+        # not among them: as candidates they would give it away.
+        seen = seen_matrix(rows.users[kept], rows.items[kept], rows.shape)
+        held_out = HeldOut.from_rows(
+            np.arange(len(last)), rows.users[last], rows.items[last], rows.shape[1]
+        )
 
         def validate(network: Network) -> float:
             return mean_over_lists(ndcg_at_k, 10, exact_lists(network, held_out, seen))
 
-        return np.setdiff1d(np.arange(len(rows.users)), positive[test_rows]), validate
+        return kept, validate
 
     def _training_rows(self, rows: EncodedRows, kept: Any) -> TrainingRows:
         """Return the rows to train on, with what negatives may be drawn from."""
@@ -373,13 +382,12 @@ class NeuMFRecommender(BaseRecommender):
         if rows.labels is not None:
             return TrainingRows(users, items, rows.labels[kept], weights, None)
         # Only the rows that are trained on tell what was seen: a held-out row must not.
-        shape = (len(self.users_), len(self.items_))
-        popularity = np.bincount(items, minlength=shape[1])
+        popularity = np.bincount(items, minlength=rows.shape[1])
         unseen = UnseenItems(
-            seen_matrix(users, items, shape),
+            seen_matrix(users, items, rows.shape),
             popularity if self.negative_strategy == "popularity" else None,
         )
-        refuse_saturated(unseen, users, self.users_)
+        refuse_saturated(unseen, users, rows.user_ids)
         return TrainingRows(users, items, np.ones(len(users), np.float32), weights, unseen)
 
     def _train(
@@ -402,7 +410,7 @@ class NeuMFRecommender(BaseRecommender):
         report = _Progress(name, self.epochs) if self.verbose else _be_quiet
         return train(trainer, self.epochs, validate, self.n_iter_no_change, report)
 
-    def _keep(self, trained: Trained) -> None:
+    def _keep_trained(self, trained: Trained) -> None:
         self.network_ = trained.network
         self._model = None
         self.history_ = {"loss": trained.losses}
@@ -448,7 +456,7 @@ def _check_layers(sizes: Any) -> None:
 def _similar(word: str, ids: Any, vocabulary: pd.Index, vectors: Floats, k: int) -> pd.DataFrame:
     """Return the k nearest rows by cosine, the row itself left out."""
     check_int("k", k, 1)
-    ids = read_ids(ids, f"{word}s")
+    ids = read_ids(ids, f"{word}s", vocabulary)
     codes = lookup_ids(ids, vocabulary, f"{word}s")
     if (codes < 0).any():
         unknown = ids[codes < 0]
@@ -457,13 +465,13 @@ def _similar(word: str, ids: Any, vocabulary: pd.Index, vectors: Floats, k: int)
             f"({len(unknown)} unknown)."
         )
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    lists = []
-    for block in blocks(len(codes), len(vocabulary)):
-        cosines = unit[codes[block]] @ unit.T
+
+    def score(block: slice) -> Floats:
+        cosines: Floats = unit[codes[block]] @ unit.T
         cosines[np.arange(len(cosines)), codes[block]] = -np.inf
-        rows, found, ranks = top_items(cosines, k)
-        lists.append((rows + block.start, found, cosines[rows, found], ranks))
-    rows, found, cosines, ranks = (np.concatenate(part) for part in zip(*lists, strict=True))
+        return cosines
+
+    rows, found, cosines, ranks = top_lists(len(codes), len(vocabulary), k, score)
     return pd.DataFrame(
         {
             word: ids[rows],

@@ -104,8 +104,8 @@ def refuse_saturated(unseen: UnseenItems, users: Codes, ids: pd.Index) -> None:
     if len(saturated):
         raise ValueError(
             f"X: no negatives can be drawn for user {show(ids, saturated[0])}, who has seen every "
-            f"item ({len(np.unique(saturated))} such users). Drop the user, or add the rest of the "
-            "catalogue to X."
+            f"item that can be drawn ({len(np.unique(saturated))} such users). Drop the user, or "
+            "add the rest of the catalogue to X."
         )
 
 
@@ -130,7 +130,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         The catalogue: the id of each item, by index.
     seen_ : csr_array of shape (n_users, n_items)
         The items that each user has seen.
-    popularity_ : ndarray of shape (n_items,)
+    n_interactions_ : ndarray of shape (n_items,)
         Number of interactions with each item.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
@@ -194,12 +194,12 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         """
         check_int("n_negatives", self.n_negatives, 1)
         check_option("strategy", self.strategy, ("uniform", "popularity"))
-        rows = read_interactions(X)
+        rows = read_interactions(X, with_timestamps=False)
         validate_data(self, X, skip_check_array=True)
         users, self.users_ = index_ids(rows.users)
         items, self.items_ = index_ids(rows.items)
         self.seen_ = seen_matrix(users, items, (len(self.users_), len(self.items_)))
-        self.popularity_ = np.bincount(items)
+        self.n_interactions_ = np.bincount(items)
         return self
 
     def transform(self, X: Any) -> Ids:
@@ -222,13 +222,14 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
             If a user has seen every item.
         """
         check_is_fitted(self)
-        return self._draw(read_interactions(X))
+        return self._draw(read_interactions(X, with_timestamps=False))
 
     def fit_resample(self, X: Any, y: Any = None) -> tuple[Any, NDArray[np.float64]]:
         """Return the table with its negatives as further rows, and labels.
 
         The method that imbalanced-learn's pipelines call; unlike a transformer it cannot act at
-        predict time.
+        predict time. Hold out first, and resample the training rows only: what is drawn for a
+        user leaves out all that the user has, so a held-out row in X would show in what is missing.
 
         Parameters
         ----------
@@ -251,7 +252,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
             If X cannot be read, a user has seen every item, or y has another length.
         """
         self.fit(X)
-        rows = read_interactions(X)
+        rows = read_interactions(X, with_timestamps=False)
         labels = np.ones(len(rows)) if y is None else np.asarray(y, dtype=np.float64)
         if labels.shape != (len(rows),):
             raise ValueError(
@@ -287,4 +288,4 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         )
 
     def _tickets(self) -> NDArray[np.int64] | None:
-        return None if self.strategy == "uniform" else self.popularity_
+        return None if self.strategy == "uniform" else self.n_interactions_

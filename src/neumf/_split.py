@@ -131,7 +131,9 @@ class LeaveLastOutSplitter(
             If no user has enough rows for a split, or a parameter is out of range.
         """
         self._check_parameters()
-        users, from_last, counts = _timelines(_read_ordered(X))
+        rows = _read_ordered(X)
+        users = index_ids(rows.users)[0]
+        from_last, counts = timelines(users, rows.timestamps)
         # A user is tested in as many splits as leave min_train rows before them.
         n_tested = np.minimum((counts - self.min_train) // self.n_last, self.n_splits)
         for j in range(1, self.n_splits + 1):
@@ -243,18 +245,19 @@ def _read_ordered(X: Any) -> Interactions:
     return rows
 
 
-def _timelines(rows: Interactions) -> tuple[Codes, Codes, NDArray[np.int64]]:
-    """Return each row's user, its place counted from the user's last row, and rows per user."""
-    users = index_ids(rows.users)[0]
+def timelines(users: Codes, timestamps: NDArray[Any] | None) -> tuple[Codes, NDArray[np.int64]]:
+    """Return each row's place counted from its user's last row, and the rows of each user."""
     counts = np.bincount(users)
     from_last = np.empty(len(users), dtype=np.intp)
-    order = time_order(users, rows.timestamps)
-    from_last[order] = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(len(users))
-    return users, from_last, counts
+    from_last[time_order(users, timestamps)] = (
+        np.repeat(np.cumsum(counts), counts) - 1 - np.arange(len(users))
+    )
+    return from_last, counts
 
 
 def _dense_ranks(rows: Interactions) -> NDArray[np.int64]:
-    users, from_last, counts = _timelines(rows)
+    users = index_ids(rows.users)[0]
+    from_last, counts = timelines(users, rows.timestamps)
     if rows.timestamps is None:
         return counts[users] - from_last
     ranks = pd.Series(rows.timestamps).groupby(users).rank(method="dense")

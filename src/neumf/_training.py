@@ -13,7 +13,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from tempfile import TemporaryFile
@@ -73,19 +73,29 @@ class TrainingSettings:
 @cache
 def import_tensorflow() -> Any:
     """Import TensorFlow without its start-up messages, unless the user asks for a log level."""
-    level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Some messages come whatever the level (tensorflow/tensorflow#100442).
-    with _stderr_held_back() if level == "3" else nullcontext():
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         import tensorflow as tf
 
-        # XLA announces its first compilation.
-        tf.function(lambda: tf.constant(0), jit_compile=True)()
+        return tf
+    # TensorFlow reads the level once. Some messages come whatever it is
+    # (tensorflow/tensorflow#100442), and XLA announces its first compilation.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    try:
+        with _stderr_held_back():
+            import tensorflow as tf
+
+            tf.function(lambda: tf.constant(0), jit_compile=True)()
+    finally:
+        del os.environ["TF_CPP_MIN_LOG_LEVEL"]
     return tf
 
 
 @contextmanager
 def _stderr_held_back() -> Iterator[None]:
     """Keep what C++ code writes to stderr to ourselves, but show it if the block fails."""
+    if sys.stderr is None:  # no terminal, as for a service
+        yield
+        return
     sys.stderr.flush()
     terminal = os.dup(2)
     with TemporaryFile() as held:
@@ -130,7 +140,7 @@ class Trainer:
         self._rng = rng
         self._n_drawn = settings.n_negatives if rows.unseen is not None else 0
         # Positives and negatives fill a batch together, as in the paper.
-        self._batch_rows = max(1, settings.batch_size // (1 + self._n_drawn))
+        self._batch_rows = min(len(rows.users), max(1, settings.batch_size // (1 + self._n_drawn)))
         shared = np.concatenate([array.ravel() for array in network.layers.arrays()])
         self._state = _State(
             *(
@@ -181,7 +191,7 @@ class Trainer:
         filled = np.pad(order, (0, n_batches * self._batch_rows - len(order)), mode="edge")
         weights = rows.weights[filled]
         weights[len(order) :] = 0
-        loss = self._run(
+        arguments = (
             self._state,
             self._unseen,
             _Chunk(
@@ -195,6 +205,8 @@ class Trainer:
             tf.constant(self._n_steps, tf.int32),
             tf.constant(self._rng.integers(2**30, size=2), tf.int32),
         )
+        # Called by itself, the function would warn of retracing in a search over sizes.
+        loss = self._run.get_concrete_function(*arguments)(*arguments)
         self._n_steps += n_batches
         return float(loss)
 
@@ -498,6 +510,11 @@ def train(
     best_epoch = 0
     for epoch in range(1, epochs + 1):
         losses.append(trainer.run_epoch())
+        if not math.isfinite(losses[-1]):
+            raise ValueError(
+                f"Training diverged: the loss of epoch {epoch} is {losses[-1]}. Lower "
+                "learning_rate."
+            )
         if validate is not None:
             network = trainer.network()
             values.append(validate(network))

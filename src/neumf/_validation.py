@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 
@@ -80,6 +81,8 @@ def _check_column(name: str, values: Any, n_rows: int) -> NDArray[np.float32]:
             f"{name} must hold one number per row of X, shape ({n_rows},). Received shape "
             f"{column.shape}."
         )
+    if column.dtype == object:
+        column = pd.to_numeric(column, errors="coerce")
     if column.dtype.kind not in "biuf" or not np.isfinite(column).all():
         raise ValueError(
             f"{name} must hold finite numbers. Received dtype {column.dtype} with other values."

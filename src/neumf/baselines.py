@@ -55,8 +55,8 @@ class PopularityRecommender(BaseRecommender):
             Interactions.
         y : array-like of shape (n_samples,) or None, default=None
             Labels in [0, 1]; only rows above 0 count. None counts all.
-        sample_weight : None
-            Ignored: each user counts once per item.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Checked but not used: each user counts once per item.
 
         Returns
         -------
@@ -68,7 +68,7 @@ class PopularityRecommender(BaseRecommender):
         ValueError
             If X, y or sample_weight cannot be read.
         """
-        self._read_training(X, y, sample_weight)
+        self._keep_rows(X, self._read_rows(X, y, sample_weight))
         return self
 
     @property

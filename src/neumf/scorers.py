@@ -64,8 +64,10 @@ def make_ranking_scorer(
       their rows counts as a user.
     - A held-out item that the user had seen already (a repeated interaction, or a training row)
       stays a candidate, with a warning: on training rows the value is no estimate of anything.
-    - Negatives are distinct and depend on (`random_state`, user, item) alone: they are the same for
-      every candidate of a search and for any ``n_jobs``.
+    - Negatives are distinct and depend on (`random_state`, user, item) and on what can be drawn,
+      nothing else: they are the same for every candidate of a search, any ``n_jobs`` and any order
+      of rows. The ids that count are those that reach the recommender, so behind an encoder other
+      negatives are drawn than without one.
 
     References
     ----------
@@ -179,13 +181,15 @@ class RankingScorer:
             The mean of the metric over users.
         """
         recommender, encoded = _unwrap(estimator, X)
-        rows = _positive_rows(read_interactions(encoded), y)
+        rows = _positive_rows(read_interactions(encoded, with_timestamps=False), y)
         held_out = self._read(recommender, rows, piped=encoded is not X)
         ranker, seen = recommender._ranker, recommender.seen_
         lists = (
             exact_lists(ranker, held_out, seen)
             if self.n_negatives is None
-            else sampled_lists(ranker, held_out, seen, self.n_negatives)
+            else sampled_lists(
+                ranker, held_out, seen, self.n_negatives, np.argsort(_hash_ids(recommender.items_))
+            )
         )
         return mean_over_lists(self.metric, self.k, lists)
 
@@ -235,7 +239,7 @@ def _positive_rows(rows: Interactions, y: Any) -> Interactions:
     if not positive.any():
         raise ValueError(
             f"y must label at least one row above 0: only those are held-out positives. Received "
-            f"{len(rows)} labels, all 0."
+            f"{len(rows)} labels, all 0. Hold out rows before negatives are added to a table."
         )
     return rows.take(positive)
 
@@ -254,7 +258,7 @@ def _row_keys(rows: Interactions, seed: int) -> NDArray[np.uint64]:
     return hash_mix(_hash_ids(rows.users) ^ hash_mix(_hash_ids(rows.items), seed), 0)
 
 
-def _hash_ids(ids: Ids) -> NDArray[np.uint64]:
+def _hash_ids(ids: Ids | pd.Index) -> NDArray[np.uint64]:
     labels = [
         str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
         for label in ids.tolist()

@@ -55,7 +55,7 @@ def filter_k_core(X: Any, k: int) -> Any:
     3    b     2
     """
     check_int("k", k, 1)
-    interactions = read_interactions(X)
+    interactions = read_interactions(X, with_timestamps=False)
     users, items = index_ids(interactions.users)[0], index_ids(interactions.items)[0]
     rows = np.arange(len(users))
     while not (enough := _have_at_least(k, users[rows]) & _have_at_least(k, items[rows])).all():

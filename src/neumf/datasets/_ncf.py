@@ -52,8 +52,7 @@ def read_ncf(prefix: StrPath) -> NCFData:
     Notes
     -----
     The negatives are kept as the file has them. In the published MovieLens file the list of some
-    users holds their own test item. It is no negative: drop it from their list before ranking, as
-    the scorers of this library do.
+    users holds their own test item. It is no negative: drop it from their list before ranking.
 
     References
     ----------
