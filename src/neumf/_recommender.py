@@ -221,8 +221,9 @@ class NeuMFRecommender(BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If a parameter is out of range, X, y or sample_weight cannot be read, or a user has
-            seen every item, so that no negative can be drawn.
+            If a parameter is out of range, X, y or sample_weight cannot be read, a user has seen
+            every item, so that no negative can be drawn, or the loss diverges. The estimator then
+            stays as it was.
         """
         self._check_parameters(y)
         rows = self._read_rows(X, y, sample_weight)

@@ -136,7 +136,6 @@ class Trainer:
         tf = import_tensorflow()
         self._layers = network.layers
         self._rows = rows
-        self._settings = settings
         self._rng = rng
         self._n_drawn = settings.n_negatives if rows.unseen is not None else 0
         # Positives and negatives fill a batch together, as in the paper.
