@@ -265,7 +265,8 @@ class BaseRecommender(BaseEstimator, ABC):
         """Set ids, seen items and popularity."""
         validate_data(self, X, skip_check_array=True)
         self.users_, self.items_ = rows.user_ids, rows.item_ids
-        self.seen_ = seen_matrix(rows.users[rows.positive], rows.items[rows.positive], rows.shape)
+        positive = rows.positive
+        self.seen_ = seen_matrix(rows.users[positive], rows.items[positive], rows.shape)
         self.popularity_ = np.bincount(self.seen_.indices, minlength=len(self.items_))
 
     def _logits(self, X: Any) -> NDArray[np.float64]:

@@ -354,10 +354,11 @@ class NeuMFRecommender(BaseRecommender):
 
     def _hold_out(self, rows: EncodedRows) -> tuple[Codes, Callable[[Network], float]]:
         """Hold out each user's last positive; return the other rows and what measures NDCG@10."""
-        users = rows.users[rows.positive]
-        times = None if rows.timestamps is None else rows.timestamps[rows.positive]
+        positive = rows.positive
+        users = rows.users[positive]
+        times = None if rows.timestamps is None else rows.timestamps[positive]
         from_last, counts = timelines(users, times)
-        last = rows.positive[(from_last == 0) & (counts[users] > 1)]
+        last = positive[(from_last == 0) & (counts[users] > 1)]
         if not rows.ordered or len(last) == 0:
             raise ValueError(
                 "early_stopping=True holds out each user's last row, so X must be a table with an "

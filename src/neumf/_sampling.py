@@ -192,14 +192,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         ValueError
             If X cannot be read or a parameter is out of range.
         """
-        check_int("n_negatives", self.n_negatives, 1)
-        check_option("strategy", self.strategy, ("uniform", "popularity"))
-        rows = read_interactions(X, with_timestamps=False)
-        validate_data(self, X, skip_check_array=True)
-        users, self.users_ = index_ids(rows.users)
-        items, self.items_ = index_ids(rows.items)
-        self.seen_ = seen_matrix(users, items, (len(self.users_), len(self.items_)))
-        self.n_interactions_ = np.bincount(items)
+        self._fit_rows(X)
         return self
 
     def transform(self, X: Any) -> Ids:
@@ -251,8 +244,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         ValueError
             If X cannot be read, a user has seen every item, or y has another length.
         """
-        self.fit(X)
-        rows = read_interactions(X, with_timestamps=False)
+        rows = self._fit_rows(X)
         labels = np.ones(len(rows)) if y is None else np.asarray(y, dtype=np.float64)
         if labels.shape != (len(rows),):
             raise ValueError(
@@ -265,6 +257,18 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
             concatenate_tables(X, replace_ids(copies, items=negatives)),
             np.concatenate([labels, np.zeros(len(negatives))]),
         )
+
+    def _fit_rows(self, X: Any) -> Interactions:
+        """Learn what `fit` learns; return the rows, which thus are read once."""
+        check_int("n_negatives", self.n_negatives, 1)
+        check_option("strategy", self.strategy, ("uniform", "popularity"))
+        rows = read_interactions(X, with_timestamps=False)
+        validate_data(self, X, skip_check_array=True)
+        users, self.users_ = index_ids(rows.users)
+        items, self.items_ = index_ids(rows.items)
+        self.seen_ = seen_matrix(users, items, (len(self.users_), len(self.items_)))
+        self.n_interactions_ = np.bincount(items)
+        return rows
 
     def _draw(self, rows: Interactions) -> Ids:
         """Draw ids of negatives, shape (len(rows), n_negatives)."""
