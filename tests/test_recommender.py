@@ -468,14 +468,57 @@ def test_verbose_prints_a_line_per_epoch(table, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert re.fullmatch(
-        r"neumf epoch 1/2  loss 0\.\d{4}  val_ndcg_at_10 0\.\d{4}  \d+\.\d s", lines[0]
+        r"neumf epoch 1/2  loss 0\.\d{4}  val_ndcg_at_10 0\.\d{4}  \d+\.\d s  [\d,]+ samples/s  "
+        r"\d+ s left",
+        lines[0],
     )
+    assert lines[1].endswith("  0 s left")
 
 
 def test_verbose_names_the_halves_of_pretraining(table, capsys):
     small_model(verbose=1, pretrain=True, epochs=1).fit(table)
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert names == ["gmf", "mlp", "neumf"]
+
+
+@pytest.fixture
+def interrupt_after(monkeypatch):
+    """A function that lets so many epochs pass before Ctrl-C."""
+
+    def interrupt(n_epochs):
+        run_epoch, done = Trainer.run_epoch, []
+
+        def run_or_interrupt(trainer):
+            if len(done) == n_epochs:
+                raise KeyboardInterrupt
+            done.append(None)
+            return run_epoch(trainer)
+
+        monkeypatch.setattr(Trainer, "run_epoch", run_or_interrupt)
+
+    return interrupt
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_an_interrupted_fit_keeps_the_epochs_done(table, interrupt_after, early_stopping):
+    whole = small_model(epochs=2, early_stopping=early_stopping).fit(table)
+    interrupt_after(2)
+    model = small_model(epochs=9, early_stopping=early_stopping)
+    with pytest.warns(RuntimeWarning, match="interrupted after 2 of 9 epochs"):
+        model.fit(table)
+    assert (model.n_iter_, model.best_iter_) == (2, whole.best_iter_)
+    assert model.history_ == whole.history_
+    pd.testing.assert_frame_equal(model.recommend(k=3), whole.recommend(k=3))
+
+
+@pytest.mark.filterwarnings("ignore:Training was interrupted")
+@pytest.mark.parametrize(("n_epochs", "pretrain"), [(0, False), (1, True), (3, True)])
+def test_a_fit_interrupted_too_early_changes_nothing(table, interrupt_after, n_epochs, pretrain):
+    model = small_model(epochs=2, pretrain=pretrain)
+    interrupt_after(n_epochs)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(table)
+    assert not hasattr(model, "network_")
 
 
 def test_without_verbose_nothing_is_printed(table, capfd):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.special import expit
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kstest
 
 from neumf._interactions import seen_matrix
 from neumf._network import Layers, Network, initial_network, logits
@@ -15,7 +15,9 @@ from neumf._training import (
     Trainer,
     TrainingRows,
     TrainingSettings,
+    _compile_run,
     _draw_unseen,
+    _noise,
     _unseen_tensors,
     import_tensorflow,
     train,
@@ -203,6 +205,56 @@ def test_the_reported_loss_is_the_mean_over_rows_before_the_step(rng, loss):
     assert trainer.run_epoch() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.fixture
+def broken_xla(monkeypatch):
+    """Let every compilation by XLA fail as on a platform without it."""
+    tf = import_tensorflow()
+
+    def compile_run(*arguments, with_xla):
+        if not with_xla:
+            return _compile_run(*arguments, with_xla=False)
+
+        def fail(*_):
+            raise tf.errors.UnimplementedError(None, None, "no XLA here")
+
+        return SimpleNamespace(get_concrete_function=fail)
+
+    monkeypatch.setattr("neumf._training._compile_run", compile_run)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_without_xla_the_same_is_learned_after_one_warning(rng, request, dropout):
+    network, options = small_network(rng), settings(batch_size=9, dropout=dropout)
+    compiled = Trainer(network, forced_rows(), options, np.random.default_rng(5))
+    losses = [compiled.run_epoch() for _ in range(2)]
+    request.getfixturevalue("broken_xla")
+    trainer = Trainer(network, forced_rows(), options, np.random.default_rng(5))
+    with pytest.warns(RuntimeWarning, match="XLA could not compile .* no XLA here") as caught:
+        assert [trainer.run_epoch() for _ in range(2)] == pytest.approx(losses, rel=1e-4)
+    assert len(caught) == 1
+    assert_same_weights(trainer.network(), compiled.network(), rtol=1e-3, atol=1e-4)
+
+
+def test_fits_that_differ_in_numbers_alone_compile_once(rng):
+    trainers = [
+        Trainer(
+            small_network(rng, n_users=n_users, n_items=n_items),
+            labelled_rows(rng, n_rows),
+            settings(batch_size=2, learning_rate=rate, regularization=rate),
+            np.random.default_rng(seed),
+        )
+        for seed, (rate, n_users, n_items, n_rows) in enumerate(
+            [(0.1, 5, 9, 8), (0.2, 8, 16, 7), (0.3, 7, 10, 6)]
+        )
+    ]
+    _compile_run.cache_clear()
+    for trainer in trainers:
+        trainer.run_epoch()
+    assert _compile_run.cache_info().misses == 1
+    run = _compile_run(trainers[0]._sizes, "binary_crossentropy", False, with_xla=True)
+    assert run.experimental_get_tracing_count() == 1
+
+
 def test_rows_that_no_batch_touches_rest(rng):
     network = small_network(rng, n_users=6, n_items=9)
     trainer = Trainer(network, labelled_rows(rng), settings(), rng)
@@ -248,6 +300,17 @@ def test_one_seed_gives_the_same_weights_bit_for_bit(rng):
             trainer.run_epoch()
         trained.append(trainer.network())
     assert_same_weights(*trained, rtol=0, atol=0)
+
+
+def test_noise_is_uniform_and_differs_between_seeds():
+    tf = import_tensorflow()
+    seeds = [(1, 2), (1, 3), (2, 2)]
+    noise = [np.asarray(_noise(tf, 100_000, tf.constant(seed))) for seed in seeds]
+    assert all(part.min() >= 0 and part.max() < 1 for part in noise)
+    assert all(kstest(part, "uniform").pvalue > 1e-4 for part in noise)
+    lagged = [*noise, noise[0][1:], noise[0][2:], noise[0][64:]]
+    correlations = np.corrcoef([part[:99_000] for part in lagged])
+    np.testing.assert_allclose(correlations, np.eye(6), atol=0.02)
 
 
 def test_dropout_keeps_the_mean_of_the_logits(rng):

@@ -79,7 +79,8 @@ class NeuMFRecommender(BaseRecommender):
         give the same weights, bit for bit, on one machine. No global generator is used or changed;
         None takes fresh entropy.
     verbose : int, default=0
-        1 prints a line per epoch.
+        1 prints a line per epoch: loss, validation value, seconds, samples (positives and
+        negatives) trained on per second, and the time left if the other epochs take as long.
 
     Attributes
     ----------
@@ -224,6 +225,14 @@ class NeuMFRecommender(BaseRecommender):
             If a parameter is out of range, X, y or sample_weight cannot be read, a user has seen
             every item, so that no negative can be drawn, or the loss diverges. The estimator then
             stays as it was.
+
+        Warns
+        -----
+        RuntimeWarning
+            If Ctrl-C interrupts the training after an epoch or more: what was learned until then
+            is kept, and `n_iter_` counts the epochs done. Interrupted earlier, or in the halves of
+            `pretrain`, the estimator stays as it was. Also if XLA cannot compile the training step
+            on this machine, which then runs slower.
         """
         self._check_parameters(y)
         rows = self._read_rows(X, y, sample_weight)
@@ -231,13 +240,14 @@ class NeuMFRecommender(BaseRecommender):
         kept, validate = self._hold_out(rows) if self.early_stopping else (slice(None), None)
         training_rows = self._training_rows(rows, kept)
         if self.pretrain:
-            halves = (
-                self._train(
-                    self._initial_network(half, rows.shape, rng), training_rows, rng, validate, half
-                )
-                for half in ("gmf", "mlp")
-            )
-            start = join_networks(*(half.network for half in halves))
+            halves = []
+            for half in ("gmf", "mlp"):
+                initial = self._initial_network(half, rows.shape, rng)
+                trained = self._train(initial, training_rows, rng, validate, half)
+                if trained.interrupted:
+                    raise KeyboardInterrupt
+                halves.append(trained.network)
+            start = join_networks(*halves)
         else:
             start = self._initial_network(self.architecture, rows.shape, rng)
         trained = self._train(start, training_rows, rng, validate, self.architecture)
@@ -409,7 +419,8 @@ class NeuMFRecommender(BaseRecommender):
             dropout=self.dropout,
         )
         trainer = Trainer(network, rows, settings, rng)
-        report = _Progress(name, self.epochs) if self.verbose else _be_quiet
+        n_samples = len(rows.users) * (1 + (0 if rows.unseen is None else self.n_negatives))
+        report = _Progress(name, self.epochs, n_samples) if self.verbose else _be_quiet
         return train(trainer, self.epochs, validate, self.n_iter_no_change, report)
 
     def _keep_trained(self, trained: Trained) -> None:
@@ -425,23 +436,26 @@ class NeuMFRecommender(BaseRecommender):
 class _Progress:
     """Prints a line per epoch."""
 
-    def __init__(self, name: str, epochs: int) -> None:
+    def __init__(self, name: str, epochs: int, n_samples: int) -> None:
         self._name = name
         self._epochs = epochs
+        self._n_samples = n_samples
         self._last = time.perf_counter()
 
-    def __call__(self, epoch: int, loss: float, value: float | None) -> None:
+    def __call__(self, epoch: int, loss: float, value: float | None, seconds: float) -> None:
         now = time.perf_counter()
         watched = "" if value is None else f"  val_ndcg_at_10 {value:.4f}"
         print(  # noqa: T201 - what verbose=1 asks for
             f"{self._name} epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  "
-            f"loss {loss:.4f}{watched}  {now - self._last:.1f} s",
+            f"loss {loss:.4f}{watched}  {now - self._last:.1f} s  "
+            f"{self._n_samples / seconds:,.0f} samples/s  "
+            f"{(self._epochs - epoch) * (now - self._last):.0f} s left",
             flush=True,
         )
         self._last = now
 
 
-def _be_quiet(epoch: int, loss: float, value: float | None) -> None:
+def _be_quiet(epoch: int, loss: float, value: float | None, seconds: float) -> None:
     """Report nothing."""
 
 

@@ -1,10 +1,13 @@
 """Train a network: whole epochs as one compiled TensorFlow graph.
 
 A batch is a number of rows, each with its negatives. Every step gathers the rows of the users and
-items it needs, runs the network forward and backward and Adam in one XLA kernel, and writes the
-rows back. A row of a table carries its two Adam moments beside its weights, so each is one gather
-and one scatter. Rows that a batch does not touch do not move ("lazy" Adam): a step costs the same
-for a thousand items and for a million.
+items it needs, runs the network forward and backward and Adam, and writes the rows back. A row of a
+table carries its two Adam moments beside its weights, so each is one gather and one scatter. Rows
+that a batch does not touch do not move ("lazy" Adam): a step costs the same for a thousand items
+and for a million.
+
+All batches of a chunk of rows run in one XLA program. It writes to the tables in place, and a step
+in it starts without the 80 microseconds that TensorFlow takes to start an XLA program.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +38,9 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 # Rows whose negatives are drawn at once: large enough for the cost to vanish, small enough
 # for memory not to grow with the data.
 _CHUNK_ROWS = 2**18
+
+# Tables of fewer rows are filled up to a power of two: memory of no account.
+_LARGE_TABLE = 2**16
 
 
 @dataclass(frozen=True)
@@ -134,18 +142,20 @@ class Trainer:
         rng: np.random.Generator,
     ) -> None:
         tf = import_tensorflow()
-        self._layers = network.layers
+        self._network = network
         self._rows = rows
         self._rng = rng
         self._n_drawn = settings.n_negatives if rows.unseen is not None else 0
         # Positives and negatives fill a batch together, as in the paper.
         self._batch_rows = min(len(rows.users), max(1, settings.batch_size // (1 + self._n_drawn)))
+        self._chunk_batches = _round_up(
+            math.ceil(min(len(rows.users), _CHUNK_ROWS) / self._batch_rows)
+        )
         shared = np.concatenate([array.ravel() for array in network.layers.arrays()])
         self._state = _State(
-            *(
-                tf.Variable(_with_moments(weights))
-                for weights in (network.users, network.items, shared[None])
-            )
+            tf.Variable(_packed(network.users)),
+            tf.Variable(_packed(network.items)),
+            tf.Variable(_packed(shared[None])),
         )
         self._unseen = _unseen_tensors(tf, rows.unseen)
         self._rates = _Rates(
@@ -155,31 +165,40 @@ class Trainer:
             )
         )
         self._n_steps = 0
-        sizes = _Sizes(
+        self._sizes = _Sizes(
+            self._state.users.shape[0],
+            self._state.items.shape[0],
             network.layers.n_factors,
             tuple(array.shape for array in network.layers.arrays()),
             self._batch_rows,
+            self._chunk_batches,
             self._n_drawn,
         )
-        self._run = _compile_run(sizes, settings.loss, settings.dropout > 0)
+        self._kind = (settings.loss, settings.dropout > 0)
+        self._with_xla = True
 
     def run_epoch(self) -> float:
         """Go once through all rows in a new order; return the mean loss per row."""
         order = self._rng.permutation(len(self._rows.users))
-        chunk = max(1, _CHUNK_ROWS // self._batch_rows) * self._batch_rows
+        chunk = self._chunk_batches * self._batch_rows
         total = sum(self._run_rows(order[i : i + chunk]) for i in range(0, len(order), chunk))
         return total / len(order)
 
     def network(self) -> Network:
         """Return the weights as they are now."""
-        users, items, shared = (_without_moments(variable.numpy()) for variable in self._state)
-        shapes = [array.shape for array in self._layers.arrays()]
+        users, items, layers = self._network.users, self._network.items, self._network.layers
+        shapes = [array.shape for array in layers.arrays()]
+        shared = _unpacked(self._state.shared, 1, sum(map(math.prod, shapes)))[0]
         ends = np.cumsum([math.prod(shape) for shape in shapes])
         arrays = [
             part.reshape(shape)
-            for part, shape in zip(np.split(shared[0], ends[:-1]), shapes, strict=True)
+            for part, shape in zip(np.split(shared, ends[:-1]), shapes, strict=True)
         ]
-        return Network(users, items, Layers.from_arrays(self._layers.n_factors, arrays))
+        return Network(
+            _unpacked(self._state.users, *users.shape),
+            _unpacked(self._state.items, *items.shape),
+            Layers.from_arrays(layers.n_factors, arrays),
+        )
 
     def _run_rows(self, order: Codes) -> float:
         """Train on the rows in this order; return the sum of their losses."""
@@ -190,32 +209,73 @@ class Trainer:
         filled = np.pad(order, (0, n_batches * self._batch_rows - len(order)), mode="edge")
         weights = rows.weights[filled]
         weights[len(order) :] = 0
-        arguments = (
-            self._state,
-            self._unseen,
-            _Chunk(
-                tf.constant(rows.users[filled], tf.int32),
-                tf.constant(rows.items[filled], tf.int32),
-                tf.constant(rows.labels[filled], tf.float32),
-                tf.constant(weights, tf.float32),
-                tf.constant(len(order), tf.int32),
-            ),
-            self._rates,
-            tf.constant(self._n_steps, tf.int32),
-            tf.constant(self._rng.integers(2**30, size=2), tf.int32),
+        users = tf.constant(rows.users[filled], tf.int32)
+        items = tf.constant(rows.items[filled], tf.int32)
+        seed = tf.constant(self._rng.integers(2**30, size=2), tf.int32)
+        n_rows = tf.constant(len(order), tf.int32)
+        candidates = items[:, None]
+        if self._n_drawn:
+            drawing = (self._unseen, users, items, n_rows, seed)
+            candidates = _called(_compile_draw(self._n_drawn), drawing)
+        chunk = _Chunk(
+            self._in_batches(users),
+            self._in_batches(candidates),
+            self._in_batches(tf.constant(rows.labels[filled], tf.float32)),
+            self._in_batches(tf.constant(weights, tf.float32)),
+            n_rows,
         )
-        # Called by itself, the function would warn of retracing in a search over sizes.
-        loss = self._run.get_concrete_function(*arguments)(*arguments)
+        loss = self._train_chunk(chunk, tf.constant(self._n_steps, tf.int32), seed)
         self._n_steps += n_batches
         return float(loss)
+
+    def _in_batches(self, values: Any) -> Any:
+        """Cut the first dimension into batches, filled up with zeros to the size of a chunk."""
+        tf = import_tensorflow()
+        inner = values.shape[1:]
+        missing = self._chunk_batches * self._batch_rows - values.shape[0]
+        filled = tf.pad(values, [[0, missing]] + [[0, 0]] * len(inner))
+        return tf.reshape(filled, (self._chunk_batches, self._batch_rows, *inner))
+
+    def _train_chunk(self, chunk: _Chunk, steps_before: Any, seed: Any) -> Any:
+        """Train on a chunk, without XLA where XLA cannot."""
+        tf = import_tensorflow()
+        arguments = (self._state, chunk, self._rates, steps_before, seed)
+        if self._with_xla:
+            try:
+                return _called(_compile_run(self._sizes, *self._kind, with_xla=True), arguments)
+            except tf.errors.ResourceExhaustedError:
+                raise
+            except tf.errors.OpError as error:
+                # What XLA cannot compile has changed nothing yet.
+                warnings.warn(
+                    f"XLA could not compile the training step, which will be slower without it: "
+                    f"{error.message}",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+                self._with_xla = False
+        return _called(_compile_run(self._sizes, *self._kind, with_xla=False), arguments)
+
+
+def _called(function: Any, arguments: tuple[Any, ...]) -> Any:
+    """Call a tf.function; called by itself, it would warn of retracing in a search over sizes."""
+    return function.get_concrete_function(*arguments)(*arguments)
+
+
+def _round_up(n: int) -> int:
+    """Return a power of two of at least n, so that tables of similar size share compiled code."""
+    return 1 << (n - 1).bit_length()
 
 
 class _Sizes(NamedTuple):
     """What fixes the shapes of a training step, and with them its compiled code."""
 
+    n_users: int
+    n_items: int
     n_factors: int
     layer_shapes: tuple[tuple[int, ...], ...]
     batch_rows: int
+    chunk_batches: int
     n_drawn: int
 
     @property
@@ -233,10 +293,13 @@ class _State(NamedTuple):
 
 
 class _Chunk(NamedTuple):
-    """Rows to train on, as tensors, filled up to whole batches; the first `n_rows` count."""
+    """Rows to train on, batch by batch, as tensors; the first `n_rows` count.
+
+    Candidates have shape (n_batches, batch_rows, 1 + n_drawn), the others (n_batches, batch_rows).
+    """
 
     users: Any
-    items: Any
+    candidates: Any
     labels: Any
     weights: Any
     n_rows: Any
@@ -297,117 +360,115 @@ def _draw_unseen(tf: Any, unseen: Any, users: Any, n_drawn: int, seed: Any) -> A
 
 
 @lru_cache(maxsize=64)
-def _compile_run(sizes: _Sizes, loss: Loss, with_dropout: bool) -> Any:
+def _compile_draw(n_drawn: int) -> Any:
+    """Return the compiled function that draws the negatives of a chunk, behind its positives."""
+    tf = import_tensorflow()
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def draw(unseen: Any, users: Any, items: Any, n_rows: Any, seed: Any) -> Any:
+        drawn = _draw_unseen(tf, unseen, users, n_drawn, seed)
+        # Rows that only fill the last batch must touch no item of their own.
+        real = tf.range(tf.size(users)) < n_rows
+        drawn = tf.where(real[:, None], drawn, items[:, None])
+        return tf.concat([items[:, None], drawn], axis=1)
+
+    return draw
+
+
+@lru_cache(maxsize=64)
+def _compile_run(sizes: _Sizes, loss: Loss, with_dropout: bool, with_xla: bool) -> Any:
     """Return the compiled function that trains on a chunk of rows, batch by batch.
 
     It holds no data and no weights, so that every fit of the same sizes shares it.
     """
     tf = import_tensorflow()
-    n_batch, n_candidates = sizes.batch_rows, 1 + sizes.n_drawn
-    n_noise = n_batch * n_candidates * sizes.n_dropped if with_dropout else 0
-    step = _compile_step(sizes, loss, with_dropout)
+    step = _make_step(tf, sizes, loss, with_dropout)
 
-    @tf.function(autograph=False, reduce_retracing=True)
-    def run(
-        state: _State, unseen: Any, chunk: _Chunk, rates: _Rates, steps_before: Any, seed: Any
-    ) -> Any:
-        candidates = chunk.items[:, None]
-        if sizes.n_drawn:
-            drawn = _draw_unseen(tf, unseen, chunk.users, sizes.n_drawn, seed)
-            # Rows that only fill the last batch must touch no item of their own.
-            real = tf.range(tf.size(chunk.users)) < chunk.n_rows
-            drawn = tf.where(real[:, None], drawn, candidates)
-            candidates = tf.concat([candidates, drawn], axis=1)
-
-        def train_batch(i: Any, total: Any) -> tuple[Any, Any]:
-            batch = slice(i * n_batch, (i + 1) * n_batch)
-            users, user_rows, user_place = _gather(tf, state.users, chunk.users[batch], n_batch)
-            items, item_rows, item_place = _gather(
-                tf, state.items, tf.reshape(candidates[batch], (-1,)), n_batch * n_candidates
-            )
-            updated, batch_loss = step(
-                (user_rows, item_rows, state.shared.read_value()),
-                (user_place, item_place),
-                tf.ensure_shape(chunk.labels[batch], (n_batch,)),
-                tf.ensure_shape(chunk.weights[batch], (n_batch,)),
-                tf.minimum(chunk.n_rows - i * n_batch, n_batch),
-                steps_before + i + 1,
+    @tf.function(autograph=False, jit_compile=with_xla)
+    def run(state: _State, chunk: _Chunk, rates: _Rates, steps_before: Any, seed: Any) -> Any:
+        def train_batch(i: Any, total: Any, state: _State, owners: Any) -> tuple[Any, ...]:
+            users, items = chunk.users[i], tf.reshape(chunk.candidates[i], (-1,))
+            rows = (tf.gather(state.users, users), tf.gather(state.items, items), state.shared)
+            gradients, batch_loss = step(
+                [row[:, : row.shape[1] // 3] for row in rows],
+                chunk.labels[i],
+                chunk.weights[i],
+                tf.minimum(chunk.n_rows - i * sizes.batch_rows, sizes.batch_rows),
                 rates,
-                # Drawn here, since XLA's own random numbers are slow on a CPU.
-                tf.random.stateless_uniform((n_noise,), seed + tf.stack([1, i])),
+                seed + tf.stack([0, i]),
             )
-            _scatter(tf, state.users, users, updated[0])
-            _scatter(tf, state.items, items, updated[1])
-            state.shared.assign(updated[2])
-            return i + 1, total + tf.cast(batch_loss, tf.float64)
+            of_users, user_owners = _sum_over_duplicates(tf, gradients[0], users, owners[0])
+            of_items, item_owners = _sum_over_duplicates(tf, gradients[1], items, owners[1])
+            t = tf.cast(steps_before + i + 1, tf.float32)
+            step_size = rates.learning_rate * tf.sqrt(1 - _BETA_2**t) / (1 - _BETA_1**t)
+            state = _State(
+                _write(tf, state.users, users, _adam(tf, rows[0], of_users, step_size)),
+                _write(tf, state.items, items, _adam(tf, rows[1], of_items, step_size)),
+                _adam(tf, rows[2], gradients[2], step_size),
+            )
+            total += tf.cast(batch_loss, tf.float64)
+            return i + 1, total, state, (user_owners, item_owners)
 
-        n_batches = tf.size(chunk.users) // n_batch
-        zero = tf.constant(0.0, tf.float64)
-        return tf.while_loop(lambda i, _: i < n_batches, train_batch, (0, zero))[1]
+        n_batches = (chunk.n_rows + sizes.batch_rows - 1) // sizes.batch_rows
+        start = (
+            tf.constant(0),
+            tf.constant(0.0, tf.float64),
+            _State(*(variable.read_value() for variable in state)),
+            (tf.zeros(sizes.n_users, tf.int32), tf.zeros(sizes.n_items, tf.int32)),
+        )
+        _, total, trained, _ = tf.while_loop(lambda i, *_: i < n_batches, train_batch, start)
+        for variable, value in zip(state, trained, strict=True):
+            variable.assign(value)
+        return total
 
     return run
 
 
-def _gather(tf: Any, table: Any, indices: Any, size: int) -> tuple[Any, Any, Any]:
-    """Return each index once, its row (filled up to `size` rows), and the place of each index."""
-    unique, place = tf.unique(indices)
-    filled = tf.pad(unique, [[0, size - tf.size(unique)]])
-    rows = tf.ensure_shape(tf.gather(table, filled), (size, table.shape[1]))
-    return unique, rows, tf.ensure_shape(place, (size,))
+def _sum_over_duplicates(tf: Any, gradients: Any, indices: Any, owners: Any) -> tuple[Any, Any]:
+    """Return for each place of a batch the sum of the gradients of all places with its index.
+
+    `owners` has an entry per index of the table. Places with the same index agree there on one of
+    them, and its slot holds the sum: a batch needs no sorting, and nothing as long as the table.
+    """
+    n = indices.shape[0]
+    owners = _write(tf, owners, indices, tf.range(n))
+    owner = tf.gather(owners, indices)
+    return tf.gather(tf.math.unsorted_segment_sum(gradients, owner, n), owner), owners
 
 
-def _scatter(tf: Any, table: Any, indices: Any, rows: Any) -> None:
-    """Write rows back; those that `_gather` filled up with are left out."""
-    tf.raw_ops.ResourceScatterUpdate(
-        resource=table.handle, indices=indices, updates=rows[: tf.size(indices)]
-    )
+def _write(tf: Any, table: Any, indices: Any, rows: Any) -> Any:
+    """Return the table with these rows; equal indices bring equal rows, or any of them will do."""
+    return tf.tensor_scatter_nd_update(table, indices[:, None], rows)
 
 
-def _compile_step(sizes: _Sizes, loss: Loss, with_dropout: bool) -> Any:
-    """Return the compiled function that takes one step of Adam on the rows of a batch."""
-    tf = import_tensorflow()
+def _make_step(tf: Any, sizes: _Sizes, loss: Loss, with_dropout: bool) -> Any:
+    """Return the function that gives the gradients and the summed loss of a batch."""
     n_batch, n_candidates = sizes.batch_rows, 1 + sizes.n_drawn
+    n_noise = n_batch * n_candidates * sizes.n_dropped
     row_loss = {
         "binary_crossentropy": _binary_crossentropy,
         "bpr": _bpr,
         "sampled_softmax": _sampled_softmax,
     }[loss]
 
-    @tf.function(autograph=False, jit_compile=True)
     def step(
-        packed: tuple[Any, Any, Any],
-        places: tuple[Any, Any],
-        labels: Any,
-        weights: Any,
-        n_real: Any,
-        number: Any,
-        rates: _Rates,
-        noise: Any,
+        weights: list[Any], labels: Any, row_weights: Any, n_real: Any, rates: _Rates, seed: Any
     ) -> Any:
+        noise = _noise(tf, n_noise, seed) if with_dropout else None
         dropout = _make_dropout(tf, rates.dropout, noise) if with_dropout else lambda x: x
-        variables = [_split_moments(tf, rows)[0] for rows in packed]
         real = tf.cast(tf.range(n_batch) < n_real, tf.float32)
         n = tf.cast(n_real, tf.float32)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            users = tf.gather(variables[0], places[0])
-            items = tf.reshape(tf.gather(variables[1], places[1]), (n_batch, n_candidates, -1))
-            layers = _unpack_layers(tf, variables[2], sizes)
-            losses = weights * row_loss(tf, logits(tf, layers, users, items, dropout), labels)
+            tape.watch(weights)
+            users, items = weights[0], tf.reshape(weights[1], (n_batch, n_candidates, -1))
+            layers = _unpack_layers(tf, weights[2], sizes)
+            losses = row_weights * row_loss(tf, logits(tf, layers, users, items, dropout), labels)
             # Per sample: a row's user stands in all of its samples, each item in one.
             norms = tf.reduce_sum(users**2, 1) + tf.reduce_sum(items**2, (1, 2)) / n_candidates
             kernels = tf.add_n([tf.reduce_sum(kernel**2) for kernel in layers.arrays()[::2]])
             penalty = tf.reduce_sum(real * norms) / n + kernels
             objective = tf.reduce_sum(losses) / n + rates.regularization * penalty
-        gradients = tape.gradient(objective, variables)
-        t = tf.cast(number, tf.float32)
-        step_size = rates.learning_rate * tf.sqrt(1 - _BETA_2**t) / (1 - _BETA_1**t)
-        updated = [
-            # The gradient of a gather is a sparse sum; made dense, it sums over duplicates.
-            _adam(tf, rows, tf.convert_to_tensor(gradient), step_size)
-            for rows, gradient in zip(packed, gradients, strict=True)
-        ]
-        return updated, tf.reduce_sum(losses)
+        return tape.gradient(objective, weights), tf.reduce_sum(losses)
 
     return step
 
@@ -421,18 +482,31 @@ def _unpack_layers(tf: Any, flat: Any, sizes: _Sizes) -> Layers:
     )
 
 
-def _split_moments(tf: Any, packed: Any) -> Any:
-    """Return the weights and both moments of packed rows."""
-    return tf.split(packed, 3, axis=1)
-
-
 def _adam(tf: Any, packed: Any, gradient: Any, learning_rate: Any) -> Any:
     """Return packed rows after one Adam step (Kingma and Ba 2015), the rate bias-corrected."""
-    weights, mean, square = _split_moments(tf, packed)
+    weights, mean, square = tf.split(packed, 3, axis=1)
     mean = _BETA_1 * mean + (1 - _BETA_1) * gradient
     square = _BETA_2 * square + (1 - _BETA_2) * gradient**2
     weights = weights - learning_rate * mean / (tf.sqrt(square) + _EPSILON)
     return tf.concat([weights, mean, square], axis=1)
+
+
+def _noise(tf: Any, n: int, seed: Any) -> Any:
+    """Return n numbers in [0, 1): a hash of place and seed, since XLA's own are slow on a CPU.
+
+    The mixing steps are those of the finalizer of MurmurHash3 (32 bits).
+    """
+
+    def mix(bits: Any) -> Any:
+        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+            bits ^= tf.bitwise.right_shift(bits, tf.constant(shift, tf.uint32))
+            bits *= tf.constant(factor, tf.uint32)
+        return bits ^ tf.bitwise.right_shift(bits, tf.constant(16, tf.uint32))
+
+    seed = tf.cast(seed, tf.uint32)
+    bits = mix(mix(tf.cast(tf.range(n), tf.uint32) + mix(seed[0])) + mix(seed[1]))
+    top = tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32))
+    return tf.cast(tf.cast(top, tf.int32), tf.float32) * 2.0**-24
 
 
 def _make_dropout(tf: Any, rate: Any, noise: Any) -> Callable[[Any], Any]:
@@ -466,13 +540,17 @@ def _sampled_softmax(tf: Any, scores: Any, labels: Any) -> Any:
     return tf.reduce_logsumexp(scores, axis=1) - scores[:, 0]
 
 
-def _with_moments(weights: Floats) -> Floats:
-    """Put zeros for both Adam moments beside each row."""
-    return np.pad(weights, ((0, 0), (0, 2 * weights.shape[1])))
+def _packed(weights: Floats) -> Floats:
+    """Put zeros for both Adam moments beside each row, and spare rows below a small table."""
+    n_rows, width = weights.shape
+    n_spare = _round_up(n_rows) - n_rows if n_rows < _LARGE_TABLE else 0
+    return np.pad(weights, ((0, n_spare), (0, 2 * width)))
 
 
-def _without_moments(packed: Floats) -> Floats:
-    return packed[:, : packed.shape[1] // 3].copy()
+def _unpacked(variable: Any, n_rows: int, width: int) -> Floats:
+    """Return the weights alone."""
+    weights: Floats = variable.numpy()[:n_rows, :width].copy()
+    return weights
 
 
 @dataclass(frozen=True)
@@ -487,12 +565,15 @@ class Trained:
         Mean training loss and validation value of each epoch; `values` is empty without validation.
     best_epoch : int
         The epoch of the weights, from 1.
+    interrupted : bool
+        Whether Ctrl-C ended the training.
     """
 
     network: Network
     losses: list[float]
     values: list[float]
     best_epoch: int
+    interrupted: bool
 
 
 def train(
@@ -500,26 +581,48 @@ def train(
     epochs: int,
     validate: Callable[[Network], float] | None,
     patience: int,
-    report: Callable[[int, float, float | None], None],
+    report: Callable[[int, float, float | None, float], None],
 ) -> Trained:
-    """Train for some epochs, or until `patience` epochs have not bettered the validation value."""
+    """Train for some epochs, or until `patience` epochs have not bettered the validation value.
+
+    `report` gets the epoch, its loss, its validation value and the seconds that training took.
+    Ctrl-C ends the training, with what was learned until then, if an epoch is done.
+    """
     losses: list[float] = []
     values: list[float] = []
     best: Network | None = None
     best_epoch = 0
-    for epoch in range(1, epochs + 1):
-        losses.append(trainer.run_epoch())
-        if not math.isfinite(losses[-1]):
-            raise ValueError(
-                f"Training diverged: the loss of epoch {epoch} is {losses[-1]}. Lower "
-                "learning_rate."
-            )
-        if validate is not None:
-            network = trainer.network()
-            values.append(validate(network))
-            if best is None or values[-1] > values[best_epoch - 1]:
-                best, best_epoch = network, epoch
-        report(epoch, losses[-1], values[-1] if values else None)
-        if best is not None and epoch - best_epoch >= patience:
-            break
-    return Trained(best or trainer.network(), losses, values, best_epoch or epochs)
+    interrupted = False
+    try:
+        for epoch in range(1, epochs + 1):
+            start = time.perf_counter()
+            loss = trainer.run_epoch()
+            seconds = time.perf_counter() - start
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"Training diverged: the loss of epoch {epoch} is {loss}. Lower learning_rate."
+                )
+            value = None
+            if validate is not None:
+                network = trainer.network()
+                value = validate(network)
+                if best is None or value > values[best_epoch - 1]:
+                    best, best_epoch = network, epoch
+                values.append(value)
+            losses.append(loss)
+            report(epoch, loss, value, seconds)
+            if best is not None and epoch - best_epoch >= patience:
+                break
+    except KeyboardInterrupt:
+        if not losses:
+            raise
+        interrupted = True
+        warnings.warn(
+            f"Training was interrupted after {len(losses)} of {epochs} epochs; what was learned "
+            "until then is kept.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return Trained(
+        best or trainer.network(), losses, values, best_epoch or len(losses), interrupted
+    )
