@@ -18,7 +18,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from tempfile import TemporaryFile
@@ -92,7 +92,8 @@ def import_tensorflow() -> Any:
         with _stderr_held_back():
             import tensorflow as tf
 
-            tf.function(lambda: tf.constant(0), jit_compile=True)()
+            with suppress(tf.errors.OpError):  # without XLA, training will say so
+                tf.function(lambda: tf.constant(0), jit_compile=True)()
     finally:
         del os.environ["TF_CPP_MIN_LOG_LEVEL"]
     return tf
