@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sampling import zipf
 
 from neumf import LeaveLastOutSplitter, datasets
 from neumf._interactions import seen_matrix
@@ -55,11 +56,9 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def read_rows(arguments):
-    """Return users and items as contiguous integers."""
+def read_table(arguments):
     read = datasets.read_movielens if arguments.format == "movielens" else pd.read_parquet
-    X = read(arguments.path)
-    return X["user"].factorize()[0], X["item"].factorize()[0]
+    return read(arguments.path)
 
 
 def make_trainer(users, items, shape, width, batch_size, seed=1):
@@ -115,8 +114,9 @@ def samples_per_second(run_epochs, n_rows, epochs):
 
 
 def compare_with_keras(arguments):
-    users, items = read_rows(arguments)
-    shape = (int(users.max()) + 1, int(items.max()) + 1)
+    X = read_table(arguments)
+    (users, user_ids), (items, item_ids) = X["user"].factorize(), X["item"].factorize()
+    shape = (len(user_ids), len(item_ids))
     results = []
     for width, batch_size in CASES[: arguments.cases]:
         case = (users, items, shape, width, batch_size)
@@ -142,8 +142,7 @@ def compare_catalogues(arguments):
         trainers = []
         for n in (10_000, 1_000_000):
             rng = np.random.default_rng(0)
-            popularity = np.arange(1, n + 1) ** -0.9
-            items = rng.choice(n, n_rows, p=popularity / popularity.sum())
+            items = rng.choice(n, n_rows, p=zipf(n, 0.9))
             users = rng.integers(n, size=n_rows)
             trainers.append(make_trainer(users, items, (n, n), PAPER, batch_size))
         run_epochs = [trainer.run_epoch for trainer in trainers]
@@ -175,9 +174,9 @@ class KerasRanker:
 
 
 def compare_time_to_accuracy(arguments):
-    X = datasets.read_movielens(arguments.path)
     splitter = LeaveLastOutSplitter()
-    X_train, X_test = splitter.train_test_split(splitter.train_test_split(X)[0])
+    X_train = splitter.train_test_split(read_table(arguments))[0]
+    X_train, X_test = splitter.train_test_split(X_train)
     X_test = X_test[X_test["item"].isin(X_train["item"])]
     (users, user_ids), (items, item_ids) = X_train["user"].factorize(), X_train["item"].factorize()
     shape = (len(user_ids), len(item_ids))

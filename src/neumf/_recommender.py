@@ -419,8 +419,7 @@ class NeuMFRecommender(BaseRecommender):
             dropout=self.dropout,
         )
         trainer = Trainer(network, rows, settings, rng)
-        n_samples = len(rows.users) * (1 + (0 if rows.unseen is None else self.n_negatives))
-        report = _Progress(name, self.epochs, n_samples) if self.verbose else _be_quiet
+        report = _Progress(name, self.epochs, trainer.n_samples) if self.verbose else _be_quiet
         return train(trainer, self.epochs, validate, self.n_iter_no_change, report)
 
     def _keep_trained(self, trained: Trained) -> None:

@@ -143,7 +143,7 @@ class Trainer:
         rng: np.random.Generator,
     ) -> None:
         tf = import_tensorflow()
-        self._network = network
+        self._table_shapes = (network.users.shape, network.items.shape)
         self._rows = rows
         self._rng = rng
         self._n_drawn = settings.n_negatives if rows.unseen is not None else 0
@@ -178,6 +178,11 @@ class Trainer:
         self._kind = (settings.loss, settings.dropout > 0)
         self._with_xla = True
 
+    @property
+    def n_samples(self) -> int:
+        """Samples of an epoch, positives and negatives together."""
+        return len(self._rows.users) * (1 + self._n_drawn)
+
     def run_epoch(self) -> float:
         """Go once through all rows in a new order; return the mean loss per row."""
         order = self._rng.permutation(len(self._rows.users))
@@ -187,18 +192,18 @@ class Trainer:
 
     def network(self) -> Network:
         """Return the weights as they are now."""
-        users, items, layers = self._network.users, self._network.items, self._network.layers
-        shapes = [array.shape for array in layers.arrays()]
-        shared = _unpacked(self._state.shared, 1, sum(map(math.prod, shapes)))[0]
+        users, items = self._table_shapes
+        shapes = self._sizes.layer_shapes
         ends = np.cumsum([math.prod(shape) for shape in shapes])
+        shared = _unpacked(self._state.shared, 1, ends[-1])[0]
         arrays = [
             part.reshape(shape)
             for part, shape in zip(np.split(shared, ends[:-1]), shapes, strict=True)
         ]
         return Network(
-            _unpacked(self._state.users, *users.shape),
-            _unpacked(self._state.items, *items.shape),
-            Layers.from_arrays(layers.n_factors, arrays),
+            _unpacked(self._state.users, *users),
+            _unpacked(self._state.items, *items),
+            Layers.from_arrays(self._sizes.n_factors, arrays),
         )
 
     def _run_rows(self, order: Codes) -> float:
@@ -455,8 +460,11 @@ def _make_step(tf: Any, sizes: _Sizes, loss: Loss, with_dropout: bool) -> Any:
     def step(
         weights: list[Any], labels: Any, row_weights: Any, n_real: Any, rates: _Rates, seed: Any
     ) -> Any:
-        noise = _noise(tf, n_noise, seed) if with_dropout else None
-        dropout = _make_dropout(tf, rates.dropout, noise) if with_dropout else lambda x: x
+        dropout = (
+            _make_dropout(tf, rates.dropout, _noise(tf, n_noise, seed))
+            if with_dropout
+            else lambda x: x
+        )
         real = tf.cast(tf.range(n_batch) < n_real, tf.float32)
         n = tf.cast(n_real, tf.float32)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
