@@ -4,27 +4,32 @@ r"""Training speed beside plain Keras, and the cost of a step as the catalogue g
     python benchmarks/training.py keras parquet ml-1m/train.parquet
     python benchmarks/training.py catalogue
     python benchmarks/training.py accuracy movielens ml-100k/u.data --seeds 5
+    python benchmarks/training.py memory
 
 ``keras`` trains the same network on the same rows in batches of the same size, once by the
 training loop of `NeuMFRecommender` and once by a functional Keras model with ``model.fit``, and
 prints samples (positives and negatives) per second, the median of epochs 2 onwards. Both draw their
-negatives with the same exact sampler (for Keras in NumPy, before each epoch); drawing and shuffling
-count; the epochs of both alternate. ``catalogue`` times a step at 10,000 and at 1,000,000 users and
-items. ``accuracy`` holds out the last row of each user among the training rows, trains plain Keras
-for 20 epochs, and measures how long our training takes, compilation included, until its NDCG@10
-among all unseen items is as high. Only ratios carry over to another machine.
+negatives with the same exact sampler; drawing and shuffling count; the epochs of both alternate.
+GFLOP/s count the products of the network, forward and backward, beside those of a product of two
+large float32 matrices by TensorFlow in the same run. ``catalogue`` times a step at 10,000 and at
+1,000,000 users and items. ``accuracy`` holds out the last row of each user among the training rows,
+trains plain Keras for 20 epochs, and measures how long our training takes, compilation included,
+until its NDCG@10 among all unseen items is as high. ``memory`` fits `NeuMFRecommender` to 100
+million synthetic rows and prints the peak of resident memory. Only ratios carry over to another
+machine.
 """
 
 import argparse
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sampling import zipf
 
-from neumf import LeaveLastOutSplitter, datasets
+from neumf import LeaveLastOutSplitter, NeuMFRecommender, datasets
 from neumf._interactions import seen_matrix
 from neumf._network import initial_network
 from neumf._ranking import HeldOut, exact_lists, mean_over_lists
@@ -46,12 +51,13 @@ CASES = [(PAPER, 256), (PAPER, 1024), (PAPER, 8192), (WIDE, 256), (WIDE, 1024), 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["keras", "catalogue", "accuracy"])
+    parser.add_argument("what", choices=["keras", "catalogue", "accuracy", "memory"])
     parser.add_argument("format", nargs="?", choices=["movielens", "parquet"])
     parser.add_argument("path", nargs="?")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--cases", type=int, default=len(CASES), help="only the first ones")
     parser.add_argument("--seeds", type=int, default=3, help="of accuracy")
+    parser.add_argument("--rows", type=int, default=100_000_000, help="of memory")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     return parser.parse_args()
 
@@ -62,9 +68,8 @@ def read_table(arguments):
 
 
 def make_trainer(users, items, shape, width, batch_size, seed=1):
-    ones = np.ones(len(users), np.float32)
     settings = TrainingSettings("binary_crossentropy", N_NEGATIVES, batch_size, 1e-3, 0.0, 0.0)
-    rows = TrainingRows(users, items, ones, ones, UnseenItems(seen_matrix(users, items, shape)))
+    rows = TrainingRows(users, items, None, None, UnseenItems(seen_matrix(users, items, shape)))
     rng = np.random.default_rng(seed)
     return Trainer(initial_network(*shape, **width, rng=rng), rows, settings, rng)
 
@@ -113,6 +118,26 @@ def samples_per_second(run_epochs, n_rows, epochs):
     return (n_rows * (1 + N_NEGATIVES) / np.median(seconds[1:], axis=0)).tolist()
 
 
+def flops_per_sample(width):
+    """Count the operations of the products of the network; backward are twice those of forward."""
+    embedding, layers = width["mlp_embedding_dim"], width["hidden_layer_sizes"]
+    # The user's half of the first layer is computed once for a positive and its negatives.
+    first = embedding * layers[0] * (1 + 1 / (1 + N_NEGATIVES))
+    rest = sum(a * b for a, b in pairwise(layers)) + layers[-1] + 2 * width["n_factors"]
+    return 3 * 2 * (first + rest)
+
+
+def gigaflops_of_a_large_product(n=3000):
+    tf = import_tensorflow()
+    a = tf.random.stateless_uniform((n, n), (0, 1))
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        (a @ a).numpy()
+        seconds.append(time.perf_counter() - start)
+    return 2 * n**3 / np.median(seconds) / 1e9
+
+
 def compare_with_keras(arguments):
     X = read_table(arguments)
     (users, user_ids), (items, item_ids) = X["user"].factorize(), X["item"].factorize()
@@ -129,6 +154,8 @@ def compare_with_keras(arguments):
                 "neumf, M samples/s": ours / 1e6,
                 "Keras, M samples/s": plain / 1e6,
                 "ratio": ours / plain,
+                "GFLOP/s": ours * flops_per_sample(width) / 1e9,
+                "of a large product": gigaflops_of_a_large_product(),
             }
         )
         print(results[-1], flush=True)
@@ -224,12 +251,52 @@ def compare_time_to_accuracy(arguments):
     return results
 
 
+def resident_gigabytes(field):
+    """Read VmRSS (now) or VmHWM (peak) of this process, on Linux."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e9
+
+
+def measure_memory(arguments):
+    """Fit 2 M users and 500 k items for one epoch."""
+    n_users, n_items, n_rows = 2_000_000, 500_000, arguments.rows
+    model = NeuMFRecommender(**PAPER, batch_size=8192, epochs=1, random_state=0, verbose=1)
+    model.fit(np.arange(400).reshape(-1, 2))
+    tensorflow = resident_gigabytes("VmRSS")
+    columns = [np.empty(n_rows, np.int32), np.empty(n_rows, np.int32)]
+    rng = np.random.default_rng(0)
+    shares = zipf(n_items, 0.9)
+    for start in range(0, n_rows, 2_000_000):
+        n = min(2_000_000, n_rows - start)
+        columns[0][start : start + n] = rng.integers(n_users, size=n)
+        columns[1][start : start + n] = rng.choice(n_items, n, p=shares)
+    X = pd.DataFrame({"user": columns[0], "item": columns[1]}, copy=False)
+    before = resident_gigabytes("VmRSS")
+    start = time.perf_counter()
+    model.fit(X)
+    seconds = time.perf_counter() - start
+    encoded = n_rows * 8 / 1e9
+    tables = (model.network_.users.nbytes + model.network_.items.nbytes) / 1e9
+    peak = resident_gigabytes("VmHWM")
+    result = {
+        "TensorFlow, GB": tensorflow,
+        "table of fit, GB": before - tensorflow,
+        "encoded interactions, GB": encoded,
+        "embedding tables, GB": tables,
+        "peak, GB": peak,
+        "bound, GB": tensorflow + 4 * encoded + 3.5 * tables,
+        "fit, s": seconds,
+    }
+    return [result]
+
+
 def main():
     arguments = parse_arguments()
     compare = {
         "keras": compare_with_keras,
         "catalogue": compare_catalogues,
         "accuracy": compare_time_to_accuracy,
+        "memory": measure_memory,
     }[arguments.what]
     results = compare(arguments)
     print(pd.DataFrame(results).to_string(index=False, float_format="{:.3g}".format))

@@ -409,7 +409,7 @@ class TestIndexIds:
         assert not isinstance(index_ids(rows.users)[1], pd.MultiIndex)
 
     def test_codes_are_of_the_type_that_indexes_arrays(self):
-        assert index_ids(np.array([3, 3], dtype="int8"))[0].dtype == np.intp
+        assert index_ids(np.array([3, 3], dtype="int8"))[0].dtype == np.int32
 
 
 class TestLookupIds:

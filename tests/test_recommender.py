@@ -21,6 +21,7 @@ from neumf import (
     ndcg_scorer,
 )
 from neumf._network import join_networks
+from neumf._recommender import _hold_out
 from neumf._training import Trainer
 from neumf.metrics import ndcg_at_k
 
@@ -376,9 +377,8 @@ def test_what_is_held_out_tells_the_training_nothing(table, negative_strategy):
 def test_early_stopping_ranks_the_held_out_row_among_items_that_no_row_labels():
     # Negatives that were drawn in knowledge of the held-out row would give it away.
     X = pd.DataFrame({"user": [1, 1, 1, 2], "item": [10, 20, 30, 40]})
-    model = small_model()
-    kept, validate = model._hold_out(model._read_rows(X, [1, 1, 0, 1], None))
-    assert kept.tolist() == [0, 2, 3]
+    kept, validate = _hold_out(small_model()._read_rows(X, [1, 1, 0, 1], None))
+    assert kept.items.tolist() == [0, 2, 3]
     first_is_30_then_20 = SimpleNamespace(score_items=lambda users: np.array([[0.4, 2, 3, 1]]))
     assert validate(first_is_30_then_20) == 1
 
@@ -387,9 +387,9 @@ def test_early_stopping_holds_out_the_row_that_the_splitter_holds_out():
     times = np.tile(np.array([3, 2, 1], dtype=np.uint64) + np.uint64(2**60), 5)
     X = pd.DataFrame({"user": np.repeat(range(5), 3), "item": range(15), "timestamp": times})
     rows = small_model()._read_rows(X, None, None)
-    kept, _ = small_model()._hold_out(rows)
+    kept, _ = _hold_out(rows)
     train, _ = next(LeaveLastOutSplitter().split(X))
-    assert kept.tolist() == train.tolist()
+    assert kept.items.tolist() == train.tolist()  # item i stands in row i
 
 
 @pytest.mark.parametrize(
@@ -429,9 +429,10 @@ def test_every_parameter_reaches_the_training(table, trainers):
     small_model(**options).fit(table)
     small_model(negative_strategy="popularity").fit(table)
     assert vars(trainers[0][3]) == options
-    assert trainers[0][2].unseen.last_tickets is None
-    counts = table["item"].value_counts()[pd.unique(table["item"])]
-    assert trainers[1][2].unseen.last_tickets.tolist() == counts.cumsum().tolist()
+    had = pd.crosstab(table["user"], table["item"]).loc[pd.unique(table["user"])] > 0
+    counts = table["item"].value_counts()[had.columns]
+    assert trainers[0][2].unseen.n_tickets.tolist() == (~had).sum(axis=1).tolist()
+    assert trainers[1][2].unseen.n_tickets.tolist() == (~had @ counts).tolist()
 
 
 def test_pretraining_starts_from_the_trained_halves(table, trainers):

@@ -99,8 +99,9 @@ class TestUnseenItems:
         items = unseen.at(np.array([[0], [1]]), np.array([[0, 1], [0, 1]]))
         assert items.tolist() == [[1, 2], [0, 2]]
 
-    def test_holds_users_without_any_seen_item(self):
-        unseen = unseen_items(np.zeros((2, 3), dtype=bool))
+    @pytest.mark.parametrize("weights", [None, np.ones(3, int)], ids=STRATEGIES)
+    def test_holds_users_without_any_seen_item(self, weights):
+        unseen = unseen_items(np.zeros((2, 3), dtype=bool), weights)
         assert unseen.n_tickets.tolist() == [3, 3]
         assert unseen.at(np.array([0, 1]), np.array([2, 0])).tolist() == [2, 0]
 
@@ -167,13 +168,12 @@ class TestSampleUnseenItems:
 class TestRefuseSaturated:
     def test_names_the_first_user_and_counts_them(self):
         unseen = unseen_items([[True, True], [True, False], [True, True]])
-        match = r"drawn for user 'c', who has seen every item that can be drawn \(2 such users\)"
+        match = r"drawn for user 'a', who has seen every item that can be drawn \(2 such users\)"
         with pytest.raises(ValueError, match=match):
-            refuse_saturated(unseen, np.array([1, 2, 2, 0]), pd.Index(["a", "b", "c"]))
+            refuse_saturated(unseen, pd.Index(["a", "b", "c"]))
 
-    def test_minds_only_the_users_of_the_rows(self):
-        unseen = unseen_items([[True, True], [True, False]])
-        refuse_saturated(unseen, np.array([1, 1]), pd.Index(["a", "b"]))
+    def test_minds_nobody_with_an_item_left(self):
+        refuse_saturated(unseen_items([[True, False], [False, False]]), pd.Index(["a", "b"]))
 
 
 class TestFit:

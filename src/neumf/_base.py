@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class EncodedRows:
         False if the rows tell nothing about time.
     labels : ndarray of shape (n_samples,) or None
         `y`.
-    weights : ndarray of shape (n_samples,)
+    weights : ndarray of shape (n_samples,) or None
         `sample_weight`.
     """
 
@@ -58,7 +59,7 @@ class EncodedRows:
     timestamps: NDArray[Any] | None
     ordered: bool
     labels: NDArray[np.float32] | None
-    weights: NDArray[np.float32]
+    weights: NDArray[np.float32] | None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -66,11 +67,31 @@ class EncodedRows:
         return len(self.user_ids), len(self.item_ids)
 
     @property
-    def positive(self) -> NDArray[np.intp]:
-        """Positions of the rows that are positives: all, or those with a label above 0."""
-        if self.labels is None:
-            return np.arange(len(self.users))
-        return np.flatnonzero(self.labels)
+    def positive(self) -> slice | NDArray[np.bool_]:
+        """Selects the rows that are positives: all, or those with a label above 0."""
+        return slice(None) if self.labels is None else self.labels > 0
+
+    @cached_property
+    def seen(self) -> sp.csr_array:
+        """The items of each user's positives."""
+        return seen_matrix(self.users[self.positive], self.items[self.positive], self.shape)
+
+    def without(self, rows: Codes) -> EncodedRows:
+        """Return all rows but these; users and items keep their index."""
+        kept = np.ones(len(self.users), dtype=bool)
+        kept[rows] = False
+
+        def take(column: Any) -> Any:
+            return None if column is None else column[kept]
+
+        return replace(
+            self,
+            users=take(self.users),
+            items=take(self.items),
+            timestamps=take(self.timestamps),
+            labels=take(self.labels),
+            weights=take(self.weights),
+        )
 
 
 @dataclass(frozen=True)
@@ -258,16 +279,17 @@ class BaseRecommender(BaseEstimator, ABC):
             rows.timestamps,
             rows.ordered,
             labels=None if y is None else check_labels(y, len(rows)),
-            weights=check_weights(sample_weight, len(rows)),
+            weights=None if sample_weight is None else check_weights(sample_weight, len(rows)),
         )
 
     def _keep_rows(self, X: Any, rows: EncodedRows) -> None:
         """Set ids, seen items and popularity."""
         validate_data(self, X, skip_check_array=True)
         self.users_, self.items_ = rows.user_ids, rows.item_ids
-        positive = rows.positive
-        self.seen_ = seen_matrix(rows.users[positive], rows.items[positive], rows.shape)
-        self.popularity_ = np.bincount(self.seen_.indices, minlength=len(self.items_))
+        self.seen_ = rows.seen
+        # Part by part: `bincount` copies what it counts to 64 bits.
+        parts = np.array_split(self.seen_.indices, 1 + self.seen_.nnz // 2**24)
+        self.popularity_ = np.sum([np.bincount(p, minlength=rows.shape[1]) for p in parts], axis=0)
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
         """Return the logit of each row, NaN with a warning where the user or item is unknown."""

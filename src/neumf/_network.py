@@ -169,10 +169,13 @@ def logits(
     """
     g = layers.n_factors
     h, b = layers.output
+    h = h[:, 0]
+    # Product and sum: XLA runs a matrix-vector product a good deal slower.
+    row_sums = xp.sum if xp is np else xp.reduce_sum
     total = b
     if g:
         product = dropout(users[:, None, :g] * items[:, :, :g])
-        total = total + xp.reshape(product, (-1, g)) @ h[:g]
+        total = total + row_sums(xp.reshape(product, (-1, g)) * h[:g], 1)
     if layers.hidden:
         width = items.shape[2] - g
         of_users, of_items = _first_layer(
@@ -180,7 +183,7 @@ def logits(
         )
         of_items = xp.reshape(of_items, (*items.shape[:2], -1))
         first = xp.reshape(of_users[:, None] + of_items, (-1, of_users.shape[1]))
-        total = total + _hidden_output(xp, layers, first, dropout) @ h[g:]
+        total = total + row_sums(_hidden_output(xp, layers, first, dropout) * h[g:], 1)
     return xp.reshape(total, items.shape[:2])
 
 

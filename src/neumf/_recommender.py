@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseRecommender, EncodedRows
-from ._interactions import Codes, lookup_ids, read_ids, seen_matrix, show
+from ._interactions import lookup_ids, read_ids, seen_matrix, show
 from ._network import Floats, Network, build_keras_model, initial_network, join_networks
 from ._random import RandomState, make_generator
 from ._ranking import HeldOut, exact_lists, mean_over_lists, top_lists
@@ -237,20 +237,9 @@ class NeuMFRecommender(BaseRecommender):
         self._check_parameters(y)
         rows = self._read_rows(X, y, sample_weight)
         rng = make_generator(self.random_state)
-        kept, validate = self._hold_out(rows) if self.early_stopping else (slice(None), None)
-        training_rows = self._training_rows(rows, kept)
-        if self.pretrain:
-            halves = []
-            for half in ("gmf", "mlp"):
-                initial = self._initial_network(half, rows.shape, rng)
-                trained = self._train(initial, training_rows, rng, validate, half)
-                if trained.interrupted:
-                    raise KeyboardInterrupt
-                halves.append(trained.network)
-            start = join_networks(*halves)
-        else:
-            start = self._initial_network(self.architecture, rows.shape, rng)
-        trained = self._train(start, training_rows, rng, validate, self.architecture)
+        kept, validate = _hold_out(rows) if self.early_stopping else (rows, None)
+        training_rows = self._training_rows(kept)
+        trained = self._learn(training_rows, rows.shape, validate, rng)
         # Nothing is kept before all is done: a fit that fails leaves the estimator as it was.
         self._keep_rows(X, rows)
         self._keep_trained(trained)
@@ -362,54 +351,24 @@ class NeuMFRecommender(BaseRecommender):
             rng,
         )
 
-    def _hold_out(self, rows: EncodedRows) -> tuple[Codes, Callable[[Network], float]]:
-        """Hold out each user's last positive; return the other rows and what measures NDCG@10."""
-        positive = rows.positive
-        users = rows.users[positive]
-        times = None if rows.timestamps is None else rows.timestamps[positive]
-        from_last, counts = timelines(users, times)
-        last = positive[(from_last == 0) & (counts[users] > 1)]
-        if not rows.ordered or len(last) == 0:
-            raise ValueError(
-                "early_stopping=True holds out each user's last row, so X must be a table with an "
-                "order in time (no sparse matrix) and a user with two rows. Set "
-                "early_stopping=False."
-            )
-        kept = np.setdiff1d(np.arange(len(rows.users)), last)
-        # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
-        # not among them: as candidates they would give it away.
-        seen = seen_matrix(rows.users[kept], rows.items[kept], rows.shape)
-        held_out = HeldOut.from_rows(
-            np.arange(len(last)), rows.users[last], rows.items[last], rows.shape[1]
-        )
-
-        def validate(network: Network) -> float:
-            return mean_over_lists(ndcg_at_k, 10, exact_lists(network, held_out, seen))
-
-        return kept, validate
-
-    def _training_rows(self, rows: EncodedRows, kept: Any) -> TrainingRows:
+    def _training_rows(self, rows: EncodedRows) -> TrainingRows:
         """Return the rows to train on, with what negatives may be drawn from."""
-        users, items, weights = rows.users[kept], rows.items[kept], rows.weights[kept]
-        if rows.labels is not None:
-            return TrainingRows(users, items, rows.labels[kept], weights, None)
-        # Only the rows that are trained on tell what was seen: a held-out row must not.
-        popularity = np.bincount(items, minlength=rows.shape[1])
-        unseen = UnseenItems(
-            seen_matrix(users, items, rows.shape),
-            popularity if self.negative_strategy == "popularity" else None,
-        )
-        refuse_saturated(unseen, users, rows.user_ids)
-        return TrainingRows(users, items, np.ones(len(users), np.float32), weights, unseen)
+        unseen = None
+        if rows.labels is None:
+            popularity = self.negative_strategy == "popularity"
+            weights = np.bincount(rows.items, minlength=rows.shape[1]) if popularity else None
+            unseen = UnseenItems(rows.seen, weights)
+            refuse_saturated(unseen, rows.user_ids)
+        return TrainingRows(rows.users, rows.items, rows.labels, rows.weights, unseen)
 
-    def _train(
+    def _learn(
         self,
-        network: Network,
         rows: TrainingRows,
-        rng: np.random.Generator,
+        shape: tuple[int, int],
         validate: Callable[[Network], float] | None,
-        name: str,
+        rng: np.random.Generator,
     ) -> Trained:
+        """Train the network, after its halves if `pretrain` says so."""
         settings = TrainingSettings(
             loss=self.loss,
             n_negatives=self.n_negatives,
@@ -418,7 +377,26 @@ class NeuMFRecommender(BaseRecommender):
             regularization=self.regularization,
             dropout=self.dropout,
         )
-        trainer = Trainer(network, rows, settings, rng)
+
+        # No name for the initial weights: they are freed when the trainer has them.
+        def start(architecture: str) -> Trainer:
+            return Trainer(self._initial_network(architecture, shape, rng), rows, settings, rng)
+
+        if self.pretrain:
+            halves = []
+            for half in ("gmf", "mlp"):
+                trained = self._run(start(half), validate, half)
+                if trained.interrupted:
+                    raise KeyboardInterrupt
+                halves.append(trained.network)
+            trainer = Trainer(join_networks(*halves), rows, settings, rng)
+        else:
+            trainer = start(self.architecture)
+        return self._run(trainer, validate, self.architecture)
+
+    def _run(
+        self, trainer: Trainer, validate: Callable[[Network], float] | None, name: str
+    ) -> Trained:
         report = _Progress(name, self.epochs, trainer.n_samples) if self.verbose else _be_quiet
         return train(trainer, self.epochs, validate, self.n_iter_no_change, report)
 
@@ -430,6 +408,33 @@ class NeuMFRecommender(BaseRecommender):
             self.history_["val_ndcg_at_10"] = trained.values
         self.n_iter_ = len(trained.losses)
         self.best_iter_ = trained.best_epoch
+
+
+def _hold_out(rows: EncodedRows) -> tuple[EncodedRows, Callable[[Network], float]]:
+    """Hold out each user's last positive; return the other rows and what measures NDCG@10."""
+    positive = np.arange(len(rows.users))[rows.positive]
+    users = rows.users[positive]
+    times = None if rows.timestamps is None else rows.timestamps[positive]
+    from_last, counts = timelines(users, times)
+    last = positive[(from_last == 0) & (counts[users] > 1)]
+    if not rows.ordered or len(last) == 0:
+        raise ValueError(
+            "early_stopping=True holds out each user's last row, so X must be a table with an "
+            "order in time (no sparse matrix) and a user with two rows. Set "
+            "early_stopping=False."
+        )
+    kept = rows.without(last)
+    # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
+    # not among them: as candidates they would give it away.
+    seen = kept.seen if kept.labels is None else seen_matrix(kept.users, kept.items, kept.shape)
+    held_out = HeldOut.from_rows(
+        np.arange(len(last)), rows.users[last], rows.items[last], rows.shape[1]
+    )
+
+    def validate(network: Network) -> float:
+        return mean_over_lists(ndcg_at_k, 10, exact_lists(network, held_out, seen))
+
+    return kept, validate
 
 
 class _Progress:

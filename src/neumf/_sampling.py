@@ -29,6 +29,9 @@ from ._validation import check_int, check_option
 
 Strategy = Literal["uniform", "popularity"]
 
+# Draws that are searched for at once: enough for NumPy, little enough for the processor's cache.
+_BLOCK_SIZE = 2**15
+
 
 class UnseenItems:
     """The items that each user has not seen, addressable by position.
@@ -47,42 +50,49 @@ class UnseenItems:
 
     Attributes
     ----------
-    n_tickets : ndarray of shape (n_users,) of int64
+    n_tickets : ndarray of shape (n_users,)
         Unseen tickets of each user.
-    keys : ndarray of shape (n_seen,) of int64
-        Grows with the user and, within a user, with the number of unseen tickets that stand
-        before a seen item: ``user * n_total + tickets before``. One search in it tells how many
-        of a user's seen items stand before a ticket.
     """
 
     def __init__(self, seen: sp.csr_array, weights: NDArray[np.int64] | None = None) -> None:
-        n_users, n_items = seen.shape
-        self.indptr = seen.indptr.astype(np.int64)
-        self.last_tickets = (
-            None if weights is None else np.cumsum(np.asarray(weights, dtype=np.int64))
-        )
-        tickets = np.ones(n_items, np.int64) if weights is None else weights
-        self.n_total = int(tickets.sum())
-        # Seen tickets up to each stored pair, counted over the whole matrix and per user.
-        self.seen_tickets = np.concatenate([[0], np.cumsum(tickets[seen.indices])])
-        start = self.seen_tickets[self.indptr]
-        self.n_tickets = self.n_total - np.diff(start)
-        user = np.repeat(np.arange(n_users), np.diff(self.indptr))
-        before = (np.cumsum(tickets) - tickets)[seen.indices]
-        seen_before = self.seen_tickets[:-1] - start[user]
-        self.keys = user * np.int64(self.n_total + 1) + before - seen_before
+        self._first = seen.indptr
+        n_seen = np.diff(seen.indptr)
+        self._items = seen.indices
+        self._last_tickets = None
+        if weights is None:
+            self.n_tickets = seen.shape[1] - n_seen
+        else:
+            self._last_tickets = np.cumsum(weights, dtype=np.int64)
+            self._seen_tickets = np.append(0, np.cumsum(weights[seen.indices], dtype=np.int64))
+            of_earlier_users = self._seen_tickets[seen.indptr]
+            self.n_tickets = self._last_tickets[-1] - np.diff(of_earlier_users)
+            # For each stored pair, the user's unseen tickets that stand before the seen item.
+            own = self._seen_tickets[1:] - np.repeat(of_earlier_users[:-1], n_seen)
+            self._before = self._last_tickets[seen.indices] - own
+        longest = int(n_seen.max())
+        # Powers of two, in the type of places, whose sums reach all places of the longest row.
+        self._steps = (1 << np.arange(longest.bit_length(), dtype=self._first.dtype))[::-1]
 
-    def at(self, users: Codes, tickets: NDArray[np.int64]) -> Codes:
+    def at(self, users: Codes, tickets: Codes) -> Codes:
         """Return the item that owns each of the user's unseen tickets."""
-        passed = np.searchsorted(
-            self.keys, users * np.int64(self.n_total + 1) + tickets, side="right"
-        )
+        first, end = self._first[users], self._first[users + 1]
+        # A binary search for each ticket: the place after the user's last seen item before it.
+        after = np.zeros_like(tickets) + first
+        for step in self._steps:
+            place = after + (step - 1)
+            # `take` with "clip" is several times as fast as indexing.
+            if self._last_tickets is None:
+                # item - (place - first) unseen ones stand before the item
+                stands_before = self._items.take(place, mode="clip") - place <= tickets - first
+            else:
+                stands_before = self._before.take(place, mode="clip") <= tickets
+            after += (stands_before & (place < end)) * step
         items: Codes
-        if self.last_tickets is None:
-            items = tickets + passed - self.indptr[users]
+        if self._last_tickets is None:
+            items = tickets + (after - first)
             return items
-        skipped = self.seen_tickets[passed] - self.seen_tickets[self.indptr[users]]
-        items = np.searchsorted(self.last_tickets, tickets + skipped, side="right")
+        skipped = self._seen_tickets[after] - self._seen_tickets[first]
+        items = np.searchsorted(self._last_tickets, tickets + skipped, side="right")
         return items
 
 
@@ -93,19 +103,24 @@ def sample_unseen_items(
 
     No user may have seen everything; `refuse_saturated` tells.
     """
-    n_tickets = unseen.n_tickets[users, None]
-    draws = rng.random((len(users), n_negatives)) * n_tickets
-    return unseen.at(users[:, None], draws.astype(np.int64))
+    items = np.empty((len(users), n_negatives), dtype=np.int32)
+    step = max(1, _BLOCK_SIZE // n_negatives)
+    for start in range(0, len(users), step):
+        block = users[start : start + step, None]
+        n_tickets = unseen.n_tickets[block]
+        draws = rng.random((len(block), n_negatives)) * n_tickets
+        items[start : start + step] = unseen.at(block, draws.astype(n_tickets.dtype))
+    return items
 
 
-def refuse_saturated(unseen: UnseenItems, users: Codes, ids: pd.Index) -> None:
-    """Raise if one of the users has seen every item, naming the user."""
-    saturated = users[unseen.n_tickets[users] == 0]
+def refuse_saturated(unseen: UnseenItems, ids: pd.Index) -> None:
+    """Raise if a user has seen every item, naming the user."""
+    saturated = np.flatnonzero(unseen.n_tickets == 0)
     if len(saturated):
         raise ValueError(
             f"X: no negatives can be drawn for user {show(ids, saturated[0])}, who has seen every "
-            f"item that can be drawn ({len(np.unique(saturated))} such users). Drop the user, or "
-            "add the rest of the catalogue to X."
+            f"item that can be drawn ({len(saturated)} such users). Drop the user, or add the rest "
+            "of the catalogue to X."
         )
 
 
@@ -274,7 +289,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         """Draw ids of negatives, shape (len(rows), n_negatives)."""
         users, ids = index_ids(rows.users)
         unseen = UnseenItems(self._seen_with(rows, users, ids), self._tickets())
-        refuse_saturated(unseen, users, ids)
+        refuse_saturated(unseen, ids)
         rng = make_generator(self.random_state)
         items = sample_unseen_items(unseen, users, self.n_negatives, rng)
         return self.items_.to_numpy()[items]

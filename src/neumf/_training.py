@@ -28,16 +28,16 @@ import numpy as np
 
 from ._interactions import Codes
 from ._network import Floats, Layers, Network, logits
-from ._sampling import UnseenItems
+from ._sampling import UnseenItems, sample_unseen_items
 
 Loss = Literal["binary_crossentropy", "bpr", "sampled_softmax"]
 
 # Adam's constants, those of the Adam paper and (epsilon) of Keras.
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 
-# Rows whose negatives are drawn at once: large enough for the cost to vanish, small enough
-# for memory not to grow with the data.
-_CHUNK_ROWS = 2**18
+# Rows that one call of the compiled program trains on: enough for the cost of the call to vanish,
+# few enough for the negatives to need no memory of account.
+_CHUNK_ROWS = 2**15
 
 # Tables of fewer rows are filled up to a power of two: memory of no account.
 _LARGE_TABLE = 2**16
@@ -51,18 +51,18 @@ class TrainingRows:
     ----------
     users, items : ndarray of shape (n_rows,)
         Indices.
-    labels : ndarray of shape (n_rows,)
-        In [0, 1]; all 1 where negatives are drawn.
-    weights : ndarray of shape (n_rows,)
-        Weight of each row, and of the negatives drawn for it.
+    labels : ndarray of shape (n_rows,) or None
+        In [0, 1]; None means 1 each.
+    weights : ndarray of shape (n_rows,) or None
+        Weight of each row, and of the negatives drawn for it; None means 1 each.
     unseen : UnseenItems or None
         Where negatives come from; None draws none.
     """
 
     users: Codes
     items: Codes
-    labels: Floats
-    weights: Floats
+    labels: Floats | None
+    weights: Floats | None
     unseen: UnseenItems | None
 
 
@@ -149,16 +149,16 @@ class Trainer:
         self._n_drawn = settings.n_negatives if rows.unseen is not None else 0
         # Positives and negatives fill a batch together, as in the paper.
         self._batch_rows = min(len(rows.users), max(1, settings.batch_size // (1 + self._n_drawn)))
-        self._chunk_batches = _round_up(
-            math.ceil(min(len(rows.users), _CHUNK_ROWS) / self._batch_rows)
+        self._chunk_batches = min(
+            _round_up(math.ceil(len(rows.users) / self._batch_rows)),
+            _round_up(max(1, _CHUNK_ROWS // self._batch_rows)),
         )
         shared = np.concatenate([array.ravel() for array in network.layers.arrays()])
         self._state = _State(
-            tf.Variable(_packed(network.users)),
-            tf.Variable(_packed(network.items)),
-            tf.Variable(_packed(shared[None])),
+            tf.Variable(_packed(tf, network.users)),
+            tf.Variable(_packed(tf, network.items)),
+            tf.Variable(_packed(tf, shared[None])),
         )
-        self._unseen = _unseen_tensors(tf, rows.unseen)
         self._rates = _Rates(
             *(
                 tf.constant(rate, tf.float32)
@@ -185,10 +185,12 @@ class Trainer:
 
     def run_epoch(self) -> float:
         """Go once through all rows in a new order; return the mean loss per row."""
-        order = self._rng.permutation(len(self._rows.users))
-        chunk = self._chunk_batches * self._batch_rows
-        total = sum(self._run_rows(order[i : i + chunk]) for i in range(0, len(order), chunk))
-        return total / len(order)
+        # int32: `permutation` of a number would be twice as large.
+        order = np.arange(len(self._rows.users), dtype=np.int32)
+        self._rng.shuffle(order)
+        n = self._chunk_batches * self._batch_rows
+        chunks = (self._make_chunk(order[start : start + n]) for start in range(0, len(order), n))
+        return sum(map(self._train_chunk, chunks)) / len(order)
 
     def network(self) -> Network:
         """Return the weights as they are now."""
@@ -206,49 +208,42 @@ class Trainer:
             Layers.from_arrays(self._sizes.n_factors, arrays),
         )
 
-    def _run_rows(self, order: Codes) -> float:
-        """Train on the rows in this order; return the sum of their losses."""
-        tf = import_tensorflow()
-        rows = self._rows
-        n_batches = math.ceil(len(order) / self._batch_rows)
-        # The last batch is filled up with a row that it holds already, at weight 0.
-        filled = np.pad(order, (0, n_batches * self._batch_rows - len(order)), mode="edge")
-        weights = rows.weights[filled]
-        weights[len(order) :] = 0
-        users = tf.constant(rows.users[filled], tf.int32)
-        items = tf.constant(rows.items[filled], tf.int32)
-        seed = tf.constant(self._rng.integers(2**30, size=2), tf.int32)
-        n_rows = tf.constant(len(order), tf.int32)
-        candidates = items[:, None]
-        if self._n_drawn:
-            drawing = (self._unseen, users, items, n_rows, seed)
-            candidates = _called(_compile_draw(self._n_drawn), drawing)
-        chunk = _Chunk(
-            self._in_batches(users),
-            self._in_batches(candidates),
-            self._in_batches(tf.constant(rows.labels[filled], tf.float32)),
-            self._in_batches(tf.constant(weights, tf.float32)),
-            n_rows,
+    def _make_chunk(self, order: Codes) -> _Chunk:
+        """Return the rows in this order, with new negatives."""
+        rows, n_rows = self._rows, len(order)
+        batches = (self._chunk_batches, self._batch_rows)
+        # Filled up with the last row, so that an unfinished batch touches nothing else.
+        order = np.pad(order, (0, math.prod(batches) - n_rows), mode="edge")
+        users, items = (c[order].astype(np.int32, copy=False) for c in (rows.users, rows.items))
+        candidates = np.repeat(items[:, None], 1 + self._n_drawn, axis=1)
+        if rows.unseen is not None:
+            candidates[:n_rows, 1:] = sample_unseen_items(
+                rows.unseen, users[:n_rows], self._n_drawn, self._rng
+            )
+        labels, weights = (
+            np.ones(len(order), np.float32) if column is None else column[order]
+            for column in (rows.labels, rows.weights)
         )
-        loss = self._train_chunk(chunk, tf.constant(self._n_steps, tf.int32), seed)
-        self._n_steps += n_batches
-        return float(loss)
+        weights[n_rows:] = 0
+        return _Chunk(
+            users.reshape(batches),
+            candidates.reshape(*batches, -1),
+            labels.reshape(batches),
+            weights.reshape(batches),
+            np.int32(n_rows),
+            self._rng.integers(2**30, size=2, dtype=np.int32),
+        )
 
-    def _in_batches(self, values: Any) -> Any:
-        """Cut the first dimension into batches, filled up with zeros to the size of a chunk."""
+    def _train_chunk(self, chunk: _Chunk) -> float:
+        """Train on a chunk, without XLA where XLA cannot; return the sum of its losses."""
         tf = import_tensorflow()
-        inner = values.shape[1:]
-        missing = self._chunk_batches * self._batch_rows - values.shape[0]
-        filled = tf.pad(values, [[0, missing]] + [[0, 0]] * len(inner))
-        return tf.reshape(filled, (self._chunk_batches, self._batch_rows, *inner))
-
-    def _train_chunk(self, chunk: _Chunk, steps_before: Any, seed: Any) -> Any:
-        """Train on a chunk, without XLA where XLA cannot."""
-        tf = import_tensorflow()
-        arguments = (self._state, chunk, self._rates, steps_before, seed)
+        tensors = _Chunk(*map(tf.constant, chunk))
+        arguments = (self._state, tensors, self._rates, tf.constant(self._n_steps))
+        self._n_steps += math.ceil(chunk.n_rows / self._batch_rows)
         if self._with_xla:
             try:
-                return _called(_compile_run(self._sizes, *self._kind, with_xla=True), arguments)
+                compiled = _compile_run(self._sizes, *self._kind, with_xla=True)
+                return float(_called(compiled, arguments))
             except tf.errors.ResourceExhaustedError:
                 raise
             except tf.errors.OpError as error:
@@ -260,7 +255,8 @@ class Trainer:
                     stacklevel=2,
                 )
                 self._with_xla = False
-        return _called(_compile_run(self._sizes, *self._kind, with_xla=False), arguments)
+        uncompiled = _compile_run(self._sizes, *self._kind, with_xla=False)
+        return float(_called(uncompiled, arguments))
 
 
 def _called(function: Any, arguments: tuple[Any, ...]) -> Any:
@@ -299,9 +295,10 @@ class _State(NamedTuple):
 
 
 class _Chunk(NamedTuple):
-    """Rows to train on, batch by batch, as tensors; the first `n_rows` count.
+    """Rows to train on, batch by batch, as arrays or tensors; the first `n_rows` count.
 
-    Candidates have shape (n_batches, batch_rows, 1 + n_drawn), the others (n_batches, batch_rows).
+    Candidates have shape (n_batches, batch_rows, 1 + n_drawn), the next three lack the last
+    dimension. The seed is that of dropout.
     """
 
     users: Any
@@ -309,6 +306,7 @@ class _Chunk(NamedTuple):
     labels: Any
     weights: Any
     n_rows: Any
+    seed: Any
 
 
 class _Rates(NamedTuple):
@@ -317,68 +315,6 @@ class _Rates(NamedTuple):
     learning_rate: Any
     regularization: Any
     dropout: Any
-
-
-class _UnseenTensors(NamedTuple):
-    """`UnseenItems` as tensors; the last two are None where all items have weight 1."""
-
-    keys: Any
-    indptr: Any
-    n_tickets: Any
-    stride: Any
-    seen_tickets: Any
-    last_tickets: Any
-
-
-def _unseen_tensors(tf: Any, unseen: UnseenItems | None) -> _UnseenTensors | None:
-    if unseen is None:
-        return None
-    weighted = unseen.last_tickets is not None
-    return _UnseenTensors(
-        tf.constant(unseen.keys),
-        tf.constant(unseen.indptr),
-        tf.constant(unseen.n_tickets),
-        tf.constant(unseen.n_total + 1, tf.int64),
-        tf.constant(unseen.seen_tickets) if weighted else None,
-        tf.constant(unseen.last_tickets) if weighted else None,
-    )
-
-
-def _draw_unseen(tf: Any, unseen: Any, users: Any, n_drawn: int, seed: Any) -> Any:
-    """Draw items, shape (n_rows, n_drawn), as `sample_unseen_items` does, in the graph."""
-    users = tf.repeat(users, n_drawn)
-    # 64 random bits: the remainder favours no item by more than n_items / 2**63.
-    bits = tf.random.stateless_uniform(
-        tf.shape(users), seed, minval=None, maxval=None, dtype=tf.int64
-    )
-    tickets = tf.math.floormod(bits, tf.gather(unseen.n_tickets, users))
-    queries = tf.cast(users, tf.int64) * unseen.stride + tickets
-    passed = tf.searchsorted(unseen.keys, queries, side="right", out_type=tf.int64)
-    first = tf.gather(unseen.indptr, users)
-    if unseen.last_tickets is None:
-        items = tickets + passed - first
-    else:
-        skipped = tf.gather(unseen.seen_tickets, passed) - tf.gather(unseen.seen_tickets, first)
-        items = tf.searchsorted(
-            unseen.last_tickets, tickets + skipped, side="right", out_type=tf.int64
-        )
-    return tf.reshape(tf.cast(items, tf.int32), (-1, n_drawn))
-
-
-@lru_cache(maxsize=64)
-def _compile_draw(n_drawn: int) -> Any:
-    """Return the compiled function that draws the negatives of a chunk, behind its positives."""
-    tf = import_tensorflow()
-
-    @tf.function(autograph=False, reduce_retracing=True)
-    def draw(unseen: Any, users: Any, items: Any, n_rows: Any, seed: Any) -> Any:
-        drawn = _draw_unseen(tf, unseen, users, n_drawn, seed)
-        # Rows that only fill the last batch must touch no item of their own.
-        real = tf.range(tf.size(users)) < n_rows
-        drawn = tf.where(real[:, None], drawn, items[:, None])
-        return tf.concat([items[:, None], drawn], axis=1)
-
-    return draw
 
 
 @lru_cache(maxsize=64)
@@ -391,7 +327,7 @@ def _compile_run(sizes: _Sizes, loss: Loss, with_dropout: bool, with_xla: bool) 
     step = _make_step(tf, sizes, loss, with_dropout)
 
     @tf.function(autograph=False, jit_compile=with_xla)
-    def run(state: _State, chunk: _Chunk, rates: _Rates, steps_before: Any, seed: Any) -> Any:
+    def run(state: _State, chunk: _Chunk, rates: _Rates, steps_before: Any) -> Any:
         def train_batch(i: Any, total: Any, state: _State, owners: Any) -> tuple[Any, ...]:
             users, items = chunk.users[i], tf.reshape(chunk.candidates[i], (-1,))
             rows = (tf.gather(state.users, users), tf.gather(state.items, items), state.shared)
@@ -401,7 +337,7 @@ def _compile_run(sizes: _Sizes, loss: Loss, with_dropout: bool, with_xla: bool) 
                 chunk.weights[i],
                 tf.minimum(chunk.n_rows - i * sizes.batch_rows, sizes.batch_rows),
                 rates,
-                seed + tf.stack([0, i]),
+                chunk.seed + tf.stack([0, i]),
             )
             of_users, user_owners = _sum_over_duplicates(tf, gradients[0], users, owners[0])
             of_items, item_owners = _sum_over_duplicates(tf, gradients[1], items, owners[1])
@@ -549,16 +485,16 @@ def _sampled_softmax(tf: Any, scores: Any, labels: Any) -> Any:
     return tf.reduce_logsumexp(scores, axis=1) - scores[:, 0]
 
 
-def _packed(weights: Floats) -> Floats:
+def _packed(tf: Any, weights: Floats) -> Any:
     """Put zeros for both Adam moments beside each row, and spare rows below a small table."""
     n_rows, width = weights.shape
     n_spare = _round_up(n_rows) - n_rows if n_rows < _LARGE_TABLE else 0
-    return np.pad(weights, ((0, n_spare), (0, 2 * width)))
+    return tf.pad(weights, ((0, n_spare), (0, 2 * width)))
 
 
 def _unpacked(variable: Any, n_rows: int, width: int) -> Floats:
     """Return the weights alone."""
-    weights: Floats = variable.numpy()[:n_rows, :width].copy()
+    weights: Floats = variable[:n_rows, :width].numpy()
     return weights
 
 

@@ -62,9 +62,7 @@ def check_labels(y: Any, n_rows: int) -> NDArray[np.float32]:
 
 
 def check_weights(sample_weight: Any, n_rows: int) -> NDArray[np.float32]:
-    """Return weights of rows, numbers >= 0 that are not all 0; ones for None."""
-    if sample_weight is None:
-        return np.ones(n_rows, dtype=np.float32)
+    """Return weights of rows, numbers >= 0 that are not all 0."""
     weights = _check_column("sample_weight", sample_weight, n_rows)
     if not (weights >= 0).all() or not weights.any():
         raise ValueError(

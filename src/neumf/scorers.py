@@ -266,7 +266,7 @@ def _hash_ids(ids: Ids | pd.Index) -> NDArray[np.uint64]:
     return pd.util.hash_array(np.array(labels, dtype=object))
 
 
-def _warn_of_unknown(users: NDArray[np.intp], items: NDArray[np.intp]) -> None:
+def _warn_of_unknown(users: Codes, items: Codes) -> None:
     missed = (users < 0) | (items < 0)
     if missed.any():
         warnings.warn(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf._interactions import index_ids, read_interactions, take_rows
+from neumf._interactions import Codes, index_ids, read_interactions, take_rows
 from neumf._validation import check_int
 
 
@@ -63,6 +63,6 @@ def filter_k_core(X: Any, k: int) -> Any:
     return take_rows(X, rows)
 
 
-def _have_at_least(k: int, codes: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _have_at_least(k: int, codes: Codes) -> NDArray[np.bool_]:
     """Tell for each row whether its code occurs in at least k rows."""
     return np.bincount(codes)[codes] >= k
