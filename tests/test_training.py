@@ -417,9 +417,38 @@ def test_the_environment_is_left_as_it_was():
         "import os\n"
         "from neumf._training import import_tensorflow\n"
         "before = dict(os.environ); import_tensorflow()\n"
-        "assert {k for k in os.environ if k.startswith('TF_CPP')} <= set(before)"
+        "assert {k for k in os.environ if k.startswith(('TF_CPP', 'TF_NUM'))} <= set(before)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("variables", "threads"),
+    [
+        ({}, None),
+        ({"OMP_NUM_THREADS": "1"}, "1"),
+        ({"OMP_NUM_THREADS": "4,2"}, None),  # a number per level of nesting: not for TensorFlow
+        ({"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "3"}, "3"),
+    ],
+)
+def test_tensorflow_gets_the_threads_that_are_granted(monkeypatch, variables, threads):
+    def first_computation(function, jit_compile):
+        seen.append(os.environ.get("TF_NUM_INTRAOP_THREADS"))
+        return lambda: None
+
+    seen = []
+    errors = SimpleNamespace(OpError=ZeroDivisionError)
+    fake = SimpleNamespace(function=first_computation, errors=errors)
+    monkeypatch.setitem(sys.modules, "tensorflow", fake)
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    assert import_tensorflow.__wrapped__() is fake
+    assert seen == [threads]
+    assert dict(os.environ) == before
 
 
 def test_an_import_that_fails_shows_what_was_held_back():

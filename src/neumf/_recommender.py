@@ -76,7 +76,8 @@ class NeuMFRecommender(BaseRecommender):
         Epochs without a better value that `early_stopping` waits.
     random_state : int, RandomState, Generator or None, default=None
         Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
-        give the same weights, bit for bit, on one machine. No global generator is used or changed;
+        give the same weights, bit for bit, on one machine (with large batches: and one number of
+        threads, between which TensorFlow shares out sums). No global generator is used or changed;
         None takes fresh entropy.
     verbose : int, default=0
         1 prints a line per epoch: loss, validation value, seconds, samples (positives and

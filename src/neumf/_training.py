@@ -18,7 +18,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from tempfile import TemporaryFile
@@ -80,23 +80,36 @@ class TrainingSettings:
 
 @cache
 def import_tensorflow() -> Any:
-    """Import TensorFlow without its start-up messages, unless the user asks for a log level."""
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    """Import TensorFlow, without its start-up messages and with the threads that are granted.
+
+    Where the environment asks for a log level, the messages come. OMP_NUM_THREADS, by which joblib
+    gives each process of a search its share of the cores, limits TensorFlow too, which does not
+    read it by itself, unless TF_NUM_INTRAOP_THREADS says otherwise.
+    """
+    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+    variables = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit():
+        variables["TF_NUM_INTRAOP_THREADS"] = threads
+    # Some messages come whatever the level is (tensorflow/tensorflow#100442), and XLA announces
+    # its first compilation. TensorFlow reads the variables once, when it first computes.
+    with _set_where_missing(variables), _stderr_held_back() if quiet else nullcontext():
         import tensorflow as tf
 
-        return tf
-    # TensorFlow reads the level once. Some messages come whatever it is
-    # (tensorflow/tensorflow#100442), and XLA announces its first compilation.
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    try:
-        with _stderr_held_back():
-            import tensorflow as tf
-
-            with suppress(tf.errors.OpError):  # without XLA, training will say so
-                tf.function(lambda: tf.constant(0), jit_compile=True)()
-    finally:
-        del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+        with suppress(tf.errors.OpError):  # without XLA, training will say so
+            tf.function(lambda: tf.constant(0), jit_compile=True)()
     return tf
+
+
+@contextmanager
+def _set_where_missing(variables: dict[str, str]) -> Iterator[None]:
+    """Set those variables of the environment that are not set, during the block."""
+    missing = variables.keys() - os.environ.keys()
+    os.environ.update({name: variables[name] for name in missing})
+    try:
+        yield
+    finally:
+        for name in missing:
+            del os.environ[name]
 
 
 @contextmanager
