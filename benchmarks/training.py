@@ -30,9 +30,10 @@ import pandas as pd
 from sampling import zipf
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender, datasets
+from neumf._held_out import HeldOut
 from neumf._interactions import seen_matrix
 from neumf._network import initial_network
-from neumf._ranking import HeldOut, exact_lists, mean_over_lists
+from neumf._ranking import exact_lists, mean_over_lists
 from neumf._sampling import UnseenItems, sample_unseen_items
 from neumf._training import (
     Trainer,

@@ -20,6 +20,7 @@ from neumf._interactions import (
     read_interactions,
     replace_ids,
     seen_matrix,
+    seen_rows,
     take_rows,
     time_order,
 )
@@ -598,3 +599,40 @@ class TestNamedTimestamps:
         X = pd.DataFrame([[1, 2, 3]], columns=["user", "item", "item"])
         with pytest.raises(ValueError, match="X must have a name of its own for each column"):
             read_interactions(X)
+
+
+# seen_rows
+
+
+def random_seen(rng, n_users=7, n_items=12, share=0.4):
+    return sp.csr_array(rng.random((n_users, n_items)) < share)
+
+
+def test_seen_rows_are_those_of_the_users_in_their_order(rng):
+    seen = random_seen(rng)
+    users = np.array([4, 0, 4, 6])
+
+    assert np.array_equal(seen_rows(seen, users).toarray(), seen.toarray()[users])
+
+
+def test_seen_rows_of_unknown_users_are_empty(rng):
+    seen = random_seen(rng, share=0.9)
+
+    rows = seen_rows(seen, np.array([-1, 3, -1]))
+
+    assert rows.shape == (3, seen.shape[1])
+    assert np.diff(rows.indptr).tolist() == [0, seen.toarray()[3].sum(), 0]
+    assert np.array_equal(rows.toarray()[1], seen.toarray()[3])
+
+
+def test_seen_rows_of_unknown_users_alone_are_empty(rng):
+    assert seen_rows(random_seen(rng), np.array([-1, -1])).nnz == 0
+
+
+def test_seen_rows_leave_the_seen_matrix_as_it_was(rng):
+    seen = random_seen(rng)
+    before = seen.toarray()
+
+    seen_rows(seen, np.array([-1, 0]))
+
+    assert np.array_equal(seen.toarray(), before)

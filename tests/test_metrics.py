@@ -10,6 +10,7 @@ from sklearn.metrics import ndcg_score
 
 from neumf import metrics
 from neumf.metrics import (
+    auc,
     average_precision_at_k,
     hit_rate_at_k,
     ndcg_at_k,
@@ -56,7 +57,18 @@ def slow_reciprocal_rank(ranked, gains, k):
     return next((1 / rank for rank, gain in enumerate(ranked[:k], start=1) if gain > 0), 0.0)
 
 
+def slow_auc(ranked, gains, k):
+    """The share of pairs of a positive and a listed negative in which the positive is first."""
+    n_negatives = sum(gain == 0 for gain in ranked)
+    pairs = sum(gain > 0 for gain in gains) * n_negatives
+    right = sum(
+        sum(other == 0 for other in ranked[place:]) for place, gain in enumerate(ranked) if gain > 0
+    )
+    return right / pairs if pairs else 0.0
+
+
 SLOW = {
+    auc: slow_auc,
     hit_rate_at_k: slow_hit_rate,
     ndcg_at_k: slow_ndcg,
     recall_at_k: slow_recall,

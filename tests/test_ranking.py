@@ -10,14 +10,13 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
 from neumf import _ranking, metrics
+from neumf._held_out import HeldOut
 from neumf._ranking import (
-    HeldOut,
     _sample_distinct,
     blocks,
     exact_lists,
     mean_over_lists,
     sampled_lists,
-    seen_rows,
     top_items,
 )
 from neumf._sampling import UnseenItems
@@ -132,76 +131,6 @@ def test_blocks_hold_no_more_scores_than_allowed_unless_one_row_does(monkeypatch
 
 def test_no_rows_make_one_empty_block():
     assert list(blocks(0, 5)) == [slice(0, 0)]
-
-
-# seen_rows
-
-
-def test_seen_rows_are_those_of_the_users_in_their_order(rng):
-    seen = random_seen(rng)
-    users = np.array([4, 0, 4, 6])
-
-    assert np.array_equal(seen_rows(seen, users).toarray(), seen.toarray()[users])
-
-
-def test_seen_rows_of_unknown_users_are_empty(rng):
-    seen = random_seen(rng, share=0.9)
-
-    rows = seen_rows(seen, np.array([-1, 3, -1]))
-
-    assert rows.shape == (3, seen.shape[1])
-    assert np.diff(rows.indptr).tolist() == [0, seen.toarray()[3].sum(), 0]
-    assert np.array_equal(rows.toarray()[1], seen.toarray()[3])
-
-
-def test_seen_rows_of_unknown_users_alone_are_empty(rng):
-    assert seen_rows(random_seen(rng), np.array([-1, -1])).nnz == 0
-
-
-def test_seen_rows_leave_the_seen_matrix_as_it_was(rng):
-    seen = random_seen(rng)
-    before = seen.toarray()
-
-    seen_rows(seen, np.array([-1, 0]))
-
-    assert np.array_equal(seen.toarray(), before)
-
-
-# HeldOut
-
-
-def test_held_out_rows_are_gathered_to_one_query_per_user():
-    held_out = HeldOut.from_rows(
-        queries=np.array([0, 1, 0, 2, 1]),
-        users=np.array([7, -1, 4]),
-        items=np.array([3, 0, -1, 2, 1]),
-        n_items=4,
-    )
-
-    assert held_out.users.tolist() == [7, -1, 4]
-    assert held_out.positives.toarray().astype(int).tolist() == [
-        [0, 0, 0, 1],
-        [1, 1, 0, 0],
-        [0, 0, 1, 0],
-    ]
-    assert held_out.n_unknown.tolist() == [1, 0, 0]
-
-
-def test_held_out_item_that_is_repeated_counts_once():
-    assert held_out_of([(0, [2, 2, 1])], n_items=3).positives.nnz == 2
-
-
-def test_key_of_a_query_depends_on_its_rows_in_no_order(rng):
-    keys = random_keys(rng, 5)
-    queries = np.array([0, 1, 0, 1, 1])
-    order = rng.permutation(5)
-
-    def stream(rows):
-        items = np.zeros(5, dtype=int)
-        return HeldOut.from_rows(queries[rows], np.array([0, 1]), items, 1, keys[rows]).keys
-
-    assert stream(order).tolist() == stream(np.arange(5)).tolist()
-    assert stream(order)[0] != stream(order)[1]
 
 
 # exact_lists

@@ -1,14 +1,31 @@
+import pickle
+import subprocess
+import sys
 import warnings
+from copy import deepcopy
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import parallel_backend
+from scipy.stats import loguniform
+from sklearn import config_context
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - has an effect
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    cross_val_score,
+    cross_validate,
+)
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from neumf import (
+    EASERecommender,
     IdEncoder,
+    ItemKNNRecommender,
     LeaveLastOutSplitter,
     NegativeSampler,
     NeuMFRecommender,
@@ -17,12 +34,17 @@ from neumf import (
     ndcg_scorer,
 )
 
+RECOMMENDERS = [
+    PopularityRecommender(),
+    ItemKNNRecommender(n_neighbors=7),
+    EASERecommender(regularization=3.0),
+    NeuMFRecommender(hidden_layer_sizes=(4,)),
+]
 ESTIMATORS = [
     IdEncoder(unknown_value=-3),
     LeaveLastOutSplitter(n_splits=2),
     NegativeSampler(n_negatives=3),
-    PopularityRecommender(),
-    NeuMFRecommender(hidden_layer_sizes=(4,)),
+    *RECOMMENDERS,
 ]
 SCORING = {"hr": hr_scorer(), "ndcg": ndcg_scorer(), "ndcg_99": ndcg_scorer(n_negatives=20)}
 
@@ -160,3 +182,168 @@ def test_tables_may_have_further_columns(table):
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
 def test_the_html_of_a_fitted_estimator_can_be_drawn(estimator, table):
     assert type(estimator).__name__ in clone(estimator).fit(table)._repr_html_()
+
+
+# The other searches
+
+
+@pytest.mark.parametrize("resource", ["epochs", "n_samples"])
+def test_halving_gives_the_best_more_epochs_or_more_interactions(table, resource):
+    limits = {
+        "epochs": {"min_resources": 1, "max_resources": 4},
+        "n_samples": {"min_resources": 60},
+    }
+    search = HalvingGridSearchCV(
+        small_network().set_params(epochs=2 if resource == "n_samples" else 1),
+        {"n_negatives": [1, 2, 3, 4]},
+        resource=resource,
+        factor=2,
+        cv=LeaveLastOutSplitter(),
+        scoring=ndcg_scorer(),
+        random_state=0,
+        return_train_score=False,
+        **limits[resource],
+    )
+    with warnings.catch_warnings():
+        # Fewer rows leave users and items out: these count as misses, with a warning.
+        warnings.filterwarnings("ignore", message=r"\d+ of \d+ held-out rows name")
+        search.fit(table)
+    resources = search.cv_results_["n_resources"]
+    assert sorted(set(resources)) == search.n_resources_
+    assert search.n_resources_[0] < search.n_resources_[-1]
+    if resource == "epochs":
+        assert search.best_estimator_.n_iter_ == search.best_params_["epochs"] == 4
+
+
+def test_a_randomized_search_draws_from_distributions(table):
+    search = RandomizedSearchCV(
+        EASERecommender(),
+        {"regularization": loguniform(1, 1000)},
+        n_iter=3,
+        cv=LeaveLastOutSplitter(),
+        scoring=ndcg_scorer(),
+        random_state=0,
+    )
+    search.fit(table)
+    assert len(set(search.cv_results_["param_regularization"].tolist())) == 3
+
+
+def test_cross_validate_returns_estimators_and_indices(table):
+    result = cross_validate(
+        small_network(),
+        table,
+        cv=LeaveLastOutSplitter(n_splits=2),
+        scoring=SCORING,
+        return_estimator=True,
+        return_indices=True,
+    )
+    for estimator, test, value in zip(
+        result["estimator"], result["indices"]["test"], result["test_ndcg"], strict=True
+    ):
+        assert SCORING["ndcg"](estimator, table.iloc[test]) == value
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_two_jobs_give_what_one_gives_whatever_the_backend(table, backend):
+    results = []
+    for n_jobs in (1, 2):
+        with parallel_backend(backend):
+            search = search_over(small_network(), {"n_negatives": [1, 3]}, n_jobs=n_jobs)
+            search.fit(table)
+        results.append(search.cv_results_["mean_test_ndcg_99"])
+    np.testing.assert_array_equal(*results)
+
+
+# Pipelines, output, weights, copies
+
+
+def test_a_pipeline_with_a_cache_encodes_once(table, tmp_path):
+    pipeline = make_pipeline(
+        IdEncoder(handle_unknown="use_encoded_value"), small_network(), memory=str(tmp_path)
+    )
+    search = search_over(pipeline, {"neumfrecommender__n_negatives": [1, 2]})
+    search.fit(table)
+    cached = list(tmp_path.rglob("output.pkl"))
+    assert len(cached) == 2  # for the training fold and for the refit
+    plain = search_over(
+        clone(pipeline).set_params(memory=None), {"neumfrecommender__n_negatives": [1, 2]}
+    ).fit(table)
+    assert search.best_score_ == plain.best_score_
+
+
+def test_set_output_makes_a_frame_of_an_array():
+    X = np.array([["a", "x"], ["b", "y"]], dtype=object)
+    encoded = IdEncoder().set_output(transform="pandas").fit_transform(X)
+    assert isinstance(encoded, pd.DataFrame)
+    assert encoded.to_numpy().tolist() == [[0, 0], [1, 1]]
+
+
+def test_names_of_columns_go_through_the_encoder(table):
+    encoder = IdEncoder().fit(table)
+    assert encoder.feature_names_in_.tolist() == ["user", "item", "timestamp"]
+    assert encoder.get_feature_names_out().tolist() == ["user", "item", "timestamp"]
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_weights_reach_the_fit_of_every_fold(table, routing):
+    received = []
+
+    class Spy(PopularityRecommender):
+        def fit(self, X, y=None, sample_weight=None):
+            received.append(sample_weight)
+            return super().fit(X, y, sample_weight)
+
+    weights = np.arange(1.0, 1 + len(table))
+    with config_context(enable_metadata_routing=routing):
+        spy = Spy()
+        if routing:
+            spy.set_fit_request(sample_weight=True)
+        search = GridSearchCV(spy, {}, cv=LeaveLastOutSplitter(), scoring=ndcg_scorer())
+        with warnings.catch_warnings():
+            # The scorer weighs users alike, as it says nowhere else: fit alone is weighted.
+            warnings.filterwarnings("ignore", message="The scoring .* does not support sample_w")
+            search.fit(table, sample_weight=weights)
+    train, _ = next(LeaveLastOutSplitter().split(table))
+    np.testing.assert_array_equal(received[0], weights[train])
+    np.testing.assert_array_equal(received[1], weights)
+
+
+@pytest.mark.parametrize(
+    "copy_of",
+    [lambda model: pickle.loads(pickle.dumps(model)), deepcopy, "joblib"],
+    ids=["pickle", "deepcopy", "joblib"],
+)
+@pytest.mark.parametrize("estimator", RECOMMENDERS, ids=lambda estimator: type(estimator).__name__)
+def test_copies_of_fitted_recommenders_recommend_the_same(estimator, copy_of, table, tmp_path):
+    model = clone(estimator).fit(table)
+    if copy_of == "joblib":
+        joblib.dump(model, tmp_path / "model")
+        copy = joblib.load(tmp_path / "model")
+    else:
+        copy = copy_of(model)
+    pd.testing.assert_frame_equal(copy.recommend(k=3), model.recommend(k=3))
+
+
+FIFTY_FITS = """
+import numpy as np
+from neumf import NeuMFRecommender
+rng = np.random.default_rng(0)
+X = rng.integers(0, [2000, 500], size=(20_000, 2))
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1])
+sizes = []
+model = NeuMFRecommender(epochs=1, batch_size=2048)
+for seed in range(50):
+    model.set_params(learning_rate=1e-3 * (1 + seed), random_state=seed).fit(X)
+    sizes.append(resident())
+print(sizes[-1] / sizes[4])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_fifty_fits_in_one_process_keep_the_memory():
+    result = subprocess.run(
+        [sys.executable, "-c", FIFTY_FITS], check=True, capture_output=True, text=True
+    )
+    assert float(result.stdout) < 1.05

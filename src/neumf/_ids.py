@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._interactions import (
     Codes,
     Ids,
+    as_frame,
     index_ids,
     lookup_ids,
     read_interactions,
@@ -102,7 +103,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If X is empty, lacks a column or holds missing ids, or a parameter is out of range.
         """
         self._check_parameters()
-        rows = read_interactions(X, with_timestamps=False)
+        rows = read_interactions(as_frame(X), with_timestamps=False)
         validate_data(self, X, skip_check_array=True)
         self.users_ = index_ids(rows.users)[1]
         self.items_ = index_ids(rows.items)[1]
@@ -159,6 +160,13 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             users=self._decode(rows.users, self.users_, "user"),
             items=self._decode(rows.items, self.items_, "item"),
         )
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what input is welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
 
     def _check_parameters(self) -> None:
         check_option("handle_unknown", self.handle_unknown, ("error", "use_encoded_value"))

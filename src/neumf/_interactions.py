@@ -96,6 +96,10 @@ def as_frame(X: Any) -> pd.DataFrame:
 
 def locate_columns(frame: pd.DataFrame, *, by_name: bool) -> dict[str, int]:
     """Map the words user, item, timestamp, rating to positions of columns."""
+    if any(dtype.kind == "c" for dtype in frame.dtypes):
+        raise ValueError(
+            f"X must hold ids. Complex data not supported. Received dtypes {list(frame.dtypes)}."
+        )
     if frame.shape[1] < 2:
         raise ValueError(
             "X must have a user and an item column. Received "
@@ -197,6 +201,20 @@ def seen_matrix(users: Codes, items: Codes, shape: tuple[int, int]) -> sp.csr_ar
     return seen
 
 
+def seen_rows(seen: sp.csr_array, users: Codes) -> sp.csr_array:
+    """Return the rows of the seen matrix, empty ones for unknown users (-1)."""
+    rows = seen[np.maximum(users, 0)]
+    if (users < 0).any():
+        rows = sp.csr_array(rows.multiply((users >= 0)[:, None]))
+        rows.eliminate_zeros()
+    return rows
+
+
+def stored_places(matrix: sp.csr_array) -> tuple[Codes, Codes]:
+    """Return the row and the column of each stored value."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices
+
+
 def take_rows(X: Any, rows: Codes) -> Any:
     """Select rows of a table, keeping its type."""
     return X.iloc[rows] if isinstance(X, pd.DataFrame) else _as_array(X)[rows]
@@ -273,8 +291,9 @@ def _refuse_unhashable(ids: Ids, argument: str) -> None:
             hash(label)
         except TypeError as error:
             raise TypeError(
-                f"{argument} must be hashable (int, str, tuple of such ...). Received {label!r} of "
-                f"type {type(label).__name__} in row {row}. Turn it into a string or a tuple."
+                f"{argument} must be hashable: an id in this argument must be a string, number or "
+                f"tuple. Received {label!r} of type {type(label).__name__} in row {row}. Turn it "
+                "into one of these."
             ) from error
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._interactions import Codes, seen_matrix
+from ._held_out import HeldOut, order_of_ids
+from ._interactions import Codes, seen_rows, stored_places
 from ._random import hash_mix
 from ._sampling import UnseenItems
 
@@ -78,70 +78,14 @@ def top_lists(
     return rows, items, values, ranks
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Held-out rows, gathered to one query per user.
-
-    Attributes
-    ----------
-    users : ndarray of shape (n_queries,)
-        Index of each query's user; -1 is unknown.
-    positives : csr_array of shape (n_queries, n_items)
-        The held-out items that are in the catalogue.
-    n_unknown : ndarray of shape (n_queries,)
-        Number of held-out items that are not.
-    keys : ndarray of shape (n_queries,) of uint64
-        Seed of each query's own random stream.
-    """
-
-    users: Codes
-    positives: sp.csr_array
-    n_unknown: NDArray[np.intp]
-    keys: NDArray[np.uint64]
-
-    @classmethod
-    def from_rows(
-        cls,
-        queries: Codes,
-        users: Codes,
-        items: Codes,
-        n_items: int,
-        keys: NDArray[np.uint64] | None = None,
-    ) -> HeldOut:
-        """Gather rows.
-
-        Parameters
-        ----------
-        queries : ndarray of shape (n_rows,)
-            The query of each row, from 0.
-        users : ndarray of shape (n_queries,)
-            Index of each query's user, -1 where unknown.
-        items : ndarray of shape (n_rows,)
-            Index of each held-out item, -1 where unknown.
-        n_items : int
-            Size of the catalogue.
-        keys : ndarray of shape (n_rows,) of uint64 or None
-            Key of each row; a query's stream depends on all its rows, in no order.
-        """
-        known = items >= 0
-        stream = np.zeros(len(users), dtype=np.uint64)
-        if keys is not None:
-            np.add.at(stream, queries, keys)
-        return cls(
-            users,
-            seen_matrix(queries[known], items[known], (len(users), n_items)),
-            np.bincount(queries[~known], minlength=len(users)),
-            stream,
-        )
-
-
-def seen_rows(seen: sp.csr_array, users: Codes) -> sp.csr_array:
-    """Return the rows of the seen matrix, empty ones for unknown users (-1)."""
-    rows = seen[np.maximum(users, 0)]
-    if (users < 0).any():
-        rows = sp.csr_array(rows.multiply((users >= 0)[:, None]))
-        rows.eliminate_zeros()
-    return rows
+def ranked_lists(
+    recommender: Any, held_out: HeldOut, seen: sp.csr_array, n_negatives: int | None
+) -> Iterator[Lists]:
+    """Yield relevance and scores among the whole catalogue, or among so many unseen items."""
+    if n_negatives is None:
+        return exact_lists(recommender._ranker, held_out, seen)
+    order = order_of_ids(recommender.items_)
+    return sampled_lists(recommender._ranker, held_out, seen, n_negatives, order)
 
 
 def exact_lists(ranker: Ranker, held_out: HeldOut, seen: sp.csr_array) -> Iterator[Lists]:
@@ -149,10 +93,12 @@ def exact_lists(ranker: Ranker, held_out: HeldOut, seen: sp.csr_array) -> Iterat
     seen = seen_rows(seen, held_out.users)
     for block in blocks(len(held_out.users), seen.shape[1]):
         users = held_out.users[block]
-        relevance = held_out.positives[block].toarray()
+        positives = held_out.positives[block]
         scores = _spread(ranker.score_items(users[users >= 0]), users >= 0)
-        scores[seen[block].toarray() & ~relevance] = -np.inf
-        yield _with_missed(relevance, scores, held_out.n_unknown[block])
+        own = scores[stored_places(positives)]
+        scores[stored_places(seen[block])] = -np.inf
+        scores[stored_places(positives)] = own
+        yield _with_missed(positives.toarray(), scores, held_out.n_unknown[block])
 
 
 def sampled_lists(
@@ -192,6 +138,8 @@ def mean_over_lists(metric: Callable[..., float], k: int, lists: Iterator[Lists]
 
 def _spread(scores: Scores, rows: NDArray[np.bool_]) -> Scores:
     """Put the scores at these rows, and -inf in the others."""
+    if rows.all():
+        return scores
     spread = np.full((len(rows), scores.shape[1]), -np.inf, scores.dtype)
     spread[rows] = scores
     return spread

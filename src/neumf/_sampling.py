@@ -273,6 +273,14 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
             np.concatenate([labels, np.zeros(len(negatives))]),
         )
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what input is welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.input_tags.sparse = True
+        return tags
+
     def _fit_rows(self, X: Any) -> Interactions:
         """Learn what `fit` learns; return the rows, which thus are read once."""
         check_int("n_negatives", self.n_negatives, 1)

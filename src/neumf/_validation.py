@@ -66,7 +66,7 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[np.float32]:
     weights = _check_column("sample_weight", sample_weight, n_rows)
     if not (weights >= 0).all() or not weights.any():
         raise ValueError(
-            "sample_weight must hold numbers >= 0, not all of them 0. Received values from "
+            "sample_weight must hold numbers >= 0, not all of them zero. Received values from "
             f"{weights.min():g} to {weights.max():g}."
         )
     return weights

@@ -14,14 +14,17 @@ Conventions, the same for every metric:
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _lists
+from ._lists import TopLists
 from ._validation import check_int
 
 __all__ = [
+    "auc",
     "average_precision_at_k",
     "hit_rate_at_k",
     "ndcg_at_k",
@@ -29,23 +32,6 @@ __all__ = [
     "recall_at_k",
     "reciprocal_rank_at_k",
 ]
-
-Floats = NDArray[np.float64]
-
-
-class _Lists(NamedTuple):
-    """The top positions of each query, arrays of shape (n_queries, n_positions).
-
-    A position belongs to a group of `size` candidates with equal scores, `positives` of them
-    positive with mean gain `gain`; it is the `offset`-th of its group, and `above` positives stand
-    in the groups before.
-    """
-
-    offset: NDArray[np.intp]
-    size: Floats
-    positives: Floats
-    gain: Floats
-    above: Floats
 
 
 def hit_rate_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
@@ -82,9 +68,7 @@ def hit_rate_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     >>> hit_rate_at_k(y_true, [[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]], k=1)
     0.5
     """
-    relevance, scores = _check_arrays(y_true, y_score, k)
-    missed = np.prod(1 - _first_hit_chance(_top_lists(relevance, scores, k)), axis=1)
-    return float(np.mean(1 - missed))
+    return float(np.mean(_lists.hit_rates(_read_lists(y_true, y_score, k))))
 
 
 def ndcg_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
@@ -126,11 +110,7 @@ def ndcg_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     >>> round(ndcg_at_k([[0, 0, 1]], [[0.3, 0.1, 0.2]], k=10), 4)  # 1 / log2(1 + 2)
     0.6309
     """
-    relevance, scores = _check_arrays(y_true, y_score, k)
-    lists = _top_lists(relevance, scores, k)
-    gain = lists.gain @ _discounts(lists.gain.shape[1])
-    ideal = _ideal_gains(relevance, k)
-    return _mean_ratio(gain, ideal @ _discounts(ideal.shape[1]))
+    return float(np.mean(_lists.ndcgs(_read_lists(y_true, y_score, k))))
 
 
 def recall_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
@@ -156,10 +136,7 @@ def recall_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     >>> recall_at_k([[1, 1, 0, 0]], [[0.4, 0.1, 0.3, 0.2]], k=2)
     0.5
     """
-    relevance, scores = _check_arrays(y_true, y_score, k)
-    return _mean_ratio(
-        _expected_positives(_top_lists(relevance, scores, k)), _count_positives(relevance)
-    )
+    return float(np.mean(_lists.recalls(_read_lists(y_true, y_score, k))))
 
 
 def precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
@@ -185,8 +162,7 @@ def precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     >>> precision_at_k([[1, 1, 0, 0]], [[0.4, 0.1, 0.3, 0.2]], k=2)
     0.5
     """
-    relevance, scores = _check_arrays(y_true, y_score, k)
-    return float(np.mean(_expected_positives(_top_lists(relevance, scores, k))) / k)
+    return float(np.mean(_lists.precisions(_read_lists(y_true, y_score, k))))
 
 
 def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
@@ -221,14 +197,7 @@ def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -
     >>> average_precision_at_k([[1, 1, 0, 0]], [[0.4, 0.1, 0.3, 0.2]], k=4) == (1 / 1 + 2 / 4) / 2
     True
     """
-    relevance, scores = _check_arrays(y_true, y_score, k)
-    lists = _top_lists(relevance, scores, k)
-    # Given a positive at its position, each earlier one of its group is positive with this chance.
-    others = (lists.positives - 1) / np.maximum(lists.size - 1, 1)
-    found = lists.above + 1 + lists.offset * others
-    rank = np.arange(1, found.shape[1] + 1)
-    precision = np.sum(lists.positives / lists.size * found / rank, axis=1)
-    return _mean_ratio(precision, np.minimum(_count_positives(relevance), k))
+    return float(np.mean(_lists.average_precisions(_read_lists(y_true, y_score, k))))
 
 
 def reciprocal_rank_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
@@ -254,17 +223,55 @@ def reciprocal_rank_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> 
     >>> reciprocal_rank_at_k([[0, 1, 0]], [[0.3, 0.2, 0.1]])
     0.5
     """
-    relevance, scores = _check_arrays(y_true, y_score, k)
-    chance = _first_hit_chance(_top_lists(relevance, scores, k))
-    missed_before = np.cumprod(np.insert(1 - chance[:, :-1], 0, 1, axis=1), axis=1)
-    rank = np.arange(1, chance.shape[1] + 1)
-    return float(np.mean(np.sum(chance * missed_before / rank, axis=1)))
+    return float(np.mean(_lists.reciprocal_ranks(_read_lists(y_true, y_score, k))))
 
 
-def _check_arrays(
-    y_true: ArrayLike, y_score: ArrayLike, k: int
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def auc(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
+    """Area under the ROC curve of each query: the share of right orders, positive before negative.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_queries, n_candidates)
+        Relevance; above 0 is a positive.
+    y_score : array-like of shape (n_queries, n_candidates)
+        Scores, higher is better; ``-inf`` is padding.
+    k : int, default=10
+        Ignored: the whole list counts. It is here so that `make_ranking_scorer` takes the metric.
+
+    Returns
+    -------
+    auc : float
+        Between 0 and 1; 0.5 for random or constant scores. A query without negatives counts as 0,
+        like one without positives.
+
+    Notes
+    -----
+    The one metric whose value among sampled negatives has the exact value as its mean (Krichene
+    and Rendle 2020).
+
+    References
+    ----------
+    Krichene, Rendle (2020), On sampled metrics for item recommendation, KDD,
+    doi 10.1145/3394486.3403226.
+
+    Examples
+    --------
+    >>> from neumf.metrics import auc
+    >>> auc([[0, 1, 0, 0]], [[0.4, 0.3, 0.2, 0.1]]) == 2 / 3
+    True
+    """
     check_int("k", k, 1)
+    relevance, scores = _check_arrays(y_true, y_score)
+    return float(np.mean(_lists.aucs(relevance, scores)))
+
+
+def _read_lists(y_true: ArrayLike, y_score: ArrayLike, k: int) -> TopLists:
+    check_int("k", k, 1)
+    relevance, scores = _check_arrays(y_true, y_score)
+    return _lists.top_lists(relevance, scores, k)
+
+
+def _check_arrays(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     relevance, scores = np.asarray(y_true), np.asarray(y_score)
     if scores.ndim != 2 or relevance.shape != scores.shape or 0 in scores.shape:
         raise ValueError(
@@ -272,7 +279,9 @@ def _check_arrays(
             f"shapes {relevance.shape} and {scores.shape}. For a single query pass [y_true] and "
             "[y_score]."
         )
-    if relevance.dtype.kind not in "biuf" or not np.all(np.isfinite(relevance) & (relevance >= 0)):
+    if relevance.dtype != bool and (
+        relevance.dtype.kind not in "iuf" or not np.all(np.isfinite(relevance) & (relevance >= 0))
+    ):
         raise ValueError(
             "y_true must hold finite numbers >= 0 (1 for a positive, 0 for the rest). Received "
             f"dtype {relevance.dtype} with other values. Binarise or shift the labels."
@@ -283,92 +292,3 @@ def _check_arrays(
             "Give candidates that cannot be scored -inf."
         )
     return relevance, scores
-
-
-def _top_lists(relevance: NDArray[Any], scores: NDArray[Any], k: int) -> _Lists:
-    """Describe the top min(k, n_candidates) positions of each query."""
-    scores = scores if scores.dtype.kind == "f" else scores.astype(np.float64)
-    top = _top_columns(scores, min(k, scores.shape[1]))
-    top_scores = np.take_along_axis(scores, top, axis=1)
-    top_relevance = np.take_along_axis(relevance, top, axis=1).astype(np.float64)
-    start, end = _group_bounds(top_scores)
-    size = (end - start).astype(np.float64)
-    gain = _sums_between(top_relevance, start, end) / size
-    positives = _sums_between(top_relevance > 0, start, end)
-    above = _sums_between(top_relevance > 0, np.zeros_like(start), start)
-
-    # The last group may go on beyond the list: count it over all candidates.
-    last = top_scores[:, -1:]
-    equal = scores == last
-    in_last = top_scores == last
-    n_equal = equal.sum(axis=1, keepdims=True)
-    size = np.where(in_last, n_equal, size)
-    total = np.sum(relevance * equal, axis=1, keepdims=True, dtype=np.float64)
-    gain = np.where(in_last, total / n_equal, gain)
-    positives = np.where(in_last, ((relevance > 0) & equal).sum(axis=1, keepdims=True), positives)
-
-    listed = top_scores > -np.inf
-    offset = np.arange(top.shape[1]) - start
-    return _Lists(offset, size, positives * listed, gain * listed, above)
-
-
-def _top_columns(scores: NDArray[Any], k: int) -> NDArray[np.intp]:
-    """Return the columns of the k highest scores of each row, best first."""
-    top = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k :]
-    order = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1)
-    return np.take_along_axis(top, order, axis=1)
-
-
-def _group_bounds(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return, for each position of sorted rows, where its run of equal values starts and ends."""
-    n = values.shape[1]
-    changes = values[:, 1:] != values[:, :-1]
-    edge = np.ones((len(values), 1), dtype=bool)
-    first = np.hstack([edge, changes])
-    final = np.hstack([changes, edge])
-    start = np.maximum.accumulate(np.where(first, np.arange(n), 0), axis=1)
-    end = np.where(final, np.arange(1, n + 1), n)
-    return start, np.minimum.accumulate(end[:, ::-1], axis=1)[:, ::-1]
-
-
-def _sums_between(
-    values: NDArray[Any], start: NDArray[np.intp], end: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Return the sum of ``values[start:end]`` for each position of each row."""
-    sums = np.cumsum(np.insert(values.astype(np.float64), 0, 0, axis=1), axis=1)
-    return np.take_along_axis(sums, end, axis=1) - np.take_along_axis(sums, start, axis=1)
-
-
-def _first_hit_chance(lists: _Lists) -> Floats:
-    """Return the chance that a position holds a positive if none of its group stands before it."""
-    # After a position with chance 1 it may exceed 1, where nothing is left to be found.
-    chance: Floats = lists.positives / np.maximum(lists.size - lists.offset, 1)
-    return chance
-
-
-def _expected_positives(lists: _Lists) -> Floats:
-    expected: Floats = np.sum(lists.positives / lists.size, axis=1)
-    return expected
-
-
-def _count_positives(relevance: NDArray[Any]) -> NDArray[Any]:
-    counts: NDArray[Any] = np.sum(relevance > 0, axis=1)
-    return counts
-
-
-def _ideal_gains(relevance: NDArray[Any], k: int) -> NDArray[Any]:
-    """Return the highest gains of each query, best first, shape (n_queries, at most k)."""
-    k = min(k, relevance.shape[1])
-    if relevance.dtype == bool:  # spares a sort of all candidates
-        return np.arange(k) < _count_positives(relevance)[:, None]
-    top = np.partition(relevance, relevance.shape[1] - k, axis=1)[:, relevance.shape[1] - k :]
-    return np.sort(top, axis=1)[:, ::-1]
-
-
-def _discounts(k: int) -> Floats:
-    return 1 / np.log2(np.arange(2, k + 2))
-
-
-def _mean_ratio(values: Floats, best: NDArray[Any]) -> float:
-    """Return the mean over queries of value / best, 0 where there is no positive."""
-    return float(np.mean(np.divide(values, best, out=np.zeros_like(values), where=best > 0)))

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
-
 from . import metrics
-from ._interactions import Codes, Ids, Interactions, index_ids, lookup_ids, read_interactions
-from ._random import hash_mix
-from ._ranking import HeldOut, exact_lists, mean_over_lists, sampled_lists, seen_rows
-from ._validation import check_int, check_labels
+from ._held_out import read_held_out
+from ._ranking import mean_over_lists, ranked_lists
+from ._validation import check_int
 
 __all__ = ["hr_scorer", "make_ranking_scorer", "ndcg_scorer"]
 
@@ -180,31 +172,9 @@ class RankingScorer:
         score : float
             The mean of the metric over users.
         """
-        recommender, encoded = _unwrap(estimator, X)
-        rows = _positive_rows(read_interactions(encoded, with_timestamps=False), y)
-        held_out = self._read(recommender, rows, piped=encoded is not X)
-        ranker, seen = recommender._ranker, recommender.seen_
-        lists = (
-            exact_lists(ranker, held_out, seen)
-            if self.n_negatives is None
-            else sampled_lists(
-                ranker, held_out, seen, self.n_negatives, np.argsort(_hash_ids(recommender.items_))
-            )
-        )
+        recommender, held_out = read_held_out(estimator, X, y, self.random_state)
+        lists = ranked_lists(recommender, held_out.gather(), recommender.seen_, self.n_negatives)
         return mean_over_lists(self.metric, self.k, lists)
-
-    def _read(self, recommender: Any, rows: Interactions, *, piped: bool) -> HeldOut:
-        """Gather the held-out rows to one query per user; warn of those that cannot be found."""
-        queries, ids = index_ids(rows.users)
-        users = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")
-        if piped:
-            queries, users = _part_unknown(users[queries])
-        items = lookup_ids(rows.items, recommender.items_, "X: item ids")
-        keys = _row_keys(rows, self.random_state)
-        held_out = HeldOut.from_rows(queries, users, items, len(recommender.items_), keys)
-        _warn_of_unknown(users[queries], items)
-        _warn_of_seen(held_out, recommender)
-        return held_out
 
 
 def _check_metric(metric: Any) -> None:
@@ -212,78 +182,4 @@ def _check_metric(metric: Any) -> None:
         raise TypeError(
             "metric must be callable as metric(y_true, y_score, k=k), such as "
             f"neumf.metrics.ndcg_at_k. Received: {metric!r}."
-        )
-
-
-def _unwrap(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the recommender inside, and X as it reaches it."""
-    if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):  # a search
-        check_is_fitted(estimator, "best_estimator_")
-        return _unwrap(estimator.best_estimator_, X)
-    if isinstance(estimator, Pipeline):
-        check_is_fitted(estimator[-1])
-        return _unwrap(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
-    if not hasattr(type(estimator), "_ranker"):
-        raise TypeError(
-            "estimator must be a recommender of neumf, or a Pipeline or search that ends in one. "
-            f"Received: {estimator!r}."
-        )
-    check_is_fitted(estimator)
-    return estimator, X
-
-
-def _positive_rows(rows: Interactions, y: Any) -> Interactions:
-    if y is None:
-        return rows
-    positive = check_labels(y, len(rows)) > 0
-    if not positive.any():
-        raise ValueError(
-            f"y must label at least one row above 0: only those are held-out positives. Received "
-            f"{len(rows)} labels, all 0. Hold out rows before negatives are added to a table."
-        )
-    return rows.take(positive)
-
-
-def _part_unknown(users: Codes) -> tuple[Codes, Codes]:
-    """Return the query of each row and the user of each query; unknown rows have one each.
-
-    An encoder gives all unknown users one code: as a single query they would weigh too little.
-    """
-    queries, labels = pd.factorize(np.where(users < 0, -1 - np.arange(len(users)), users))
-    return queries, np.maximum(labels, -1)
-
-
-def _row_keys(rows: Interactions, seed: int) -> NDArray[np.uint64]:
-    """Hash (seed, user, item) of each row; 1, 1.0 and "1" are the same id."""
-    return hash_mix(_hash_ids(rows.users) ^ hash_mix(_hash_ids(rows.items), seed), 0)
-
-
-def _hash_ids(ids: Ids | pd.Index) -> NDArray[np.uint64]:
-    labels = [
-        str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
-        for label in ids.tolist()
-    ]
-    return pd.util.hash_array(np.array(labels, dtype=object))
-
-
-def _warn_of_unknown(users: Codes, items: Codes) -> None:
-    missed = (users < 0) | (items < 0)
-    if missed.any():
-        warnings.warn(
-            f"{int(missed.sum())} of {len(missed)} held-out rows name a user or an item that fit "
-            f"did not see ({int((users < 0).sum())} users, {int((items < 0).sum())} items); they "
-            "count as misses.",
-            UserWarning,
-            stacklevel=4,
-        )
-
-
-def _warn_of_seen(held_out: HeldOut, recommender: Any) -> None:
-    repeated = held_out.positives.multiply(seen_rows(recommender.seen_, held_out.users)).nnz
-    if repeated:
-        warnings.warn(
-            f"{repeated} of {held_out.positives.nnz} held-out (user, item) pairs were among the "
-            "rows given to fit. If these are training rows, the score says nothing about new ones.",
-            UserWarning,
-            stacklevel=4,
         )

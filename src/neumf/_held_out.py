@@ -1,0 +1,219 @@
+"""Held-out rows: read once, and matched with what a fitted recommender knows."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from ._interactions import (
+    Codes,
+    Ids,
+    Interactions,
+    index_ids,
+    lookup_ids,
+    read_interactions,
+    seen_matrix,
+    seen_rows,
+)
+from ._random import hash_mix
+from ._validation import check_labels
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out rows, gathered to one query per user.
+
+    Attributes
+    ----------
+    users : ndarray of shape (n_queries,)
+        Index of each query's user; -1 is unknown.
+    positives : csr_array of shape (n_queries, n_items)
+        The held-out items that are in the catalogue.
+    n_unknown : ndarray of shape (n_queries,)
+        Number of held-out items that are not.
+    keys : ndarray of shape (n_queries,) of uint64
+        Seed of each query's own random stream.
+    """
+
+    users: Codes
+    positives: sp.csr_array
+    n_unknown: NDArray[np.intp]
+    keys: NDArray[np.uint64]
+
+    @classmethod
+    def from_rows(
+        cls,
+        queries: Codes,
+        users: Codes,
+        items: Codes,
+        n_items: int,
+        keys: NDArray[np.uint64] | None = None,
+    ) -> HeldOut:
+        """Gather rows.
+
+        Parameters
+        ----------
+        queries : ndarray of shape (n_rows,)
+            The query of each row, from 0.
+        users : ndarray of shape (n_queries,)
+            Index of each query's user, -1 where unknown.
+        items : ndarray of shape (n_rows,)
+            Index of each held-out item, -1 where unknown.
+        n_items : int
+            Size of the catalogue.
+        keys : ndarray of shape (n_rows,) of uint64 or None
+            Key of each row; a query's stream depends on all its rows, in no order.
+        """
+        known = items >= 0
+        stream = np.zeros(len(users), dtype=np.uint64)
+        if keys is not None:
+            np.add.at(stream, queries, keys)
+        return cls(
+            users,
+            seen_matrix(queries[known], items[known], (len(users), n_items)),
+            np.bincount(queries[~known], minlength=len(users)),
+            stream,
+        )
+
+
+@dataclass(frozen=True)
+class HeldOutRows:
+    """Held-out rows, as a recommender knows them.
+
+    Attributes
+    ----------
+    queries : ndarray of shape (n_rows,)
+        The query of each row, from 0.
+    users : ndarray of shape (n_queries,)
+        Index of each query's user, -1 where unknown.
+    items : ndarray of shape (n_rows,)
+        Index of each row's item, -1 where unknown.
+    keys : ndarray of shape (n_rows,) of uint64
+        Hash of each row's ids.
+    n_items : int
+        Size of the catalogue.
+    """
+
+    queries: Codes
+    users: Codes
+    items: Codes
+    keys: NDArray[np.uint64]
+    n_items: int
+
+    def gather(self, rows: slice | NDArray[np.bool_] = slice(None)) -> HeldOut:
+        """Gather some of the rows to one query per user."""
+        queries, kept = pd.factorize(self.queries[rows])
+        return HeldOut.from_rows(
+            queries, self.users[kept], self.items[rows], self.n_items, self.keys[rows]
+        )
+
+    @property
+    def missed(self) -> NDArray[np.bool_]:
+        """Tell of each row whether the user or the item is unknown."""
+        return (self.users[self.queries] < 0) | (self.items < 0)
+
+
+def read_held_out(estimator: Any, X: Any, y: Any, random_state: int) -> tuple[Any, HeldOutRows]:
+    """Return the recommender inside an estimator, and the rows of X as it knows them.
+
+    Rows with a label of 0 are left out; unknown ids, and rows that `fit` saw, come with a warning.
+    """
+    recommender, encoded = _unwrap(estimator, X)
+    rows = _positive_rows(read_interactions(encoded, with_timestamps=False), y)
+    queries, ids = index_ids(rows.users)
+    users = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")
+    if encoded is not X:  # after the steps of a pipeline
+        queries, users = _part_unknown(users[queries])
+    items = lookup_ids(rows.items, recommender.items_, "X: item ids")
+    keys = _row_keys(rows, random_state)
+    held_out = HeldOutRows(queries, users, items, keys, len(recommender.items_))
+    _warn_of_unknown(held_out)
+    _warn_of_seen(held_out, recommender.seen_)
+    return recommender, held_out
+
+
+def order_of_ids(ids: pd.Index) -> Codes:
+    """Return an order of the ids that does not depend on their places."""
+    return np.argsort(_hash_ids(ids))
+
+
+def _unwrap(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Return the recommender inside, and X as it reaches it."""
+    if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):  # a search
+        check_is_fitted(estimator, "best_estimator_")
+        return _unwrap(estimator.best_estimator_, X)
+    if isinstance(estimator, Pipeline):
+        check_is_fitted(estimator[-1])
+        return _unwrap(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
+    if not hasattr(type(estimator), "_ranker"):
+        raise TypeError(
+            "estimator must be a recommender of neumf, or a Pipeline or search that ends in one. "
+            f"Received: {estimator!r}."
+        )
+    check_is_fitted(estimator)
+    return estimator, X
+
+
+def _positive_rows(rows: Interactions, y: Any) -> Interactions:
+    if y is None:
+        return rows
+    positive = check_labels(y, len(rows)) > 0
+    if not positive.any():
+        raise ValueError(
+            f"y must label at least one row above 0: only those are held-out positives. Received "
+            f"{len(rows)} labels, all 0. Hold out rows before negatives are added to a table."
+        )
+    return rows.take(positive)
+
+
+def _part_unknown(users: Codes) -> tuple[Codes, Codes]:
+    """Return the query of each row and the user of each query; unknown rows have one each.
+
+    An encoder gives all unknown users one code: as a single query they would weigh too little.
+    """
+    queries, labels = pd.factorize(np.where(users < 0, -1 - np.arange(len(users)), users))
+    return queries, np.maximum(labels, -1)
+
+
+def _row_keys(rows: Interactions, seed: int) -> NDArray[np.uint64]:
+    """Hash (seed, user, item) of each row; 1, 1.0 and "1" are the same id."""
+    return hash_mix(_hash_ids(rows.users) ^ hash_mix(_hash_ids(rows.items), seed), 0)
+
+
+def _hash_ids(ids: Ids | pd.Index) -> NDArray[np.uint64]:
+    labels = [
+        str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+        for label in ids.tolist()
+    ]
+    return pd.util.hash_array(np.array(labels, dtype=object))
+
+
+def _warn_of_unknown(rows: HeldOutRows) -> None:
+    if rows.missed.any():
+        n_users, n_items = np.sum(rows.users[rows.queries] < 0), np.sum(rows.items < 0)
+        warnings.warn(
+            f"{rows.missed.sum()} of {len(rows.items)} held-out rows name a user or an item that "
+            f"fit did not see ({n_users} users, {n_items} items); they count as misses.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_seen(rows: HeldOutRows, seen: sp.csr_array) -> None:
+    held_out = rows.gather()
+    repeated = held_out.positives.multiply(seen_rows(seen, held_out.users)).nnz
+    if repeated:
+        warnings.warn(
+            f"{repeated} of {held_out.positives.nnz} held-out (user, item) pairs were among the "
+            "rows given to fit. If these are training rows, the score says nothing about new ones.",
+            UserWarning,
+            stacklevel=4,
+        )
