@@ -8,8 +8,15 @@ from pandas.testing import assert_frame_equal
 from scipy.special import expit, logit
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
 
-from neumf import PopularityRecommender, _ranking, ndcg_scorer
+from neumf import (
+    EASERecommender,
+    ItemKNNRecommender,
+    PopularityRecommender,
+    _ranking,
+    ndcg_scorer,
+)
 
 # In order of first appearance: bread has 3 users, milk 2, salt 4, plums and figs 1 each.
 X = pd.DataFrame(
@@ -101,7 +108,7 @@ def test_weights_change_nothing(recommender):
         (np.ones((11, 1)), r"sample_weight must hold one number per row.*Received shape \(11, 1\)"),
         (2.0, r"sample_weight must hold one number per row of X.*Received shape \(\)"),
         (np.full(11, -1.0), "sample_weight must hold numbers >= 0"),
-        (np.zeros(11), "sample_weight must hold numbers >= 0, not all of them 0"),
+        (np.zeros(11), "sample_weight must hold numbers >= 0, not all of them zero"),
         (np.full(11, np.nan), "sample_weight must hold finite numbers"),
     ],
     ids=["too short", "2-D", "scalar", "negative", "all zero", "NaN"],
@@ -427,3 +434,92 @@ def test_score_takes_labels(recommender):
     held_out, y = [["ann", "figs"], ["bob", "milk"]], [1, 0]
 
     assert recommender.score(held_out, y) == pytest.approx(1 / np.log2(3))
+
+
+# ItemKNNRecommender and EASERecommender
+
+
+def random_table(rng, n_users=30, n_items=12):
+    rows = [(u, i) for u in range(n_users) for i in range(n_items) if rng.random() < 0.3]
+    return pd.DataFrame(rows, columns=["user", "item"])
+
+
+def slow_item_weights(seen, n_neighbors, shrinkage):
+    """Shrunk cosines, those of the nearest items of each item alone."""
+    n_items = seen.shape[1]
+    weights = np.zeros((n_items, n_items))
+    for j in range(n_items):
+        similar = []
+        for i in range(n_items):
+            together = np.sum(seen[:, i] & seen[:, j])
+            norm = np.sqrt(seen[:, i].sum() * seen[:, j].sum()) + shrinkage
+            if i != j and together:
+                similar.append((-together / norm, i))
+        for value, i in sorted(similar)[:n_neighbors]:
+            weights[i, j] = -value
+    return weights
+
+
+@pytest.mark.parametrize("n_neighbors", [1, 3, 100])
+@pytest.mark.parametrize("shrinkage", [0.0, 5.0])
+def test_item_knn_adds_up_the_nearest_items(rng, n_neighbors, shrinkage):
+    model = ItemKNNRecommender(n_neighbors, shrinkage).fit(random_table(rng))
+    seen = model.seen_.toarray()
+    weights = slow_item_weights(seen, n_neighbors, shrinkage)
+    np.testing.assert_allclose(model.item_weights_.toarray(), weights)
+    top = model.recommend([7], k=12).set_index("item")["score"]
+    scores = pd.Series((seen[model.users_.get_loc(7)] @ weights), index=model.items_)
+    np.testing.assert_allclose(top, scores[top.index])
+
+
+@pytest.mark.parametrize("regularization", [0.5, 50.0])
+def test_ease_is_ridge_regression_of_each_item_on_the_others(rng, regularization):
+    model = EASERecommender(regularization).fit(random_table(rng))
+    seen = model.seen_.toarray().astype(float)
+    for j in range(seen.shape[1]):
+        others = np.delete(np.arange(seen.shape[1]), j)
+        ridge = Ridge(alpha=regularization, fit_intercept=False).fit(seen[:, others], seen[:, j])
+        np.testing.assert_allclose(model.item_weights_[others, j], ridge.coef_, atol=1e-8)
+        assert model.item_weights_[j, j] == 0
+
+
+@pytest.mark.parametrize("model", [ItemKNNRecommender(), EASERecommender(1.0)], ids=repr)
+def test_on_a_checkerboard_the_item_left_out_is_found(model):
+    # Even users have the even items and odd users the odd ones; each lacks one.
+    rows = [(u, i) for u in range(40) for i in range(20) if u % 2 == i % 2 and (u + i) % 20]
+    X = pd.DataFrame(rows, columns=["user", "item"])
+    top = model.fit(X).recommend(k=1)
+    assert ((top["user"] + top["item"]) % 20 == 0).all()
+    assert len(top) == 40
+
+
+@pytest.mark.parametrize("model", [ItemKNNRecommender(), EASERecommender(1.0)], ids=repr)
+def test_pairs_have_the_scores_of_the_lists(rng, monkeypatch, model):
+    X = random_table(rng)
+    model.fit(X)
+    monkeypatch.setattr(_ranking, "_BLOCK_SIZE", 50)
+    top = model.recommend(k=3)
+    np.testing.assert_allclose(model.decision_function(top[["user", "item"]]), top["score"])
+    np.testing.assert_allclose(model.predict(top[["user", "item"]]), expit(top["score"]))
+
+
+@pytest.mark.parametrize("model", [ItemKNNRecommender(), EASERecommender(1.0)], ids=repr)
+def test_unknown_users_get_the_most_popular_items_from_these_too(rng, model):
+    X = random_table(rng)
+    top = model.fit(X).recommend([999], k=1)
+    assert items_of(top) == items_of(PopularityRecommender().fit(X).recommend([999], k=1))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (ItemKNNRecommender(n_neighbors=0), "n_neighbors must be an int >= 1"),
+        (ItemKNNRecommender(shrinkage=-1), "shrinkage must be a number >= 0"),
+        (EASERecommender(regularization=0), "regularization must be a number > 0"),
+    ],
+    ids=repr,
+)
+def test_parameters_out_of_range_are_refused(model, message):
+    with pytest.raises(ValueError, match=message):
+        model.fit(X)
+    assert not hasattr(model, "users_")

@@ -1,0 +1,321 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from neumf import (
+    IdEncoder,
+    ItemKNNRecommender,
+    LeaveLastOutSplitter,
+    PopularityRecommender,
+    compare,
+    evaluate,
+    make_ranking_scorer,
+    metrics,
+    ndcg_scorer,
+)
+
+AT_K = {
+    "hr": metrics.hit_rate_at_k,
+    "ndcg": metrics.ndcg_at_k,
+    "recall": metrics.recall_at_k,
+    "precision": metrics.precision_at_k,
+    "map": metrics.average_precision_at_k,
+    "mrr": metrics.reciprocal_rank_at_k,
+}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """Training rows and held-out rows of 60 users and 25 items, two rows held out each."""
+    rng = np.random.default_rng(1)
+    popularity = 1 / np.arange(1, 26)
+    rows = [
+        (f"u{user}", item, time)
+        for user in range(60)
+        for time, item in enumerate(
+            rng.choice(25, 8, replace=False, p=popularity / popularity.sum())
+        )
+    ]
+    X = pd.DataFrame(rows, columns=["user", "item", "timestamp"])
+    X_train, X_test = LeaveLastOutSplitter(n_last=2).train_test_split(X)
+    return X_train, X_test[X_test["item"].isin(X_train["item"])]
+
+
+@pytest.fixture(scope="module")
+def model(tables):
+    return ItemKNNRecommender(n_neighbors=5).fit(tables[0])
+
+
+def last_rows(X):
+    return X.groupby("user", sort=False).tail(1)
+
+
+def values_of(results):
+    return results.set_index(["ranking", "metric", "k"])["value"]
+
+
+# evaluate: values
+
+
+@pytest.mark.parametrize("n_negatives", [None, 7])
+def test_values_are_those_of_the_scorers(tables, model, n_negatives):
+    results = evaluate(model, tables[1], metrics=[*AT_K, "auc"], n_negatives=n_negatives)
+    values = values_of(results)
+    ranking = "exact" if n_negatives is None else "sampled"
+    for name, metric in AT_K.items():
+        for k in (5, 10, 20):
+            scorer = make_ranking_scorer(metric, k=k, n_negatives=n_negatives)
+            assert values[ranking, name, k] == pytest.approx(scorer(model, tables[1]))
+    scorer = make_ranking_scorer(metrics.auc, n_negatives=n_negatives)
+    assert values[ranking, "auc", pd.NA] == pytest.approx(scorer(model, tables[1]))
+
+
+def test_metrics_of_lists_are_those_of_the_recommended_lists(tables, model):
+    X_train, X_test = tables
+    names = ["coverage", "novelty", "gini", "overlap"]
+    values = values_of(evaluate(model, X_test, metrics=names, k=4))
+    lists = model.recommend(X_test["user"].unique(), k=4)
+    counts = lists["item"].value_counts().reindex(model.items_, fill_value=0)
+    assert values["exact", "coverage", 4] == np.mean(counts > 0)
+    share = X_train.groupby("item")["user"].nunique() / X_train["user"].nunique()
+    bits = -np.log2(lists["item"].map(share))
+    assert values["exact", "novelty", 4] == pytest.approx(bits.mean())  # all lists have 4
+    spread = np.abs(counts.to_numpy()[:, None] - counts.to_numpy()).mean()
+    assert values["exact", "gini", 4] == pytest.approx(spread / (2 * counts.mean()))
+    sets = [set(items) for _, items in lists.groupby("user")["item"]]
+    shared = [len(a & b) / 4 for i, a in enumerate(sets) for b in sets[:i]]
+    assert values["exact", "overlap", 4] == pytest.approx(np.mean(shared))
+
+
+def test_standard_error_is_what_a_bootstrap_over_users_finds(tables, model, rng):
+    results = evaluate(model, tables[1], metrics="ndcg", k=5)
+    by_user = evaluate(model, tables[1], metrics="ndcg", k=5, by="user")["value"].to_numpy()
+    assert results["value"][0] == pytest.approx(by_user.mean())
+    resampled = by_user[rng.integers(len(by_user), size=(20_000, len(by_user)))].mean(axis=1)
+    assert results["standard_error"][0] == pytest.approx(resampled.std(), rel=0.03)
+
+
+def test_metrics_that_are_no_means_over_users_have_no_standard_error(tables, model):
+    results = evaluate(model, tables[1], metrics=["coverage", "gini", "overlap", "novelty"], k=5)
+    assert results["standard_error"].isna().tolist() == [True, True, True, False]
+
+
+def test_constant_scores_get_what_chance_gives_among_100_candidates():
+    X = pd.DataFrame({"user": range(200), "item": range(200)})  # all items equally popular
+    model = PopularityRecommender().fit(X)
+    X_test = X.assign(item=(X["item"] + 1) % 200)
+    values = values_of(evaluate(model, X_test, metrics=["hr", "ndcg"], k=10, n_negatives=99))
+    assert values["sampled", "hr", 10] == pytest.approx(0.1)
+    assert round(values["sampled", "ndcg", 10], 4) == 0.0454
+
+
+# evaluate: corrected
+
+
+def test_correction_with_all_negatives_sampled_is_exact(tables, model):
+    X_test = last_rows(tables[1])
+    exact = values_of(evaluate(model, X_test, metrics=["hr", "ndcg", "auc"], k=[2, 5]))
+    sampled = values_of(
+        evaluate(model, X_test, metrics=["hr", "ndcg", "auc"], k=[2, 5], n_negatives=30)
+    )
+    for (_, *key), value in exact.items():
+        assert sampled[("corrected", *key)] == pytest.approx(value)
+        assert sampled[("sampled", *key)] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("names", [["auc"], ["coverage"], ["auc", "gini"]], ids=str)
+def test_metrics_without_a_k_or_without_accuracy_stand_alone(tables, model, names):
+    X_test = last_rows(tables[1])
+    results = evaluate(model, X_test, metrics=names, k=5, n_negatives=5)
+    exact = values_of(evaluate(model, X_test, metrics=names, k=5))
+    assert set(results["metric"]) == set(names)
+    for row in results[results["ranking"] == "exact"].itertuples():
+        assert row.value == exact["exact", row.metric, row.k]
+    auc = results[results["metric"] == "auc"]["value"]
+    assert auc.nunique() == (1 if "auc" in names else 0)  # sampled and corrected are the same
+
+
+def test_no_correction_where_a_user_has_several_held_out_items(tables, model):
+    results = evaluate(model, tables[1], n_negatives=5)
+    assert set(results["ranking"]) == {"sampled", "exact"}  # exact: the metrics of lists
+    assert set(results.loc[results["ranking"] == "exact", "metric"]) == {"coverage", "novelty"}
+
+
+# evaluate: unknown ids, labels, estimators
+
+
+def test_unknown_ids_are_counted_and_count_as_misses(tables, model):
+    X_test = last_rows(tables[1])
+    unknown = pd.DataFrame({"user": ["u0", "nobody"], "item": [99, 0], "timestamp": 9})
+    with pytest.warns(UserWarning, match="2 of 62 held-out rows"):
+        both = evaluate(model, pd.concat([X_test, unknown]), metrics="recall", k=5)
+    alone = evaluate(model, X_test, metrics="recall", k=5, by="user")
+    assert both["n_misses"].tolist() == [2]
+    assert both["n_users"].tolist() == [61]
+    first = alone["value"][0] / 2  # u0 has two held-out rows now, one of them a miss
+    assert both["value"][0] == pytest.approx((alone["value"][1:].sum() + first) / 61)
+
+
+def test_unknown_users_alone_have_no_lists(model):
+    X_test = pd.DataFrame({"user": ["x", "y"], "item": [1, 2]})
+    with pytest.warns(UserWarning, match="2 of 2 held-out rows"):
+        results = evaluate(model, X_test, metrics=["hr", "coverage", "novelty"], k=5)
+    assert results["value"].tolist()[0] == 0
+    assert results["value"].isna().tolist() == [False, True, True]
+
+
+def test_labels_of_rows_are_measured_apart(tables, model):
+    X_test = tables[1].assign(half=lambda X: np.where(X["item"] < 8, "head", "tail"))
+    results = evaluate(model, X_test, metrics="recall", k=25, by="half")
+    assert results.columns[0] == "half"
+    assert set(results["half"]) == {"head", "tail"}
+    assert results["value"].tolist() == [1, 1]  # nothing else is below a list of all items
+    array = evaluate(model, X_test, metrics="recall", k=25, by=X_test["half"].to_numpy())
+    assert_frame_equal(array.rename(columns={"by": "half"}), results)
+
+
+def test_a_held_out_item_under_another_label_is_no_candidate():
+    # Everybody has x and y; "a" has neither yet. Both are held out, x ranks first.
+    X_train = [["a", "w"], ["b", "x"], ["b", "y"], ["c", "x"], ["d", "z"], ["d", "w"]]
+    model = PopularityRecommender().fit(X_train)
+    X_test = pd.DataFrame({"user": ["a", "a"], "item": ["x", "y"], "label": [0, 1]})
+    results = evaluate(model, X_test, metrics="mrr", k=3, by="label")
+    # y ties with z, while x, more popular, is out of its way.
+    assert results["value"].tolist() == [1, pytest.approx((1 + 1 / 2) / 2)]
+
+
+def test_pipelines_and_searches_are_measured_as_what_is_in_them(tables, model):
+    X_train, X_test = tables
+    expected = evaluate(model, X_test, metrics=["ndcg", "coverage"])
+    pipeline = make_pipeline(
+        IdEncoder(handle_unknown="use_encoded_value"), ItemKNNRecommender(n_neighbors=5)
+    )
+    assert_frame_equal(
+        evaluate(pipeline.fit(X_train), X_test, metrics=["ndcg", "coverage"]), expected
+    )
+    search = GridSearchCV(
+        ItemKNNRecommender(), {"n_neighbors": [5]}, cv=LeaveLastOutSplitter(), scoring=ndcg_scorer()
+    )
+    assert_frame_equal(
+        evaluate(search.fit(X_train), X_test, metrics=["ndcg", "coverage"]), expected
+    )
+
+
+@pytest.mark.parametrize("n_negatives", [None, 7])
+def test_order_of_rows_changes_nothing(tables, model, n_negatives):
+    shuffled = tables[1].sample(frac=1, random_state=0)
+    first, second = (
+        evaluate(model, X, metrics=["ndcg", "auc", "overlap"], n_negatives=n_negatives)
+        for X in (tables[1], shuffled)
+    )
+    assert_frame_equal(first, second)
+
+
+def test_rows_come_in_the_order_of_the_metrics_and_k(tables, model):
+    results = evaluate(model, tables[1], metrics=["coverage", "auc", "hr"], k=[7, 2])
+    assert list(zip(results["metric"], results["k"].fillna(0), strict=True)) == [
+        ("coverage", 2),
+        ("coverage", 7),
+        ("auc", 0),
+        ("hr", 2),
+        ("hr", 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"metrics": ["ncdg"]},
+            r"metrics must be one of 'hr'.*Received: 'ncdg'. Did you mean 'ndcg'",
+        ),
+        ({"metrics": []}, "metrics and k must name at least one"),
+        ({"k": []}, "metrics and k must name at least one"),
+        ({"k": [5, 0]}, "k must be an int >= 1"),
+        ({"n_negatives": 0}, "n_negatives must be an int >= 1"),
+        ({"random_state": -1}, "random_state must be an int >= 0"),
+        ({"by": "age"}, "by must be a column of X or a label per row. Received 'age'"),
+        ({"by": [1, 2]}, r"by must hold one label per row of X, \d+. Received 2 labels"),
+    ],
+)
+def test_options_out_of_range_are_refused(tables, model, options, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(model, tables[1], **options)
+
+
+# compare
+
+
+def test_compare_has_the_tables_of_evaluate_one_below_the_other(tables):
+    X_train, X_test = tables
+    models = {"popularity": PopularityRecommender(), "neighbours": ItemKNNRecommender()}
+    results = compare(models, X_train, X_test)
+    for name, model in models.items():
+        part = results[results["estimator"] == name].reset_index(drop=True)
+        expected = evaluate(model.fit(X_train), X_test)
+        assert_frame_equal(part[expected.columns], expected)
+
+
+def test_differences_are_paired_by_user(tables):
+    X_train, X_test = tables
+    models = {"popularity": PopularityRecommender(), "neighbours": ItemKNNRecommender()}
+    results = compare(models, X_train, X_test, metrics=["ndcg", "coverage"], k=5)
+    first, second = (
+        evaluate(model.fit(X_train), X_test, metrics="ndcg", k=5, by="user")["value"]
+        for model in models.values()
+    )
+    differences = second - first
+    half = 1.96 * differences.std(ddof=0) / np.sqrt(len(differences))
+    row = results.iloc[2]
+    assert row["difference"] == pytest.approx(differences.mean())
+    assert (row["low"], row["high"]) == pytest.approx(
+        (differences.mean() - half, differences.mean() + half)
+    )
+    assert results.iloc[0][["difference", "low", "high"]].tolist() == [0, 0, 0]
+    coverage = results[results["metric"] == "coverage"]
+    assert coverage["difference"].iloc[1] == pytest.approx(np.subtract(*coverage["value"][::-1]))
+    assert coverage["low"].isna().all()
+
+
+def test_compare_refuses_users_that_it_cannot_pair(tables):
+    models = {
+        "bare": PopularityRecommender(),
+        "piped": make_pipeline(
+            IdEncoder(handle_unknown="use_encoded_value"), PopularityRecommender()
+        ),
+    }
+    unknown = pd.DataFrame({"user": ["new", "new"], "item": [1, 2]})
+    with (
+        pytest.warns(UserWarning, match="2 of 2 held-out rows"),
+        pytest.raises(ValueError, match="estimators must tell the same users apart"),
+    ):
+        compare(models, tables[0], unknown, metrics="hr", k=5)
+
+
+def test_compare_leaves_the_estimators_unfitted(tables):
+    model = PopularityRecommender()
+    compare({"popularity": model}, *tables, metrics="hr", k=5)
+    assert not hasattr(model, "users_")
+
+
+def test_compare_takes_labels_of_the_held_out_rows(tables):
+    X_train, X_test = tables
+    results = compare({"popularity": PopularityRecommender()}, X_train, X_test, by="timestamp")
+    assert set(results["timestamp"]) == set(X_test["timestamp"])
+
+
+@pytest.mark.parametrize("estimators", [{}, [PopularityRecommender()], PopularityRecommender()])
+def test_compare_wants_names(tables, estimators):
+    with pytest.raises(ValueError, match="estimators must be a dict of at least one name"):
+        compare(estimators, *tables)
+
+
+def test_nothing_warns_on_known_rows(tables, model):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate(model, tables[1], metrics=["hr", "auc", "gini"], n_negatives=5)
