@@ -299,8 +299,8 @@ def test_bad_labels_are_refused(y, match):
 @pytest.mark.parametrize(
     ("weights", "match"),
     [
-        ([1, -1], r"sample_weight must hold numbers >= 0, not all of them 0"),
-        ([0, 0], r"sample_weight must hold numbers >= 0, not all of them 0"),
+        ([1, -1], r"sample_weight must hold numbers >= 0, not all of them zero"),
+        ([0, 0], r"sample_weight must hold numbers >= 0, not all of them zero"),
         ([1, 1, 1], r"sample_weight must hold one number per row"),
     ],
 )

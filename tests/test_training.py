@@ -350,6 +350,21 @@ def test_each_epoch_draws_other_negatives(rng, monkeypatch):
     assert (touched[0] != touched[1]).any()
 
 
+class Recorder:
+    """Watches epochs, and stops after some."""
+
+    def __init__(self, stop_after=99):
+        self.events = []
+        self.stop_after = stop_after
+
+    def begin_epoch(self):
+        self.events.append("begin")
+
+    def end_epoch(self, epoch, loss, value, seconds, network):
+        self.events.append((epoch, loss, value, network()))
+        return epoch == self.stop_after
+
+
 def test_training_keeps_the_best_epoch_and_stops_after_the_patience(rng):
     trainer = Trainer(small_network(rng), labelled_rows(rng), settings(), rng)
     values = iter([0.2, 0.5, 0.4, 0.5, 0.3, 0.9])
@@ -359,20 +374,31 @@ def test_training_keeps_the_best_epoch_and_stops_after_the_patience(rng):
         networks.append(network)
         return next(values)
 
-    reports = []
-    result = train(trainer, 10, validate, 3, lambda *report: reports.append(report))
+    recorder = Recorder()
+    result = train(trainer, 10, validate, 3, recorder)
     assert result.best_epoch == 2
     assert result.network is networks[1]
     assert result.values == [0.2, 0.5, 0.4, 0.5, 0.3]
-    assert [report[0] for report in reports] == [1, 2, 3, 4, 5]
-    assert [report[1] for report in reports] == result.losses
+    assert recorder.events[::2] == ["begin"] * 5
+    assert [event[0] for event in recorder.events[1::2]] == [1, 2, 3, 4, 5]
+    assert [event[1] for event in recorder.events[1::2]] == result.losses
+    assert [event[2] for event in recorder.events[1::2]] == result.values
 
 
 def test_training_without_validation_runs_all_epochs(rng):
     trainer = Trainer(small_network(rng), labelled_rows(rng), settings(), rng)
-    result = train(trainer, 3, None, 1, lambda *report: None)
+    result = train(trainer, 3, None, 1, Recorder())
     assert (len(result.losses), result.values, result.best_epoch) == (3, [], 3)
     assert_same_weights(result.network, trainer.network(), rtol=0, atol=0)
+
+
+def test_the_watcher_may_stop_the_training_and_sees_the_weights(rng):
+    trainer = Trainer(small_network(rng), labelled_rows(rng), settings(), rng)
+    recorder = Recorder(stop_after=2)
+    result = train(trainer, 9, None, 1, recorder)
+    assert len(result.losses) == 2
+    assert_same_weights(recorder.events[-1][3], result.network, rtol=0, atol=0)
+    assert (recorder.events[1][3].items != result.network.items).any()
 
 
 def test_each_batch_has_its_own_dropout(rng):

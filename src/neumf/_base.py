@@ -26,8 +26,10 @@ from ._interactions import (
     read_ids,
     read_interactions,
     seen_matrix,
+    seen_rows,
+    stored_places,
 )
-from ._ranking import Ranker, Scores, seen_rows, top_lists
+from ._ranking import Ranker, Scores, top_lists
 from ._validation import check_int, check_labels, check_weights
 from .scorers import ndcg_scorer
 
@@ -130,6 +132,7 @@ class BaseRecommender(BaseEstimator, ABC):
     users_: pd.Index
     items_: pd.Index
     seen_: sp.csr_array
+    popularity_: NDArray[np.int64]
 
     @property
     @abstractmethod
@@ -226,7 +229,7 @@ class BaseRecommender(BaseEstimator, ABC):
         def score(block: slice) -> Scores:
             scores = self._scores_or_popularity(codes[block])
             if exclude_seen:
-                scores[seen_rows(self.seen_, codes[block]).toarray()] = -np.inf
+                scores[stored_places(seen_rows(self.seen_, codes[block]))] = -np.inf
             scores[:, barred] = -np.inf
             return scores
 
@@ -282,14 +285,23 @@ class BaseRecommender(BaseEstimator, ABC):
             weights=None if sample_weight is None else check_weights(sample_weight, len(rows)),
         )
 
+    def _attributes_of_rows(self, rows: EncodedRows) -> dict[str, Any]:
+        # Part by part: `bincount` copies what it counts to 64 bits.
+        parts = np.array_split(rows.seen.indices, 1 + rows.seen.nnz // 2**24)
+        return {
+            "users_": rows.user_ids,
+            "items_": rows.item_ids,
+            "seen_": rows.seen,
+            "popularity_": np.sum(
+                [np.bincount(part, minlength=rows.shape[1]) for part in parts], axis=0
+            ),
+        }
+
     def _keep_rows(self, X: Any, rows: EncodedRows) -> None:
         """Set ids, seen items and popularity."""
         validate_data(self, X, skip_check_array=True)
-        self.users_, self.items_ = rows.user_ids, rows.item_ids
-        self.seen_ = rows.seen
-        # Part by part: `bincount` copies what it counts to 64 bits.
-        parts = np.array_split(self.seen_.indices, 1 + self.seen_.nnz // 2**24)
-        self.popularity_ = np.sum([np.bincount(p, minlength=rows.shape[1]) for p in parts], axis=0)
+        for name, value in self._attributes_of_rows(rows).items():
+            setattr(self, name, value)
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
         """Return the logit of each row, NaN with a warning where the user or item is unknown."""

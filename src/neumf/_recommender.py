@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,10 +13,12 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseRecommender, EncodedRows
+from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from ._held_out import HeldOut
 from ._interactions import lookup_ids, read_ids, seen_matrix, show
 from ._network import Floats, Network, build_keras_model, initial_network, join_networks
 from ._random import RandomState, make_generator
-from ._ranking import HeldOut, exact_lists, mean_over_lists, top_lists
+from ._ranking import exact_lists, mean_over_lists, top_lists
 from ._sampling import Strategy, UnseenItems, refuse_saturated
 from ._split import timelines
 from ._training import Loss, Trained, Trainer, TrainingRows, TrainingSettings, train
@@ -24,7 +28,7 @@ from .metrics import ndcg_at_k
 Architecture = Literal["neumf", "gmf", "mlp"]
 
 
-class NeuMFRecommender(BaseRecommender):
+class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     r"""Neural Matrix Factorization: GMF and an MLP over learned vectors of users and items.
 
     Learns from implicit feedback: every row of the table is a positive, and each epoch draws new
@@ -115,6 +119,7 @@ class NeuMFRecommender(BaseRecommender):
     --------
     PopularityRecommender : The baseline.
     hr_scorer, ndcg_scorer : Measure a fitted recommender on held-out rows.
+    compare : Tells whether it is better than the baselines.
     LeaveLastOutSplitter : Holds out each user's last row.
 
     Notes
@@ -133,6 +138,9 @@ class NeuMFRecommender(BaseRecommender):
     negatives. Adam is lazy: vectors that a batch does not touch stay where they are, and so do
     their moments. After pretraining, Adam goes on from zero moments, where the paper takes plain
     SGD.
+
+    From scikit-learn 1.9 on, ``set_callbacks`` takes scikit-learn's callbacks: they hear of every
+    epoch, may stop the training, and get an estimator as it is then, if they ask for one.
 
     References
     ----------
@@ -200,6 +208,7 @@ class NeuMFRecommender(BaseRecommender):
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Train on interactions.
 
@@ -240,10 +249,14 @@ class NeuMFRecommender(BaseRecommender):
         rng = make_generator(self.random_state)
         kept, validate = _hold_out(rows) if self.early_stopping else (rows, None)
         training_rows = self._training_rows(kept)
-        trained = self._learn(training_rows, rows.shape, validate, rng)
+        n_epochs = self.epochs * (3 if self.pretrain else 1)
+        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+        tasks = FitTasks(self, n_epochs, partial(self._attributes_of_rows, rows), **data)
+        trained = self._learn(training_rows, rows.shape, validate, rng, tasks)
         # Nothing is kept before all is done: a fit that fails leaves the estimator as it was.
         self._keep_rows(X, rows)
         self._keep_trained(trained)
+        tasks.end()
         return self
 
     @property
@@ -368,6 +381,7 @@ class NeuMFRecommender(BaseRecommender):
         shape: tuple[int, int],
         validate: Callable[[Network], float] | None,
         rng: np.random.Generator,
+        tasks: FitTasks,
     ) -> Trained:
         """Train the network, after its halves if `pretrain` says so."""
         settings = TrainingSettings(
@@ -386,20 +400,25 @@ class NeuMFRecommender(BaseRecommender):
         if self.pretrain:
             halves = []
             for half in ("gmf", "mlp"):
-                trained = self._run(start(half), validate, half)
+                trained = self._run(start(half), validate, half, tasks)
                 if trained.interrupted:
                     raise KeyboardInterrupt
                 halves.append(trained.network)
             trainer = Trainer(join_networks(*halves), rows, settings, rng)
         else:
             trainer = start(self.architecture)
-        return self._run(trainer, validate, self.architecture)
+        return self._run(trainer, validate, self.architecture, tasks)
 
     def _run(
-        self, trainer: Trainer, validate: Callable[[Network], float] | None, name: str
+        self,
+        trainer: Trainer,
+        validate: Callable[[Network], float] | None,
+        name: str,
+        tasks: FitTasks,
     ) -> Trained:
-        report = _Progress(name, self.epochs, trainer.n_samples) if self.verbose else _be_quiet
-        return train(trainer, self.epochs, validate, self.n_iter_no_change, report)
+        report = _Progress(name, self.epochs, trainer.n_samples) if self.verbose else None
+        watcher = _EpochWatcher(report, tasks)
+        return train(trainer, self.epochs, validate, self.n_iter_no_change, watcher)
 
     def _keep_trained(self, trained: Trained) -> None:
         self.network_ = trained.network
@@ -460,8 +479,29 @@ class _Progress:
         self._last = now
 
 
-def _be_quiet(epoch: int, loss: float, value: float | None, seconds: float) -> None:
-    """Report nothing."""
+@dataclass(frozen=True)
+class _EpochWatcher:
+    """Prints lines, if asked to, and tells callbacks."""
+
+    report: _Progress | None
+    tasks: FitTasks
+
+    def begin_epoch(self) -> None:
+        """Hear that an epoch begins."""
+        self.tasks.begin_epoch()
+
+    def end_epoch(
+        self,
+        epoch: int,
+        loss: float,
+        value: float | None,
+        seconds: float,
+        network: Callable[[], Network],
+    ) -> bool:
+        """Hear that it ended; say whether to stop."""
+        if self.report is not None:
+            self.report(epoch, loss, value, seconds)
+        return self.tasks.end_epoch(lambda: {"network_": network(), "_model": None})
 
 
 def _check_layers(sizes: Any) -> None:

@@ -22,7 +22,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from tempfile import TemporaryFile
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -534,16 +534,35 @@ class Trained:
     interrupted: bool
 
 
+class Watcher(Protocol):
+    """What `train` tells of its epochs."""
+
+    def begin_epoch(self) -> None:
+        """Hear that an epoch begins."""
+
+    def end_epoch(
+        self,
+        epoch: int,
+        loss: float,
+        value: float | None,
+        seconds: float,
+        network: Callable[[], Network],
+    ) -> bool:
+        """Hear its number, loss, validation value, and the seconds it took; say whether to stop.
+
+        `network` gives the weights.
+        """
+
+
 def train(
     trainer: Trainer,
     epochs: int,
     validate: Callable[[Network], float] | None,
     patience: int,
-    report: Callable[[int, float, float | None, float], None],
+    watcher: Watcher,
 ) -> Trained:
     """Train for some epochs, or until `patience` epochs have not bettered the validation value.
 
-    `report` gets the epoch, its loss, its validation value and the seconds that training took.
     Ctrl-C ends the training, with what was learned until then, if an epoch is done.
     """
     losses: list[float] = []
@@ -553,6 +572,7 @@ def train(
     interrupted = False
     try:
         for epoch in range(1, epochs + 1):
+            watcher.begin_epoch()
             start = time.perf_counter()
             loss = trainer.run_epoch()
             seconds = time.perf_counter() - start
@@ -568,8 +588,8 @@ def train(
                     best, best_epoch = network, epoch
                 values.append(value)
             losses.append(loss)
-            report(epoch, loss, value, seconds)
-            if best is not None and epoch - best_epoch >= patience:
+            stop = watcher.end_epoch(epoch, loss, value, seconds, trainer.network)
+            if stop or (best is not None and epoch - best_epoch >= patience):
                 break
     except KeyboardInterrupt:
         if not losses:
