@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 from sklearn.base import clone
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender, PopularityRecommender, datasets
+from neumf.plotting import LearningCurveDisplay
 
 X = datasets.filter_k_core(datasets.load_movietweetings(), 10)
 X_train, X_test = LeaveLastOutSplitter().train_test_split(X)
@@ -46,20 +47,11 @@ print(f"popularity: {PopularityRecommender().fit(X_train).score(X_test):.4f}")
 # %%
 # Draw
 # ----
+# The dot is the epoch that is kept.
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+display = None
 for dropout, model in models.items():
-    epochs = range(1, model.n_iter_ + 1)
-    values = model.history_["val_ndcg_at_10"]
-    left.plot(epochs, model.history_["loss"], label=f"dropout={dropout}")
-    (line,) = right.plot(epochs, values, label=f"dropout={dropout}")
-    right.plot(model.best_iter_, values[model.best_iter_ - 1], "o", color=line.get_color())
-left.set_ylabel("training loss")
-right.set_ylabel("validation NDCG@10")
-for ax in (left, right):
-    ax.set_xlabel("epoch")
-    ax.set_xticks(range(0, 21, 5))
-    ax.spines[["top", "right"]].set_visible(False)
-left.legend(frameon=False)
-right.set_title("the dot is the epoch that is kept", fontsize="medium")
+    display = LearningCurveDisplay.from_estimator(
+        model, name=f"dropout={dropout}", axes=None if display is None else display.axes_
+    )
 plt.show()

@@ -1,24 +1,30 @@
 """Neural Matrix Factorization recommenders as scikit-learn estimators."""
 
-from neumf import datasets, metrics
+from neumf import datasets, metrics, plotting
 from neumf._ids import IdEncoder
 from neumf._recommender import NeuMFRecommender
 from neumf._sampling import NegativeSampler
 from neumf._split import LeaveLastOutSplitter
-from neumf.baselines import PopularityRecommender
+from neumf.baselines import EASERecommender, ItemKNNRecommender, PopularityRecommender
+from neumf.evaluation import compare, evaluate
 from neumf.scorers import hr_scorer, make_ranking_scorer, ndcg_scorer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "EASERecommender",
     "IdEncoder",
+    "ItemKNNRecommender",
     "LeaveLastOutSplitter",
     "NegativeSampler",
     "NeuMFRecommender",
     "PopularityRecommender",
+    "compare",
     "datasets",
+    "evaluate",
     "hr_scorer",
     "make_ranking_scorer",
     "metrics",
     "ndcg_scorer",
+    "plotting",
 ]

@@ -1,0 +1,147 @@
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neumf import (
+    ItemKNNRecommender,
+    LeaveLastOutSplitter,
+    NeuMFRecommender,
+    PopularityRecommender,
+    compare,
+    evaluate,
+)
+from neumf.plotting import LearningCurveDisplay, MetricAtKDisplay, PopularityDisplay
+
+plt = pytest.importorskip("matplotlib.pyplot", reason="the extra 'plot' is not installed")
+
+
+@pytest.fixture(autouse=True)
+def no_windows():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def tables():
+    rng = np.random.default_rng(0)
+    rows = [(u, i) for u in range(40) for i in rng.choice(20, 6, replace=False)]
+    X = pd.DataFrame(rows, columns=["user", "item"])
+    return LeaveLastOutSplitter().train_test_split(X)
+
+
+@pytest.fixture(scope="module")
+def results(tables):
+    models = {"popularity": PopularityRecommender(), "neighbours": ItemKNNRecommender()}
+    return compare(models, *tables, metrics=["ndcg", "coverage", "auc"], k=[2, 5], n_negatives=5)
+
+
+# LearningCurveDisplay
+
+
+def test_learning_curves_are_those_of_the_history(tables):
+    model = NeuMFRecommender(
+        n_factors=2,
+        mlp_embedding_dim=2,
+        hidden_layer_sizes=(2,),
+        epochs=3,
+        early_stopping=True,
+        random_state=0,
+    ).fit(tables[0])
+    display = LearningCurveDisplay.from_estimator(model, name="NeuMF", color="red")
+    for ax, line, (key, values) in zip(
+        display.axes_, display.lines_, model.history_.items(), strict=True
+    ):
+        assert line.get_xdata().tolist() == [1, 2, 3]
+        assert line.get_ydata().tolist() == values
+        assert line.get_color() == "red"
+        assert ax.get_xlabel() == "epoch"
+        assert {"loss": "loss", "val_ndcg_at_10": "NDCG@10"}[key] in ax.get_ylabel()
+    dot = display.axes_[1].lines[1]
+    assert dot.get_xdata().tolist() == [model.best_iter_]
+    assert dot.get_ydata().tolist() == [max(model.history_["val_ndcg_at_10"])]
+    assert [text.get_text() for text in display.axes_[0].get_legend().get_texts()] == ["NeuMF"]
+
+
+def test_learning_curves_may_lie_over_one_another():
+    first = LearningCurveDisplay({"loss": [3.0, 2.0]}).plot()
+    second = LearningCurveDisplay({"loss": [2.0, 1.0]}).plot(axes=first.axes_)
+    assert second.figure_ is first.figure_
+    assert len(first.axes_[0].lines) == 2
+
+
+def test_learning_curves_need_axes_for_each_value():
+    first = LearningCurveDisplay({"loss": [3.0, 2.0]}).plot()
+    both = {"loss": [2.0], "val_ndcg_at_10": [0.1]}
+    with pytest.raises(ValueError, match="axes must be 2, one for each of"):
+        LearningCurveDisplay(both).plot(axes=first.axes_)
+
+
+# MetricAtKDisplay
+
+
+@pytest.mark.parametrize("ranking", ["sampled", "corrected"])
+def test_metric_at_k_draws_a_line_and_a_band_per_estimator(results, ranking):
+    display = MetricAtKDisplay.from_results(results, metric="ndcg", ranking=ranking)
+    rows = results[(results["metric"] == "ndcg") & (results["ranking"] == ranking)]
+    assert [line.get_label() for line in display.lines_] == ["popularity", "neighbours"]
+    for line, band, (_, part) in zip(
+        display.lines_, display.ax_.collections, rows.groupby("estimator", sort=False), strict=True
+    ):
+        assert line.get_xdata().tolist() == [2, 5]
+        assert line.get_ydata().tolist() == part["value"].tolist()
+        low, high = part["value"] - part["standard_error"], part["value"] + part["standard_error"]
+        heights = band.get_paths()[0].vertices[:, 1]
+        assert heights.min() == pytest.approx(low.min())
+        assert heights.max() == pytest.approx(high.max())
+    assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == ["2", "5"]
+    assert "NDCG@k" in display.ax_.get_ylabel()
+
+
+def test_metric_at_k_of_an_estimator_is_what_evaluate_says(tables):
+    model = PopularityRecommender().fit(tables[0])
+    display = MetricAtKDisplay.from_estimator(model, tables[1], metric="hr", k=[1, 3])
+    expected = evaluate(model, tables[1], metrics="hr", k=[1, 3])["value"]
+    assert display.lines_[0].get_ydata().tolist() == expected.tolist()
+    assert display.lines_[0].get_label() == "PopularityRecommender"
+    other = MetricAtKDisplay.from_estimator(
+        model, tables[1], metric="hr", k=[1, 3], name="again", ax=display.ax_
+    )
+    assert other.figure_ is display.figure_
+
+
+@pytest.mark.parametrize(
+    ("metric", "ranking"), [("hr", "exact"), ("ndcg", "exact"), ("auc", "sampled")]
+)
+def test_metric_at_k_refuses_what_the_table_does_not_have(results, metric, ranking):
+    with pytest.raises(ValueError, match="metric and ranking must be in the table, by k"):
+        MetricAtKDisplay.from_results(results, metric=metric, ranking=ranking)
+
+
+# PopularityDisplay
+
+
+def test_popularity_display_counts_the_lists_of_each_item(tables):
+    model = ItemKNNRecommender().fit(tables[0])
+    display = PopularityDisplay.from_estimator(model, k=3)
+    counts = model.recommend(k=3)["item"].value_counts()
+    assert display.exposure.tolist() == counts.reindex(model.items_, fill_value=0).tolist()
+    assert display.line_.get_xdata().tolist() == model.popularity_.tolist()
+    assert display.line_.get_label() == "ItemKNNRecommender"
+
+
+def test_popularity_display_takes_users_and_axes(tables):
+    model = PopularityRecommender().fit(tables[0])
+    _, ax = plt.subplots()
+    display = PopularityDisplay.from_estimator(model, [0, 1], k=2, ax=ax, marker="x")
+    assert display.ax_ is ax
+    assert display.exposure.sum() == 4
+    assert display.line_.get_marker() == "x"
+
+
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"pip install 'scikit-neumf\[plot\]'"):
+        LearningCurveDisplay({"loss": [1.0]}).plot()
