@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.special import gammaln
 
-Floats = NDArray[np.float64]
+from ._lists import Floats
 
 # Weight of the variance beside the squared bias; the value of the paper's experiments.
 _GAMMA = 0.1
