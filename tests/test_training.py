@@ -360,9 +360,9 @@ class Recorder:
     def begin_epoch(self):
         self.events.append("begin")
 
-    def end_epoch(self, epoch, loss, value, seconds, network):
-        self.events.append((epoch, loss, value, network()))
-        return epoch == self.stop_after
+    def end_epoch(self, report, network):
+        self.events.append((report.epoch, report.loss, report.value, network()))
+        return report.epoch == self.stop_after
 
 
 def test_training_keeps_the_best_epoch_and_stops_after_the_patience(rng):

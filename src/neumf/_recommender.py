@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -21,7 +20,15 @@ from ._random import RandomState, make_generator
 from ._ranking import exact_lists, mean_over_lists, top_lists
 from ._sampling import Strategy, UnseenItems, refuse_saturated
 from ._split import timelines
-from ._training import Loss, Trained, Trainer, TrainingRows, TrainingSettings, train
+from ._training import (
+    EpochReport,
+    Loss,
+    Trained,
+    Trainer,
+    TrainingRows,
+    TrainingSettings,
+    train,
+)
 from ._validation import check_int, check_option, check_real
 from .metrics import ndcg_at_k
 
@@ -416,8 +423,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         name: str,
         tasks: FitTasks,
     ) -> Trained:
-        report = _Progress(name, self.epochs, trainer.n_samples) if self.verbose else None
-        watcher = _EpochWatcher(report, tasks)
+        watcher = _EpochWatcher(name, self.epochs, trainer.n_samples, self.verbose, tasks)
         return train(trainer, self.epochs, validate, self.n_iter_no_change, watcher)
 
     def _keep_trained(self, trained: Trained) -> None:
@@ -457,51 +463,39 @@ def _hold_out(rows: EncodedRows) -> tuple[EncodedRows, Callable[[Network], float
     return kept, validate
 
 
-class _Progress:
-    """Prints a line per epoch."""
+class _EpochWatcher:
+    """Prints a line per epoch, if `verbose`, and tells callbacks."""
 
-    def __init__(self, name: str, epochs: int, n_samples: int) -> None:
+    def __init__(
+        self, name: str, epochs: int, n_samples: int, verbose: int, tasks: FitTasks
+    ) -> None:
         self._name = name
         self._epochs = epochs
         self._n_samples = n_samples
-        self._last = time.perf_counter()
-
-    def __call__(self, epoch: int, loss: float, value: float | None, seconds: float) -> None:
-        now = time.perf_counter()
-        watched = "" if value is None else f"  val_ndcg_at_10 {value:.4f}"
-        print(  # noqa: T201 - what verbose=1 asks for
-            f"{self._name} epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  "
-            f"loss {loss:.4f}{watched}  {now - self._last:.1f} s  "
-            f"{self._n_samples / seconds:,.0f} samples/s  "
-            f"{(self._epochs - epoch) * (now - self._last):.0f} s left",
-            flush=True,
-        )
-        self._last = now
-
-
-@dataclass(frozen=True)
-class _EpochWatcher:
-    """Prints lines, if asked to, and tells callbacks."""
-
-    report: _Progress | None
-    tasks: FitTasks
+        self._verbose = verbose
+        self._tasks = tasks
 
     def begin_epoch(self) -> None:
         """Hear that an epoch begins."""
-        self.tasks.begin_epoch()
+        self._start = time.perf_counter()
+        self._tasks.begin_epoch()
 
-    def end_epoch(
-        self,
-        epoch: int,
-        loss: float,
-        value: float | None,
-        seconds: float,
-        network: Callable[[], Network],
-    ) -> bool:
-        """Hear that it ended; say whether to stop."""
-        if self.report is not None:
-            self.report(epoch, loss, value, seconds)
-        return self.tasks.end_epoch(lambda: {"network_": network(), "_model": None})
+    def end_epoch(self, report: EpochReport, network: Callable[[], Network]) -> bool:
+        """Hear what it came to; say whether to stop."""
+        if self._verbose:
+            self._print(report)
+        return self._tasks.end_epoch(lambda: {"network_": network(), "_model": None})
+
+    def _print(self, report: EpochReport) -> None:
+        seconds = time.perf_counter() - self._start  # validation included
+        watched = "" if report.value is None else f"  val_ndcg_at_10 {report.value:.4f}"
+        print(  # noqa: T201 - what verbose=1 asks for
+            f"{self._name} epoch {report.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
+            f"loss {report.loss:.4f}{watched}  {seconds:.1f} s  "
+            f"{self._n_samples / report.seconds:,.0f} samples/s  "
+            f"{(self._epochs - report.epoch) * seconds:.0f} s left",
+            flush=True,
+        )
 
 
 def _check_layers(sizes: Any) -> None:

@@ -534,24 +534,23 @@ class Trained:
     interrupted: bool
 
 
+class EpochReport(NamedTuple):
+    """What an epoch came to: its number, loss, validation value, and the seconds it trained."""
+
+    epoch: int
+    loss: float
+    value: float | None
+    seconds: float
+
+
 class Watcher(Protocol):
     """What `train` tells of its epochs."""
 
     def begin_epoch(self) -> None:
         """Hear that an epoch begins."""
 
-    def end_epoch(
-        self,
-        epoch: int,
-        loss: float,
-        value: float | None,
-        seconds: float,
-        network: Callable[[], Network],
-    ) -> bool:
-        """Hear its number, loss, validation value, and the seconds it took; say whether to stop.
-
-        `network` gives the weights.
-        """
+    def end_epoch(self, report: EpochReport, network: Callable[[], Network]) -> bool:
+        """Hear what it came to, and where to get the weights; say whether to stop."""
 
 
 def train(
@@ -588,7 +587,8 @@ def train(
                     best, best_epoch = network, epoch
                 values.append(value)
             losses.append(loss)
-            stop = watcher.end_epoch(epoch, loss, value, seconds, trainer.network)
+            report = EpochReport(epoch, loss, value, seconds)
+            stop = watcher.end_epoch(report, trainer.network)
             if stop or (best is not None and epoch - best_epoch >= patience):
                 break
     except KeyboardInterrupt:

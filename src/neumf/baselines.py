@@ -85,7 +85,17 @@ class PopularityRecommender(BaseRecommender):
         return self._popularity_ranker()
 
 
-class ItemKNNRecommender(BaseRecommender):
+class _ItemWeightsRecommender(BaseRecommender):
+    """Base of recommenders that learn what a seen item adds to the score of another one."""
+
+    item_weights_: NDArray[np.float64] | sp.csr_array
+
+    @property
+    def _ranker(self) -> ItemWeightsRanker:
+        return ItemWeightsRanker(self.seen_, self.item_weights_)
+
+
+class ItemKNNRecommender(_ItemWeightsRecommender):
     r"""Recommend what is most like the items that the user has seen.
 
     Parameters
@@ -183,12 +193,8 @@ class ItemKNNRecommender(BaseRecommender):
         self.item_weights_ = sp.csr_array((values[kept], (i[kept], j[kept])), shape=similar.shape)
         return self
 
-    @property
-    def _ranker(self) -> ItemWeightsRanker:
-        return ItemWeightsRanker(self.seen_, self.item_weights_)
 
-
-class EASERecommender(BaseRecommender):
+class EASERecommender(_ItemWeightsRecommender):
     r"""Predict each item from the others by a linear model, solved in closed form.
 
     Parameters
@@ -279,10 +285,6 @@ class EASERecommender(BaseRecommender):
         self._keep_rows(X, rows)
         self.item_weights_ = weights
         return self
-
-    @property
-    def _ranker(self) -> ItemWeightsRanker:
-        return ItemWeightsRanker(self.seen_, self.item_weights_)
 
 
 @dataclass(frozen=True)
