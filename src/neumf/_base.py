@@ -286,6 +286,7 @@ class BaseRecommender(BaseEstimator, ABC):
         )
 
     def _attributes_of_rows(self, rows: EncodedRows) -> dict[str, Any]:
+        """Return ids, seen items and popularity, by the names of the attributes."""
         # Part by part: `bincount` copies what it counts to 64 bits.
         parts = np.array_split(rows.seen.indices, 1 + rows.seen.nnz // 2**24)
         return {

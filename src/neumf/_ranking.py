@@ -95,9 +95,10 @@ def exact_lists(ranker: Ranker, held_out: HeldOut, seen: sp.csr_array) -> Iterat
         users = held_out.users[block]
         positives = held_out.positives[block]
         scores = _spread(ranker.score_items(users[users >= 0]), users >= 0)
-        own = scores[stored_places(positives)]
+        places = stored_places(positives)
+        own = scores[places]
         scores[stored_places(seen[block])] = -np.inf
-        scores[stored_places(positives)] = own
+        scores[places] = own
         yield _with_missed(positives.toarray(), scores, held_out.n_unknown[block])
 
 

@@ -359,7 +359,8 @@ def _exact_values(
     n_done = 0
     for relevance, scores in exact_lists(recommender._ranker, held_out, seen):
         if settings.n_negatives is None:
-            _add_accuracy(parts, "exact", relevance, scores, settings)
+            lists = top_lists(relevance, scores, settings.cutoffs[-1])
+            _add_accuracy(parts, "exact", relevance, scores, lists, settings)
         if of_lists:
             users, items, ranks = top_items(scores[:, : seen.shape[1]], settings.cutoffs[-1])
             tops.append((users + n_done, items, ranks))
@@ -369,9 +370,9 @@ def _exact_values(
     users, items, ranks = (np.concatenate(column) for column in zip(*tops, strict=True))
     information = -np.log2(np.maximum(recommender.popularity_, 1) / len(recommender.users_))
     for k in settings.cutoffs:
-        lists = Recommended(users[ranks <= k], items[ranks <= k], k, information)
+        shown = Recommended(users[ranks <= k], items[ranks <= k], k, information)
         for metric in of_lists:
-            values = _OF_LISTS[metric](lists) if len(users) else np.array([np.nan])
+            values = _OF_LISTS[metric](shown) if len(users) else np.array([np.nan])
             parts["exact", metric, k].append(values)
     return _joined(parts)
 
@@ -387,9 +388,9 @@ def _sampled_values(
     parts: _Parts = defaultdict(list)
     chances = []
     for relevance, scores in ranked_lists(recommender, held_out, seen, n_negatives):
-        _add_accuracy(parts, "sampled", relevance, scores, settings)
-        whole = top_lists(relevance, scores, relevance.shape[1])
-        chances.append((whole.positives / whole.size)[:, : n_negatives + 1])
+        lists = top_lists(relevance, scores, relevance.shape[1])
+        _add_accuracy(parts, "sampled", relevance, scores, lists, settings)
+        chances.append((lists.positives / lists.size)[:, : n_negatives + 1])
     values = _joined(parts)
     n_held_out = np.diff(held_out.positives.indptr) + held_out.n_unknown
     if (n_held_out == 1).all():
@@ -424,10 +425,14 @@ def _corrected_values(
 
 
 def _add_accuracy(
-    parts: _Parts, ranking: str, relevance: NDArray[Any], scores: NDArray[Any], settings: _Settings
+    parts: _Parts,
+    ranking: str,
+    relevance: NDArray[Any],
+    scores: NDArray[Any],
+    lists: TopLists,
+    settings: _Settings,
 ) -> None:
-    """Add the values of a block of users."""
-    lists = top_lists(relevance, scores, settings.cutoffs[-1])
+    """Add the values of a block of users, given at least the tops of their lists."""
     for metric in settings.metrics:
         if metric == "auc":
             parts[ranking, metric, None].append(aucs(relevance, scores))

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ._validation import check_int
+from ._interactions import encode_ids
 from .evaluation import evaluate
 
 __all__ = ["LearningCurveDisplay", "MetricAtKDisplay", "PopularityDisplay"]
@@ -379,9 +379,9 @@ class PopularityDisplay:
         display : PopularityDisplay
             With what was drawn.
         """
-        check_int("k", k, 1)
-        items = estimator.recommend(users, k=k)["item"]
-        exposure = np.bincount(estimator.items_.get_indexer(items), minlength=len(estimator.items_))
+        items = estimator.recommend(users, k=k)["item"].to_numpy()
+        codes = encode_ids(items, estimator.items_)
+        exposure = np.bincount(codes, minlength=len(estimator.items_))
         name = name or type(estimator).__name__
         return cls(estimator.popularity_, exposure, name).plot(ax=ax, **kwargs)
 
