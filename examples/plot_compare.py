@@ -34,9 +34,8 @@ models = {
     "popularity": PopularityRecommender(),
     "item neighbours": ItemKNNRecommender(n_neighbors=500, shrinkage=30),
     "EASE": EASERecommender(regularization=1000),
-    "NeuMF": NeuMFRecommender(
-        hidden_layer_sizes=(32,), dropout=0.5, batch_size=1024, random_state=0
-    ),
+    "NeuMF": NeuMFRecommender(random_state=0),
+    "best-id": NeuMFRecommender.from_preset("best-id", epochs=7, random_state=0),
 }
 results = compare(
     models, X_train, X_test, metrics=["ndcg", "coverage", "overlap"], k=[1, 5, 10, 20]

@@ -37,12 +37,12 @@ print(f"{len(X_train):,} interactions of {X_train['user'].nunique()} users to se
 pipeline = Pipeline(
     [
         ("ids", IdEncoder(handle_unknown="use_encoded_value")),
-        ("neumf", NeuMFRecommender(dropout=0.2, epochs=15, random_state=0)),
+        ("neumf", NeuMFRecommender(epochs=15, random_state=0)),
     ]
 )
 search = GridSearchCV(
     pipeline,
-    {"neumf__n_factors": [4, 8, 16], "neumf__n_negatives": [2, 4, 8]},
+    {"neumf__n_factors": [8, 16, 32], "neumf__n_negatives": [2, 4, 8]},
     cv=LeaveLastOutSplitter(n_splits=2),
     scoring={"hr": hr_scorer(), "ndcg": ndcg_scorer()},
     refit="ndcg",

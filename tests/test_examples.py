@@ -1,14 +1,18 @@
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.examples
 
 ROOT = Path(__file__).resolve().parents[1]
+RECOMMENDERS = ["popularity", "GMF", "MLP", "NeuMF", "best-id"]
 
 
 def run(path, folder, *arguments):
@@ -34,9 +38,11 @@ def figures(stdout):
 def test_quickstart_prints_a_table_that_neumf_leads_and_titles(tmp_path):
     stdout = run(ROOT / "examples" / "quickstart.py", tmp_path)
     table = figures(stdout)
-    assert list(table) == ["popularity", "GMF", "MLP", "NeuMF"]
-    for column in (0, 1):  # HR@10 and NDCG@10 among 99
-        assert table["NeuMF"][column] > table["popularity"][column] + 0.01
+    assert list(table) == RECOMMENDERS
+    for name in ("NeuMF", "best-id"):
+        hit_rate, ndcg = table[name][2:4]  # among all films
+        assert hit_rate > table["popularity"][2] + 0.01
+        assert ndcg > table["popularity"][3] + 0.005
     assert stdout.count("For user") == 3
     assert len(re.findall(r"^ +\d+\. .* \(\d{4}\)$", stdout, re.MULTILINE)) == 30
 
@@ -51,18 +57,56 @@ def test_quickstart_prints_a_table_that_neumf_leads_and_titles(tmp_path):
 )
 def test_quickstart_reads_a_file(parts, tmp_path, real_data):
     stdout = run(ROOT / "examples" / "quickstart.py", tmp_path, real_data(*parts))
-    assert list(figures(stdout)) == ["popularity", "GMF", "MLP", "NeuMF"]
+    assert list(figures(stdout)) == RECOMMENDERS
     assert "held-out items are in no training row" in stdout
 
 
-def test_quickstart_reads_files_of_the_paper(tmp_path):
+def write_toy(folder, negatives=()):
+    """Write the paper's three files of 30 users: each has one item in five left, the test item."""
     train = [(user, item, 5, item) for user in range(30) for item in range(25) if (user + item) % 5]
     test = [(user, -user % 5, 5, 99) for user in range(30)]
-    for name, rows in (("train", train), ("test", test)):
+    given = [
+        (f"({user},{item})", *items)
+        for (user, item, *_), items in zip(test, negatives, strict=False)
+    ]
+    for name, rows in (("train.rating", train), ("test.rating", test), ("test.negative", given)):
         lines = ("\t".join(map(str, row)) for row in rows)
-        (tmp_path / f"toy.{name}.rating").write_text("\n".join(lines))
+        (folder / f"toy.{name}").write_text("\n".join(lines))
+
+
+def test_quickstart_reads_files_of_the_paper(tmp_path):
+    write_toy(tmp_path)
+    (tmp_path / "toy.test.negative").unlink()
     stdout = run(ROOT / "examples" / "quickstart.py", tmp_path, "toy.train.rating")
-    assert list(figures(stdout)) == ["popularity", "GMF", "MLP", "NeuMF"]
+    assert list(figures(stdout)) == RECOMMENDERS
+
+
+def test_the_protocol_of_the_paper_ranks_among_the_given_negatives(tmp_path):
+    # A user's own test item is no negative, though the list holds it.
+    negatives = [[user % 5 + 5, -user % 5, 24] for user in range(30)]
+    write_toy(tmp_path, negatives)
+    train = pd.read_csv(tmp_path / "toy.train.rating", sep="\t", header=None)
+    counts = train[1].value_counts()
+    expected = []
+    for user, items in enumerate(negatives):
+        own = -user % 5
+        others = [item for item in items if item != own]
+        above = sum(counts[item] > counts[own] for item in others)
+        equal = sum(counts[item] == counts[own] for item in others)
+        ranks = above + 1 + np.arange(1 + equal)  # ties are averaged over
+        expected.append(np.mean(1 / np.log2(1 + ranks)))
+    files = ["--train=toy.train.rating", "--test=toy.test.rating", "--negatives=toy.test.negative"]
+    script = ROOT / "benchmarks" / "quality" / "ncf_protocol.py"
+    stdout = run(script, tmp_path, *files, "--preset", "popularity", "paper-8", "--seeds", "2")
+    assert "30 held-out rows, 0 of them" in stdout
+    results = json.loads((tmp_path / "ncf_protocol.json").read_text())["results"]
+    assert [(result["preset"], result["seed"]) for result in results] == [
+        ("popularity", 0),
+        ("paper-8", 0),
+        ("paper-8", 1),
+    ]
+    assert results[0]["HR@10 (99)"] == 1
+    assert results[0]["NDCG@10 (99)"] == pytest.approx(np.mean(expected))
 
 
 @pytest.mark.parametrize(

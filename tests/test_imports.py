@@ -30,6 +30,7 @@ ORDER = [
     "_base",
     "baselines",
     "_callbacks",
+    "_presets",
     "_recommender",
     "plotting",
     "datasets",

@@ -21,11 +21,19 @@ from neumf import (
     ndcg_scorer,
 )
 from neumf._network import join_networks
+from neumf._presets import PRESETS
 from neumf._recommender import _hold_out
 from neumf._training import Trainer
 from neumf.metrics import ndcg_at_k
 
-SMALL = {"n_factors": 2, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "random_state": 0}
+SMALL = {
+    "n_factors": 2,
+    "mlp_embedding_dim": 4,
+    "hidden_layer_sizes": (4,),
+    "recency": 0.0,
+    "dropout": 0.0,
+    "random_state": 0,
+}
 
 
 def checkerboard(n_users=100, n_items=40):
@@ -76,7 +84,7 @@ def fitted(table):
         {"loss": "sampled_softmax"},
         {"pretrain": True},
         {"negative_strategy": "popularity"},
-        {"dropout": 0.1},
+        {"dropout": 0.3},
         {"regularization": 1e-4},
     ],
     ids=str,
@@ -428,7 +436,7 @@ def test_every_parameter_reaches_the_training(table, trainers):
     }
     small_model(**options).fit(table)
     small_model(negative_strategy="popularity").fit(table)
-    assert vars(trainers[0][3]) == options
+    assert vars(trainers[0][3]) == {**options, "optimizer": "adam"}
     had = pd.crosstab(table["user"], table["item"]).loc[pd.unique(table["user"])] > 0
     counts = table["item"].value_counts()[had.columns]
     assert trainers[0][2].unseen.n_tickets.tolist() == (~had).sum(axis=1).tolist()
@@ -441,6 +449,90 @@ def test_pretraining_starts_from_the_trained_halves(table, trainers):
     expected = join_networks(gmf.network(), mlp.network())
     np.testing.assert_array_equal(start.users, expected.users)
     np.testing.assert_array_equal(start.layers.output[0], expected.layers.output[0])
+
+
+def test_pretrained_halves_are_joined_and_trained_on_with_sgd(table, trainers):
+    small_model(pretrain=True).fit(table)
+    assert [settings.optimizer for *_, settings in trainers] == ["adam", "adam", "sgd"]
+
+
+def test_late_rows_of_a_user_weigh_more(trainers):
+    X = pd.DataFrame(
+        {
+            "user": ["a", "b", "a", "a", "b"],
+            "item": [1, 2, 3, 4, 5],
+            "timestamp": [30, 7, 10, 20, 7],  # equal ones keep row order
+        }
+    )
+    small_model(recency=2).fit(X, sample_weight=[1, 1, 1, 3, 1])
+    weights = np.array([1, 1 / 4, 1 / 9, 1 / 4, 1])
+    expected = weights / weights.mean() * [1, 1, 1, 3, 1]
+    np.testing.assert_allclose(trainers[0][2].weights, expected, rtol=1e-6)
+
+
+def test_without_recency_rows_have_no_weights(table, trainers):
+    small_model(recency=0).fit(table)
+    assert trainers[0][2].weights is None
+
+
+def test_recency_counts_no_row_that_is_held_out(table, trainers):
+    model = small_model(recency=1, early_stopping=True, epochs=1).fit(table)
+    first = trainers[0][2].weights
+    X_train, _ = LeaveLastOutSplitter().train_test_split(table)
+    model.set_params(early_stopping=False).fit(X_train)
+    np.testing.assert_array_equal(first, trainers[1][2].weights)
+
+
+def test_rows_of_a_sparse_matrix_weigh_all_alike(trainers):
+    small_model(recency=1).fit(sp.csr_array(np.eye(3)))
+    assert trainers[0][2].weights is None
+
+
+def test_recency_prefers_what_comes_after_late_rows():
+    """Half of the users went from odd to even items; what they had last decides."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(120):
+        odd, even = rng.permutation(np.arange(1, 40, 2)), rng.permutation(np.arange(0, 40, 2))
+        early, late = (odd, even) if user < 40 else (odd, []) if user < 80 else (even, [])
+        rows += [(user, item) for item in [*early[:16], *late[:4]]]
+    X = pd.DataFrame(rows, columns=["user", "item"])
+    share = {}
+    for recency in (0, 3):
+        model = small_model(recency=recency, epochs=20).fit(X)
+        items = model.recommend(range(40), k=4)["item"]
+        share[recency] = (items % 2 == 0).mean()
+    assert share[3] > share[0] + 0.3
+
+
+# Presets
+
+
+def test_the_presets_of_the_paper_are_its_networks():
+    model = NeuMFRecommender.from_preset("paper-8")
+    assert (model.n_factors, model.dropout, model.recency) == (8, 0, 0)
+    model = NeuMFRecommender.from_preset("paper-64-pretrained")
+    assert (model.n_factors, model.mlp_embedding_dim, model.pretrain) == (64, 256, True)
+    assert model.hidden_layer_sizes == (256, 128, 64)
+
+
+def test_a_preset_may_be_changed():
+    model = NeuMFRecommender.from_preset("best-id", epochs=2, random_state=3)
+    assert (model.epochs, model.random_state, model.loss) == (2, 3, "sampled_softmax")
+    with pytest.raises(TypeError, match="epoch"):
+        NeuMFRecommender.from_preset("best-id", epoch=2)
+
+
+def test_an_unknown_preset_is_refused():
+    with pytest.raises(ValueError, match=r"name must be one of.*'best'.*Did you mean 'best-id'"):
+        NeuMFRecommender.from_preset("best")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_fits(name, table):
+    changes = {"epochs": 1, "n_negatives": 2, "random_state": 0}
+    model = NeuMFRecommender.from_preset(name, **changes).fit(table)
+    assert len(model.recommend(k=1)) == table["user"].nunique()
 
 
 def test_a_fit_that_fails_leaves_the_estimator_as_it_was(table):
@@ -620,6 +712,7 @@ def test_an_unknown_item_is_similar_to_nothing(fitted):
             r"hidden_layer_sizes\[1\] must be an int >= 1",
         ),
         ({"n_negatives": 0}, ValueError, "n_negatives must be an int >= 1"),
+        ({"recency": -1}, ValueError, "recency must be a number >= 0"),
         ({"regularization": -1}, ValueError, "regularization must be a number >= 0"),
         ({"regularization": "l2"}, TypeError, "regularization must be a number >= 0"),
         ({"dropout": 1}, ValueError, r"dropout must be a number >= 0 and < 1\. Received: 1"),

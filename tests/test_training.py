@@ -103,10 +103,11 @@ def obvious_objective(network, rows, candidates, batch, options):
     return total / len(batch) + options.regularization * (norms / len(batch) + kernels)
 
 
-class ObviousAdam:
-    """Lazy Adam in float64 with numerical gradients: rows without a part in a batch rest."""
+class ObviousOptimizer:
+    """Lazy Adam, or SGD, in float64 with numerical gradients: rows no batch touches rest."""
 
-    def __init__(self, network):
+    def __init__(self, network, name):
+        self.name = name
         self.flat, self.restore = flatten(network)
         self.mean = np.zeros_like(self.flat)
         self.square = np.zeros_like(self.flat)
@@ -128,6 +129,8 @@ class ObviousAdam:
         square = 0.999 * self.square + 0.001 * gradient**2
         size = learning_rate * np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
         flat = self.flat - size * mean / (np.sqrt(square) + 1e-7)
+        if self.name == "sgd":
+            flat = self.flat - learning_rate * gradient
         self.mean = np.where(touched, mean, self.mean)
         self.square = np.where(touched, square, self.square)
         self.flat = np.where(touched, flat, self.flat)
@@ -143,18 +146,18 @@ def touched_weights(network, users, items):
 
 
 def train_obviously(network, rows, candidates, options, batch_rows, orders):
-    adam = ObviousAdam(network)
+    optimizer = ObviousOptimizer(network, options.optimizer)
     for order in orders:
         for start in range(0, len(order), batch_rows):
             batch = order[start : start + batch_rows]
-            adam.step(
+            optimizer.step(
                 lambda network, batch=batch: obvious_objective(
                     network, rows, candidates, batch, options
                 ),
                 touched_weights(network, rows.users[batch], candidates[batch]),
                 options.learning_rate,
             )
-    return adam.restore(adam.flat)
+    return optimizer.restore(optimizer.flat)
 
 
 def assert_same_weights(network, other, **tolerances):
@@ -162,11 +165,14 @@ def assert_same_weights(network, other, **tolerances):
         np.testing.assert_allclose(ours, theirs, **tolerances)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("regularization", [0.0, 0.1])
-def test_training_on_labels_is_lazy_adam_batch_by_batch(rng, regularization):
+def test_training_on_labels_steps_batch_by_batch(rng, regularization, optimizer):
     # 8 rows in batches of 3: the last batch is not full.
     rows, network = labelled_rows(rng, 8), small_network(rng)
-    options = settings(batch_size=3, regularization=regularization)
+    options = settings(
+        batch_size=3, regularization=regularization, learning_rate=0.05, optimizer=optimizer
+    )
     trainer = Trainer(network, rows, options, np.random.default_rng(1))
     for _ in range(2):
         trainer.run_epoch()
@@ -250,7 +256,7 @@ def test_fits_that_differ_in_numbers_alone_compile_once(rng):
     for trainer in trainers:
         trainer.run_epoch()
     assert _compile_run.cache_info().misses == 1
-    run = _compile_run(trainers[0]._sizes, "binary_crossentropy", False, with_xla=True)
+    run = _compile_run(trainers[0]._sizes, "binary_crossentropy", False, "adam", with_xla=True)
     assert run.experimental_get_tracing_count() == 1
 
 

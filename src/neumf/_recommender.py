@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -16,6 +17,7 @@ from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from ._held_out import HeldOut
 from ._interactions import lookup_ids, read_ids, seen_matrix, show
 from ._network import Floats, Network, build_keras_model, initial_network, join_networks
+from ._presets import PRESETS
 from ._random import RandomState, make_generator
 from ._ranking import exact_lists, mean_over_lists, top_lists
 from ._sampling import Strategy, UnseenItems, refuse_saturated
@@ -46,7 +48,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     ----------
     architecture : {"neumf", "gmf", "mlp"}, default="neumf"
         The whole network, or one of its halves.
-    n_factors : int, default=8
+    n_factors : int, default=32
         Width of the GMF vectors.
     mlp_embedding_dim : int, default=32
         Width of the MLP vectors.
@@ -64,12 +66,19 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         is no calibrated probability.
     pretrain : bool, default=False
         Fit GMF and MLP by themselves first (each as `epochs` and `early_stopping` say), then join
-        them with half a say each and train on (section 3.4.1 of the paper).
+        them with half a say each and train on with plain SGD (section 3.4.1 of the paper).
+    recency : float, default=0.5
+        How much more a user's late rows count than the early ones. In the loss, a row weighs
+        ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
+        to a mean of 1 over all rows; `sample_weight` multiplies it. 0 weighs all alike, as in the
+        paper; 1 makes the last row count ten times the tenth from the end. What is asked for is
+        what a user does *next*, so this is often the parameter to tune first. The rows of a sparse
+        matrix have no order in time and weigh all alike.
     regularization : float, default=0.0
         Weight of the squared L2 norm, for each sample of a batch, of its user and item vectors, and
         of all layer kernels, h included. (Shrinking the GMF vectors alone would do nothing: h
         would grow by as much.)
-    dropout : float, default=0.0
+    dropout : float, default=0.5
         Share of the values that are dropped, while training, from the GMF product and from the
         output of each hidden layer.
     learning_rate : float, default=1e-3
@@ -141,7 +150,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     where the MLP is a stack of ReLU layers. Vectors start at N(0, 0.01), hidden layers at Glorot
     uniform, h at LeCun uniform, biases at 0.
 
-    Three things differ from the paper's code. A batch holds whole groups, a positive with its
+    Two things differ from the paper's code. A batch holds whole groups, a positive with its
     negatives. Adam is lazy: vectors that a batch does not touch stay where they are, and so do
     their moments. After pretraining, Adam goes on from zero moments, where the paper takes plain
     SGD.
@@ -180,15 +189,16 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         self,
         *,
         architecture: Architecture = "neumf",
-        n_factors: int = 8,
+        n_factors: int = 32,
         mlp_embedding_dim: int = 32,
         hidden_layer_sizes: Sequence[int] = (32, 16, 8),
         n_negatives: int = 4,
         negative_strategy: Strategy = "uniform",
         loss: Loss = "binary_crossentropy",
         pretrain: bool = False,
+        recency: float = 0.5,
         regularization: float = 0.0,
-        dropout: float = 0.0,
+        dropout: float = 0.5,
         learning_rate: float = 1e-3,
         batch_size: int = 256,
         epochs: int = 20,
@@ -205,6 +215,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         self.negative_strategy = negative_strategy
         self.loss = loss
         self.pretrain = pretrain
+        self.recency = recency
         self.regularization = regularization
         self.dropout = dropout
         self.learning_rate = learning_rate
@@ -215,6 +226,45 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         self.random_state = random_state
         self.verbose = verbose
 
+    @classmethod
+    def from_preset(cls, name: str, **parameters: Any) -> Self:
+        """Return a recommender with parameters that were chosen and measured together.
+
+        Parameters
+        ----------
+        name : str
+            - ``"paper-8"``, ``"paper-16"``, ``"paper-32"``, ``"paper-64"``: the network of the
+              paper with that many factors, trained as there.
+            - ``"paper-64-pretrained"``: the same, joined from a trained GMF and a trained MLP.
+            - ``"best-id"``: the most accurate settings known on validation splits.
+        **parameters : Any
+            Parameters to set otherwise, or besides, such as `random_state` and `epochs`.
+
+        Returns
+        -------
+        recommender : NeuMFRecommender
+            Not fitted yet.
+
+        Raises
+        ------
+        ValueError
+            If there is no preset of that name.
+        TypeError
+            If there is no parameter of such a name.
+
+        Notes
+        -----
+        PRESET TABLE
+
+        Examples
+        --------
+        >>> from neumf import NeuMFRecommender
+        >>> NeuMFRecommender.from_preset("paper-16", random_state=0).hidden_layer_sizes
+        (64, 32, 16)
+        """
+        check_option("name", name, tuple(PRESETS))
+        return cls(**{**PRESETS[name], **parameters})
+
     @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Train on interactions.
@@ -224,7 +274,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
             Interactions: columns user, item, timestamp, rating by name, or by position where
             neither a user nor an item column is named. The timestamp matters to `early_stopping`
-            alone; the rating is not used. A sparse matrix is users x items.
+            and `recency` alone; the rating is not used. A sparse matrix is users x items.
         y : array-like of shape (n_samples,) or None, default=None
             None makes every row a positive and draws negatives anew each epoch. Labels in [0, 1]
             are trained on as they are, without further negatives.
@@ -347,6 +397,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         _check_layers(self.hidden_layer_sizes)
         if not isinstance(self.verbose, bool):
             check_int("verbose", self.verbose, 0)
+        check_real("recency", self.recency)
         check_real("regularization", self.regularization)
         check_real("dropout", self.dropout, below=1)
         check_real("learning_rate", self.learning_rate, above=0)
@@ -377,10 +428,12 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         unseen = None
         if rows.labels is None:
             popularity = self.negative_strategy == "popularity"
-            weights = np.bincount(rows.items, minlength=rows.shape[1]) if popularity else None
-            unseen = UnseenItems(rows.seen, weights)
+            counts = np.bincount(rows.items, minlength=rows.shape[1]) if popularity else None
+            unseen = UnseenItems(rows.seen, counts)
             refuse_saturated(unseen, rows.user_ids)
-        return TrainingRows(rows.users, rows.items, rows.labels, rows.weights, unseen)
+        weighs_late = self.recency > 0 and rows.ordered
+        weights = _recency_weights(rows, self.recency) if weighs_late else rows.weights
+        return TrainingRows(rows.users, rows.items, rows.labels, weights, unseen)
 
     def _learn(
         self,
@@ -411,7 +464,8 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
                 if trained.interrupted:
                     raise KeyboardInterrupt
                 halves.append(trained.network)
-            trainer = Trainer(join_networks(*halves), rows, settings, rng)
+            # Adam would need the moments of the halves (section 3.4.1).
+            trainer = Trainer(join_networks(*halves), rows, replace(settings, optimizer="sgd"), rng)
         else:
             trainer = start(self.architecture)
         return self._run(trainer, validate, self.architecture, tasks)
@@ -461,6 +515,15 @@ def _hold_out(rows: EncodedRows) -> tuple[EncodedRows, Callable[[Network], float
         return mean_over_lists(ndcg_at_k, 10, exact_lists(network, held_out, seen))
 
     return kept, validate
+
+
+def _recency_weights(rows: EncodedRows, recency: float) -> Floats:
+    """Return the weight of each row: a power of its place from its user's last row."""
+    from_last, _ = timelines(rows.users, rows.timestamps)
+    weights = (1.0 + from_last) ** -recency
+    weights /= weights.mean()
+    given = 1 if rows.weights is None else rows.weights
+    return (weights * given).astype(np.float32)
 
 
 class _EpochWatcher:

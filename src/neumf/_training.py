@@ -31,6 +31,7 @@ from ._network import Floats, Layers, Network, logits
 from ._sampling import UnseenItems, sample_unseen_items
 
 Loss = Literal["binary_crossentropy", "bpr", "sampled_softmax"]
+Optimizer = Literal["adam", "sgd"]
 
 # Adam's constants, those of the Adam paper and (epsilon) of Keras.
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
@@ -68,7 +69,7 @@ class TrainingRows:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How to train: the parameters of `NeuMFRecommender` of the same names."""
+    """How to train: the parameters of `NeuMFRecommender` of the same names, and the optimizer."""
 
     loss: Loss
     n_negatives: int
@@ -76,6 +77,7 @@ class TrainingSettings:
     learning_rate: float
     regularization: float
     dropout: float
+    optimizer: Optimizer = "adam"
 
 
 @cache
@@ -188,7 +190,7 @@ class Trainer:
             self._chunk_batches,
             self._n_drawn,
         )
-        self._kind = (settings.loss, settings.dropout > 0)
+        self._kind = (settings.loss, settings.dropout > 0, settings.optimizer)
         self._with_xla = True
 
     @property
@@ -331,13 +333,16 @@ class _Rates(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _compile_run(sizes: _Sizes, loss: Loss, with_dropout: bool, with_xla: bool) -> Any:
+def _compile_run(
+    sizes: _Sizes, loss: Loss, with_dropout: bool, optimizer: Optimizer, with_xla: bool
+) -> Any:
     """Return the compiled function that trains on a chunk of rows, batch by batch.
 
     It holds no data and no weights, so that every fit of the same sizes shares it.
     """
     tf = import_tensorflow()
     step = _make_step(tf, sizes, loss, with_dropout)
+    update = {"adam": _adam, "sgd": _sgd}[optimizer]
 
     @tf.function(autograph=False, jit_compile=with_xla)
     def run(state: _State, chunk: _Chunk, rates: _Rates, steps_before: Any) -> Any:
@@ -355,11 +360,14 @@ def _compile_run(sizes: _Sizes, loss: Loss, with_dropout: bool, with_xla: bool) 
             of_users, user_owners = _sum_over_duplicates(tf, gradients[0], users, owners[0])
             of_items, item_owners = _sum_over_duplicates(tf, gradients[1], items, owners[1])
             t = tf.cast(steps_before + i + 1, tf.float32)
-            step_size = rates.learning_rate * tf.sqrt(1 - _BETA_2**t) / (1 - _BETA_1**t)
+            user_rows, item_rows, shared = (
+                update(tf, packed, gradient, rates.learning_rate, t)
+                for packed, gradient in zip(rows, (of_users, of_items, gradients[2]), strict=True)
+            )
             state = _State(
-                _write(tf, state.users, users, _adam(tf, rows[0], of_users, step_size)),
-                _write(tf, state.items, items, _adam(tf, rows[1], of_items, step_size)),
-                _adam(tf, rows[2], gradients[2], step_size),
+                _write(tf, state.users, users, user_rows),
+                _write(tf, state.items, items, item_rows),
+                shared,
             )
             total += tf.cast(batch_loss, tf.float64)
             return i + 1, total, state, (user_owners, item_owners)
@@ -440,13 +448,20 @@ def _unpack_layers(tf: Any, flat: Any, sizes: _Sizes) -> Layers:
     )
 
 
-def _adam(tf: Any, packed: Any, gradient: Any, learning_rate: Any) -> Any:
-    """Return packed rows after one Adam step (Kingma and Ba 2015), the rate bias-corrected."""
+def _adam(tf: Any, packed: Any, gradient: Any, learning_rate: Any, t: Any) -> Any:
+    """Return packed rows after the t-th step of Adam (Kingma and Ba 2015)."""
     weights, mean, square = tf.split(packed, 3, axis=1)
     mean = _BETA_1 * mean + (1 - _BETA_1) * gradient
     square = _BETA_2 * square + (1 - _BETA_2) * gradient**2
-    weights = weights - learning_rate * mean / (tf.sqrt(square) + _EPSILON)
+    step_size = learning_rate * tf.sqrt(1 - _BETA_2**t) / (1 - _BETA_1**t)
+    weights = weights - step_size * mean / (tf.sqrt(square) + _EPSILON)
     return tf.concat([weights, mean, square], axis=1)
+
+
+def _sgd(tf: Any, packed: Any, gradient: Any, learning_rate: Any, t: Any) -> Any:
+    """Return packed rows after a step against the gradient."""
+    weights, *moments = tf.split(packed, 3, axis=1)
+    return tf.concat([weights - learning_rate * gradient, *moments], axis=1)
 
 
 def _noise(tf: Any, n: int, seed: Any) -> Any:

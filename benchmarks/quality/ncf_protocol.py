@@ -1,0 +1,236 @@
+r"""Measure presets and baselines by the protocol of the NCF paper, over several seeds.
+
+    python benchmarks/quality/ncf_protocol.py --train ml-1m.train.rating \
+        --test ml-1m.test.rating --negatives ml-1m.test.negative --preset best-id --seeds 5
+
+trains on all training rows, with the fixed settings and number of epochs of the preset, and
+evaluates once, among the given negatives and among all items.
+
+Without ``--test``, each user's last row of the file is held out and ranked among 99 items that the
+user has no other row of, and among all. Of training rows, that is the validation split to choose
+settings on. Of a whole data set, ``--drop-last`` gives the validation split: it first takes away
+each user's last row, which is the test row.
+
+``--preset`` takes the presets of `NeuMFRecommender.from_preset`, "default" (its default
+parameters), "popularity", "itemknn", "ease", and "ials" where ``implicit`` is installed. ``--set``
+changes their parameters.
+"""
+
+import argparse
+import ast
+import json
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from neumf import (
+    EASERecommender,
+    ItemKNNRecommender,
+    LeaveLastOutSplitter,
+    NeuMFRecommender,
+    PopularityRecommender,
+    datasets,
+    hr_scorer,
+    metrics,
+    ndcg_scorer,
+)
+from neumf._base import BaseRecommender
+
+BASELINES = {
+    "popularity": PopularityRecommender,
+    "itemknn": ItemKNNRecommender,
+    "ease": EASERecommender,
+}
+
+
+class IALSRecommender(BaseRecommender):
+    """Matrix factorization by alternating least squares (Hu et al. 2008), as `implicit` has it."""
+
+    def __init__(
+        self, *, factors=192, regularization=10.0, alpha=10.0, iterations=16, random_state=0
+    ):
+        self.factors = factors
+        self.regularization = regularization
+        self.alpha = alpha
+        self.iterations = iterations
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Factorize the matrix of seen items."""
+        from implicit.als import AlternatingLeastSquares
+
+        rows = self._read_rows(X, y, None)
+        model = AlternatingLeastSquares(**self.get_params())
+        model.fit(sp.csr_matrix(rows.seen, dtype=np.float32), show_progress=False)
+        self._keep_rows(X, rows)
+        self.user_factors_, self.item_factors_ = model.user_factors, model.item_factors
+        return self
+
+    @property
+    def _ranker(self):
+        return self
+
+    def score_items(self, users):
+        """Return scores of shape (len(users), n_items)."""
+        return self.user_factors_[users] @ self.item_factors_.T
+
+    def score_candidates(self, users, items):
+        """Return scores of the shape of items."""
+        return np.einsum("nf,ncf->nc", self.user_factors_[users], self.item_factors_[items])
+
+
+def main():
+    arguments = parse_arguments()
+    X_train = datasets.filter_k_core(read_rows(arguments.train), arguments.k_core)
+    splitter = LeaveLastOutSplitter()
+    if arguments.drop_last:
+        X_train, _ = splitter.train_test_split(X_train)
+    if arguments.test is None:
+        X_train, X_test = splitter.train_test_split(X_train)
+    else:
+        X_test = read_rows(arguments.test)
+    negatives = read_negatives(arguments.negatives, X_test) if arguments.negatives else None
+    unknown = ~(X_test["item"].isin(X_train["item"]) & X_test["user"].isin(X_train["user"]))
+    print(
+        f"{len(X_train):,} training rows, {len(X_test):,} held-out rows, {unknown.sum()} of them "
+        "with a user or an item that no training row has, which count as misses",
+        flush=True,
+    )
+    results = []
+    for preset in arguments.preset:
+        for seed in range(arguments.seeds if is_random(preset) else 1):
+            recommender = make_recommender(preset, seed, dict(arguments.set))
+            result = {"preset": preset, "seed": seed}
+            result |= measure(recommender, X_train, X_test, negatives)
+            print("  ".join(f"{name} {show(value)}" for name, value in result.items()), flush=True)
+            results.append(result)
+    table = pd.DataFrame(results)
+    summary = table.groupby("preset", sort=False).agg(["mean", "std"]).drop(columns="seed")
+    print(summary.T.to_string(float_format=show))
+    options = {name: str(value) for name, value in vars(arguments).items()}
+    arguments.json.write_text(json.dumps({"options": options, "results": results}, indent=2))
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--train", required=True, help="the paper's .rating, .parquet, u.data, Amazon's .json.gz, "
+        "or movietweetings for the embedded table"
+    )  # fmt: skip
+    parser.add_argument("--test", help="the paper's .test.rating")
+    parser.add_argument("--negatives", type=Path, help="the paper's .test.negative")
+    parser.add_argument("--preset", nargs="+", default=["best-id"])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", type=parse_option)
+    parser.add_argument("--k-core", type=int, default=1)
+    parser.add_argument("--drop-last", action="store_true")
+    parser.add_argument("--json", type=Path, default=Path("ncf_protocol.json"))
+    arguments = parser.parse_args()
+    if arguments.negatives and not arguments.test:
+        parser.error("--negatives belong to the rows of --test")
+    return arguments
+
+
+def parse_option(text):
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
+
+
+def read_rows(path):
+    if path == "movietweetings":
+        return datasets.load_movietweetings()
+    if path.endswith(".parquet"):
+        return pd.read_parquet(path)[["user", "item", "timestamp", "rating"]]
+    if path.endswith((".json", ".json.gz")):
+        return datasets.read_amazon_reviews(path)
+    if path.endswith(".rating"):
+        names = ["user", "item", "rating", "timestamp"]
+        return pd.read_csv(path, sep="\t", names=names)
+    return datasets.read_movielens(path)
+
+
+def read_negatives(path, X_test):
+    """Return the negatives of each row of X_test, its own item masked: it is no negative."""
+    lines = [line.split("\t") for line in path.read_text().splitlines()]
+    pairs = zip(X_test["user"], X_test["item"], strict=True)
+    if [line[0] for line in lines] != [f"({user},{item})" for user, item in pairs]:
+        raise ValueError(f"{path} does not have the rows of the test file, in its order.")
+    items = np.array([line[1:] for line in lines], dtype=np.int64)
+    return np.ma.array(items, mask=items == X_test["item"].to_numpy()[:, None])
+
+
+def is_random(preset):
+    return preset not in BASELINES
+
+
+def make_recommender(preset, seed, options):
+    if preset in BASELINES:
+        return BASELINES[preset](**options)
+    if preset == "ials":
+        return IALSRecommender(random_state=seed, **options)
+    if preset == "default":
+        return NeuMFRecommender(random_state=seed, **options)
+    return NeuMFRecommender.from_preset(preset, random_state=seed, **options)
+
+
+def measure(recommender, X_train, X_test, negatives):
+    """Fit and return both metrics, by both ways to rank, the time, and the speed."""
+    start = time.perf_counter()
+    recommender.fit(X_train)
+    seconds = time.perf_counter() - start
+    with warnings.catch_warnings():  # of unknown items: counted once, before
+        warnings.simplefilter("ignore", UserWarning)
+        if negatives is None:
+            sampled = [scorer(n_negatives=99)(recommender, X_test) for scorer in SCORERS]
+        else:
+            sampled = rank_among(recommender, X_test, negatives)
+        exact = [scorer()(recommender, X_test) for scorer in SCORERS]
+    result = dict(
+        zip(
+            ["HR@10 (99)", "NDCG@10 (99)", "HR@10 (exact)", "NDCG@10 (exact)"],
+            [*sampled, *exact],
+            strict=True,
+        )
+    )
+    result["seconds"] = seconds
+    if isinstance(recommender, NeuMFRecommender):
+        fits = 3 if recommender.pretrain else 1
+        samples = len(X_train) * (1 + recommender.n_negatives) * recommender.n_iter_ * fits
+        result |= {"epochs": recommender.n_iter_, "samples/s": samples / seconds}
+    return result
+
+
+SCORERS = (hr_scorer, ndcg_scorer)
+
+
+def rank_among(recommender, X_test, negatives):
+    """Return HR@10 and NDCG@10 of each row's item among its given negatives."""
+    items = np.column_stack([X_test["item"], negatives.data])
+    users = np.repeat(X_test["user"].to_numpy(), items.shape[1])
+    pairs = pd.DataFrame({"user": users, "item": items.ravel()})
+    scores = recommender.decision_function(pairs).reshape(items.shape)
+    # Below all known items, not out of the list: an unknown test item is a miss.
+    scores[np.isnan(scores)] = np.nanmin(scores) - 1
+    scores[:, 1:][np.ma.getmaskarray(negatives)] = -np.inf
+    relevant = np.zeros(items.shape, dtype=bool)
+    relevant[:, 0] = True
+    return metrics.hit_rate_at_k(relevant, scores), metrics.ndcg_at_k(relevant, scores)
+
+
+def show(value):
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value > 100 else f"{value:.4f}"
+    return str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Sets of parameters of `NeuMFRecommender`, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _paper(n_factors: int, **changes: Any) -> dict[str, Any]:
+    """Return the network and the training of He et al. 2017, section 4.1."""
+    parameters = {
+        "architecture": "neumf",
+        "n_factors": n_factors,
+        "mlp_embedding_dim": 4 * n_factors,
+        "hidden_layer_sizes": (4 * n_factors, 2 * n_factors, n_factors),
+        "n_negatives": 4,
+        "negative_strategy": "uniform",
+        "loss": "binary_crossentropy",
+        "pretrain": False,
+        "recency": 0.0,
+        "regularization": 0.0,
+        "dropout": 0.0,
+        "learning_rate": 1e-3,
+        "batch_size": 256,
+        "epochs": 20,
+    }
+    return parameters | changes
+
+
+PRESETS = {
+    "paper-8": _paper(8),
+    "paper-16": _paper(16),
+    "paper-32": _paper(32),
+    "paper-64": _paper(64),
+    "paper-64-pretrained": _paper(64, pretrain=True),
+    "best-id": {
+        "architecture": "gmf",
+        "n_factors": 64,
+        "n_negatives": 32,
+        "negative_strategy": "uniform",
+        "loss": "sampled_softmax",
+        "pretrain": False,
+        "recency": 1.0,
+        "regularization": 7e-4,
+        "dropout": 0.5,
+        "learning_rate": 2e-3,
+        "batch_size": 4096,
+        "epochs": 20,
+    },
+}
