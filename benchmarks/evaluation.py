@@ -26,7 +26,8 @@ def main():
     warnings.filterwarnings("ignore", message=r"\d+ of \d+ held-out rows name")
     read = datasets.read_movielens if arguments.format == "movielens" else pd.read_parquet
     X_train, X_test = LeaveLastOutSplitter().train_test_split(read(arguments.path))
-    model = NeuMFRecommender(epochs=1, batch_size=8192, random_state=0).fit(X_train)
+    options = {"epochs": 1, "batch_size": 8192, "random_state": 0}
+    model = NeuMFRecommender.from_preset("paper-8", **options).fit(X_train)
     calls = {
         "recommend": lambda: model.recommend(X_test["user"]),
         "ndcg_scorer()": lambda: ndcg_scorer()(model, X_test),

@@ -33,8 +33,8 @@ MODELS = {
     },
     **{f"EASE {weight}": EASERecommender(weight) for weight in (1, 10, 100, 1000, 10_000)},
     **{
-        f"{architecture} {epochs}": NeuMFRecommender(
-            architecture=architecture, epochs=epochs, random_state=0
+        f"{architecture} {epochs}": NeuMFRecommender.from_preset(
+            "paper-8", architecture=architecture, epochs=epochs, random_state=0
         )
         for architecture in ("gmf", "mlp", "neumf")
         for epochs in (10, 20)

@@ -268,7 +268,8 @@ def resident_gigabytes(field):
 def measure_memory(arguments):
     """Fit 2 M users and 500 k items for one epoch."""
     n_users, n_items, n_rows = 2_000_000, 500_000, arguments.rows
-    model = NeuMFRecommender(**PAPER, batch_size=8192, epochs=1, random_state=0, verbose=1)
+    options = {"batch_size": 8192, "epochs": 1, "random_state": 0, "verbose": 1}
+    model = NeuMFRecommender.from_preset("paper-8", **options)
     model.fit(np.arange(400).reshape(-1, 2))
     tensorflow = resident_gigabytes("VmRSS")
     columns = [np.empty(n_rows, np.int32), np.empty(n_rows, np.int32)]

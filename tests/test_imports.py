@@ -19,6 +19,7 @@ ORDER = [
     "_ids",
     "_split",
     "_sampling",
+    "_history",
     "_network",
     "_training",
     "_held_out",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._interactions import (
     Codes,
     Ids,
+    Interactions,
     describe_other_kind,
     encode_ids,
     index_ids,
@@ -28,6 +30,7 @@ from ._interactions import (
     seen_matrix,
     seen_rows,
     stored_places,
+    time_order,
 )
 from ._ranking import Ranker, Scores, top_lists
 from ._validation import check_int, check_labels, check_weights
@@ -108,11 +111,6 @@ class PopularityRanker:
 
     logits: NDArray[np.float64]
 
-    @classmethod
-    def from_counts(cls, n_users_of_item: NDArray[np.int64], n_users: int) -> PopularityRanker:
-        """Estimate probabilities by Laplace's rule, (count + 1) / (n_users + 2)."""
-        return cls(logit((n_users_of_item + 1) / (n_users + 2)))
-
     def score_items(self, users: Codes) -> Scores:
         """Return scores of shape (len(users), n_items)."""
         return np.tile(self.logits, (len(users), 1))
@@ -133,19 +131,22 @@ class BaseRecommender(BaseEstimator, ABC):
     items_: pd.Index
     seen_: sp.csr_array
     popularity_: NDArray[np.int64]
+    popularity_logits_: NDArray[np.float64]
 
     @property
     @abstractmethod
     def _ranker(self) -> Ranker:
         """Scores by index of users and items."""
 
-    def predict(self, X: Any) -> NDArray[np.float64]:
+    def predict(self, X: Any, *, interactions: Any = None) -> NDArray[np.float64]:
         """Return the probability of each interaction.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features >= 2)
             Pairs of user and item; further columns are ignored.
+        interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
+            What users did since `fit`, see `recommend`.
 
         Returns
         -------
@@ -158,15 +159,17 @@ class BaseRecommender(BaseEstimator, ABC):
         ValueError
             If X cannot be read, or its ids are strings where `fit` saw numbers, or the reverse.
         """
-        return expit(self._logits(X))
+        return expit(self._logits(X, interactions))
 
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
+    def decision_function(self, X: Any, *, interactions: Any = None) -> NDArray[np.float64]:
         """Return the logit of each interaction.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features >= 2)
             Pairs of user and item; further columns are ignored.
+        interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
+            What users did since `fit`, see `recommend`.
 
         Returns
         -------
@@ -179,7 +182,7 @@ class BaseRecommender(BaseEstimator, ABC):
         ValueError
             If X cannot be read, or its ids are strings where `fit` saw numbers, or the reverse.
         """
-        return self._logits(X)
+        return self._logits(X, interactions)
 
     def recommend(
         self,
@@ -189,15 +192,16 @@ class BaseRecommender(BaseEstimator, ABC):
         exclude_seen: bool = True,
         allow: Any = None,
         deny: Any = None,
+        interactions: Any = None,
     ) -> pd.DataFrame:
         """Return the best items for each user.
 
         Parameters
         ----------
         users : id, array-like of ids or None, default=None
-            Whom to recommend to; None means all users that `fit` saw. An unknown user gets the
-            most popular items, the same list for all of them (with a warning if no user is known
-            because strings meet numbers).
+            Whom to recommend to; None means all users that `fit` saw, or those of `interactions`.
+            An unknown user gets the most popular items, the same list for all of them (with a
+            warning if no user is known because strings meet numbers).
         k : int, default=10
             Number of items per user. Users with fewer candidates get fewer rows.
         exclude_seen : bool, default=True
@@ -206,6 +210,11 @@ class BaseRecommender(BaseEstimator, ABC):
             Recommend only these items; None allows all. Ids that `fit` did not see are ignored.
         deny : array-like of ids or None, default=None
             Never recommend these items.
+        interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
+            What users did since `fit` (fold-in), as a table like that of `fit`. For a user whom
+            `fit` saw, the rows are appended to what they did before; for a new one, they are all
+            there is. The rows count as seen, and nothing is learned or stored. Items that `fit`
+            did not see are skipped, with a warning that counts them.
 
         Returns
         -------
@@ -221,15 +230,19 @@ class BaseRecommender(BaseEstimator, ABC):
         """
         check_is_fitted(self)
         check_int("k", k, 1)
-        everyone = self.users_.to_numpy()
-        ids = everyone if users is None else read_ids(users, "users", self.users_)
-        codes = self._user_codes(ids)
+        new = None if interactions is None else read_interactions(interactions)
+        if users is None:
+            ids = self.users_.to_numpy() if new is None else pd.unique(new.users)
+        else:
+            ids = read_ids(users, "users", self.users_)
+        known = self if new is None else self._folded_in(ids, new, stacklevel=3)
+        codes = known._user_codes(ids)
         barred = self._barred_items(allow, deny)
 
         def score(block: slice) -> Scores:
-            scores = self._scores_or_popularity(codes[block])
+            scores = known._scores_or_popularity(codes[block])
             if exclude_seen:
-                scores[stored_places(seen_rows(self.seen_, codes[block]))] = -np.inf
+                scores[stored_places(seen_rows(known.seen_, codes[block]))] = -np.inf
             scores[:, barred] = -np.inf
             return scores
 
@@ -289,13 +302,13 @@ class BaseRecommender(BaseEstimator, ABC):
         """Return ids, seen items and popularity, by the names of the attributes."""
         # Part by part: `bincount` copies what it counts to 64 bits.
         parts = np.array_split(rows.seen.indices, 1 + rows.seen.nnz // 2**24)
+        popularity = np.sum([np.bincount(part, minlength=rows.shape[1]) for part in parts], axis=0)
         return {
             "users_": rows.user_ids,
             "items_": rows.item_ids,
             "seen_": rows.seen,
-            "popularity_": np.sum(
-                [np.bincount(part, minlength=rows.shape[1]) for part in parts], axis=0
-            ),
+            "popularity_": popularity,
+            "popularity_logits_": logit((popularity + 1) / (rows.shape[0] + 2)),  # Laplace's rule
         }
 
     def _keep_rows(self, X: Any, rows: EncodedRows) -> None:
@@ -304,11 +317,16 @@ class BaseRecommender(BaseEstimator, ABC):
         for name, value in self._attributes_of_rows(rows).items():
             setattr(self, name, value)
 
-    def _logits(self, X: Any) -> NDArray[np.float64]:
+    def _logits(self, X: Any, interactions: Any) -> NDArray[np.float64]:
         """Return the logit of each row, NaN with a warning where the user or item is unknown."""
         check_is_fitted(self)
         rows = read_interactions(X, with_timestamps=False)
-        users = lookup_ids(rows.users, self.users_, "X: user ids")
+        if interactions is None:
+            recommender = self
+        else:
+            new = read_interactions(interactions)
+            recommender = self._folded_in(rows.users, new, stacklevel=4)
+        users = lookup_ids(rows.users, recommender.users_, "X: user ids")
         items = lookup_ids(rows.items, self.items_, "X: item ids")
         known = (users >= 0) & (items >= 0)
         if not known.all():
@@ -319,11 +337,46 @@ class BaseRecommender(BaseEstimator, ABC):
                 stacklevel=3,
             )
         logits = np.full(len(rows), np.nan)
-        logits[known] = self._ranker.score_candidates(users[known], items[known, None])[:, 0]
+        ranker = recommender._ranker
+        logits[known] = ranker.score_candidates(users[known], items[known, None])[:, 0]
         return logits
 
-    def _popularity_ranker(self) -> PopularityRanker:
-        return PopularityRanker.from_counts(self.popularity_, len(self.users_))
+    def _folded_in(self, ids: Ids, new: Interactions, stacklevel: int) -> Self:
+        """Return a copy that knows these users, as they are after new interactions, and no others.
+
+        Those that neither `fit` nor a row with a known item tells of stay unknown.
+        """
+        items = lookup_ids(new.items, self.items_, "interactions: item ids")
+        if (items < 0).any():
+            warnings.warn(
+                f"{int((items < 0).sum())} of {len(items)} rows of interactions have an item that "
+                "fit did not see; they are skipped.",
+                UserWarning,
+                stacklevel=stacklevel,
+            )
+        user_ids = index_ids(ids)[1]
+        users = encode_ids(new.users, user_ids)
+        order = time_order(users, new.timestamps)
+        order = order[(users[order] >= 0) & (items[order] >= 0)]
+        codes = encode_ids(user_ids.to_numpy(), self.users_)
+        told = codes >= 0
+        told[users[order]] = True
+        # The users that stay unknown leave the index, and the others move up.
+        codes, user_ids = codes[told], user_ids[told]
+        users, items = (np.cumsum(told) - 1)[users[order]], items[order]
+        shape = (len(user_ids), len(self.items_))
+        known = copy(self)
+        known.users_ = user_ids
+        known.seen_ = sp.csr_array(seen_rows(self.seen_, codes) + seen_matrix(users, items, shape))
+        known._fold_in(codes, users, items)
+        return known
+
+    def _fold_in(self, codes: Codes, users: Codes, items: Codes) -> None:
+        """Bring what the ranker needs to new rows, `users_` and `seen_` are there already.
+
+        `codes` are the indices of the users before, -1 for new ones; `users` and `items` the new
+        rows, user by user and oldest first.
+        """
 
     def _user_codes(self, ids: Ids) -> Codes:
         """Return indices of users, -1 for unknown ones; they get a list all the same."""
@@ -342,7 +395,7 @@ class BaseRecommender(BaseEstimator, ABC):
         known = users >= 0
         if known.all():
             return self._ranker.score_items(users)
-        scores = self._popularity_ranker().score_items(users)
+        scores = PopularityRanker(self.popularity_logits_).score_items(users)
         if known.any():
             scores[known] = self._ranker.score_items(users[known])
         return scores

@@ -203,6 +203,8 @@ def seen_matrix(users: Codes, items: Codes, shape: tuple[int, int]) -> sp.csr_ar
 
 def seen_rows(seen: sp.csr_array, users: Codes) -> sp.csr_array:
     """Return the rows of the seen matrix, empty ones for unknown users (-1)."""
+    if seen.shape[0] == 0:
+        return sp.csr_array((len(users), seen.shape[1]), dtype=seen.dtype)
     rows = seen[np.maximum(users, 0)]
     if (users < 0).any():
         rows = sp.csr_array(rows.multiply((users >= 0)[:, None]))

@@ -14,7 +14,7 @@ TensorFlow tensors alike: `xp` is the module whose arrays come in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -61,6 +61,42 @@ class Layers:
 
 
 @dataclass(frozen=True)
+class HistoryEncoder:
+    """What makes a user's vector of the last items they had.
+
+    Attributes
+    ----------
+    users : ndarray of shape (n_users, width) or (n_users, 0)
+        What is added for a user whom training saw; width 0 if nothing is.
+    items : ndarray of shape (n_items, width)
+        What an item in a history stands for.
+    recency : ndarray of shape (history_length, width)
+        How much the items count, the newest first.
+    """
+
+    users: Floats
+    items: Floats
+    recency: Floats
+
+    def arrays(self) -> tuple[Floats, Floats, Floats]:
+        """Return all weights."""
+        return self.users, self.items, self.recency
+
+    def encode(self, users: Codes, histories: Codes) -> Floats:
+        """Return the vectors of users (-1: unknown) with these histories, newest item first."""
+        vectors = np.empty((len(users), self.items.shape[1]), dtype=np.float32)
+        step = max(1, _BLOCK_SIZE // histories.shape[1])
+        for i in range(0, len(users), step):
+            block = histories[i : i + step]
+            vectors[i : i + step] = encode_histories(
+                np, self.recency, self.items[block], block >= 0
+            )
+        if self.users.shape[1]:
+            vectors[users >= 0] += self.users[users[users >= 0]]
+        return vectors
+
+
+@dataclass(frozen=True)
 class Network:
     """The weights of a NeuMF network.
 
@@ -70,11 +106,14 @@ class Network:
         A row per user or item: its GMF vector, then its MLP vector.
     layers : Layers
         The shared weights.
+    encoder : HistoryEncoder or None
+        What made the vectors of the users, if they are not learned by themselves.
     """
 
     users: Floats
     items: Floats
     layers: Layers
+    encoder: HistoryEncoder | None = None
 
     def score_candidates(self, users: Codes, items: Codes) -> Floats:
         """Return logits of users, shape (n,), with their candidates, shape (n, n_candidates)."""
@@ -131,8 +170,29 @@ def initial_network(
     )
 
 
+def with_initial_encoder(
+    network: Network, history_length: int, with_ids: bool, rng: np.random.Generator
+) -> Network:
+    """Add a history encoder: its table N(0, 0.01), the weights of places falling from 1.
+
+    `with_ids` keeps the vectors of the users as what is added to the encoded history.
+    """
+    width = network.items.shape[1]
+    places = np.arange(1, history_length + 1, dtype=np.float32)
+    encoder = HistoryEncoder(
+        users=network.users if with_ids else network.users[:, :0],
+        items=_normal(rng, len(network.items), width),
+        recency=np.repeat(places[:, None] ** np.float32(-0.5), width, axis=1),
+    )
+    return replace(network, encoder=encoder)
+
+
 def join_networks(gmf: Network, mlp: Network) -> Network:
     """Join two trained halves into one NeuMF, each with half a say (section 3.4.1, alpha = 1/2)."""
+    encoder = None
+    if gmf.encoder is not None and mlp.encoder is not None:
+        halves = zip(gmf.encoder.arrays(), mlp.encoder.arrays(), strict=True)
+        encoder = HistoryEncoder(*map(np.hstack, halves))
     (h_gmf, b_gmf), (h_mlp, b_mlp) = gmf.layers.output, mlp.layers.output
     return Network(
         users=np.hstack([gmf.users, mlp.users]),
@@ -142,7 +202,30 @@ def join_networks(gmf: Network, mlp: Network) -> Network:
             mlp.layers.hidden,
             (np.vstack([h_gmf, h_mlp]) / 2, (b_gmf + b_mlp) / 2),
         ),
+        encoder=encoder,
     )
+
+
+def encode_histories(xp: Any, recency: Any, items: Any, present: Any) -> Any:
+    """Return the sum of the items of each history, weighted by place and dimension.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or tensorflow.
+    recency : array of shape (history_length, width)
+        Weights, the newest first.
+    items : array of shape (n, history_length, width)
+        Rows of the history table.
+    present : array of bool of shape (n, history_length)
+        Where there is an item.
+
+    Returns
+    -------
+    vectors : array of shape (n, width)
+    """
+    row_sums = xp.sum if xp is np else xp.reduce_sum
+    return row_sums(xp.where(present[:, :, None], items * recency, 0.0), 1)
 
 
 def logits(

@@ -16,6 +16,7 @@ def _paper(n_factors: int, **changes: Any) -> dict[str, Any]:
         "negative_strategy": "uniform",
         "loss": "binary_crossentropy",
         "pretrain": False,
+        "user_encoder": "id",
         "recency": 0.0,
         "regularization": 0.0,
         "dropout": 0.0,
@@ -26,24 +27,39 @@ def _paper(n_factors: int, **changes: Any) -> dict[str, Any]:
     return parameters | changes
 
 
-PRESETS = {
+_BEST = {
+    "architecture": "gmf",
+    "n_factors": 64,
+    "n_negatives": 32,
+    "negative_strategy": "uniform",
+    "loss": "sampled_softmax",
+    "pretrain": False,
+    "dropout": 0.5,
+    "batch_size": 4096,
+}
+_OF_IDS = {
+    "user_encoder": "id",
+    "recency": 1.0,
+    "regularization": 7e-4,
+    "learning_rate": 1e-3,
+    "epochs": 20,
+}
+# Each row has its own history: late rows need no more weight.
+_OF_HISTORIES = {
+    "history_length": 20,
+    "recency": 0.0,
+    "regularization": 3e-4,
+    "learning_rate": 2e-3,
+    "epochs": 10,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
     "paper-8": _paper(8),
     "paper-16": _paper(16),
     "paper-32": _paper(32),
     "paper-64": _paper(64),
     "paper-64-pretrained": _paper(64, pretrain=True),
-    "best-id": {
-        "architecture": "gmf",
-        "n_factors": 64,
-        "n_negatives": 32,
-        "negative_strategy": "uniform",
-        "loss": "sampled_softmax",
-        "pretrain": False,
-        "recency": 1.0,
-        "regularization": 7e-4,
-        "dropout": 0.5,
-        "learning_rate": 2e-3,
-        "batch_size": 4096,
-        "epochs": 20,
-    },
+    "best-id": _BEST | _OF_IDS,
+    "best-history": _BEST | _OF_HISTORIES | {"user_encoder": "history"},
+    "best-hybrid": _BEST | _OF_HISTORIES | {"user_encoder": "hybrid"},
 }

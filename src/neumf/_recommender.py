@@ -15,12 +15,20 @@ from sklearn.utils.validation import check_is_fitted
 from ._base import BaseRecommender, EncodedRows
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from ._held_out import HeldOut
-from ._interactions import lookup_ids, read_ids, seen_matrix, show
-from ._network import Floats, Network, build_keras_model, initial_network, join_networks
+from ._history import Histories, read_histories
+from ._interactions import Codes, lookup_ids, read_ids, seen_matrix, show
+from ._network import (
+    Floats,
+    Network,
+    build_keras_model,
+    initial_network,
+    join_networks,
+    with_initial_encoder,
+)
 from ._presets import PRESETS
 from ._random import RandomState, make_generator
 from ._ranking import exact_lists, mean_over_lists, top_lists
-from ._sampling import Strategy, UnseenItems, refuse_saturated
+from ._sampling import Strategy, UnseenItems, other_items, refuse_saturated
 from ._split import timelines
 from ._training import (
     EpochReport,
@@ -35,6 +43,7 @@ from ._validation import check_int, check_option, check_real
 from .metrics import ndcg_at_k
 
 Architecture = Literal["neumf", "gmf", "mlp"]
+UserEncoder = Literal["id", "history", "hybrid"]
 
 
 class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
@@ -58,7 +67,9 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     n_negatives : int, default=4
         Negatives drawn for each row and epoch, if `fit` gets no `y`.
     negative_strategy : {"uniform", "popularity"}, default="uniform"
-        Draw unseen items with equal probability, or in proportion to their interactions.
+        Draw unseen items with equal probability, or in proportion to their interactions. With a
+        `user_encoder` that reads histories, all items but the row's own count as unseen: what the
+        user had later must tell nothing.
     loss : {"binary_crossentropy", "bpr", "sampled_softmax"}, default="binary_crossentropy"
         Binary cross-entropy of every positive and negative (the paper's equation 7); or the
         Bayesian personalised ranking of a positive above each of its negatives; or the softmax of
@@ -67,6 +78,12 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     pretrain : bool, default=False
         Fit GMF and MLP by themselves first (each as `epochs` and `early_stopping` say), then join
         them with half a say each and train on with plain SGD (section 3.4.1 of the paper).
+    user_encoder : {"id", "history", "hybrid"}, default="id"
+        What a user's vector is: "id" learns one for each user, as the paper does. "history" makes
+        it of the last items that the user had, so that new users and new interactions count at once
+        (see `interactions` of `recommend`). "hybrid" adds both.
+    history_length : int, default=20
+        How many of a user's last items make the vector, if `user_encoder` is not "id".
     recency : float, default=0.5
         How much more a user's late rows count than the early ones. In the loss, a row weighs
         ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
@@ -113,9 +130,16 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         The items that each user has seen.
     popularity_ : ndarray of shape (n_items,)
         Number of users who interacted with each item.
+    popularity_logits_ : ndarray of shape (n_items,)
+        Logit of the probability that a user interacts with the item, by Laplace's rule
+        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
+    histories_ : ndarray of shape (n_users, history_length) or None
+        The last items of each user by index, newest first, filled up with -1; None with
+        ``user_encoder="id"``.
     network_ : object
         The weights, as NumPy arrays: `users`, `items` (a row each, GMF vector then MLP vector) and
-        `layers`.
+        `layers`. The vectors of users are those after their last row; `encoder` is what makes them,
+        or None.
     model_ : keras.Model
         The same as a Keras model of ``[user indices, item indices]``, whose output is the logit.
         Built when first asked for; a copy, which does not change the estimator.
@@ -147,8 +171,19 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         \hat y_{ui} = \sigma\left(h^\top \begin{bmatrix} p_u \odot q_i \\
         \mathrm{MLP}([p'_u, q'_i]) \end{bmatrix} + b\right)
 
-    where the MLP is a stack of ReLU layers. Vectors start at N(0, 0.01), hidden layers at Glorot
-    uniform, h at LeCun uniform, biases at 0.
+    where the MLP is a stack of ReLU layers. With a `user_encoder` that reads histories, both
+    vectors of a user before a row are
+
+    .. math::
+
+        [p_u, p'_u] = v_u + \sum_{j=1}^{\ell} w_j \odot e_{i_j}
+
+    where :math:`i_j` is the j-th last item that the user had strictly before the row (of rows with
+    equal timestamps, those further up in the table come before), :math:`e_i` is a vector that the
+    item has in histories alone, :math:`w_j` the weights of that place, which start at
+    :math:`j^{-1/2}`, and :math:`v_u` is the user's own vector ("hybrid") or 0 ("history").
+
+    Vectors start at N(0, 0.01), hidden layers at Glorot uniform, h at LeCun uniform, biases at 0.
 
     Two things differ from the paper's code. A batch holds whole groups, a positive with its
     negatives. Adam is lazy: vectors that a batch does not touch stay where they are, and so do
@@ -183,7 +218,9 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     1     4    36
     """
 
+    network_: Network
     _model: Any
+    histories_: Any
 
     def __init__(
         self,
@@ -196,6 +233,8 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         negative_strategy: Strategy = "uniform",
         loss: Loss = "binary_crossentropy",
         pretrain: bool = False,
+        user_encoder: UserEncoder = "id",
+        history_length: int = 20,
         recency: float = 0.5,
         regularization: float = 0.0,
         dropout: float = 0.5,
@@ -215,6 +254,8 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         self.negative_strategy = negative_strategy
         self.loss = loss
         self.pretrain = pretrain
+        self.user_encoder = user_encoder
+        self.history_length = history_length
         self.recency = recency
         self.regularization = regularization
         self.dropout = dropout
@@ -236,7 +277,8 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
             - ``"paper-8"``, ``"paper-16"``, ``"paper-32"``, ``"paper-64"``: the network of the
               paper with that many factors, trained as there.
             - ``"paper-64-pretrained"``: the same, joined from a trained GMF and a trained MLP.
-            - ``"best-id"``: the most accurate settings known on validation splits.
+            - ``"best-id"``, ``"best-history"``, ``"best-hybrid"``: the most accurate settings known
+              with each `user_encoder`.
         **parameters : Any
             Parameters to set otherwise, or besides, such as `random_state` and `epochs`.
 
@@ -381,6 +423,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
 
     def _check_parameters(self, y: Any) -> None:
         check_option("architecture", self.architecture, ("neumf", "gmf", "mlp"))
+        check_option("user_encoder", self.user_encoder, ("id", "history", "hybrid"))
         check_option("negative_strategy", self.negative_strategy, ("uniform", "popularity"))
         check_option("loss", self.loss, ("binary_crossentropy", "bpr", "sampled_softmax"))
         for name in ("pretrain", "early_stopping"):
@@ -389,6 +432,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
             "n_factors",
             "mlp_embedding_dim",
             "n_negatives",
+            "history_length",
             "batch_size",
             "epochs",
             "n_iter_no_change",
@@ -415,25 +459,52 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     def _initial_network(
         self, architecture: str, shape: tuple[int, int], rng: np.random.Generator
     ) -> Network:
-        return initial_network(
+        network = initial_network(
             *shape,
             0 if architecture == "mlp" else self.n_factors,
             0 if architecture == "gmf" else self.mlp_embedding_dim,
             tuple(self.hidden_layer_sizes),
             rng,
         )
+        if self.user_encoder == "id":
+            return network
+        with_ids = self.user_encoder == "hybrid"
+        return with_initial_encoder(network, self.history_length, with_ids, rng)
 
     def _training_rows(self, rows: EncodedRows) -> TrainingRows:
         """Return the rows to train on, with what negatives may be drawn from."""
+        histories = self._read_histories(rows)
         unseen = None
         if rows.labels is None:
             popularity = self.negative_strategy == "popularity"
             counts = np.bincount(rows.items, minlength=rows.shape[1]) if popularity else None
-            unseen = UnseenItems(rows.seen, counts)
-            refuse_saturated(unseen, rows.user_ids)
+            if histories is None:
+                unseen = UnseenItems(rows.seen, counts)
+                refuse_saturated(unseen, rows.user_ids)
+            else:
+                # That an item is not drawn must not tell that its user had it later.
+                unseen = other_items(rows.shape[1], counts)
         weighs_late = self.recency > 0 and rows.ordered
         weights = _recency_weights(rows, self.recency) if weighs_late else rows.weights
-        return TrainingRows(rows.users, rows.items, rows.labels, weights, unseen)
+        return TrainingRows(rows.users, rows.items, rows.labels, weights, unseen, histories)
+
+    def _read_histories(self, rows: EncodedRows) -> Histories | None:
+        """Return what each row's user had before it, if the user encoder asks for it."""
+        if self.user_encoder == "id":
+            return None
+        if not rows.ordered:
+            raise ValueError(
+                f"user_encoder={self.user_encoder!r} makes users of their last items, so X must be "
+                "a table with an order in time (no sparse matrix). Set user_encoder='id'."
+            )
+        return read_histories(
+            rows.users,
+            rows.items,
+            rows.timestamps,
+            rows.positive,
+            len(rows.user_ids),
+            self.history_length,
+        )
 
     def _learn(
         self,
@@ -480,8 +551,35 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         watcher = _EpochWatcher(name, self.epochs, trainer.n_samples, self.verbose, tasks)
         return train(trainer, self.epochs, validate, self.n_iter_no_change, watcher)
 
+    def _fold_in(self, codes: Codes, users: Codes, items: Codes) -> None:
+        encoder = self.network_.encoder
+        if encoder is None:
+            raise ValueError(
+                "interactions must be None with user_encoder='id', whose vectors of users are not "
+                "made of what they did. Fit with user_encoder='history' or 'hybrid', or leave "
+                "interactions out."
+            )
+        length = self.histories_.shape[1]
+        new = read_histories(users, items, None, slice(None), len(codes), length).last()
+        before = np.where(codes[:, None] >= 0, self.histories_[codes], -1)
+        both = np.hstack([new, before])
+        newest = np.argsort(both < 0, axis=1, kind="stable")[:, :length]
+        self.histories_ = np.take_along_axis(both, newest, axis=1)
+        vectors = encoder.encode(codes, self.histories_)
+        self.network_ = replace(self.network_, users=vectors)
+
+    def _attributes_of_rows(self, rows: EncodedRows) -> dict[str, Any]:
+        histories = self._read_histories(rows)
+        last = None if histories is None else histories.last()
+        return super()._attributes_of_rows(rows) | {"histories_": last}
+
     def _keep_trained(self, trained: Trained) -> None:
         self.network_ = trained.network
+        encoder = trained.network.encoder
+        if encoder is not None:
+            # With early stopping, the histories have grown by what was held out.
+            vectors = encoder.encode(np.arange(len(self.users_)), self.histories_)
+            self.network_ = replace(trained.network, users=vectors)
         self._model = None
         self.history_ = {"loss": trained.losses}
         if trained.values:

@@ -113,6 +113,12 @@ def sample_unseen_items(
     return items
 
 
+def other_items(n_items: int, weights: NDArray[np.int64] | None = None) -> UnseenItems:
+    """Return, for each item in the place of a user, all items but itself."""
+    itself = np.arange(n_items, dtype=np.int32)
+    return UnseenItems(seen_matrix(itself, itself, (n_items, n_items)), weights)
+
+
 def refuse_saturated(unseen: UnseenItems, ids: pd.Index) -> None:
     """Raise if a user has seen every item, naming the user."""
     saturated = np.flatnonzero(unseen.n_tickets == 0)

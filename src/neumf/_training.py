@@ -26,8 +26,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from ._history import Histories
 from ._interactions import Codes
-from ._network import Floats, Layers, Network, logits
+from ._network import Floats, HistoryEncoder, Layers, Network, encode_histories, logits
 from ._sampling import UnseenItems, sample_unseen_items
 
 Loss = Literal["binary_crossentropy", "bpr", "sampled_softmax"]
@@ -57,7 +58,9 @@ class TrainingRows:
     weights : ndarray of shape (n_rows,) or None
         Weight of each row, and of the negatives drawn for it; None means 1 each.
     unseen : UnseenItems or None
-        Where negatives come from; None draws none.
+        Where negatives come from; None draws none. Asked by user, or, with histories, by item.
+    histories : Histories or None
+        What each row's user had before it, if the network has a history encoder.
     """
 
     users: Codes
@@ -65,6 +68,7 @@ class TrainingRows:
     labels: Floats | None
     weights: Floats | None
     unseen: UnseenItems | None
+    histories: Histories | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,16 @@ class Trainer:
         rng: np.random.Generator,
     ) -> None:
         tf = import_tensorflow()
-        self._table_shapes = (network.users.shape, network.items.shape)
+        encoder = network.encoder
+        self._n_users = len(network.users)
+        tables = {"users": network.users, "items": network.items}
+        shared = network.layers.arrays()
+        if encoder is not None:
+            no_item = np.zeros_like(encoder.items[:1])
+            tables |= {"users": encoder.users, "history": np.vstack([encoder.items, no_item])}
+            shared = [*shared, encoder.recency]
+        tables = {name: table for name, table in tables.items() if table.shape[1]}
+        self._table_shapes = {name: table.shape for name, table in tables.items()}
         self._rows = rows
         self._rng = rng
         self._n_drawn = settings.n_negatives if rows.unseen is not None else 0
@@ -168,11 +181,10 @@ class Trainer:
             _round_up(math.ceil(len(rows.users) / self._batch_rows)),
             _round_up(max(1, _CHUNK_ROWS // self._batch_rows)),
         )
-        shared = np.concatenate([array.ravel() for array in network.layers.arrays()])
+        flat = np.concatenate([array.ravel() for array in shared])
         self._state = _State(
-            tf.Variable(_packed(tf, network.users)),
-            tf.Variable(_packed(tf, network.items)),
-            tf.Variable(_packed(tf, shared[None])),
+            {name: tf.Variable(_packed(tf, table)) for name, table in tables.items()},
+            tf.Variable(_packed(tf, flat[None])),
         )
         self._rates = _Rates(
             *(
@@ -182,10 +194,10 @@ class Trainer:
         )
         self._n_steps = 0
         self._sizes = _Sizes(
-            self._state.users.shape[0],
-            self._state.items.shape[0],
+            tuple((name, table.shape[0]) for name, table in self._state.tables.items()),
             network.layers.n_factors,
             tuple(array.shape for array in network.layers.arrays()),
+            None if encoder is None else encoder.recency.shape,
             self._batch_rows,
             self._chunk_batches,
             self._n_drawn,
@@ -208,20 +220,24 @@ class Trainer:
         return sum(map(self._train_chunk, chunks)) / len(order)
 
     def network(self) -> Network:
-        """Return the weights as they are now."""
-        users, items = self._table_shapes
-        shapes = self._sizes.layer_shapes
-        ends = np.cumsum([math.prod(shape) for shape in shapes])
-        shared = _unpacked(self._state.shared, 1, ends[-1])[0]
-        arrays = [
-            part.reshape(shape)
-            for part, shape in zip(np.split(shared, ends[:-1]), shapes, strict=True)
-        ]
-        return Network(
-            _unpacked(self._state.users, *users),
-            _unpacked(self._state.items, *items),
-            Layers.from_arrays(self._sizes.n_factors, arrays),
-        )
+        """Return the weights as they are now, users as after their last row."""
+        tables = {
+            name: _unpacked(self._state.tables[name], *shape)
+            for name, shape in self._table_shapes.items()
+        }
+        flat = _unpacked(self._state.shared, 1, self._state.shared.shape[1] // 3)[0]
+        shapes = self._sizes.shared_shapes
+        parts = np.split(flat, np.cumsum([math.prod(shape) for shape in shapes])[:-1])
+        arrays = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+        n_arrays = len(self._sizes.layer_shapes)
+        layers = Layers.from_arrays(self._sizes.n_factors, arrays[:n_arrays])
+        if self._rows.histories is None:
+            return Network(tables["users"], tables["items"], layers)
+        n_users = self._n_users
+        users = tables.get("users", np.empty((n_users, 0), np.float32))
+        encoder = HistoryEncoder(users, tables["history"][:-1], arrays[-1])
+        vectors = encoder.encode(np.arange(n_users), self._rows.histories.last())
+        return Network(vectors, tables["items"], layers, encoder)
 
     def _make_chunk(self, order: Codes) -> _Chunk:
         """Return the rows in this order, with new negatives."""
@@ -232,17 +248,20 @@ class Trainer:
         users, items = (c[order].astype(np.int32, copy=False) for c in (rows.users, rows.items))
         candidates = np.repeat(items[:, None], 1 + self._n_drawn, axis=1)
         if rows.unseen is not None:
+            asked = users if rows.histories is None else items
             candidates[:n_rows, 1:] = sample_unseen_items(
-                rows.unseen, users[:n_rows], self._n_drawn, self._rng
+                rows.unseen, asked[:n_rows], self._n_drawn, self._rng
             )
         labels, weights = (
             np.ones(len(order), np.float32) if column is None else column[order]
             for column in (rows.labels, rows.weights)
         )
         weights[n_rows:] = 0
+        indices: dict[str, Codes] = {"users": users, "items": candidates}
+        if rows.histories is not None:
+            indices["history"] = rows.histories.before(order)
         return _Chunk(
-            users.reshape(batches),
-            candidates.reshape(*batches, -1),
+            {name: indices[name].reshape(*batches, -1) for name in self._table_shapes},
             labels.reshape(batches),
             weights.reshape(batches),
             np.int32(n_rows),
@@ -252,7 +271,7 @@ class Trainer:
     def _train_chunk(self, chunk: _Chunk) -> float:
         """Train on a chunk, without XLA where XLA cannot; return the sum of its losses."""
         tf = import_tensorflow()
-        tensors = _Chunk(*map(tf.constant, chunk))
+        tensors = tf.nest.map_structure(tf.constant, chunk)
         arguments = (self._state, tensors, self._rates, tf.constant(self._n_steps))
         self._n_steps += math.ceil(chunk.n_rows / self._batch_rows)
         if self._with_xla:
@@ -287,10 +306,10 @@ def _round_up(n: int) -> int:
 class _Sizes(NamedTuple):
     """What fixes the shapes of a training step, and with them its compiled code."""
 
-    n_users: int
-    n_items: int
+    table_rows: tuple[tuple[str, int], ...]
     n_factors: int
     layer_shapes: tuple[tuple[int, ...], ...]
+    recency_shape: tuple[int, ...] | None
     batch_rows: int
     chunk_batches: int
     n_drawn: int
@@ -300,24 +319,27 @@ class _Sizes(NamedTuple):
         """Number of values that dropout acts on, per sample."""
         return self.n_factors + sum(shape[0] for shape in self.layer_shapes[1:-1:2])
 
+    @property
+    def shared_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of all shared weights: the layers', then that of the recency weights."""
+        return self.layer_shapes + (() if self.recency_shape is None else (self.recency_shape,))
+
 
 class _State(NamedTuple):
-    """Variables: weights and Adam's moments, side by side in each row."""
+    """Variables: weights and Adam's moments, side by side in each row; tables by name."""
 
-    users: Any
-    items: Any
+    tables: dict[str, Any]
     shared: Any
 
 
 class _Chunk(NamedTuple):
     """Rows to train on, batch by batch, as arrays or tensors; the first `n_rows` count.
 
-    Candidates have shape (n_batches, batch_rows, 1 + n_drawn), the next three lack the last
-    dimension. The seed is that of dropout.
+    Indices into each table have shape (n_batches, batch_rows, n_per_row), labels and weights lack
+    the last dimension. The seed is that of dropout.
     """
 
-    users: Any
-    candidates: Any
+    indices: dict[str, Any]
     labels: Any
     weights: Any
     n_rows: Any
@@ -347,41 +369,44 @@ def _compile_run(
     @tf.function(autograph=False, jit_compile=with_xla)
     def run(state: _State, chunk: _Chunk, rates: _Rates, steps_before: Any) -> Any:
         def train_batch(i: Any, total: Any, state: _State, owners: Any) -> tuple[Any, ...]:
-            users, items = chunk.users[i], tf.reshape(chunk.candidates[i], (-1,))
-            rows = (tf.gather(state.users, users), tf.gather(state.items, items), state.shared)
-            gradients, batch_loss = step(
-                [row[:, : row.shape[1] // 3] for row in rows],
+            indices = {name: tf.reshape(every[i], (-1,)) for name, every in chunk.indices.items()}
+            # Where a history has no item, -1, the row behind all items stands in.
+            places = {
+                name: tf.where(index < 0, state.tables[name].shape[0] - 1, index)
+                for name, index in indices.items()
+            }
+            rows = {name: tf.gather(state.tables[name], place) for name, place in places.items()}
+            (gradients, of_shared), batch_loss = step(
+                {name: row[:, : row.shape[1] // 3] for name, row in rows.items()},
+                state.shared[:, : state.shared.shape[1] // 3],
                 chunk.labels[i],
                 chunk.weights[i],
+                indices["history"] >= 0 if "history" in indices else None,
                 tf.minimum(chunk.n_rows - i * sizes.batch_rows, sizes.batch_rows),
                 rates,
                 chunk.seed + tf.stack([0, i]),
             )
-            of_users, user_owners = _sum_over_duplicates(tf, gradients[0], users, owners[0])
-            of_items, item_owners = _sum_over_duplicates(tf, gradients[1], items, owners[1])
             t = tf.cast(steps_before + i + 1, tf.float32)
-            user_rows, item_rows, shared = (
-                update(tf, packed, gradient, rates.learning_rate, t)
-                for packed, gradient in zip(rows, (of_users, of_items, gradients[2]), strict=True)
-            )
-            state = _State(
-                _write(tf, state.users, users, user_rows),
-                _write(tf, state.items, items, item_rows),
-                shared,
-            )
+            tables, new_owners = {}, {}
+            for name, place in places.items():
+                summed, new_owners[name] = _sum_over_duplicates(
+                    tf, gradients[name], place, owners[name]
+                )
+                trained = update(tf, rows[name], summed, rates.learning_rate, t)
+                tables[name] = _write(tf, state.tables[name], place, trained)
+            shared = update(tf, state.shared, of_shared, rates.learning_rate, t)
             total += tf.cast(batch_loss, tf.float64)
-            return i + 1, total, state, (user_owners, item_owners)
+            return i + 1, total, _State(tables, shared), new_owners
 
         n_batches = (chunk.n_rows + sizes.batch_rows - 1) // sizes.batch_rows
         start = (
             tf.constant(0),
             tf.constant(0.0, tf.float64),
-            _State(*(variable.read_value() for variable in state)),
-            (tf.zeros(sizes.n_users, tf.int32), tf.zeros(sizes.n_items, tf.int32)),
+            tf.nest.map_structure(lambda variable: variable.read_value(), state),
+            {name: tf.zeros(n_rows, tf.int32) for name, n_rows in sizes.table_rows},
         )
         _, total, trained, _ = tf.while_loop(lambda i, *_: i < n_batches, train_batch, start)
-        for variable, value in zip(state, trained, strict=True):
-            variable.assign(value)
+        tf.nest.map_structure(lambda variable, value: variable.assign(value), state, trained)
         return total
 
     return run
@@ -415,7 +440,14 @@ def _make_step(tf: Any, sizes: _Sizes, loss: Loss, with_dropout: bool) -> Any:
     }[loss]
 
     def step(
-        weights: list[Any], labels: Any, row_weights: Any, n_real: Any, rates: _Rates, seed: Any
+        rows: dict[str, Any],
+        shared: Any,
+        labels: Any,
+        row_weights: Any,
+        present: Any,
+        n_real: Any,
+        rates: _Rates,
+        seed: Any,
     ) -> Any:
         dropout = (
             _make_dropout(tf, rates.dropout, _noise(tf, n_noise, seed))
@@ -425,27 +457,44 @@ def _make_step(tf: Any, sizes: _Sizes, loss: Loss, with_dropout: bool) -> Any:
         real = tf.cast(tf.range(n_batch) < n_real, tf.float32)
         n = tf.cast(n_real, tf.float32)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(weights)
-            users, items = weights[0], tf.reshape(weights[1], (n_batch, n_candidates, -1))
-            layers = _unpack_layers(tf, weights[2], sizes)
-            losses = row_weights * row_loss(tf, logits(tf, layers, users, items, dropout), labels)
+            tape.watch((rows, shared))
+            layers, recency = _unpack_shared(tf, shared, sizes)
+            items = tf.reshape(rows["items"], (n_batch, n_candidates, -1))
             # Per sample: a row's user stands in all of its samples, each item in one.
-            norms = tf.reduce_sum(users**2, 1) + tf.reduce_sum(items**2, (1, 2)) / n_candidates
-            kernels = tf.add_n([tf.reduce_sum(kernel**2) for kernel in layers.arrays()[::2]])
-            penalty = tf.reduce_sum(real * norms) / n + kernels
+            norms = tf.reduce_sum(items**2, (1, 2)) / n_candidates
+            kernels = [tf.reduce_sum(kernel**2) for kernel in layers.arrays()[::2]]
+            users = rows.get("users", 0.0)
+            if "users" in rows:
+                norms += tf.reduce_sum(users**2, 1)
+            if recency is not None:
+                present = tf.reshape(present, (n_batch, -1))
+                history = tf.reshape(rows["history"], (*present.shape, -1))
+                users += encode_histories(tf, recency, history, present)
+                norms += _mean_norm(tf, history, present)
+                kernels.append(tf.reduce_sum(recency**2) / recency.shape[0])
+            losses = row_weights * row_loss(tf, logits(tf, layers, users, items, dropout), labels)
+            penalty = tf.reduce_sum(real * norms) / n + tf.add_n(kernels)
             objective = tf.reduce_sum(losses) / n + rates.regularization * penalty
-        return tape.gradient(objective, weights), tf.reduce_sum(losses)
+        return tape.gradient(objective, (rows, shared)), tf.reduce_sum(losses)
 
     return step
 
 
-def _unpack_layers(tf: Any, flat: Any, sizes: _Sizes) -> Layers:
-    """Cut the one row of shared weights into layers."""
-    parts = tf.split(flat[0], [math.prod(shape) for shape in sizes.layer_shapes])
-    return Layers.from_arrays(
-        sizes.n_factors,
-        [tf.reshape(part, shape) for part, shape in zip(parts, sizes.layer_shapes, strict=True)],
-    )
+def _mean_norm(tf: Any, items: Any, present: Any) -> Any:
+    """Return the mean squared norm of the items of each history."""
+    present = tf.cast(present, tf.float32)
+    norms = tf.reduce_sum(items**2, 2) * present
+    return tf.reduce_sum(norms, 1) / tf.maximum(tf.reduce_sum(present, 1), 1.0)
+
+
+def _unpack_shared(tf: Any, flat: Any, sizes: _Sizes) -> tuple[Layers, Any]:
+    """Cut the one row of shared weights into layers and recency weights, None if there are none."""
+    shapes = sizes.shared_shapes
+    parts = tf.split(flat[0], [math.prod(shape) for shape in shapes])
+    arrays = [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+    n_arrays = len(sizes.layer_shapes)
+    recency = None if sizes.recency_shape is None else arrays[-1]
+    return Layers.from_arrays(sizes.n_factors, arrays[:n_arrays]), recency
 
 
 def _adam(tf: Any, packed: Any, gradient: Any, learning_rate: Any, t: Any) -> Any:

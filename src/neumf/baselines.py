@@ -31,6 +31,9 @@ class PopularityRecommender(BaseRecommender):
         The items that each user has seen.
     popularity_ : ndarray of shape (n_items,)
         Number of users who interacted with each item.
+    popularity_logits_ : ndarray of shape (n_items,)
+        Logit of the probability that a user interacts with the item, by Laplace's rule
+        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -82,7 +85,7 @@ class PopularityRecommender(BaseRecommender):
 
     @property
     def _ranker(self) -> PopularityRanker:
-        return self._popularity_ranker()
+        return PopularityRanker(self.popularity_logits_)
 
 
 class _ItemWeightsRecommender(BaseRecommender):
@@ -115,6 +118,9 @@ class ItemKNNRecommender(_ItemWeightsRecommender):
         The items that each user has seen.
     popularity_ : ndarray of shape (n_items,)
         Number of users who interacted with each item.
+    popularity_logits_ : ndarray of shape (n_items,)
+        Logit of the probability that a user interacts with the item, by Laplace's rule
+        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
     item_weights_ : csr_array of shape (n_items, n_items)
         What a seen item (row) adds to the score of another one (column).
     n_features_in_ : int
@@ -212,6 +218,9 @@ class EASERecommender(_ItemWeightsRecommender):
         The items that each user has seen.
     popularity_ : ndarray of shape (n_items,)
         Number of users who interacted with each item.
+    popularity_logits_ : ndarray of shape (n_items,)
+        Logit of the probability that a user interacts with the item, by Laplace's rule
+        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
     item_weights_ : ndarray of shape (n_items, n_items)
         What a seen item (row) adds to the score of another one (column); 0 on the diagonal.
     n_features_in_ : int

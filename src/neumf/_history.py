@@ -1,0 +1,72 @@
+"""The histories of rows: what their users had before them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._interactions import Codes, time_order
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The last items that each row's user had strictly before the row.
+
+    Attributes
+    ----------
+    items : ndarray of shape (n_positives + 1,)
+        The items of all users, user by user, each oldest first, and one more that is no item.
+    bounds : ndarray of shape (n_users + 1,)
+        Where the items of each user begin, and end.
+    users, ends : ndarray of shape (n_rows,)
+        The user of each row, and the end of its history: the row's place among the items.
+    length : int
+        How many items count.
+    """
+
+    items: Codes
+    bounds: Codes
+    users: Codes
+    ends: Codes
+    length: int
+
+    def before(self, rows: Codes) -> Codes:
+        """Return the histories of these rows, newest item first, filled up with -1."""
+        return self._cut(self.bounds[self.users[rows]], self.ends[rows])
+
+    def last(self) -> Codes:
+        """Return the history of each user after all rows."""
+        return self._cut(self.bounds[:-1], self.bounds[1:])
+
+    def _cut(self, firsts: Codes, ends: Codes) -> Codes:
+        places = ends[:, None] - np.arange(1, self.length + 1)
+        items: Codes = self.items.take(places, mode="clip").astype(np.int32, copy=False)
+        items[places < firsts[:, None]] = -1
+        return items
+
+
+def read_histories(
+    users: Codes,
+    items: Codes,
+    timestamps: NDArray[Any] | None,
+    positive: slice | NDArray[np.bool_],
+    n_users: int,
+    length: int,
+) -> Histories:
+    """Return the history of each row: its user's positives that come before it.
+
+    Of rows with equal timestamps, those that stand earlier in the table come before.
+    """
+    is_positive = np.zeros(len(users), dtype=bool)
+    is_positive[positive] = True
+    order = time_order(users, timestamps)
+    ordered = is_positive[order]
+    ends = np.empty(len(users), dtype=np.int64)
+    ends[order] = np.cumsum(ordered) - ordered
+    counts = np.bincount(users[is_positive], minlength=n_users)
+    return Histories(
+        np.append(items[order][ordered], -1), np.append(0, np.cumsum(counts)), users, ends, length
+    )

@@ -1,0 +1,210 @@
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from neumf import (
+    EASERecommender,
+    ItemKNNRecommender,
+    LeaveLastOutSplitter,
+    NeuMFRecommender,
+    PopularityRecommender,
+)
+from neumf._interactions import read_interactions
+
+SMALL = {"n_factors": 4, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "random_state": 0}
+
+
+def cycles(n_users=150, n_items=20, length=8):
+    """Each user starts somewhere and goes on to the next item, around and around."""
+    starts = np.random.default_rng(0).integers(0, n_items, n_users)
+    return pd.DataFrame(
+        {
+            "user": np.repeat(np.arange(n_users), length),
+            "item": ((starts[:, None] + np.arange(length)) % n_items).ravel() + 1000,
+            "timestamp": np.tile(np.arange(length), n_users),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def X():  # noqa: N802
+    return cycles().sample(frac=1, random_state=0).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module", params=["history", "hybrid"])
+def fitted(request, X):
+    model = NeuMFRecommender(
+        user_encoder=request.param,
+        history_length=3,
+        architecture="gmf",
+        n_factors=16,
+        dropout=0.0,
+        learning_rate=0.02,
+        random_state=0,
+    )
+    return model.fit(X)
+
+
+def test_what_comes_next_is_found_where_order_decides():
+    X_train, X_test = LeaveLastOutSplitter().train_test_split(cycles())
+    options = {"architecture": "gmf", "n_factors": 16, "learning_rate": 0.02, "random_state": 0}
+    by_history = NeuMFRecommender(user_encoder="history", dropout=0, **options).fit(X_train)
+    assert by_history.score(X_test) > 0.95
+
+
+def test_a_new_user_gets_what_comes_next(fitted):
+    # The timestamps, not the rows, give the order.
+    new = pd.DataFrame({"user": ["new"] * 3, "item": [1005, 1004, 1003], "timestamp": [9, 8, 7]})
+    new = new.assign(user=-1)
+    assert fitted.recommend(-1, k=1, interactions=new)["item"].tolist() == [1006]
+    assert fitted.recommend(k=1, interactions=new)["user"].tolist() == [-1]
+
+
+def test_each_new_interaction_counts_at_once(fitted, X):
+    last = X.sort_values("timestamp").groupby("user")["item"].last()
+    following = (last - 1000 + 1) % 20 + 1000
+    new = pd.DataFrame({"user": [7, 8], "item": following[[7, 8]].to_numpy()})
+    first = fitted.recommend([7, 8], k=1, interactions=new)["item"]
+    assert first.tolist() == ((following[[7, 8]] - 1000 + 1) % 20 + 1000).tolist()
+
+
+def test_a_folded_in_user_is_scored_as_a_trained_one():
+    X = cycles()
+    model = NeuMFRecommender(user_encoder="history", history_length=3, epochs=2, **SMALL).fit(X)
+    same = X[X["user"] == 3].assign(user=-3)
+    pairs = pd.DataFrame({"user": -3, "item": model.items_})
+    for method in (model.predict, model.decision_function):
+        folded = method(pairs, interactions=same)
+        np.testing.assert_array_equal(folded, method(pairs.assign(user=3)))
+    expected = model.recommend(3, k=20).drop(columns="user")
+    folded = model.recommend(-3, k=20, interactions=same).drop(columns="user")
+    pd.testing.assert_frame_equal(folded, expected)
+
+
+def test_rows_are_appended_to_what_is_known(X):
+    """History is the same whether a user's last rows were in fit or come later."""
+    model = NeuMFRecommender(user_encoder="history", history_length=3, epochs=1, **SMALL)
+    early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
+    model.fit(early)
+    codes = [list(model.users_).index(user) for user in (4, 5)]
+    known = model._folded_in(np.array([4, 5]), read_interactions(late), stacklevel=1)
+    for place, user in enumerate((4, 5)):
+        items = X[X["user"] == user].sort_values("timestamp")["item"]
+        newest = [list(model.items_).index(item) for item in items[::-1][:3]]
+        assert known.histories_[place].tolist() == newest
+        assert known.seen_[[place]].sum() == 8
+        assert model.seen_[[codes[place]]].sum() == 6
+
+
+def test_folding_in_stores_nothing_and_moves_no_weight(fitted, X):
+    before = pickle.dumps(fitted)
+    fitted.recommend(k=3, interactions=X.head(40))
+    fitted.predict(X.head(5), interactions=X.head(40))
+    assert pickle.dumps(fitted) == before
+
+
+def test_new_rows_count_as_seen(fitted):
+    new = pd.DataFrame({"user": [-1, -1], "item": [1000, 1001]})
+    items = fitted.recommend(-1, k=20, interactions=new)["item"]
+    assert len(items) == 18
+    assert not set(items) & {1000, 1001}
+    both = fitted.recommend(-1, k=20, interactions=new, exclude_seen=False)
+    assert len(both) == 20
+
+
+def test_unknown_items_are_skipped_and_counted(fitted):
+    new = pd.DataFrame({"user": -1, "item": [1003, 5, 6]})
+    with pytest.warns(UserWarning, match="2 of 3 rows of interactions have an item") as caught:
+        with_unknown = fitted.recommend(-1, interactions=new)
+    with pytest.warns(UserWarning, match="2 of 3 rows of interactions") as caught_by_predict:
+        fitted.predict(new.head(1), interactions=new)
+    assert {caught[0].filename, caught_by_predict[0].filename} == {__file__}
+    pd.testing.assert_frame_equal(with_unknown, fitted.recommend(-1, interactions=new.head(1)))
+
+
+def test_a_user_of_whom_nothing_is_known_gets_popular_items(fitted):
+    new = pd.DataFrame({"user": [-1], "item": [1000]})
+    mixed = fitted.recommend([-2, -1], k=5, interactions=new)
+    popular = fitted.recommend(-2, k=5)
+    pd.testing.assert_frame_equal(mixed.head(5), popular)
+
+
+def test_a_user_with_unknown_items_alone_gets_popular_items(fitted):
+    with pytest.warns(UserWarning, match="1 of 1 rows"):
+        found = fitted.recommend(interactions=pd.DataFrame({"user": [-1], "item": [5]}), k=5)
+    pd.testing.assert_frame_equal(found, fitted.recommend(-1, k=5))
+
+
+def test_users_without_new_rows_stay_as_they_are(fitted):
+    new = pd.DataFrame({"user": [-1], "item": [1000]})
+    mixed = fitted.recommend([3, -1], k=5, interactions=new).head(5)
+    pd.testing.assert_frame_equal(mixed, fitted.recommend(3, k=5), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "model", [PopularityRecommender(), ItemKNNRecommender(), EASERecommender()], ids=repr
+)
+def test_baselines_fold_in_too(model, X):
+    model.fit(X)
+    same = X[X["user"] == 3].assign(user=-3)
+    expected = model.recommend(3, k=20).drop(columns="user")
+    folded = model.recommend(-3, k=20, interactions=same).drop(columns="user")
+    pd.testing.assert_frame_equal(folded, expected)
+
+
+def test_vectors_of_ids_take_no_new_interactions(X):
+    model = NeuMFRecommender(epochs=1, **SMALL).fit(X)
+    with pytest.raises(ValueError, match="interactions must be None with user_encoder='id'"):
+        model.recommend(1, interactions=X)
+
+
+def test_early_stopping_keeps_the_newest_rows_in_the_histories(X):
+    options = {"user_encoder": "history", "history_length": 3, "epochs": 1, **SMALL}
+    stopped = NeuMFRecommender(early_stopping=True, **options).fit(X)
+    plain = NeuMFRecommender(**options).fit(X)
+    np.testing.assert_array_equal(stopped.histories_, plain.histories_)
+    encoder = stopped.network_.encoder
+    expected = encoder.encode(np.arange(150), stopped.histories_)
+    np.testing.assert_array_equal(stopped.network_.users, expected)
+
+
+def test_labels_above_zero_make_the_histories(X):
+    y = (X["item"] % 2 == 0).astype(float)
+    model = NeuMFRecommender(user_encoder="history", epochs=1, **SMALL).fit(X, y)
+    stored = model.histories_[model.histories_ >= 0]
+    assert (model.items_[stored] % 2 == 0).all()
+
+
+def test_copies_fold_in(fitted):
+    new = pd.DataFrame({"user": [-1], "item": [1000]})
+    expected = fitted.recommend(-1, interactions=new)
+    for other in (copy.deepcopy(fitted), pickle.loads(pickle.dumps(fitted))):
+        pd.testing.assert_frame_equal(other.recommend(-1, interactions=new), expected)
+
+
+def test_pretraining_joins_the_encoders(X):
+    options = {"user_encoder": "hybrid", "history_length": 3, "pretrain": True, "epochs": 1}
+    model = NeuMFRecommender(**options, **SMALL).fit(X)
+    assert model.network_.encoder.recency.shape == (3, 8)
+    assert model.network_.users.shape == (150, 8)
+
+
+def test_histories_need_an_order_in_time():
+    with pytest.raises(ValueError, match=r"user_encoder='history' makes.*no sparse matrix"):
+        NeuMFRecommender(user_encoder="history", **SMALL).fit(sp.csr_array(np.eye(3)))
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"user_encoder": "sequence"}, "user_encoder must be one of 'id', 'history', 'hybrid'"),
+        ({"history_length": 0}, "history_length must be an int >= 1"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(options, match, X):
+    with pytest.raises(ValueError, match=match):
+        NeuMFRecommender(**options).fit(X)
