@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.linear_model import LinearRegression
 
 from neumf import (
     EASERecommender,
@@ -13,6 +14,8 @@ from neumf import (
     NeuMFRecommender,
     PopularityRecommender,
 )
+from neumf._fold_in import UserMap
+from neumf._history import read_histories
 from neumf._interactions import read_interactions
 
 SMALL = {"n_factors": 4, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "random_state": 0}
@@ -33,6 +36,11 @@ def cycles(n_users=150, n_items=20, length=8):
 @pytest.fixture(scope="module")
 def X():  # noqa: N802
     return cycles().sample(frac=1, random_state=0).reset_index(drop=True)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module", params=["history", "hybrid"])
@@ -156,10 +164,55 @@ def test_baselines_fold_in_too(model, X):
     pd.testing.assert_frame_equal(folded, expected)
 
 
-def test_vectors_of_ids_take_no_new_interactions(X):
-    model = NeuMFRecommender(epochs=1, **SMALL).fit(X)
-    with pytest.raises(ValueError, match="interactions must be None with user_encoder='id'"):
-        model.recommend(1, interactions=X)
+def test_a_user_map_is_least_squares_on_means(rng):
+    items, users = rng.normal(size=(9, 3)), rng.normal(size=(20, 3))
+    columns = np.repeat(np.arange(20), 5), rng.integers(0, 9, 100).astype(np.int32)
+    histories = read_histories(*columns, None, slice(None), 20, 1)
+    user_map = UserMap.fit(users.astype(np.float32), items.astype(np.float32), histories, 0.7)
+    weights = np.arange(1, 6)[::-1] ** -0.7
+    means = np.array([weights @ items[row] / weights.sum() for row in columns[1].reshape(20, 5)])
+    expected = LinearRegression().fit(means, users)
+    np.testing.assert_allclose(user_map.slope, expected.coef_.T, atol=1e-4)
+    np.testing.assert_allclose(user_map.intercept, expected.intercept_, atol=1e-4)
+    # User 0 is new; user 1 had three rows; user 2 has no new ones.
+    new_users, new_items = np.array([0, 0, 1]), np.array([4, 5, 6])
+    vectors = users[:3].astype(np.float32)
+    found = user_map.update(vectors, np.array([0, 3, 8]), new_users, new_items)
+    mean = (items[4] * 2**-0.7 + items[5]) / (1 + 2**-0.7)
+    share = 1 / np.sum(np.arange(1, 5) ** -0.7)
+    alone = expected.predict([mean, items[6]])
+    np.testing.assert_allclose(found[0], alone[0], atol=1e-4)
+    np.testing.assert_allclose(found[1], (1 - share) * users[1] + share * alone[1], atol=1e-4)
+    np.testing.assert_allclose(found[2], users[2], atol=1e-6)
+
+
+def test_a_new_user_of_a_model_of_ids_gets_what_similar_users_get():
+    rows = [(u, i) for u in range(100) for i in range(40) if u % 2 == i % 2 and (u + i) % 40]
+    X = pd.DataFrame(rows, columns=["user", "item"])
+    options = {"epochs": 10, "learning_rate": 0.01, "dropout": 0.3, "random_state": 0}
+    model = NeuMFRecommender(**options).fit(X)
+    new = pd.DataFrame([(-1 - item % 2, item) for item in range(30)], columns=["user", "item"])
+    found = model.recommend(k=5, interactions=new)
+    assert np.mean(found["item"] % 2 == -1 - found["user"]) >= 0.9
+
+
+def test_a_map_of_many_users_is_fitted_to_the_first_of_them(monkeypatch, X):
+    model = NeuMFRecommender(epochs=1, **SMALL)
+    expected = NeuMFRecommender(epochs=1, **SMALL).fit(X)
+    monkeypatch.setattr("neumf._recommender.MOST_USERS", 60)
+    found = model.fit(X).user_map_
+    rows = X[X["user"].isin(expected.users_[:60])]
+    histories = read_histories(
+        expected.users_.get_indexer(rows["user"]).astype(np.int32),
+        expected.items_.get_indexer(rows["item"]).astype(np.int32),
+        rows["timestamp"].to_numpy(),
+        slice(None),
+        60,
+        1,
+    )
+    network = expected.network_
+    same = UserMap.fit(network.users[:60], network.items, histories, 0.5)
+    np.testing.assert_array_equal(found.slope, same.slope)
 
 
 def test_early_stopping_keeps_the_newest_rows_in_the_histories(X):

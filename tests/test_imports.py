@@ -21,6 +21,7 @@ ORDER = [
     "_sampling",
     "_history",
     "_network",
+    "_fold_in",
     "_training",
     "_held_out",
     "_ranking",

@@ -81,7 +81,7 @@ class EncodedRows:
         """The items of each user's positives."""
         return seen_matrix(self.users[self.positive], self.items[self.positive], self.shape)
 
-    def without(self, rows: Codes) -> EncodedRows:
+    def without(self, rows: Codes | NDArray[np.bool_]) -> EncodedRows:
         """Return all rows but these; users and items keep their index."""
         kept = np.ones(len(self.users), dtype=bool)
         kept[rows] = False
@@ -366,13 +366,13 @@ class BaseRecommender(BaseEstimator, ABC):
         users, items = (np.cumsum(told) - 1)[users[order]], items[order]
         shape = (len(user_ids), len(self.items_))
         known = copy(self)
+        known._fold_in(codes, users, items)
         known.users_ = user_ids
         known.seen_ = sp.csr_array(seen_rows(self.seen_, codes) + seen_matrix(users, items, shape))
-        known._fold_in(codes, users, items)
         return known
 
     def _fold_in(self, codes: Codes, users: Codes, items: Codes) -> None:
-        """Bring what the ranker needs to new rows, `users_` and `seen_` are there already.
+        """Bring what the ranker needs, besides `users_` and `seen_`, to users with new rows.
 
         `codes` are the indices of the users before, -1 for new ones; `users` and `items` the new
         rows, user by user and oldest first.

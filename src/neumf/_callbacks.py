@@ -31,6 +31,8 @@ class FitTasks:
         The most epochs that `fit` may run.
     attributes : callable
         Gives the fitted attributes that are known from the start, as a dict.
+    attributes_of_network : callable
+        Gives those that a network makes.
     **data : dict
         What is fitted: X, y, metadata.
     """
@@ -40,10 +42,12 @@ class FitTasks:
         estimator: Any,
         n_epochs: int,
         attributes: Callable[[], dict[str, Any]],
+        attributes_of_network: Callable[[Any], dict[str, Any]],
         **data: Any,
     ) -> None:
         self._estimator = estimator
         self._attributes = attributes
+        self._attributes_of_network = attributes_of_network
         self._data = data
         self._fit: Any = None
         self._epoch: Any = None
@@ -57,16 +61,18 @@ class FitTasks:
             self._epoch = self._fit.subcontext(task_name="epoch")
             self._epoch.call_on_fit_task_begin(estimator=self._estimator, **self._data)
 
-    def end_epoch(self, attributes: Callable[[], dict[str, Any]]) -> bool:
+    def end_epoch(self, network: Callable[[], Any]) -> bool:
         """Tell that it ended; return whether a callback wants no more.
 
-        `attributes` gives what else a fitted estimator has, if a callback asks for one.
+        `network` gives the weights, if a callback asks for a fitted estimator.
         """
         if self._epoch is None:
             return False
         stop = self._epoch.call_on_fit_task_end(
             estimator=self._estimator,
-            reconstruction_attributes=lambda: self._attributes() | attributes(),
+            reconstruction_attributes=lambda: (
+                self._attributes() | self._attributes_of_network(network())
+            ),
             **self._data,
         )
         return bool(stop)

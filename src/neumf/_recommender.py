@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseRecommender, EncodedRows
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from ._fold_in import MOST_USERS, UserMap, recency_weights
 from ._held_out import HeldOut
 from ._history import Histories, read_histories
 from ._interactions import Codes, lookup_ids, read_ids, seen_matrix, show
@@ -136,6 +137,10 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     histories_ : ndarray of shape (n_users, history_length) or None
         The last items of each user by index, newest first, filled up with -1; None with
         ``user_encoder="id"``.
+    user_map_ : object or None
+        What makes a vector of a new user's `interactions`, with ``user_encoder="id"``: the
+        least-squares map, over the users that `fit` saw, from the mean of a user's item vectors
+        (weighted by `recency`) to the user's own.
     network_ : object
         The weights, as NumPy arrays: `users`, `items` (a row each, GMF vector then MLP vector) and
         `layers`. The vectors of users are those after their last row; `encoder` is what makes them,
@@ -350,11 +355,17 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         training_rows = self._training_rows(kept)
         n_epochs = self.epochs * (3 if self.pretrain else 1)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        tasks = FitTasks(self, n_epochs, partial(self._attributes_of_rows, rows), **data)
+        tasks = FitTasks(
+            self,
+            n_epochs,
+            partial(self._attributes_of_rows, rows),
+            partial(self._attributes_of_network, rows),
+            **data,
+        )
         trained = self._learn(training_rows, rows.shape, validate, rng, tasks)
         # Nothing is kept before all is done: a fit that fails leaves the estimator as it was.
         self._keep_rows(X, rows)
-        self._keep_trained(trained)
+        self._keep_trained(rows, trained)
         tasks.end()
         return self
 
@@ -497,13 +508,11 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
                 f"user_encoder={self.user_encoder!r} makes users of their last items, so X must be "
                 "a table with an order in time (no sparse matrix). Set user_encoder='id'."
             )
+        return self._read_timelines(rows, self.history_length)
+
+    def _read_timelines(self, rows: EncodedRows, length: int) -> Histories:
         return read_histories(
-            rows.users,
-            rows.items,
-            rows.timestamps,
-            rows.positive,
-            len(rows.user_ids),
-            self.history_length,
+            rows.users, rows.items, rows.timestamps, rows.positive, len(rows.user_ids), length
         )
 
     def _learn(
@@ -552,16 +561,17 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         return train(trainer, self.epochs, validate, self.n_iter_no_change, watcher)
 
     def _fold_in(self, codes: Codes, users: Codes, items: Codes) -> None:
+        known = codes >= 0
         encoder = self.network_.encoder
         if encoder is None:
-            raise ValueError(
-                "interactions must be None with user_encoder='id', whose vectors of users are not "
-                "made of what they did. Fit with user_encoder='history' or 'hybrid', or leave "
-                "interactions out."
-            )
+            n_before = np.where(known, np.diff(self.seen_.indptr)[codes], 0)
+            vectors = self.network_.users[np.maximum(codes, 0)]
+            vectors = self.user_map_.update(vectors, n_before, users, items)
+            self.network_ = replace(self.network_, users=vectors)
+            return
         length = self.histories_.shape[1]
         new = read_histories(users, items, None, slice(None), len(codes), length).last()
-        before = np.where(codes[:, None] >= 0, self.histories_[codes], -1)
+        before = np.where(known[:, None], self.histories_[codes], -1)
         both = np.hstack([new, before])
         newest = np.argsort(both < 0, axis=1, kind="stable")[:, :length]
         self.histories_ = np.take_along_axis(both, newest, axis=1)
@@ -573,14 +583,26 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         last = None if histories is None else histories.last()
         return super()._attributes_of_rows(rows) | {"histories_": last}
 
-    def _keep_trained(self, trained: Trained) -> None:
-        self.network_ = trained.network
-        encoder = trained.network.encoder
-        if encoder is not None:
+    def _attributes_of_network(self, rows: EncodedRows, network: Network) -> dict[str, Any]:
+        """Return what recommending needs besides the rows, by the names of the attributes."""
+        user_map = None
+        if network.encoder is None:
+            recency = self.recency if rows.ordered else 0.0
+            if len(rows.user_ids) > MOST_USERS:
+                rows = rows.without(rows.users >= MOST_USERS)
+            histories = self._read_timelines(rows, 1)
+            vectors = network.users[:MOST_USERS]
+            user_map = UserMap.fit(vectors, network.items, histories, recency)
+        else:
             # With early stopping, the histories have grown by what was held out.
-            vectors = encoder.encode(np.arange(len(self.users_)), self.histories_)
-            self.network_ = replace(trained.network, users=vectors)
-        self._model = None
+            last = self._read_timelines(rows, self.history_length).last()
+            vectors = network.encoder.encode(np.arange(len(last)), last)
+            network = replace(network, users=vectors)
+        return {"network_": network, "user_map_": user_map, "_model": None}
+
+    def _keep_trained(self, rows: EncodedRows, trained: Trained) -> None:
+        for name, value in self._attributes_of_network(rows, trained.network).items():
+            setattr(self, name, value)
         self.history_ = {"loss": trained.losses}
         if trained.values:
             self.history_["val_ndcg_at_10"] = trained.values
@@ -618,10 +640,9 @@ def _hold_out(rows: EncodedRows) -> tuple[EncodedRows, Callable[[Network], float
 def _recency_weights(rows: EncodedRows, recency: float) -> Floats:
     """Return the weight of each row: a power of its place from its user's last row."""
     from_last, _ = timelines(rows.users, rows.timestamps)
-    weights = (1.0 + from_last) ** -recency
-    weights /= weights.mean()
-    given = 1 if rows.weights is None else rows.weights
-    return (weights * given).astype(np.float32)
+    weights = recency_weights(from_last, recency)
+    weights /= weights.mean(dtype=np.float64)
+    return weights if rows.weights is None else weights * rows.weights
 
 
 class _EpochWatcher:
@@ -645,7 +666,7 @@ class _EpochWatcher:
         """Hear what it came to; say whether to stop."""
         if self._verbose:
             self._print(report)
-        return self._tasks.end_epoch(lambda: {"network_": network(), "_model": None})
+        return self._tasks.end_epoch(network)
 
     def _print(self, report: EpochReport) -> None:
         seconds = time.perf_counter() - self._start  # validation included
