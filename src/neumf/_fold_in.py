@@ -76,6 +76,6 @@ def _means(vectors: Floats, bounds: Codes, items: Codes, recency: float) -> Floa
         (recency_weights(from_last, recency), items[:n_rows], bounds),
         shape=(len(counts), len(vectors)),
     )
-    sums: Floats = np.asarray(weights.sum(axis=1)).reshape(-1, 1)
-    means: Floats = (weights @ vectors) / np.maximum(sums, 1e-12)
+    totals = weights @ np.ones((len(vectors), 1), np.float32)
+    means: Floats = (weights @ vectors) / np.maximum(totals, np.float32(1e-12))
     return means
