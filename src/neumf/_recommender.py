@@ -312,7 +312,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         paper-32             not measured                      0.642, 0.373, 0.063; 1 minute
         paper-64             not measured                      0.640, 0.368, 0.062; 5 minutes
         paper-64-pretrained  not measured                      not measured; 12 minutes
-        best-id              0.793, 0.543, 0.092; 4 minutes    0.747, 0.467, 0.102; 30 seconds
+        best-id              0.794, 0.543, 0.092; 4 minutes    0.747, 0.467, 0.102; 30 seconds
         best-history         0.831, 0.620, 0.157; 6 minutes    0.767, 0.502, 0.120; 40 seconds
         best-hybrid          0.838, 0.626, 0.156; 6 minutes    0.781, 0.507, 0.121; 40 seconds
         ===================  ================================  =================================
