@@ -301,18 +301,19 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
 
         Notes
         -----
-        HR@10 and NDCG@10 among 99 unseen items, NDCG@10 among all, and the minutes of a fit on two
-        cores, each user's last training row held out. More in ``benchmarks/quality``.
+        HR@10 and NDCG@10 among 99 unseen items, NDCG@10 among all, and the time of a fit on one
+        core of a busy machine, each user's last training row held out; more seeds and tables are in
+        ``benchmarks/quality``.
 
         ===================  ================================  =================================
         preset               MovieLens-1M                      MovieLens-100K
         ===================  ================================  =================================
         paper-8              0.686, 0.409, 0.038; 1 minute     0.665, 0.386, 0.065; 6 seconds
-        paper-16             0.684, 0.411, 0.039; 3 minutes    0.652, 0.380, 0.065; 10 seconds
+        paper-16             0.684, 0.411, 0.039; 6 minutes    0.652, 0.380, 0.065; 18 seconds
         paper-32             not measured                      0.642, 0.373, 0.063; 1 minute
-        paper-64             not measured                      0.640, 0.368, 0.062; 5 minutes
-        paper-64-pretrained  not measured                      not measured; 12 minutes
-        best-id              0.794, 0.543, 0.092; 4 minutes    0.747, 0.467, 0.102; 30 seconds
+        paper-64             not measured                      0.640, 0.368, 0.062; 7 minutes
+        paper-64-pretrained  not measured                      not measured
+        best-id              0.794, 0.543, 0.092; 5 minutes    0.747, 0.467, 0.102; 30 seconds
         best-history         0.831, 0.620, 0.157; 6 minutes    0.767, 0.502, 0.120; 40 seconds
         best-hybrid          0.838, 0.626, 0.156; 6 minutes    0.781, 0.507, 0.121; 40 seconds
         ===================  ================================  =================================
