@@ -102,7 +102,7 @@ def main():
     )
     results = []
     for preset in arguments.preset:
-        for seed in range(arguments.seeds if is_random(preset) else 1):
+        for seed in range(1 if preset in BASELINES else arguments.seeds):
             recommender = make_recommender(preset, seed, dict(arguments.set))
             result = {"preset": preset, "seed": seed}
             result |= measure(recommender, X_train, X_test, negatives)
@@ -166,10 +166,6 @@ def read_negatives(path, X_test):
         raise ValueError(f"{path} does not have the rows of the test file, in its order.")
     items = np.array([line[1:] for line in lines], dtype=np.int64)
     return np.ma.array(items, mask=items == X_test["item"].to_numpy()[:, None])
-
-
-def is_random(preset):
-    return preset not in BASELINES
 
 
 def make_recommender(preset, seed, options):

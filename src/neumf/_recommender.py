@@ -611,8 +611,8 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
             histories = self._read_timelines(rows, 1)
             vectors = network.users[:MOST_USERS]
             user_map = UserMap.fit(vectors, network.items, histories, recency)
-        else:
-            # With early stopping, the histories have grown by what was held out.
+        elif self.early_stopping:
+            # The histories have grown by what was held out.
             last = self._read_timelines(rows, self.history_length).last()
             vectors = network.encoder.encode(np.arange(len(last)), last)
             network = replace(network, users=vectors)

@@ -163,7 +163,6 @@ class Trainer:
     ) -> None:
         tf = import_tensorflow()
         encoder = network.encoder
-        self._n_users = len(network.users)
         tables = {"users": network.users, "items": network.items}
         shared = network.layers.arrays()
         if encoder is not None:
@@ -233,10 +232,10 @@ class Trainer:
         layers = Layers.from_arrays(self._sizes.n_factors, arrays[:n_arrays])
         if self._rows.histories is None:
             return Network(tables["users"], tables["items"], layers)
-        n_users = self._n_users
-        users = tables.get("users", np.empty((n_users, 0), np.float32))
+        last = self._rows.histories.last()
+        users = tables.get("users", np.empty((len(last), 0), np.float32))
         encoder = HistoryEncoder(users, tables["history"][:-1], arrays[-1])
-        vectors = encoder.encode(np.arange(n_users), self._rows.histories.last())
+        vectors = encoder.encode(np.arange(len(last)), last)
         return Network(vectors, tables["items"], layers, encoder)
 
     def _make_chunk(self, order: Codes) -> _Chunk:
