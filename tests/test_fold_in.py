@@ -15,7 +15,6 @@ from neumf import (
     PopularityRecommender,
 )
 from neumf._fold_in import UserMap
-from neumf._history import read_histories
 from neumf._interactions import read_interactions
 
 SMALL = {"n_factors": 4, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "random_state": 0}
@@ -166,24 +165,35 @@ def test_baselines_fold_in_too(model, X):
 
 def test_a_user_map_is_least_squares_on_means(rng):
     items, users = rng.normal(size=(9, 3)), rng.normal(size=(20, 3))
-    columns = np.repeat(np.arange(20), 5), rng.integers(0, 9, 100).astype(np.int32)
-    histories = read_histories(*columns, None, slice(None), 20, 1)
-    user_map = UserMap.fit(users.astype(np.float32), items.astype(np.float32), histories, 0.7)
-    weights = np.arange(1, 6)[::-1] ** -0.7
-    means = np.array([weights @ items[row] / weights.sum() for row in columns[1].reshape(20, 5)])
-    expected = LinearRegression().fit(means, users)
+    histories = rng.integers(0, 9, (20, 5))
+    histories[:4, 2:] = -1  # of two items
+    vectors = users.astype(np.float32), items.astype(np.float32)
+    user_map = UserMap.fit(*vectors, histories, recency=0.7)
+
+    def mean(history):
+        present = history[history >= 0]
+        weights = np.arange(1, len(present) + 1) ** -0.7
+        return weights @ items[present] / weights.sum()
+
+    expected = LinearRegression().fit([mean(history) for history in histories], users)
     np.testing.assert_allclose(user_map.slope, expected.coef_.T, atol=1e-4)
     np.testing.assert_allclose(user_map.intercept, expected.intercept_, atol=1e-4)
-    # User 0 is new; user 1 had three rows; user 2 has no new ones.
-    new_users, new_items = np.array([0, 0, 1]), np.array([4, 5, 6])
-    vectors = users[:3].astype(np.float32)
-    found = user_map.update(vectors, np.array([0, 3, 8]), new_users, new_items)
-    mean = (items[4] * 2**-0.7 + items[5]) / (1 + 2**-0.7)
-    share = 1 / np.sum(np.arange(1, 5) ** -0.7)
-    alone = expected.predict([mean, items[6]])
-    np.testing.assert_allclose(found[0], alone[0], atol=1e-4)
-    np.testing.assert_allclose(found[1], (1 - share) * users[1] + share * alone[1], atol=1e-4)
-    np.testing.assert_allclose(found[2], users[2], atol=1e-6)
+    new = np.array([[3, 1, -1, -1, -1]])
+    np.testing.assert_allclose(user_map.apply(new), expected.predict([mean(new[0])]), atol=1e-4)
+
+
+def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
+    early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
+    model = NeuMFRecommender(history_length=3, epochs=1, **SMALL).fit(early)
+    known = model._folded_in(np.array([4, 5]), read_interactions(late), stacklevel=1)
+    codes = model.users_.get_indexer([4, 5])
+    was, became = model.user_map_.apply(model.histories_[codes]), known.histories_
+    newest = [[1000 + (item - 1000 - step) % 20 for step in range(3)] for item in (
+        late[late["user"] == user].sort_values("timestamp")["item"].iloc[-1] for user in (4, 5)
+    )]  # fmt: skip
+    np.testing.assert_array_equal(model.items_.to_numpy()[became], newest)
+    expected = model.network_.users[codes] + model.user_map_.apply(became) - was
+    np.testing.assert_allclose(known.network_.users, expected, atol=1e-6)
 
 
 def test_a_new_user_of_a_model_of_ids_gets_what_similar_users_get():
@@ -196,23 +206,13 @@ def test_a_new_user_of_a_model_of_ids_gets_what_similar_users_get():
     assert np.mean(found["item"] % 2 == -1 - found["user"]) >= 0.9
 
 
-def test_a_map_of_many_users_is_fitted_to_the_first_of_them(monkeypatch, X):
-    model = NeuMFRecommender(epochs=1, **SMALL)
-    expected = NeuMFRecommender(epochs=1, **SMALL).fit(X)
-    monkeypatch.setattr("neumf._recommender.MOST_USERS", 60)
-    found = model.fit(X).user_map_
-    rows = X[X["user"].isin(expected.users_[:60])]
-    histories = read_histories(
-        expected.users_.get_indexer(rows["user"]).astype(np.int32),
-        expected.items_.get_indexer(rows["item"]).astype(np.int32),
-        rows["timestamp"].to_numpy(),
-        slice(None),
-        60,
-        1,
-    )
-    network = expected.network_
-    same = UserMap.fit(network.users[:60], network.items, histories, 0.5)
-    np.testing.assert_array_equal(found.slope, same.slope)
+def test_a_map_of_many_users_is_fitted_to_the_first_of_them(monkeypatch, rng):
+    users, items = (rng.normal(size=(n, 3)).astype(np.float32) for n in (20, 9))
+    histories = rng.integers(0, 9, (20, 5))
+    expected = UserMap.fit(users[:12], items, histories[:12], 0.5)
+    monkeypatch.setattr("neumf._fold_in._MOST_USERS", 12)
+    found = UserMap.fit(users, items, histories, 0.5)
+    np.testing.assert_array_equal(found.slope, expected.slope)
 
 
 def test_early_stopping_keeps_the_newest_rows_in_the_histories(X):

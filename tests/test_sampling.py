@@ -170,10 +170,15 @@ class TestRefuseSaturated:
         unseen = unseen_items([[True, True], [True, False], [True, True]])
         match = r"drawn for user 'a', who has seen every item that can be drawn \(2 such users\)"
         with pytest.raises(ValueError, match=match):
-            refuse_saturated(unseen, pd.Index(["a", "b", "c"]))
+            refuse_saturated(unseen, np.array([2, 1, 0]), pd.Index(["a", "b", "c"]))
 
     def test_minds_nobody_with_an_item_left(self):
-        refuse_saturated(unseen_items([[True, False], [False, False]]), pd.Index(["a", "b"]))
+        unseen = unseen_items([[True, False], [False, False]])
+        refuse_saturated(unseen, np.array([0, 1]), pd.Index(["a", "b"]))
+
+    def test_minds_nobody_whom_nothing_is_drawn_for(self):
+        unseen = unseen_items([[True, True], [True, False]])
+        refuse_saturated(unseen, np.array([1, 1]), pd.Index(["a", "b"]))
 
 
 class TestFit:

@@ -21,6 +21,7 @@ from ._interactions import (
     Codes,
     Ids,
     Interactions,
+    count_users,
     describe_other_kind,
     encode_ids,
     index_ids,
@@ -65,6 +66,27 @@ class EncodedRows:
     ordered: bool
     labels: NDArray[np.float32] | None
     weights: NDArray[np.float32] | None
+
+    @classmethod
+    def encode(
+        cls,
+        rows: Interactions,
+        users: tuple[Codes, pd.Index],
+        items: tuple[Codes, pd.Index],
+        y: Any,
+        sample_weight: Any,
+    ) -> EncodedRows:
+        """Put indices in the place of ids, and check labels and weights."""
+        return cls(
+            users[1],
+            items[1],
+            users[0],
+            items[0],
+            rows.timestamps,
+            rows.ordered,
+            labels=None if y is None else check_labels(y, len(rows)),
+            weights=None if sample_weight is None else check_weights(sample_weight, len(rows)),
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -285,36 +307,28 @@ class BaseRecommender(BaseEstimator, ABC):
     def _read_rows(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows:
         """Read what `fit` is given; the estimator stays as it is."""
         rows = read_interactions(X)
-        users, user_ids = index_ids(rows.users)
-        items, item_ids = index_ids(rows.items)
-        return EncodedRows(
-            user_ids,
-            item_ids,
-            users,
-            items,
-            rows.timestamps,
-            rows.ordered,
-            labels=None if y is None else check_labels(y, len(rows)),
-            weights=None if sample_weight is None else check_weights(sample_weight, len(rows)),
-        )
+        users, items = index_ids(rows.users), index_ids(rows.items)
+        return EncodedRows.encode(rows, users, items, y, sample_weight)
 
-    def _attributes_of_rows(self, rows: EncodedRows) -> dict[str, Any]:
+    def _attributes_of_seen(
+        self, users: pd.Index, items: pd.Index, seen: sp.csr_array
+    ) -> dict[str, Any]:
         """Return ids, seen items and popularity, by the names of the attributes."""
-        # Part by part: `bincount` copies what it counts to 64 bits.
-        parts = np.array_split(rows.seen.indices, 1 + rows.seen.nnz // 2**24)
-        popularity = np.sum([np.bincount(part, minlength=rows.shape[1]) for part in parts], axis=0)
+        popularity = count_users(seen)
         return {
-            "users_": rows.user_ids,
-            "items_": rows.item_ids,
-            "seen_": rows.seen,
+            "users_": users,
+            "items_": items,
+            "seen_": seen,
             "popularity_": popularity,
-            "popularity_logits_": logit((popularity + 1) / (rows.shape[0] + 2)),  # Laplace's rule
+            "popularity_logits_": logit((popularity + 1) / (len(users) + 2)),  # Laplace's rule
         }
 
     def _keep_rows(self, X: Any, rows: EncodedRows) -> None:
         """Set ids, seen items and popularity."""
         validate_data(self, X, skip_check_array=True)
-        for name, value in self._attributes_of_rows(rows).items():
+        for name, value in self._attributes_of_seen(
+            rows.user_ids, rows.item_ids, rows.seen
+        ).items():
             setattr(self, name, value)
 
     def _logits(self, X: Any, interactions: Any) -> NDArray[np.float64]:
@@ -368,8 +382,17 @@ class BaseRecommender(BaseEstimator, ABC):
         known = copy(self)
         known._fold_in(codes, users, items)
         known.users_ = user_ids
-        known.seen_ = sp.csr_array(seen_rows(self.seen_, codes) + seen_matrix(users, items, shape))
+        known.seen_ = self._seen_after(codes, seen_matrix(users, items, shape))
         return known
+
+    def _seen_after(self, codes: Codes, seen: sp.csr_array) -> sp.csr_array:
+        """Return what users have seen, with what they had seen before by their index (-1: none).
+
+        `seen` may have more items than there were.
+        """
+        before = seen_rows(self.seen_, codes)
+        parts = (before.data, before.indices, before.indptr)
+        return sp.csr_array(sp.csr_array(parts, shape=seen.shape) + seen)
 
     def _fold_in(self, codes: Codes, users: Codes, items: Codes) -> None:
         """Bring what the ranker needs, besides `users_` and `seen_`, to users with new rows.

@@ -29,8 +29,8 @@ class FitTasks:
         Whose callbacks are told.
     n_epochs : int
         The most epochs that `fit` may run.
-    attributes : callable
-        Gives the fitted attributes that are known from the start, as a dict.
+    attributes : dict
+        The fitted attributes that are known from the start.
     attributes_of_network : callable
         Gives those that a network makes.
     **data : dict
@@ -41,7 +41,7 @@ class FitTasks:
         self,
         estimator: Any,
         n_epochs: int,
-        attributes: Callable[[], dict[str, Any]],
+        attributes: dict[str, Any],
         attributes_of_network: Callable[[Any], dict[str, Any]],
         **data: Any,
     ) -> None:
@@ -71,7 +71,7 @@ class FitTasks:
         stop = self._epoch.call_on_fit_task_end(
             estimator=self._estimator,
             reconstruction_attributes=lambda: (
-                self._attributes() | self._attributes_of_network(network())
+                self._attributes | self._attributes_of_network(network())
             ),
             **self._data,
         )

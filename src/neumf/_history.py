@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,3 +70,32 @@ def read_histories(
     return Histories(
         np.append(items[order][ordered], -1), np.append(0, np.cumsum(counts)), users, ends, length
     )
+
+
+def read_later_histories(
+    before: Codes,
+    users: Codes,
+    items: Codes,
+    timestamps: NDArray[Any] | None,
+    positive: slice | NDArray[np.bool_],
+) -> Histories:
+    """Return the histories of rows that come after all that `before` tells.
+
+    `before` has the last items of each user until then, newest first and filled up with -1.
+    """
+    oldest_first = before[:, ::-1]
+    known_users, places = np.nonzero(oldest_first >= 0)
+    n_known = len(known_users)
+    if timestamps is not None:
+        timestamps = np.append(np.full(n_known, timestamps.min(initial=0)), timestamps)
+    is_positive = np.ones(n_known + len(users), dtype=bool)
+    is_positive[n_known:] = False
+    is_positive[n_known:][positive] = True
+    histories = read_histories(
+        np.append(known_users, users),
+        np.append(oldest_first[known_users, places], items),
+        timestamps,
+        is_positive,
+        *before.shape,
+    )
+    return replace(histories, users=users, ends=histories.ends[n_known:])

@@ -50,16 +50,18 @@ class Interactions:
         return Interactions(self.users[rows], self.items[rows], times, self.ordered)
 
 
-def read_interactions(X: Any, *, with_timestamps: bool = True) -> Interactions:
+def read_interactions(
+    X: Any, *, with_timestamps: bool = True, may_be_empty: bool = False
+) -> Interactions:
     """Read a DataFrame, an array-like or a sparse users x items matrix.
 
     Timestamps that nothing will be ordered by need not be read, nor be sound.
     """
     if sp.issparse(X):
-        return _read_sparse(X)
+        return _read_sparse(X, may_be_empty)
     frame = as_frame(X)
     columns = locate_columns(frame, by_name=isinstance(X, pd.DataFrame))
-    if frame.shape[0] == 0:
+    if frame.shape[0] == 0 and not may_be_empty:
         raise ValueError(
             "X must hold at least one interaction (a row with a user and an item). "
             f"Received 0 sample(s), a table of shape {frame.shape}."
@@ -136,6 +138,21 @@ def index_ids(ids: Ids) -> tuple[Codes, pd.Index]:
     return codes.astype(np.int32), _as_index(np.asarray(vocabulary))
 
 
+def extend_index(ids: Ids, vocabulary: pd.Index, argument: str) -> tuple[Codes, pd.Index]:
+    """Return the index of each id, and the vocabulary with the unknown ones behind the known.
+
+    Raises
+    ------
+    ValueError
+        If no id is known because strings meet numbers.
+    """
+    codes = lookup_ids(ids, vocabulary, argument).astype(np.int32)
+    unknown = codes < 0
+    new_codes, new_ids = index_ids(ids[unknown])
+    codes[unknown] = len(vocabulary) + new_codes
+    return codes, vocabulary.append(new_ids) if len(new_ids) else vocabulary
+
+
 def lookup_ids(ids: Ids, vocabulary: pd.Index, argument: str) -> Codes:
     """Return the index of each id, -1 where it is unknown.
 
@@ -201,6 +218,16 @@ def seen_matrix(users: Codes, items: Codes, shape: tuple[int, int]) -> sp.csr_ar
     return seen
 
 
+def count_users(seen: sp.csr_array) -> NDArray[np.int64]:
+    """Return how many users have seen each item."""
+    # Part by part: `bincount` copies what it counts to 64 bits.
+    parts = np.array_split(seen.indices, 1 + seen.nnz // 2**24)
+    counts: NDArray[np.int64] = np.sum(
+        [np.bincount(part, minlength=seen.shape[1]) for part in parts], axis=0
+    )
+    return counts
+
+
 def seen_rows(seen: sp.csr_array, users: Codes) -> sp.csr_array:
     """Return the rows of the seen matrix, empty ones for unknown users (-1)."""
     if seen.shape[0] == 0:
@@ -259,8 +286,8 @@ def _as_array(X: Any) -> NDArray[Any]:
     return X if isinstance(X, np.ndarray) else as_frame(X).to_numpy()
 
 
-def _read_sparse(X: Any) -> Interactions:
-    if 0 in X.shape or X.count_nonzero() == 0:
+def _read_sparse(X: Any, may_be_empty: bool) -> Interactions:
+    if not may_be_empty and (0 in X.shape or X.count_nonzero() == 0):
         raise ValueError(
             "X must hold at least one interaction (a stored value of the users x items matrix). "
             f"Received a sparse matrix of shape {X.shape} without any."

@@ -187,6 +187,30 @@ def with_initial_encoder(
     return replace(network, encoder=encoder)
 
 
+def sizes_of(network: Network) -> list[Any]:
+    """Return the sizes that are the same for any number of users and items."""
+    layers, encoder = network.layers, network.encoder
+    sizes = [layers.n_factors, *(array.shape for array in layers.arrays())]
+    return [*sizes, None if encoder is None else (encoder.users.shape[1], encoder.recency.shape)]
+
+
+def grow_network(network: Network, new: Network) -> Network:
+    """Add the users and items of a new network of the same sizes behind those that are there."""
+    encoder = network.encoder
+    if encoder is not None and new.encoder is not None:
+        encoder = HistoryEncoder(
+            np.vstack([encoder.users, new.encoder.users]),
+            np.vstack([encoder.items, new.encoder.items]),
+            encoder.recency,
+        )
+    return Network(
+        np.vstack([network.users, new.users]),
+        np.vstack([network.items, new.items]),
+        network.layers,
+        encoder,
+    )
+
+
 def join_networks(gmf: Network, mlp: Network) -> Network:
     """Join two trained halves into one NeuMF, each with half a say (section 3.4.1, alpha = 1/2)."""
     encoder = None

@@ -10,20 +10,32 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
+import scipy.sparse as sp
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._base import BaseRecommender, EncodedRows
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from ._fold_in import MOST_USERS, UserMap, recency_weights
+from ._fold_in import UserMap, recency_weights
 from ._held_out import HeldOut
-from ._history import Histories, read_histories
-from ._interactions import Codes, lookup_ids, read_ids, seen_matrix, show
+from ._history import Histories, read_histories, read_later_histories
+from ._interactions import (
+    Codes,
+    count_users,
+    extend_index,
+    lookup_ids,
+    read_ids,
+    read_interactions,
+    seen_matrix,
+    show,
+)
 from ._network import (
     Floats,
     Network,
     build_keras_model,
+    grow_network,
     initial_network,
     join_networks,
+    sizes_of,
     with_initial_encoder,
 )
 from ._presets import PRESETS
@@ -32,6 +44,7 @@ from ._ranking import exact_lists, mean_over_lists, top_lists
 from ._sampling import Strategy, UnseenItems, other_items, refuse_saturated
 from ._split import timelines
 from ._training import (
+    AdamState,
     EpochReport,
     Loss,
     Trained,
@@ -225,7 +238,13 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
 
     network_: Network
     _model: Any
-    histories_: Any
+    histories_: Codes
+    user_map_: Any
+    history_: dict[str, list[float]]
+    n_iter_: int
+    best_iter_: int
+    _adam: AdamState
+    _generator: np.random.Generator
 
     def __init__(
         self,
@@ -370,21 +389,93 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         rows = self._read_rows(X, y, sample_weight)
         rng = make_generator(self.random_state)
         kept, validate = _hold_out(rows) if self.early_stopping else (rows, None)
-        training_rows = self._training_rows(kept)
+        training_rows = self._training_rows(kept, kept.seen, self._read_histories(kept))
+        of_rows = self._attributes_of_rows(rows, rows.seen, self._read_histories(rows))
         n_epochs = self.epochs * (3 if self.pretrain else 1)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        tasks = FitTasks(
-            self,
-            n_epochs,
-            partial(self._attributes_of_rows, rows),
-            partial(self._attributes_of_network, rows),
-            **data,
-        )
+        of_network = partial(self._attributes_of_network, rows, of_rows["histories_"])
+        tasks = FitTasks(self, n_epochs, of_rows, of_network, **data)
         trained = self._learn(training_rows, rows.shape, validate, rng, tasks)
         # Nothing is kept before all is done: a fit that fails leaves the estimator as it was.
-        self._keep_rows(X, rows)
-        self._keep_trained(rows, trained)
+        validate_data(self, X, skip_check_array=True)
+        self._keep(of_rows | of_network(trained.network), trained.adam, rng)
+        self.history_ = {"loss": trained.losses}
+        if trained.values:
+            self.history_["val_ndcg_at_10"] = trained.values
+        self.n_iter_ = len(trained.losses)
+        self.best_iter_ = trained.best_epoch
         tasks.end()
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Train on, on new interactions alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+            New interactions, as a table like that of `fit`, of known and of new users and items. A
+            user's rows come after all that the user did before, whatever their timestamps say. A
+            table without rows changes nothing.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels, see `fit`.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights, see `fit`.
+
+        Returns
+        -------
+        self : NeuMFRecommender
+            The recommender, which is fitted by `fit` if it was not yet.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit` does; and if X has other columns, its ids are strings where `fit` saw numbers,
+            or the reverse, or a parameter is set by which the network would have another shape.
+            The estimator then stays as it was.
+
+        Warns
+        -----
+        RuntimeWarning
+            As `fit` does.
+
+        Notes
+        -----
+        Training goes `epochs` times through the new rows, with Adam's moments and step count as
+        they were. New users and items get initial vectors as in `fit`, behind the known ones.
+        The vectors of users without a new row, and of items that neither a row nor a negative
+        names, stay as they are; the shared layers move. All rows are trained on: neither
+        `early_stopping` nor `pretrain` acts. Scikit-learn's callbacks hear of `fit` alone.
+        """
+        if not hasattr(self, "network_"):
+            self.fit(X, y, sample_weight)
+            return self
+        self._check_parameters(y)
+        new = read_interactions(X, may_be_empty=True)
+        if not sp.issparse(X):  # whose columns are the items
+            validate_data(self, X, reset=False, skip_check_array=True)
+        if len(new) == 0:
+            return self
+        users = extend_index(new.users, self.users_, "X: user ids")
+        items = extend_index(new.items, self.items_, "X: item ids")
+        rows = EncodedRows.encode(new, users, items, y, sample_weight)
+        rng = self._generator
+        network = self._grown_network(rows.shape, rng)
+        n_new = rows.shape[0] - len(self.users_)
+        before = np.pad(self.histories_, ((0, n_new), (0, 0)), constant_values=-1)
+        histories = read_later_histories(
+            before, rows.users, rows.items, rows.timestamps, rows.positive
+        )
+        known = np.pad(np.arange(len(self.users_)), (0, n_new), constant_values=-1)
+        seen = self._seen_after(known, rows.seen)
+        training_rows = self._training_rows(rows, seen, histories)
+        trainer = Trainer(network, training_rows, self._settings(), rng, self._adam)
+        trained = self._run(trainer, None, self.architecture, None)
+        of_rows = self._attributes_of_rows(rows, seen, histories)
+        of_network = self._attributes_of_network(rows, of_rows["histories_"], trained.network)
+        self._keep(of_rows | of_network, trained.adam, rng)
+        self.history_["loss"] += trained.losses
+        self.n_iter_ += len(trained.losses)
+        self.best_iter_ = self.n_iter_
         return self
 
     @property
@@ -500,37 +591,68 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         with_ids = self.user_encoder == "hybrid"
         return with_initial_encoder(network, self.history_length, with_ids, rng)
 
-    def _training_rows(self, rows: EncodedRows) -> TrainingRows:
-        """Return the rows to train on, with what negatives may be drawn from."""
-        histories = self._read_histories(rows)
+    def _grown_network(self, shape: tuple[int, int], rng: np.random.Generator) -> Network:
+        """Return the network with initial vectors for the users and items that are new."""
+        n_new = shape[0] - len(self.users_), shape[1] - len(self.items_)
+        new = self._initial_network(self.architecture, n_new, rng)
+        length = self.histories_.shape[1]
+        if sizes_of(new) != sizes_of(self.network_) or self.history_length != length:
+            raise ValueError(
+                "architecture, n_factors, mlp_embedding_dim, hidden_layer_sizes, user_encoder and "
+                "history_length must be what they were in fit: partial_fit keeps the shape of the "
+                "network. Set them back, or call fit with all rows."
+            )
+        return grow_network(self.network_, new)
+
+    def _training_rows(
+        self, rows: EncodedRows, seen: sp.csr_array, histories: Histories
+    ) -> TrainingRows:
+        """Return the rows to train on, with what negatives may be drawn from.
+
+        `seen` tells what the users have seen, in these rows and before.
+        """
+        of_ids = self.user_encoder == "id"
+        if not (of_ids or rows.ordered):
+            raise ValueError(
+                f"user_encoder={self.user_encoder!r} makes users of their last items, so X must be "
+                "a table with an order in time (no sparse matrix). Set user_encoder='id'."
+            )
         unseen = None
         if rows.labels is None:
-            popularity = self.negative_strategy == "popularity"
-            counts = np.bincount(rows.items, minlength=rows.shape[1]) if popularity else None
-            if histories is None:
-                unseen = UnseenItems(rows.seen, counts)
-                refuse_saturated(unseen, rows.user_ids)
+            counts = count_users(seen) if self.negative_strategy == "popularity" else None
+            if of_ids:
+                unseen = UnseenItems(seen, counts)
+                refuse_saturated(unseen, rows.users, rows.user_ids)
             else:
                 # That an item is not drawn must not tell that its user had it later.
                 unseen = other_items(rows.shape[1], counts)
         weighs_late = self.recency > 0 and rows.ordered
         weights = _recency_weights(rows, self.recency) if weighs_late else rows.weights
-        return TrainingRows(rows.users, rows.items, rows.labels, weights, unseen, histories)
+        return TrainingRows(
+            rows.users, rows.items, rows.labels, weights, unseen, None if of_ids else histories
+        )
 
-    def _read_histories(self, rows: EncodedRows) -> Histories | None:
-        """Return what each row's user had before it, if the user encoder asks for it."""
-        if self.user_encoder == "id":
-            return None
-        if not rows.ordered:
-            raise ValueError(
-                f"user_encoder={self.user_encoder!r} makes users of their last items, so X must be "
-                "a table with an order in time (no sparse matrix). Set user_encoder='id'."
-            )
-        return self._read_timelines(rows, self.history_length)
-
-    def _read_timelines(self, rows: EncodedRows, length: int) -> Histories:
+    def _read_histories(self, rows: EncodedRows) -> Histories:
+        """Return what each row's user had before it."""
         return read_histories(
-            rows.users, rows.items, rows.timestamps, rows.positive, len(rows.user_ids), length
+            rows.users,
+            rows.items,
+            rows.timestamps,
+            rows.positive,
+            len(rows.user_ids),
+            self.history_length,
+        )
+
+    def _settings(self) -> TrainingSettings:
+        return TrainingSettings(
+            loss=self.loss,
+            n_negatives=self.n_negatives,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            regularization=self.regularization,
+            dropout=self.dropout,
+            # After pretraining Adam would need the moments of the halves (section 3.4.1).
+            optimizer="sgd" if self.pretrain else "adam",
         )
 
     def _learn(
@@ -542,18 +664,12 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         tasks: FitTasks,
     ) -> Trained:
         """Train the network, after its halves if `pretrain` says so."""
-        settings = TrainingSettings(
-            loss=self.loss,
-            n_negatives=self.n_negatives,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            regularization=self.regularization,
-            dropout=self.dropout,
-        )
+        settings = self._settings()
 
         # No name for the initial weights: they are freed when the trainer has them.
         def start(architecture: str) -> Trainer:
-            return Trainer(self._initial_network(architecture, shape, rng), rows, settings, rng)
+            network = self._initial_network(architecture, shape, rng)
+            return Trainer(network, rows, replace(settings, optimizer="adam"), rng)
 
         if self.pretrain:
             halves = []
@@ -562,8 +678,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
                 if trained.interrupted:
                     raise KeyboardInterrupt
                 halves.append(trained.network)
-            # Adam would need the moments of the halves (section 3.4.1).
-            trainer = Trainer(join_networks(*halves), rows, replace(settings, optimizer="sgd"), rng)
+            trainer = Trainer(join_networks(*halves), rows, settings, rng)
         else:
             trainer = start(self.architecture)
         return self._run(trainer, validate, self.architecture, tasks)
@@ -573,59 +688,50 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         trainer: Trainer,
         validate: Callable[[Network], float] | None,
         name: str,
-        tasks: FitTasks,
+        tasks: FitTasks | None,
     ) -> Trained:
         watcher = _EpochWatcher(name, self.epochs, trainer.n_samples, self.verbose, tasks)
         return train(trainer, self.epochs, validate, self.n_iter_no_change, watcher)
 
     def _fold_in(self, codes: Codes, users: Codes, items: Codes) -> None:
         known = codes >= 0
-        encoder = self.network_.encoder
-        if encoder is None:
-            n_before = np.where(known, np.diff(self.seen_.indptr)[codes], 0)
-            vectors = self.network_.users[np.maximum(codes, 0)]
-            vectors = self.user_map_.update(vectors, n_before, users, items)
-            self.network_ = replace(self.network_, users=vectors)
-            return
-        length = self.histories_.shape[1]
-        new = read_histories(users, items, None, slice(None), len(codes), length).last()
         before = np.where(known[:, None], self.histories_[codes], -1)
-        both = np.hstack([new, before])
-        newest = np.argsort(both < 0, axis=1, kind="stable")[:, :length]
-        self.histories_ = np.take_along_axis(both, newest, axis=1)
-        vectors = encoder.encode(codes, self.histories_)
+        self.histories_ = read_later_histories(before, users, items, None, slice(None)).last()
+        encoder = self.network_.encoder
+        if encoder is not None:
+            vectors = encoder.encode(codes, self.histories_)
+        else:
+            # What a known user's vector has beyond the map stays.
+            own = self.network_.users[codes] - self.user_map_.apply(before)
+            vectors = self.user_map_.apply(self.histories_) + np.where(known[:, None], own, 0)
         self.network_ = replace(self.network_, users=vectors)
 
-    def _attributes_of_rows(self, rows: EncodedRows) -> dict[str, Any]:
-        histories = self._read_histories(rows)
-        last = None if histories is None else histories.last()
-        return super()._attributes_of_rows(rows) | {"histories_": last}
+    def _attributes_of_rows(
+        self, rows: EncodedRows, seen: sp.csr_array, histories: Histories
+    ) -> dict[str, Any]:
+        """Return what is known of users and items, by the names of the attributes."""
+        of_seen = self._attributes_of_seen(rows.user_ids, rows.item_ids, seen)
+        return of_seen | {"histories_": histories.last()}
 
-    def _attributes_of_network(self, rows: EncodedRows, network: Network) -> dict[str, Any]:
-        """Return what recommending needs besides the rows, by the names of the attributes."""
+    def _attributes_of_network(
+        self, rows: EncodedRows, histories: Codes, network: Network
+    ) -> dict[str, Any]:
+        """Return what recommending needs besides, by the names of the attributes."""
         user_map = None
         if network.encoder is None:
             recency = self.recency if rows.ordered else 0.0
-            if len(rows.user_ids) > MOST_USERS:
-                rows = rows.without(rows.users >= MOST_USERS)
-            histories = self._read_timelines(rows, 1)
-            vectors = network.users[:MOST_USERS]
-            user_map = UserMap.fit(vectors, network.items, histories, recency)
+            user_map = UserMap.fit(network.users, network.items, histories, recency)
         elif self.early_stopping:
             # The histories have grown by what was held out.
-            last = self._read_timelines(rows, self.history_length).last()
-            vectors = network.encoder.encode(np.arange(len(last)), last)
+            vectors = network.encoder.encode(np.arange(len(histories)), histories)
             network = replace(network, users=vectors)
         return {"network_": network, "user_map_": user_map, "_model": None}
 
-    def _keep_trained(self, rows: EncodedRows, trained: Trained) -> None:
-        for name, value in self._attributes_of_network(rows, trained.network).items():
+    def _keep(self, attributes: dict[str, Any], adam: AdamState, rng: np.random.Generator) -> None:
+        """Set fitted attributes, and where the training has got to."""
+        for name, value in attributes.items():
             setattr(self, name, value)
-        self.history_ = {"loss": trained.losses}
-        if trained.values:
-            self.history_["val_ndcg_at_10"] = trained.values
-        self.n_iter_ = len(trained.losses)
-        self.best_iter_ = trained.best_epoch
+        self._adam, self._generator = adam, rng
 
 
 def _hold_out(rows: EncodedRows) -> tuple[EncodedRows, Callable[[Network], float]]:
@@ -667,7 +773,7 @@ class _EpochWatcher:
     """Prints a line per epoch, if `verbose`, and tells callbacks."""
 
     def __init__(
-        self, name: str, epochs: int, n_samples: int, verbose: int, tasks: FitTasks
+        self, name: str, epochs: int, n_samples: int, verbose: int, tasks: FitTasks | None
     ) -> None:
         self._name = name
         self._epochs = epochs
@@ -678,13 +784,14 @@ class _EpochWatcher:
     def begin_epoch(self) -> None:
         """Hear that an epoch begins."""
         self._start = time.perf_counter()
-        self._tasks.begin_epoch()
+        if self._tasks is not None:
+            self._tasks.begin_epoch()
 
     def end_epoch(self, report: EpochReport, network: Callable[[], Network]) -> bool:
         """Hear what it came to; say whether to stop."""
         if self._verbose:
             self._print(report)
-        return self._tasks.end_epoch(network)
+        return self._tasks is not None and self._tasks.end_epoch(network)
 
     def _print(self, report: EpochReport) -> None:
         seconds = time.perf_counter() - self._start  # validation included

@@ -119,9 +119,10 @@ def other_items(n_items: int, weights: NDArray[np.int64] | None = None) -> Unsee
     return UnseenItems(seen_matrix(itself, itself, (n_items, n_items)), weights)
 
 
-def refuse_saturated(unseen: UnseenItems, ids: pd.Index) -> None:
-    """Raise if a user has seen every item, naming the user."""
+def refuse_saturated(unseen: UnseenItems, users: Codes, ids: pd.Index) -> None:
+    """Raise if one of these users has seen every item, naming the user."""
     saturated = np.flatnonzero(unseen.n_tickets == 0)
+    saturated = saturated[np.isin(saturated, users)]
     if len(saturated):
         raise ValueError(
             f"X: no negatives can be drawn for user {show(ids, saturated[0])}, who has seen every "
@@ -303,7 +304,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         """Draw ids of negatives, shape (len(rows), n_negatives)."""
         users, ids = index_ids(rows.users)
         unseen = UnseenItems(self._seen_with(rows, users, ids), self._tickets())
-        refuse_saturated(unseen, ids)
+        refuse_saturated(unseen, users, ids)
         rng = make_generator(self.random_state)
         items = sample_unseen_items(unseen, users, self.n_negatives, rng)
         return self.items_.to_numpy()[items]

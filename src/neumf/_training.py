@@ -84,6 +84,26 @@ class TrainingSettings:
     optimizer: Optimizer = "adam"
 
 
+@dataclass(frozen=True)
+class AdamState:
+    """What Adam knows of the steps before.
+
+    Attributes
+    ----------
+    tables : dict of ndarray of shape (n, 2 * width)
+        Both moments of each row, side by side, by the name of the table. Rows that have never been
+        trained on may be missing at the end.
+    shared : ndarray of shape (1, 2 * n_weights)
+        Those of the weights that all rows share.
+    n_steps : int
+        Number of steps.
+    """
+
+    tables: dict[str, Floats]
+    shared: Floats
+    n_steps: int
+
+
 @cache
 def import_tensorflow() -> Any:
     """Import TensorFlow, without its start-up messages and with the threads that are granted.
@@ -152,6 +172,8 @@ class Trainer:
         How to train.
     rng : Generator
         Gives the order of the rows, the negatives and dropout.
+    adam : AdamState or None
+        Where an earlier training of the network left off.
     """
 
     def __init__(
@@ -160,6 +182,7 @@ class Trainer:
         rows: TrainingRows,
         settings: TrainingSettings,
         rng: np.random.Generator,
+        adam: AdamState | None = None,
     ) -> None:
         tf = import_tensorflow()
         encoder = network.encoder
@@ -181,9 +204,13 @@ class Trainer:
             _round_up(max(1, _CHUNK_ROWS // self._batch_rows)),
         )
         flat = np.concatenate([array.ravel() for array in shared])
+        moments = {} if adam is None else adam.tables
         self._state = _State(
-            {name: tf.Variable(_packed(tf, table)) for name, table in tables.items()},
-            tf.Variable(_packed(tf, flat[None])),
+            {
+                name: tf.Variable(_packed(tf, table, moments.get(name)))
+                for name, table in tables.items()
+            },
+            tf.Variable(_packed(tf, flat[None], None if adam is None else adam.shared)),
         )
         self._rates = _Rates(
             *(
@@ -191,7 +218,7 @@ class Trainer:
                 for rate in (settings.learning_rate, settings.regularization, settings.dropout)
             )
         )
-        self._n_steps = 0
+        self._n_steps = 0 if adam is None else adam.n_steps
         self._sizes = _Sizes(
             tuple((name, table.shape[0]) for name, table in self._state.tables.items()),
             network.layers.n_factors,
@@ -237,6 +264,17 @@ class Trainer:
         encoder = HistoryEncoder(users, tables["history"][:-1], arrays[-1])
         vectors = encoder.encode(np.arange(len(last)), last)
         return Network(vectors, tables["items"], layers, encoder)
+
+    def adam(self) -> AdamState:
+        """Return where the training has got to."""
+        return AdamState(
+            {
+                name: self._state.tables[name][:n_rows, width:].numpy()
+                for name, (n_rows, width) in self._table_shapes.items()
+            },
+            self._state.shared[:1, self._state.shared.shape[1] // 3 :].numpy(),
+            self._n_steps,
+        )
 
     def _make_chunk(self, order: Codes) -> _Chunk:
         """Return the rows in this order, with new negatives."""
@@ -561,11 +599,14 @@ def _sampled_softmax(tf: Any, scores: Any, labels: Any) -> Any:
     return tf.reduce_logsumexp(scores, axis=1) - scores[:, 0]
 
 
-def _packed(tf: Any, weights: Floats) -> Any:
-    """Put zeros for both Adam moments beside each row, and spare rows below a small table."""
+def _packed(tf: Any, weights: Floats, moments: Floats | None) -> Any:
+    """Put both Adam moments beside each row, and spare rows below a small table."""
     n_rows, width = weights.shape
     n_spare = _round_up(n_rows) - n_rows if n_rows < _LARGE_TABLE else 0
-    return tf.pad(weights, ((0, n_spare), (0, 2 * width)))
+    if moments is None:
+        return tf.pad(weights, ((0, n_spare), (0, 2 * width)))
+    moments = np.pad(moments, ((0, n_rows - len(moments)), (0, 0)))
+    return tf.pad(np.hstack([weights, moments]), ((0, n_spare), (0, 0)))
 
 
 def _unpacked(variable: Any, n_rows: int, width: int) -> Floats:
@@ -582,6 +623,8 @@ class Trained:
     ----------
     network : Network
         Weights of the best epoch by validation, or of the last one without validation.
+    adam : AdamState
+        Adam as it was then.
     losses, values : list of float
         Mean training loss and validation value of each epoch; `values` is empty without validation.
     best_epoch : int
@@ -591,6 +634,7 @@ class Trained:
     """
 
     network: Network
+    adam: AdamState
     losses: list[float]
     values: list[float]
     best_epoch: int
@@ -629,7 +673,7 @@ def train(
     """
     losses: list[float] = []
     values: list[float] = []
-    best: Network | None = None
+    best: tuple[Network, AdamState] | None = None
     best_epoch = 0
     interrupted = False
     try:
@@ -647,7 +691,7 @@ def train(
                 network = trainer.network()
                 value = validate(network)
                 if best is None or value > values[best_epoch - 1]:
-                    best, best_epoch = network, epoch
+                    best, best_epoch = (network, trainer.adam()), epoch
                 values.append(value)
             losses.append(loss)
             report = EpochReport(epoch, loss, value, seconds)
@@ -664,6 +708,5 @@ def train(
             RuntimeWarning,
             stacklevel=2,
         )
-    return Trained(
-        best or trainer.network(), losses, values, best_epoch or len(losses), interrupted
-    )
+    network, adam = best or (trainer.network(), trainer.adam())
+    return Trained(network, adam, losses, values, best_epoch or len(losses), interrupted)
