@@ -47,6 +47,7 @@ def fitted(request, X):
     model = NeuMFRecommender(
         user_encoder=request.param,
         history_length=3,
+        history_hidden_size=8 if request.param == "hybrid" else 0,
         architecture="gmf",
         n_factors=16,
         dropout=0.0,
@@ -240,7 +241,13 @@ def test_copies_fold_in(fitted):
 
 
 def test_pretraining_joins_the_encoders(X):
-    options = {"user_encoder": "hybrid", "history_length": 3, "pretrain": True, "epochs": 1}
+    options = {
+        "user_encoder": "hybrid",
+        "history_length": 3,
+        "history_hidden_size": 5,
+        "pretrain": True,
+        "epochs": 1,
+    }
     model = NeuMFRecommender(**options, **SMALL).fit(X)
     assert model.network_.encoder.recency.shape == (3, 8)
     assert model.network_.users.shape == (150, 8)
@@ -256,6 +263,7 @@ def test_histories_need_an_order_in_time():
     [
         ({"user_encoder": "sequence"}, "user_encoder must be one of 'id', 'history', 'hybrid'"),
         ({"history_length": 0}, "history_length must be an int >= 1"),
+        ({"history_hidden_size": -1}, "history_hidden_size must be an int >= 0"),
     ],
 )
 def test_parameters_out_of_range_are_refused(options, match, X):

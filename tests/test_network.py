@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from neumf._network import initial_network, join_networks, logits
+from neumf._network import initial_network, join_networks, logits, with_initial_encoder
 
 SIZES = {
     "neumf": {"n_factors": 3, "mlp_embedding_dim": 4, "hidden_layer_sizes": (5, 2)},
@@ -115,6 +115,19 @@ def test_joining_gives_each_half_half_a_say(rng):
     users = np.arange(6)
     expected = (gmf.score_items(users) + mlp.score_items(users)) / 2
     np.testing.assert_allclose(joined.score_items(users), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_joined_encoders_make_each_their_part_of_the_vector(rng):
+    halves = []
+    for sizes in (SIZES["gmf"], SIZES["mlp"]):
+        network = with_initial_encoder(initial_network(6, 7, **sizes, rng=rng), 2, 5, True, rng)
+        for array in network.encoder.hidden:
+            array[...] = rng.normal(size=array.shape)
+        halves.append(network)
+    users, histories = np.array([4, -1]), np.array([[3, 1], [2, -1]])
+    joined = join_networks(*halves).encoder.encode(users, histories)
+    parts = [network.encoder.encode(users, histories) for network in halves]
+    np.testing.assert_allclose(joined, np.hstack(parts), rtol=1e-4)
 
 
 def test_the_keras_model_has_the_same_logits(network):

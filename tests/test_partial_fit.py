@@ -49,9 +49,14 @@ def late():
     return pd.concat([known, new]).sample(frac=1, random_state=0).reset_index(drop=True)
 
 
-@pytest.fixture(params=ENCODERS)
+@pytest.fixture(params=[*ENCODERS, "softmax"])
 def fitted(request, early):
-    return small_model(user_encoder=request.param).fit(early)
+    options = {"user_encoder": request.param}
+    if request.param == "softmax":
+        # Width 8, as the others have.
+        options = {"loss": "softmax", "architecture": "gmf", "n_factors": 8}
+        options |= {"user_encoder": "hybrid", "history_hidden_size": 5}
+    return small_model(**options).fit(early)
 
 
 def test_new_users_and_items_come_behind_the_known_ones(fitted, early, late):
@@ -204,6 +209,7 @@ def test_a_sparse_matrix_may_grow():
     [
         ({"n_factors": 8}, "partial_fit keeps the shape of the network"),
         ({"history_length": 4}, "partial_fit keeps the shape of the network"),
+        ({"user_encoder": "hybrid"}, "partial_fit keeps the shape of the network"),
         ({"architecture": "gmf"}, "partial_fit keeps the shape of the network"),
         ({"user_encoder": "history"}, "partial_fit keeps the shape of the network"),
         ({"dropout": 2}, "dropout must be"),
@@ -251,7 +257,7 @@ def test_training_in_two_parts_is_training_in_one(with_encoder, rng):
     start = initial_network(6, 9, 4, 4, (4,), rng)
     more = initial_network(3, 2, 4, 4, (4,), rng)
     if with_encoder:
-        start, more = (with_initial_encoder(network, 2, True, rng) for network in (start, more))
+        start, more = (with_initial_encoder(network, 2, 3, True, rng) for network in (start, more))
     whole = Trainer(start, rows, settings, np.random.default_rng(7))
     whole.run_epoch()
     whole.run_epoch()

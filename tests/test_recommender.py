@@ -82,6 +82,7 @@ def fitted(table):
         {"architecture": "neumf"},
         {"loss": "bpr"},
         {"loss": "sampled_softmax"},
+        {"loss": "softmax", "architecture": "gmf", "batch_size": 64},
         {"pretrain": True},
         {"negative_strategy": "popularity"},
         {"dropout": 0.3},
@@ -417,8 +418,8 @@ def trainers(monkeypatch):
     made = []
 
     class Spy(Trainer):
-        def __init__(self, network, rows, settings, rng):
-            super().__init__(network, rows, settings, rng)
+        def __init__(self, network, rows, settings, rng, adam=None):
+            super().__init__(network, rows, settings, rng, adam)
             made.append((self, network, rows, settings))
 
     monkeypatch.setattr("neumf._recommender.Trainer", Spy)
@@ -701,6 +702,7 @@ def test_an_unknown_item_is_similar_to_nothing(fitted):
         ({"negative_strategy": "hard"}, ValueError, "negative_strategy must be one of"),
         ({"pretrain": "yes"}, ValueError, "pretrain must be one of True, False"),
         ({"pretrain": True, "architecture": "gmf"}, ValueError, "architecture must be 'neumf'"),
+        ({"loss": "softmax"}, ValueError, "architecture must be 'gmf'.*architecture='neumf'"),
         ({"n_factors": 0}, ValueError, r"n_factors must be an int >= 1\. Received: 0"),
         ({"n_factors": 2.5}, TypeError, r"n_factors must be an int >= 1\. Received: 2\.5"),
         ({"mlp_embedding_dim": True}, TypeError, "mlp_embedding_dim must be an int"),
@@ -748,6 +750,12 @@ def test_parameters_out_of_range_are_refused_at_fit(options, error, match, table
 def test_tables_that_are_none_are_refused(X, match):
     with pytest.raises(ValueError, match=match):
         small_model().fit(X)
+
+
+def test_softmax_over_all_items_needs_no_item_left_to_draw():
+    X = pd.DataFrame({"user": ["ann", "bob", "bob"], "item": [1, 1, 2]})
+    model = small_model(loss="softmax", architecture="gmf").fit(X)
+    assert model.recommend("ann")["item"].tolist() == [2]
 
 
 def test_a_user_who_has_seen_everything_is_named():

@@ -501,29 +501,43 @@ def test_an_import_that_fails_shows_what_was_held_back():
 # Histories
 
 
+def arrays_of(network):
+    encoder = network.encoder
+    of_encoder = (encoder.users, encoder.items, encoder.recency, *encoder.hidden)
+    return [*of_encoder, network.items, *network.layers.arrays()]
+
+
 @pytest.mark.parametrize("with_ids", [False, True])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", [*LOSSES, "softmax"])
 def test_a_step_with_histories_goes_against_the_gradient(rng, loss, with_ids):
     users = np.array([0, 1, 1, 0, 2, 1])
     items = np.array([2, 2, 0, 4, 1, 3], dtype=np.int32)
     histories = read_histories(users, items, None, slice(None), 3, 2)
-    network = with_initial_encoder(initial_network(3, 5, 2, 3, (4,), rng), 2, with_ids, rng)
-    network.encoder.recency[...] = rng.normal(size=(2, 5))
-    for array in (network.items, *network.encoder.arrays()[:2], *network.layers.arrays()):
+    among_all = loss == "softmax"
+    network = initial_network(3, 5, 2, 0 if among_all else 3, (4,), rng)
+    network = with_initial_encoder(network, 2, 3, with_ids, rng)
+    arrays = arrays_of(network)
+    for array in arrays:
         array[...] = rng.normal(scale=0.5, size=array.shape)
-    arrays = [*network.encoder.arrays(), network.items, *network.layers.arrays()]
-    options = settings(loss=loss, n_negatives=1, batch_size=12, regularization=0.1, optimizer="sgd")
-    rows = TrainingRows(
-        users, items, None, None, other_items(5, np.array([0, 0, 0, 1, 1])), histories
+    n_negatives = 0 if among_all else 1
+    options = settings(
+        loss=loss,
+        n_negatives=1,
+        batch_size=6 * (1 + n_negatives),
+        regularization=0.1,
+        optimizer="sgd",
     )
+    unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
+    rows = TrainingRows(users, items, None, None, unseen, histories)
     same_stream = np.random.default_rng(1)
     order = np.arange(6, dtype=np.int32)
     same_stream.shuffle(order)
-    negatives = np.empty(6, int)
-    negatives[order] = sample_unseen_items(rows.unseen, items[order], 1, same_stream)[:, 0]
+    negatives = np.empty((6, n_negatives), int)
+    if unseen is not None:
+        negatives[order] = sample_unseen_items(unseen, items[order], 1, same_stream)
 
     def objective(flat):
-        ids, table, recency, item_rows, *layers = (
+        ids, table, recency, kernel, bias, output, item_rows, *layers = (
             part.reshape(array.shape)
             for part, array in zip(
                 np.split(flat, np.cumsum([array.size for array in arrays])[:-1]),
@@ -534,21 +548,25 @@ def test_a_step_with_histories_goes_against_the_gradient(rng, loss, with_ids):
         layers = Layers.from_arrays(2, layers)
         total = norms = 0.0
         for row in range(6):
-            p = ids[users[row]].copy() if with_ids else np.zeros(5)
+            p = ids[users[row]].copy() if with_ids else np.zeros(table.shape[1])
             norms += np.sum(p**2)
             history = [i for i in histories.before(np.array([row]))[0] if i >= 0]
             for place, item in enumerate(history):
                 p += recency[place] * table[item]
                 norms += np.sum(table[item] ** 2) / len(history)
-            candidates = np.array([items[row], negatives[row]])
+            p += np.maximum(p @ kernel + bias, 0) @ output
+            candidates = np.append(items[row], negatives[row])
             norms += np.mean(np.sum(item_rows[candidates] ** 2, axis=1))
+            if among_all:
+                candidates = np.append(candidates, np.setdiff1d(np.arange(5), candidates))
             z = logits(np, layers, p[None], item_rows[candidates][None])[0]
             total += {
                 "binary_crossentropy": (np.log1p(np.exp(-z[0])) + np.log1p(np.exp(z[1]))) / 2,
                 "bpr": np.log1p(np.exp(z[1] - z[0])),
                 "sampled_softmax": np.log(np.exp(z).sum()) - z[0],
+                "softmax": np.log(np.exp(z).sum()) - z[0],
             }[loss]
-        kernels = sum(np.sum(kernel**2) for kernel in layers.arrays()[::2])
+        kernels = sum(np.sum(kernel**2) for kernel in (*layers.arrays()[::2], kernel, output))
         kernels += np.sum(recency**2) / len(recency)
         return total / 6 + 0.1 * (norms / 6 + kernels)
 
@@ -562,18 +580,18 @@ def test_a_step_with_histories_goes_against_the_gradient(rng, loss, with_ids):
     trainer = Trainer(network, rows, options, np.random.default_rng(1))
     trainer.run_epoch()
     trained = trainer.network()
-    after = [*trained.encoder.arrays(), trained.items, *trained.layers.arrays()]
-    after = np.concatenate([array.ravel() for array in after])
+    after = np.concatenate([array.ravel() for array in arrays_of(trained)])
     np.testing.assert_allclose(after, before - 0.01 * gradient, atol=2e-6)
 
 
 def test_the_network_has_users_as_after_their_last_row(rng):
     users, items = np.array([0, 1, 0, 0]), np.array([3, 1, 2, 4], dtype=np.int32)
     histories = read_histories(users, items, None, slice(None), 2, 2)
-    network = with_initial_encoder(initial_network(2, 5, 2, 0, (), rng), 2, True, rng)
+    network = with_initial_encoder(initial_network(2, 5, 2, 0, (), rng), 2, 0, True, rng)
     rows = TrainingRows(users, items, None, None, other_items(5), histories)
     network = Trainer(network, rows, settings(), rng).network()
-    ids, table, (newest, older) = network.encoder.arrays()
+    ids, table = network.encoder.users, network.encoder.items
+    newest, older = network.encoder.recency
     expected = [ids[0] + newest * table[4] + older * table[2], ids[1] + newest * table[1]]
     np.testing.assert_allclose(network.users, expected, rtol=1e-6)
 
@@ -588,7 +606,7 @@ def test_what_a_user_does_later_changes_nothing_before(rng):
     changed[later] = rng.integers(0, 30, len(later))
     chunks = []
     for column in (items, changed):
-        network = with_initial_encoder(initial_network(20, 30, 2, 0, (), rng), 5, True, rng)
+        network = with_initial_encoder(initial_network(20, 30, 2, 0, (), rng), 5, 3, True, rng)
         histories = read_histories(users, column, times, slice(None), 20, 5)
         rows = TrainingRows(users, column, None, None, other_items(30), histories)
         trainer = Trainer(network, rows, settings(n_negatives=9), np.random.default_rng(3))

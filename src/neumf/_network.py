@@ -13,13 +13,14 @@ TensorFlow tensors alike: `xp` is the module whose arrays come in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from ._interactions import Codes
 
@@ -72,27 +73,29 @@ class HistoryEncoder:
         What an item in a history stands for.
     recency : ndarray of shape (history_length, width)
         How much the items count, the newest first.
+    hidden : tuple of ndarray
+        Kernel, bias and output kernel of the hidden layer that refines the sum, of shapes
+        (width, size), (size,) and (size, width); empty if there is none.
     """
 
     users: Floats
     items: Floats
     recency: Floats
-
-    def arrays(self) -> tuple[Floats, Floats, Floats]:
-        """Return all weights."""
-        return self.users, self.items, self.recency
+    hidden: tuple[Floats, ...] = ()
 
     def encode(self, users: Codes, histories: Codes) -> Floats:
         """Return the vectors of users (-1: unknown) with these histories, newest item first."""
         vectors = np.empty((len(users), self.items.shape[1]), dtype=np.float32)
         step = max(1, _BLOCK_SIZE // histories.shape[1])
         for i in range(0, len(users), step):
-            block = histories[i : i + step]
-            vectors[i : i + step] = encode_histories(
-                np, self.recency, self.items[block], block >= 0
+            block = slice(i, i + step)
+            own: Any = 0.0
+            if self.users.shape[1]:
+                own = np.where(users[block, None] < 0, np.float32(0), self.users[users[block]])
+            present = histories[block] >= 0
+            vectors[block] = encode_histories(
+                np, own, self.items[histories[block]], present, self.recency, self.hidden
             )
-        if self.users.shape[1]:
-            vectors[users >= 0] += self.users[users[users >= 0]]
         return vectors
 
 
@@ -129,10 +132,9 @@ class Network:
     def score_items(self, users: Codes) -> Floats:
         """Return the logits of users with every item, shape (len(users), n_items)."""
         layers, g = self.layers, self.layers.n_factors
-        h, b = layers.output
+        h, _ = layers.output
         rows = self.users[users]
-        # p_u * q_i summed with weights h is one matrix product over all pairs.
-        scores: Floats = (rows[:, :g] * h[:g, 0]) @ self.items[:, :g].T + b
+        scores: Floats = gmf_logits(np, layers, rows, self.items)
         if not layers.hidden:
             return scores
         of_users, of_items = _first_layer(layers, rows[:, g:], self.items[:, g:])
@@ -171,18 +173,29 @@ def initial_network(
 
 
 def with_initial_encoder(
-    network: Network, history_length: int, with_ids: bool, rng: np.random.Generator
+    network: Network,
+    history_length: int,
+    hidden_size: int,
+    with_ids: bool,
+    rng: np.random.Generator,
 ) -> Network:
     """Add a history encoder: its table N(0, 0.01), the weights of places falling from 1.
 
+    Its hidden layer, of `hidden_size` units, starts at Glorot uniform and adds nothing at first.
     `with_ids` keeps the vectors of the users as what is added to the encoded history.
     """
     width = network.items.shape[1]
     places = np.arange(1, history_length + 1, dtype=np.float32)
+    hidden: tuple[Floats, ...] = ()
+    if hidden_size:
+        kernel = _uniform(rng, width, hidden_size, 6 / (width + hidden_size))
+        zeros = np.zeros(hidden_size, np.float32), np.zeros((hidden_size, width), np.float32)
+        hidden = (kernel, *zeros)
     encoder = HistoryEncoder(
         users=network.users if with_ids else network.users[:, :0],
         items=_normal(rng, len(network.items), width),
         recency=np.repeat(places[:, None] ** np.float32(-0.5), width, axis=1),
+        hidden=hidden,
     )
     return replace(network, encoder=encoder)
 
@@ -191,17 +204,20 @@ def sizes_of(network: Network) -> list[Any]:
     """Return the sizes that are the same for any number of users and items."""
     layers, encoder = network.layers, network.encoder
     sizes = [layers.n_factors, *(array.shape for array in layers.arrays())]
-    return [*sizes, None if encoder is None else (encoder.users.shape[1], encoder.recency.shape)]
+    if encoder is None:
+        return sizes
+    arrays = encoder.recency, *encoder.hidden
+    return [*sizes, encoder.users.shape[1], *(array.shape for array in arrays)]
 
 
 def grow_network(network: Network, new: Network) -> Network:
     """Add the users and items of a new network of the same sizes behind those that are there."""
     encoder = network.encoder
     if encoder is not None and new.encoder is not None:
-        encoder = HistoryEncoder(
-            np.vstack([encoder.users, new.encoder.users]),
-            np.vstack([encoder.items, new.encoder.items]),
-            encoder.recency,
+        encoder = replace(
+            encoder,
+            users=np.vstack([encoder.users, new.encoder.users]),
+            items=np.vstack([encoder.items, new.encoder.items]),
         )
     return Network(
         np.vstack([network.users, new.users]),
@@ -215,8 +231,7 @@ def join_networks(gmf: Network, mlp: Network) -> Network:
     """Join two trained halves into one NeuMF, each with half a say (section 3.4.1, alpha = 1/2)."""
     encoder = None
     if gmf.encoder is not None and mlp.encoder is not None:
-        halves = zip(gmf.encoder.arrays(), mlp.encoder.arrays(), strict=True)
-        encoder = HistoryEncoder(*map(np.hstack, halves))
+        encoder = _join_encoders(gmf.encoder, mlp.encoder)
     (h_gmf, b_gmf), (h_mlp, b_mlp) = gmf.layers.output, mlp.layers.output
     return Network(
         users=np.hstack([gmf.users, mlp.users]),
@@ -230,26 +245,64 @@ def join_networks(gmf: Network, mlp: Network) -> Network:
     )
 
 
-def encode_histories(xp: Any, recency: Any, items: Any, present: Any) -> Any:
-    """Return the sum of the items of each history, weighted by place and dimension.
+def _join_encoders(gmf: HistoryEncoder, mlp: HistoryEncoder) -> HistoryEncoder:
+    """Join the encoders of two halves, each of which goes on to make its part of the vector."""
+    hidden: tuple[Floats, ...] = ()
+    if gmf.hidden and mlp.hidden:
+        (kernel, bias, output), (kernel_mlp, bias_mlp, output_mlp) = gmf.hidden, mlp.hidden
+        hidden = (
+            block_diag(kernel, kernel_mlp),
+            np.append(bias, bias_mlp),
+            block_diag(output, output_mlp),
+        )
+    return HistoryEncoder(
+        np.hstack([gmf.users, mlp.users]),
+        np.hstack([gmf.items, mlp.items]),
+        np.hstack([gmf.recency, mlp.recency]),
+        hidden,
+    )
+
+
+def encode_histories(
+    xp: Any, own: Any, items: Any, present: Any, recency: Any, hidden: Sequence[Any]
+) -> Any:
+    """Return the vectors of users: their own, plus their last items by place and dimension.
 
     Parameters
     ----------
     xp : module
         numpy or tensorflow.
-    recency : array of shape (history_length, width)
-        Weights, the newest first.
+    own : array of shape (n, width) or 0
+        The vectors that the users have by themselves.
     items : array of shape (n, history_length, width)
         Rows of the history table.
     present : array of bool of shape (n, history_length)
         Where there is an item.
+    recency : array of shape (history_length, width)
+        Weights, the newest first.
+    hidden : sequence of array
+        Kernel, bias and output kernel of the hidden layer, which adds to the sum; or nothing.
 
     Returns
     -------
     vectors : array of shape (n, width)
     """
     row_sums = xp.sum if xp is np else xp.reduce_sum
-    return row_sums(xp.where(present[:, :, None], items * recency, 0.0), 1)
+    vectors = own + row_sums(xp.where(present[:, :, None], items * recency, 0.0), 1)
+    if not hidden:
+        return vectors
+    kernel, bias, output = hidden
+    return vectors + xp.maximum(vectors @ kernel + bias, 0.0) @ output
+
+
+def gmf_logits(xp: Any, layers: Layers, users: Any, items: Any) -> Any:
+    """Return the logits of the GMF half for rows of users with all rows of items.
+
+    p_u * q_i summed with weights h is one matrix product over all pairs.
+    """
+    g = layers.n_factors
+    h, b = layers.output
+    return (users[:, :g] * h[:g, 0]) @ xp.transpose(items[:, :g]) + b
 
 
 def logits(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -79,16 +79,18 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         Widths of the hidden layers of the MLP, at least one. The paper writes the network of the
         default values as layers [64, 32, 16, 8]: its 64 is the input of two vectors of 32.
     n_negatives : int, default=4
-        Negatives drawn for each row and epoch, if `fit` gets no `y`.
+        Negatives drawn for each row and epoch, if `fit` gets no `y` and `loss` needs them.
     negative_strategy : {"uniform", "popularity"}, default="uniform"
         Draw unseen items with equal probability, or in proportion to their interactions. With a
         `user_encoder` that reads histories, all items but the row's own count as unseen: what the
         user had later must tell nothing.
-    loss : {"binary_crossentropy", "bpr", "sampled_softmax"}, default="binary_crossentropy"
+    loss : {"binary_crossentropy", "bpr", "sampled_softmax", "softmax"}, \
+            default="binary_crossentropy"
         Binary cross-entropy of every positive and negative (the paper's equation 7); or the
         Bayesian personalised ranking of a positive above each of its negatives; or the softmax of
-        a positive among its negatives. With the last two, `predict` orders the items of a user but
-        is no calibrated probability.
+        a positive among its negatives; or that of a positive among all items, which draws no
+        negatives, needs ``architecture="gmf"``, and costs as much as the catalogue is long. With
+        the last three, `predict` orders the items of a user but is no calibrated probability.
     pretrain : bool, default=False
         Fit GMF and MLP by themselves first (each as `epochs` and `early_stopping` say), then join
         them with half a say each and train on with plain SGD (section 3.4.1 of the paper).
@@ -97,7 +99,11 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         it of the last items that the user had, so that new users and new interactions count at once
         (see `interactions` of `recommend`). "hybrid" adds both.
     history_length : int, default=20
-        How many of a user's last items make the vector, if `user_encoder` is not "id".
+        How many of a user's last items make the vector; with ``user_encoder="id"``, those of a new
+        user in `interactions`.
+    history_hidden_size : int, default=0
+        Width of a hidden layer that refines the vector made of a history, see Notes; 0 has none.
+        For large tables.
     recency : float, default=0.5
         How much more a user's late rows count than the early ones. In the loss, a row weighs
         ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
@@ -110,12 +116,13 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         of all layer kernels, h included. (Shrinking the GMF vectors alone would do nothing: h
         would grow by as much.)
     dropout : float, default=0.5
-        Share of the values that are dropped, while training, from the GMF product and from the
-        output of each hidden layer.
+        Share of the values that are dropped, while training, from the GMF product (with
+        ``loss="softmax"``, from the user's GMF vector) and from the output of each layer of the
+        MLP.
     learning_rate : float, default=1e-3
         Step size of Adam.
     batch_size : int, default=256
-        Samples per step, positives and negatives together, as in the paper.
+        Samples per step, positives and negatives drawn for them together, as in the paper.
     epochs : int, default=20
         Passes over the rows.
     early_stopping : bool, default=False
@@ -147,13 +154,12 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     popularity_logits_ : ndarray of shape (n_items,)
         Logit of the probability that a user interacts with the item, by Laplace's rule
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
-    histories_ : ndarray of shape (n_users, history_length) or None
-        The last items of each user by index, newest first, filled up with -1; None with
-        ``user_encoder="id"``.
+    histories_ : ndarray of shape (n_users, history_length)
+        The last items of each user by index, newest first, filled up with -1.
     user_map_ : object or None
         What makes a vector of a new user's `interactions`, with ``user_encoder="id"``: the
-        least-squares map, over the users that `fit` saw, from the mean of a user's item vectors
-        (weighted by `recency`) to the user's own.
+        least-squares map, over the users that `fit` saw, from the mean vector of a user's last
+        items (weighted by `recency`) to the user's own.
     network_ : object
         The weights, as NumPy arrays: `users`, `items` (a row each, GMF vector then MLP vector) and
         `layers`. The vectors of users are those after their last row; `encoder` is what makes them,
@@ -199,7 +205,9 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     where :math:`i_j` is the j-th last item that the user had strictly before the row (of rows with
     equal timestamps, those further up in the table come before), :math:`e_i` is a vector that the
     item has in histories alone, :math:`w_j` the weights of that place, which start at
-    :math:`j^{-1/2}`, and :math:`v_u` is the user's own vector ("hybrid") or 0 ("history").
+    :math:`j^{-1/2}`, and :math:`v_u` is the user's own vector ("hybrid") or 0 ("history"). With
+    `history_hidden_size`, the vector :math:`x` becomes
+    :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at 0.
 
     Vectors start at N(0, 0.01), hidden layers at Glorot uniform, h at LeCun uniform, biases at 0.
 
@@ -259,6 +267,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         pretrain: bool = False,
         user_encoder: UserEncoder = "id",
         history_length: int = 20,
+        history_hidden_size: int = 0,
         recency: float = 0.5,
         regularization: float = 0.0,
         dropout: float = 0.5,
@@ -280,6 +289,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         self.pretrain = pretrain
         self.user_encoder = user_encoder
         self.history_length = history_length
+        self.history_hidden_size = history_hidden_size
         self.recency = recency
         self.regularization = regularization
         self.dropout = dropout
@@ -545,7 +555,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         check_option("architecture", self.architecture, ("neumf", "gmf", "mlp"))
         check_option("user_encoder", self.user_encoder, ("id", "history", "hybrid"))
         check_option("negative_strategy", self.negative_strategy, ("uniform", "popularity"))
-        check_option("loss", self.loss, ("binary_crossentropy", "bpr", "sampled_softmax"))
+        check_option("loss", self.loss, get_args(Loss))
         for name in ("pretrain", "early_stopping"):
             check_option(name, getattr(self, name), (True, False))
         for name in (
@@ -561,10 +571,17 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         _check_layers(self.hidden_layer_sizes)
         if not isinstance(self.verbose, bool):
             check_int("verbose", self.verbose, 0)
+        check_int("history_hidden_size", self.history_hidden_size, 0)
         check_real("recency", self.recency)
         check_real("regularization", self.regularization)
         check_real("dropout", self.dropout, below=1)
         check_real("learning_rate", self.learning_rate, above=0)
+        if self.loss == "softmax" and self.architecture != "gmf":
+            raise ValueError(
+                "loss='softmax' scores every item for every row, which only GMF does fast, so "
+                f"architecture must be 'gmf'. Received: architecture={self.architecture!r}. Set "
+                "loss='sampled_softmax'."
+            )
         if self.pretrain and self.architecture != "neumf":
             raise ValueError(
                 "pretrain=True joins a GMF and an MLP, so architecture must be 'neumf'. Received: "
@@ -572,8 +589,8 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
             )
         if y is not None and self.loss != "binary_crossentropy":
             raise ValueError(
-                f"y must be None with loss={self.loss!r}, which compares each row with negatives "
-                "drawn for it. Leave y out, or set loss='binary_crossentropy'."
+                f"y must be None with loss={self.loss!r}, which compares each row with other "
+                "items. Leave y out, or set loss='binary_crossentropy'."
             )
 
     def _initial_network(
@@ -589,7 +606,9 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         if self.user_encoder == "id":
             return network
         with_ids = self.user_encoder == "hybrid"
-        return with_initial_encoder(network, self.history_length, with_ids, rng)
+        return with_initial_encoder(
+            network, self.history_length, self.history_hidden_size, with_ids, rng
+        )
 
     def _grown_network(self, shape: tuple[int, int], rng: np.random.Generator) -> Network:
         """Return the network with initial vectors for the users and items that are new."""
@@ -598,9 +617,9 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         length = self.histories_.shape[1]
         if sizes_of(new) != sizes_of(self.network_) or self.history_length != length:
             raise ValueError(
-                "architecture, n_factors, mlp_embedding_dim, hidden_layer_sizes, user_encoder and "
-                "history_length must be what they were in fit: partial_fit keeps the shape of the "
-                "network. Set them back, or call fit with all rows."
+                "architecture, n_factors, mlp_embedding_dim, hidden_layer_sizes, user_encoder, "
+                "history_length and history_hidden_size must be what they were in fit: partial_fit "
+                "keeps the shape of the network. Set them back, or call fit with all rows."
             )
         return grow_network(self.network_, new)
 
@@ -618,7 +637,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
                 "a table with an order in time (no sparse matrix). Set user_encoder='id'."
             )
         unseen = None
-        if rows.labels is None:
+        if rows.labels is None and self.loss != "softmax":
             counts = count_users(seen) if self.negative_strategy == "popularity" else None
             if of_ids:
                 unseen = UnseenItems(seen, counts)

@@ -28,10 +28,18 @@ import numpy as np
 
 from ._history import Histories
 from ._interactions import Codes
-from ._network import Floats, HistoryEncoder, Layers, Network, encode_histories, logits
+from ._network import (
+    Floats,
+    HistoryEncoder,
+    Layers,
+    Network,
+    encode_histories,
+    gmf_logits,
+    logits,
+)
 from ._sampling import UnseenItems, sample_unseen_items
 
-Loss = Literal["binary_crossentropy", "bpr", "sampled_softmax"]
+Loss = Literal["binary_crossentropy", "bpr", "sampled_softmax", "softmax"]
 Optimizer = Literal["adam", "sgd"]
 
 # Adam's constants, those of the Adam paper and (epsilon) of Keras.
@@ -191,7 +199,7 @@ class Trainer:
         if encoder is not None:
             no_item = np.zeros_like(encoder.items[:1])
             tables |= {"users": encoder.users, "history": np.vstack([encoder.items, no_item])}
-            shared = [*shared, encoder.recency]
+            shared = [*shared, encoder.recency, *encoder.hidden]
         tables = {name: table for name, table in tables.items() if table.shape[1]}
         self._table_shapes = {name: table.shape for name, table in tables.items()}
         self._rows = rows
@@ -212,18 +220,15 @@ class Trainer:
             },
             tf.Variable(_packed(tf, flat[None], None if adam is None else adam.shared)),
         )
-        self._rates = _Rates(
-            *(
-                tf.constant(rate, tf.float32)
-                for rate in (settings.learning_rate, settings.regularization, settings.dropout)
-            )
-        )
+        rates = settings.learning_rate, settings.regularization, settings.dropout
+        rates = tuple(tf.constant(rate, tf.float32) for rate in rates)
+        self._rates = _Rates(*rates, tf.constant(len(network.items)))
         self._n_steps = 0 if adam is None else adam.n_steps
         self._sizes = _Sizes(
             tuple((name, table.shape[0]) for name, table in self._state.tables.items()),
             network.layers.n_factors,
             tuple(array.shape for array in network.layers.arrays()),
-            None if encoder is None else encoder.recency.shape,
+            tuple(array.shape for array in shared[len(network.layers.arrays()) :]),
             self._batch_rows,
             self._chunk_batches,
             self._n_drawn,
@@ -261,7 +266,8 @@ class Trainer:
             return Network(tables["users"], tables["items"], layers)
         last = self._rows.histories.last()
         users = tables.get("users", np.empty((len(last), 0), np.float32))
-        encoder = HistoryEncoder(users, tables["history"][:-1], arrays[-1])
+        recency, *hidden = arrays[n_arrays:]
+        encoder = HistoryEncoder(users, tables["history"][:-1], recency, tuple(hidden))
         vectors = encoder.encode(np.arange(len(last)), last)
         return Network(vectors, tables["items"], layers, encoder)
 
@@ -346,7 +352,7 @@ class _Sizes(NamedTuple):
     table_rows: tuple[tuple[str, int], ...]
     n_factors: int
     layer_shapes: tuple[tuple[int, ...], ...]
-    recency_shape: tuple[int, ...] | None
+    encoder_shapes: tuple[tuple[int, ...], ...]
     batch_rows: int
     chunk_batches: int
     n_drawn: int
@@ -358,8 +364,8 @@ class _Sizes(NamedTuple):
 
     @property
     def shared_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of all shared weights: the layers', then that of the recency weights."""
-        return self.layer_shapes + (() if self.recency_shape is None else (self.recency_shape,))
+        """The shapes of all shared weights: the layers', then those of the history encoder."""
+        return self.layer_shapes + self.encoder_shapes
 
 
 class _State(NamedTuple):
@@ -389,6 +395,7 @@ class _Rates(NamedTuple):
     learning_rate: Any
     regularization: Any
     dropout: Any
+    n_items: Any
 
 
 @lru_cache(maxsize=64)
@@ -412,10 +419,13 @@ def _compile_run(
                 name: tf.where(index < 0, state.tables[name].shape[0] - 1, index)
                 for name, index in indices.items()
             }
+            if loss == "softmax":
+                places["items"] = tf.range(state.tables["items"].shape[0])
             rows = {name: tf.gather(state.tables[name], place) for name, place in places.items()}
             (gradients, of_shared), batch_loss = step(
                 {name: row[:, : row.shape[1] // 3] for name, row in rows.items()},
                 state.shared[:, : state.shared.shape[1] // 3],
+                indices["items"],
                 chunk.labels[i],
                 chunk.weights[i],
                 indices["history"] >= 0 if "history" in indices else None,
@@ -470,15 +480,16 @@ def _make_step(tf: Any, sizes: _Sizes, loss: Loss, with_dropout: bool) -> Any:
     """Return the function that gives the gradients and the summed loss of a batch."""
     n_batch, n_candidates = sizes.batch_rows, 1 + sizes.n_drawn
     n_noise = n_batch * n_candidates * sizes.n_dropped
-    row_loss = {
+    row_losses = {
         "binary_crossentropy": _binary_crossentropy,
         "bpr": _bpr,
         "sampled_softmax": _sampled_softmax,
-    }[loss]
+    }
 
     def step(
         rows: dict[str, Any],
         shared: Any,
+        own_items: Any,
         labels: Any,
         row_weights: Any,
         present: Any,
@@ -495,21 +506,31 @@ def _make_step(tf: Any, sizes: _Sizes, loss: Loss, with_dropout: bool) -> Any:
         n = tf.cast(n_real, tf.float32)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch((rows, shared))
-            layers, recency = _unpack_shared(tf, shared, sizes)
-            items = tf.reshape(rows["items"], (n_batch, n_candidates, -1))
+            layers, encoder = _unpack_shared(tf, shared, sizes)
+            items = rows["items"]
+            if loss == "softmax":
+                items = tf.gather(items, own_items)
+            items = tf.reshape(items, (n_batch, n_candidates, -1))
             # Per sample: a row's user stands in all of its samples, each item in one.
             norms = tf.reduce_sum(items**2, (1, 2)) / n_candidates
             kernels = [tf.reduce_sum(kernel**2) for kernel in layers.arrays()[::2]]
             users = rows.get("users", 0.0)
             if "users" in rows:
                 norms += tf.reduce_sum(users**2, 1)
-            if recency is not None:
+            if encoder:
+                recency, *hidden = encoder
                 present = tf.reshape(present, (n_batch, -1))
                 history = tf.reshape(rows["history"], (*present.shape, -1))
-                users += encode_histories(tf, recency, history, present)
+                users = encode_histories(tf, users, history, present, recency, hidden)
                 norms += _mean_norm(tf, history, present)
                 kernels.append(tf.reduce_sum(recency**2) / recency.shape[0])
-            losses = row_weights * row_loss(tf, logits(tf, layers, users, items, dropout), labels)
+                kernels += [tf.reduce_sum(kernel**2) for kernel in hidden[::2]]
+            if loss == "softmax":
+                scores = gmf_logits(tf, layers, dropout(users), rows["items"])
+                losses = _softmax(tf, scores, own_items, rates.n_items)
+            else:
+                losses = row_losses[loss](tf, logits(tf, layers, users, items, dropout), labels)
+            losses = row_weights * losses
             penalty = tf.reduce_sum(real * norms) / n + tf.add_n(kernels)
             objective = tf.reduce_sum(losses) / n + rates.regularization * penalty
         return tape.gradient(objective, (rows, shared)), tf.reduce_sum(losses)
@@ -524,14 +545,13 @@ def _mean_norm(tf: Any, items: Any, present: Any) -> Any:
     return tf.reduce_sum(norms, 1) / tf.maximum(tf.reduce_sum(present, 1), 1.0)
 
 
-def _unpack_shared(tf: Any, flat: Any, sizes: _Sizes) -> tuple[Layers, Any]:
-    """Cut the one row of shared weights into layers and recency weights, None if there are none."""
+def _unpack_shared(tf: Any, flat: Any, sizes: _Sizes) -> tuple[Layers, list[Any]]:
+    """Cut the one row of shared weights into layers and the arrays of the history encoder."""
     shapes = sizes.shared_shapes
     parts = tf.split(flat[0], [math.prod(shape) for shape in shapes])
     arrays = [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
     n_arrays = len(sizes.layer_shapes)
-    recency = None if sizes.recency_shape is None else arrays[-1]
-    return Layers.from_arrays(sizes.n_factors, arrays[:n_arrays]), recency
+    return Layers.from_arrays(sizes.n_factors, arrays[:n_arrays]), arrays[n_arrays:]
 
 
 def _adam(tf: Any, packed: Any, gradient: Any, learning_rate: Any, t: Any) -> Any:
@@ -597,6 +617,17 @@ def _bpr(tf: Any, scores: Any, labels: Any) -> Any:
 def _sampled_softmax(tf: Any, scores: Any, labels: Any) -> Any:
     """Return -log softmax of the positive among its row's candidates."""
     return tf.reduce_logsumexp(scores, axis=1) - scores[:, 0]
+
+
+def _softmax(tf: Any, scores: Any, own_items: Any, n_items: Any) -> Any:
+    """Return -log softmax of each row's own item among all items, spare rows of the table left out.
+
+    Scores have shape (n_batch, n_table_rows).
+    """
+    numbers = tf.range(scores.shape[1])
+    scores = tf.where(numbers < n_items, scores, -np.inf)
+    own = tf.reduce_sum(tf.where(numbers == own_items[:, None], scores, 0.0), 1)
+    return tf.reduce_logsumexp(scores, axis=1) - own
 
 
 def _packed(tf: Any, weights: Floats, moments: Floats | None) -> Any:
