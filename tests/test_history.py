@@ -1,8 +1,10 @@
+from unittest.mock import patch
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neumf._history import read_histories
+from neumf._history import read_histories, read_last_items
 
 
 @st.composite
@@ -56,6 +58,13 @@ def test_the_last_history_is_that_of_a_row_to_come(rows, length):
             positive if isinstance(positive, slice) else np.append(positive, False),
         )
         assert found[user].tolist() == obvious_history(*more, len(users), length)
+
+
+@given(timelines(), st.integers(1, 5), st.integers(1, 40))
+def test_the_last_items_are_those_of_the_last_history(rows, length, block_rows):
+    expected = read_histories(*rows, 4, length).last()
+    with patch("neumf._history._BLOCK_ROWS", block_rows):
+        np.testing.assert_array_equal(read_last_items(*rows, 4, length), expected)
 
 
 @given(timelines(), st.data())

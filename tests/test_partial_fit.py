@@ -224,6 +224,12 @@ def test_a_parameter_that_does_not_fit_is_refused(options, match, early, late):
     assert len(model.users_) == 60
 
 
+def test_histories_need_an_order_in_time(early):
+    model = small_model(user_encoder="history").fit(early)
+    with pytest.raises(ValueError, match=r"user_encoder='history' makes.*no sparse matrix"):
+        model.partial_fit(sp.coo_array(([1.0], ([3], [1004])), shape=(61, 1020)))
+
+
 def test_other_columns_or_kinds_of_ids_are_refused(fitted, late):
     with pytest.raises(ValueError, match="feature names should match"):
         fitted.partial_fit(late[["user", "item"]])

@@ -422,6 +422,10 @@ def trainers(monkeypatch):
             super().__init__(network, rows, settings, rng, adam)
             made.append((self, network, rows, settings))
 
+        def finish(self):
+            self.finished = super().finish()
+            return self.finished
+
     monkeypatch.setattr("neumf._recommender.Trainer", Spy)
     return made
 
@@ -447,7 +451,7 @@ def test_every_parameter_reaches_the_training(table, trainers):
 def test_pretraining_starts_from_the_trained_halves(table, trainers):
     small_model(pretrain=True).fit(table)
     (gmf, *_), (mlp, *_), (_, start, *_) = trainers
-    expected = join_networks(gmf.network(), mlp.network())
+    expected = join_networks(gmf.finished[0], mlp.finished[0])
     np.testing.assert_array_equal(start.users, expected.users)
     np.testing.assert_array_equal(start.layers.output[0], expected.layers.output[0])
 

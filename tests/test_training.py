@@ -394,9 +394,24 @@ def test_training_keeps_the_best_epoch_and_stops_after_the_patience(rng):
 
 def test_training_without_validation_runs_all_epochs(rng):
     trainer = Trainer(small_network(rng), labelled_rows(rng), settings(), rng)
-    result = train(trainer, 3, None, 1, Recorder())
+    recorder = Recorder()
+    result = train(trainer, 3, None, 1, recorder)
     assert (len(result.losses), result.values, result.best_epoch) == (3, [], 3)
-    assert_same_weights(result.network, trainer.network(), rtol=0, atol=0)
+    assert_same_weights(result.network, recorder.events[-1][3], rtol=0, atol=0)
+
+
+def test_what_a_trainer_finishes_with_is_how_it_stood(rng, monkeypatch):
+    monkeypatch.setattr("neumf._training._LARGE_TABLE", 3)  # rows that are copied at once
+    trainer = Trainer(small_network(rng), labelled_rows(rng), settings(), rng)
+    trainer.run_epoch()
+    expected, adam = trainer.network(), trainer.adam()
+    network, finished = trainer.finish()
+    assert_same_weights(network, expected, rtol=0, atol=0)
+    assert finished.n_steps == adam.n_steps > 0
+    np.testing.assert_array_equal(finished.shared, adam.shared)
+    for name, moments in adam.tables.items():
+        assert moments.any()
+        np.testing.assert_array_equal(finished.tables[name], moments)
 
 
 def test_the_watcher_may_stop_the_training_and_sees_the_weights(rng):

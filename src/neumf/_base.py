@@ -98,6 +98,11 @@ class EncodedRows:
         """Selects the rows that are positives: all, or those with a label above 0."""
         return slice(None) if self.labels is None else self.labels > 0
 
+    @property
+    def timelines(self) -> tuple[Codes, Codes, NDArray[Any] | None, Any, int]:
+        """Users, items, timestamps, positives and the number of users: what histories take."""
+        return self.users, self.items, self.timestamps, self.positive, len(self.user_ids)
+
     @cached_property
     def seen(self) -> sp.csr_array:
         """The items of each user's positives."""

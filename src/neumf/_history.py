@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._interactions import Codes, time_order
+
+# Rows that are sorted at once where order is wanted for a moment only.
+_BLOCK_ROWS = 2**22
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,30 @@ def read_histories(
     return Histories(
         np.append(items[order][ordered], -1), np.append(0, np.cumsum(counts)), users, ends, length
     )
+
+
+def read_last_items(
+    users: Codes,
+    items: Codes,
+    timestamps: NDArray[Any] | None,
+    positive: slice | NDArray[np.bool_],
+    n_users: int,
+    length: int,
+) -> Codes:
+    """Return what `Histories.last` does, without the memory for the history of each row."""
+    last = np.empty((n_users, length), dtype=np.int32)
+    step = math.ceil(n_users / (1 + len(users) // _BLOCK_ROWS))
+    is_positive = np.zeros(len(users), dtype=bool)
+    is_positive[positive] = True
+    for start in range(0, n_users, step):
+        block = is_positive & (users >= start) & (users < start + step)
+        times = None if timestamps is None else timestamps[block]
+        n_block = min(step, n_users - start)
+        histories = read_histories(
+            users[block] - start, items[block], times, slice(None), n_block, length
+        )
+        last[start : start + step] = histories.last()
+    return last
 
 
 def read_later_histories(

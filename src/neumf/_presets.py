@@ -53,6 +53,16 @@ _OF_HISTORIES = {
     "epochs": 10,
 }
 
+# On tables of 100,000 rows the hidden layer learns by heart.
+_LARGE = {
+    "n_factors": 128,
+    "history_hidden_size": 256,
+    "loss": "softmax",
+    "batch_size": 512,
+    "regularization": 2e-4,
+    "epochs": 9,
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "paper-8": _paper(8),
     "paper-16": _paper(16),
@@ -62,4 +72,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "best-id": _BEST | _OF_IDS,
     "best-history": _BEST | _OF_HISTORIES | {"user_encoder": "history"},
     "best-hybrid": _BEST | _OF_HISTORIES | {"user_encoder": "hybrid"},
+    "best-history-large": _BEST | _OF_HISTORIES | _LARGE | {"user_encoder": "history"},
+    "best-hybrid-large": _BEST | _OF_HISTORIES | _LARGE | {"user_encoder": "hybrid"},
 }

@@ -17,7 +17,7 @@ from ._base import BaseRecommender, EncodedRows
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from ._fold_in import UserMap, recency_weights
 from ._held_out import HeldOut
-from ._history import Histories, read_histories, read_later_histories
+from ._history import Histories, read_histories, read_last_items, read_later_histories
 from ._interactions import (
     Codes,
     count_users,
@@ -400,10 +400,11 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         rng = make_generator(self.random_state)
         kept, validate = _hold_out(rows) if self.early_stopping else (rows, None)
         training_rows = self._training_rows(kept, kept.seen, self._read_histories(kept))
-        of_rows = self._attributes_of_rows(rows, rows.seen, self._read_histories(rows))
+        last_items = read_last_items(*rows.timelines, self.history_length)
+        of_rows = self._attributes_of_rows(rows, rows.seen, last_items)
         n_epochs = self.epochs * (3 if self.pretrain else 1)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        of_network = partial(self._attributes_of_network, rows, of_rows["histories_"])
+        of_network = partial(self._attributes_of_network, rows, last_items)
         tasks = FitTasks(self, n_epochs, of_rows, of_network, **data)
         trained = self._learn(training_rows, rows.shape, validate, rng, tasks)
         # Nothing is kept before all is done: a fit that fails leaves the estimator as it was.
@@ -468,20 +469,20 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         users = extend_index(new.users, self.users_, "X: user ids")
         items = extend_index(new.items, self.items_, "X: item ids")
         rows = EncodedRows.encode(new, users, items, y, sample_weight)
+        self._check_order(rows)
+        n_new = len(rows.user_ids) - len(self.users_)
+        before = np.pad(np.arange(len(self.users_)), (0, n_new), constant_values=-1)
+        seen = self._seen_after(before, rows.seen)
+        histories = self._histories_after(before, *rows.timelines[:4])
+        of_ids = self.user_encoder == "id"
+        training_rows = self._training_rows(rows, seen, None if of_ids else histories)
         rng = self._generator
         network = self._grown_network(rows.shape, rng)
-        n_new = rows.shape[0] - len(self.users_)
-        before = np.pad(self.histories_, ((0, n_new), (0, 0)), constant_values=-1)
-        histories = read_later_histories(
-            before, rows.users, rows.items, rows.timestamps, rows.positive
-        )
-        known = np.pad(np.arange(len(self.users_)), (0, n_new), constant_values=-1)
-        seen = self._seen_after(known, rows.seen)
-        training_rows = self._training_rows(rows, seen, histories)
         trainer = Trainer(network, training_rows, self._settings(), rng, self._adam)
         trained = self._run(trainer, None, self.architecture, None)
-        of_rows = self._attributes_of_rows(rows, seen, histories)
-        of_network = self._attributes_of_network(rows, of_rows["histories_"], trained.network)
+        last_items = histories.last()
+        of_rows = self._attributes_of_rows(rows, seen, last_items)
+        of_network = self._attributes_of_network(rows, last_items, trained.network)
         self._keep(of_rows | of_network, trained.adam, rng)
         self.history_["loss"] += trained.losses
         self.n_iter_ += len(trained.losses)
@@ -624,22 +625,16 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         return grow_network(self.network_, new)
 
     def _training_rows(
-        self, rows: EncodedRows, seen: sp.csr_array, histories: Histories
+        self, rows: EncodedRows, seen: sp.csr_array, histories: Histories | None
     ) -> TrainingRows:
         """Return the rows to train on, with what negatives may be drawn from.
 
         `seen` tells what the users have seen, in these rows and before.
         """
-        of_ids = self.user_encoder == "id"
-        if not (of_ids or rows.ordered):
-            raise ValueError(
-                f"user_encoder={self.user_encoder!r} makes users of their last items, so X must be "
-                "a table with an order in time (no sparse matrix). Set user_encoder='id'."
-            )
         unseen = None
         if rows.labels is None and self.loss != "softmax":
             counts = count_users(seen) if self.negative_strategy == "popularity" else None
-            if of_ids:
+            if histories is None:
                 unseen = UnseenItems(seen, counts)
                 refuse_saturated(unseen, rows.users, rows.user_ids)
             else:
@@ -647,20 +642,33 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
                 unseen = other_items(rows.shape[1], counts)
         weighs_late = self.recency > 0 and rows.ordered
         weights = _recency_weights(rows, self.recency) if weighs_late else rows.weights
-        return TrainingRows(
-            rows.users, rows.items, rows.labels, weights, unseen, None if of_ids else histories
-        )
+        return TrainingRows(rows.users, rows.items, rows.labels, weights, unseen, histories)
 
-    def _read_histories(self, rows: EncodedRows) -> Histories:
-        """Return what each row's user had before it."""
-        return read_histories(
-            rows.users,
-            rows.items,
-            rows.timestamps,
-            rows.positive,
-            len(rows.user_ids),
-            self.history_length,
-        )
+    def _read_histories(self, rows: EncodedRows) -> Histories | None:
+        """Return what each row's user had before it, if the user encoder asks for it."""
+        self._check_order(rows)
+        if self.user_encoder == "id":
+            return None
+        return read_histories(*rows.timelines, self.history_length)
+
+    def _check_order(self, rows: EncodedRows) -> None:
+        if self.user_encoder != "id" and not rows.ordered:
+            raise ValueError(
+                f"user_encoder={self.user_encoder!r} makes users of their last items, so X must be "
+                "a table with an order in time (no sparse matrix). Set user_encoder='id'."
+            )
+
+    def _histories_after(
+        self,
+        codes: Codes,
+        users: Codes,
+        items: Codes,
+        timestamps: Any = None,
+        positive: Any = slice(None),
+    ) -> Histories:
+        """Return the histories of new rows of users who had an index before (-1: none)."""
+        before = np.where(codes[:, None] < 0, -1, self.histories_[codes])
+        return read_later_histories(before, users, items, timestamps, positive)
 
     def _settings(self) -> TrainingSettings:
         return TrainingSettings(
@@ -713,36 +721,36 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         return train(trainer, self.epochs, validate, self.n_iter_no_change, watcher)
 
     def _fold_in(self, codes: Codes, users: Codes, items: Codes) -> None:
-        known = codes >= 0
-        before = np.where(known[:, None], self.histories_[codes], -1)
-        self.histories_ = read_later_histories(before, users, items, None, slice(None)).last()
+        before = self.histories_[codes]
+        self.histories_ = self._histories_after(codes, users, items).last()
         encoder = self.network_.encoder
         if encoder is not None:
             vectors = encoder.encode(codes, self.histories_)
         else:
             # What a known user's vector has beyond the map stays.
             own = self.network_.users[codes] - self.user_map_.apply(before)
-            vectors = self.user_map_.apply(self.histories_) + np.where(known[:, None], own, 0)
+            vectors = self.user_map_.apply(self.histories_)
+            vectors += np.where(codes[:, None] < 0, np.float32(0), own)
         self.network_ = replace(self.network_, users=vectors)
 
     def _attributes_of_rows(
-        self, rows: EncodedRows, seen: sp.csr_array, histories: Histories
+        self, rows: EncodedRows, seen: sp.csr_array, last_items: Codes
     ) -> dict[str, Any]:
         """Return what is known of users and items, by the names of the attributes."""
         of_seen = self._attributes_of_seen(rows.user_ids, rows.item_ids, seen)
-        return of_seen | {"histories_": histories.last()}
+        return of_seen | {"histories_": last_items}
 
     def _attributes_of_network(
-        self, rows: EncodedRows, histories: Codes, network: Network
+        self, rows: EncodedRows, last_items: Codes, network: Network
     ) -> dict[str, Any]:
         """Return what recommending needs besides, by the names of the attributes."""
         user_map = None
         if network.encoder is None:
             recency = self.recency if rows.ordered else 0.0
-            user_map = UserMap.fit(network.users, network.items, histories, recency)
+            user_map = UserMap.fit(network.users, network.items, last_items, recency)
         elif self.early_stopping:
             # The histories have grown by what was held out.
-            vectors = network.encoder.encode(np.arange(len(histories)), histories)
+            vectors = network.encoder.encode(np.arange(len(last_items)), last_items)
             network = replace(network, users=vectors)
         return {"network_": network, "user_map_": user_map, "_model": None}
 

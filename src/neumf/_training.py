@@ -252,11 +252,35 @@ class Trainer:
 
     def network(self) -> Network:
         """Return the weights as they are now, users as after their last row."""
-        tables = {
-            name: _unpacked(self._state.tables[name], *shape)
-            for name, shape in self._table_shapes.items()
-        }
-        flat = _unpacked(self._state.shared, 1, self._state.shared.shape[1] // 3)[0]
+        return self._network(
+            {
+                name: _copy(self._state.tables[name], n_rows, slice(width))
+                for name, (n_rows, width) in self._table_shapes.items()
+            }
+        )
+
+    def adam(self) -> AdamState:
+        """Return Adam as it is now."""
+        return self._adam(
+            {
+                name: _copy(self._state.tables[name], n_rows, slice(width, None))
+                for name, (n_rows, width) in self._table_shapes.items()
+            }
+        )
+
+    def finish(self) -> tuple[Network, AdamState]:
+        """Return both; the trainer gives its memory back, table by table, and cannot go on."""
+        weights, moments = {}, {}
+        for name, (n_rows, width) in self._table_shapes.items():
+            table = self._state.tables.pop(name)
+            weights[name] = _copy(table, n_rows, slice(width))
+            moments[name] = _copy(table, n_rows, slice(width, None))
+            del table
+        return self._network(weights), self._adam(moments)
+
+    def _network(self, tables: dict[str, Floats]) -> Network:
+        n_weights = self._state.shared.shape[1] // 3
+        flat = _copy(self._state.shared, 1, slice(n_weights))[0]
         shapes = self._sizes.shared_shapes
         parts = np.split(flat, np.cumsum([math.prod(shape) for shape in shapes])[:-1])
         arrays = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
@@ -271,16 +295,10 @@ class Trainer:
         vectors = encoder.encode(np.arange(len(last)), last)
         return Network(vectors, tables["items"], layers, encoder)
 
-    def adam(self) -> AdamState:
-        """Return where the training has got to."""
-        return AdamState(
-            {
-                name: self._state.tables[name][:n_rows, width:].numpy()
-                for name, (n_rows, width) in self._table_shapes.items()
-            },
-            self._state.shared[:1, self._state.shared.shape[1] // 3 :].numpy(),
-            self._n_steps,
-        )
+    def _adam(self, moments: dict[str, Floats]) -> AdamState:
+        n_weights = self._state.shared.shape[1] // 3
+        shared = _copy(self._state.shared, 1, slice(n_weights, None))
+        return AdamState(moments, shared, self._n_steps)
 
     def _make_chunk(self, order: Codes) -> _Chunk:
         """Return the rows in this order, with new negatives."""
@@ -640,10 +658,14 @@ def _packed(tf: Any, weights: Floats, moments: Floats | None) -> Any:
     return tf.pad(np.hstack([weights, moments]), ((0, n_spare), (0, 0)))
 
 
-def _unpacked(variable: Any, n_rows: int, width: int) -> Floats:
-    """Return the weights alone."""
-    weights: Floats = variable[:n_rows, :width].numpy()
-    return weights
+def _copy(packed: Any, n_rows: int, columns: slice) -> Floats:
+    """Return these columns: block by block, since TensorFlow makes a copy of its own of each."""
+    n_columns = len(range(*columns.indices(packed.shape[1])))
+    copied = np.empty((n_rows, n_columns), dtype=np.float32)
+    for start in range(0, n_rows, _LARGE_TABLE):
+        end = min(start + _LARGE_TABLE, n_rows)
+        copied[start:end] = packed[start:end, columns].numpy()
+    return copied
 
 
 @dataclass(frozen=True)
@@ -739,5 +761,5 @@ def train(
             RuntimeWarning,
             stacklevel=2,
         )
-    network, adam = best or (trainer.network(), trainer.adam())
+    network, adam = best or trainer.finish()
     return Trained(network, adam, losses, values, best_epoch or len(losses), interrupted)
