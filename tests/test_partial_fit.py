@@ -196,7 +196,7 @@ def test_a_saturated_user_without_new_rows_is_in_nobodys_way():
 
 
 def test_a_sparse_matrix_may_grow():
-    X = sp.random_array((20, 10), density=0.3, rng=0)
+    X = sp.csr_array(np.random.default_rng(0).random((20, 10)) < 0.3)
     model = small_model(recency=0.5).fit(X)
     wider = sp.coo_array(([1.0], ([30], [14])), shape=(31, 15))
     model.partial_fit(wider)

@@ -315,25 +315,21 @@ class BaseRecommender(BaseEstimator, ABC):
         users, items = index_ids(rows.users), index_ids(rows.items)
         return EncodedRows.encode(rows, users, items, y, sample_weight)
 
-    def _attributes_of_seen(
-        self, users: pd.Index, items: pd.Index, seen: sp.csr_array
-    ) -> dict[str, Any]:
+    def _attributes_of_rows(self, rows: EncodedRows, seen: sp.csr_array) -> dict[str, Any]:
         """Return ids, seen items and popularity, by the names of the attributes."""
         popularity = count_users(seen)
         return {
-            "users_": users,
-            "items_": items,
+            "users_": rows.user_ids,
+            "items_": rows.item_ids,
             "seen_": seen,
             "popularity_": popularity,
-            "popularity_logits_": logit((popularity + 1) / (len(users) + 2)),  # Laplace's rule
+            "popularity_logits_": logit((popularity + 1) / (rows.shape[0] + 2)),  # Laplace's rule
         }
 
     def _keep_rows(self, X: Any, rows: EncodedRows) -> None:
         """Set ids, seen items and popularity."""
         validate_data(self, X, skip_check_array=True)
-        for name, value in self._attributes_of_seen(
-            rows.user_ids, rows.item_ids, rows.seen
-        ).items():
+        for name, value in self._attributes_of_rows(rows, rows.seen).items():
             setattr(self, name, value)
 
     def _logits(self, X: Any, interactions: Any) -> NDArray[np.float64]:

@@ -81,7 +81,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     n_negatives : int, default=4
         Negatives drawn for each row and epoch, if `fit` gets no `y` and `loss` needs them.
     negative_strategy : {"uniform", "popularity"}, default="uniform"
-        Draw unseen items with equal probability, or in proportion to their interactions. With a
+        Draw unseen items with equal probability, or in proportion to the users who had them. With a
         `user_encoder` that reads histories, all items but the row's own count as unseen: what the
         user had later must tell nothing.
     loss : {"binary_crossentropy", "bpr", "sampled_softmax", "softmax"}, \
@@ -401,7 +401,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         kept, validate = _hold_out(rows) if self.early_stopping else (rows, None)
         training_rows = self._training_rows(kept, kept.seen, self._read_histories(kept))
         last_items = read_last_items(*rows.timelines, self.history_length)
-        of_rows = self._attributes_of_rows(rows, rows.seen, last_items)
+        of_rows = self._attributes_of_rows(rows, rows.seen) | {"histories_": last_items}
         n_epochs = self.epochs * (3 if self.pretrain else 1)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         of_network = partial(self._attributes_of_network, rows, last_items)
@@ -481,7 +481,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         trainer = Trainer(network, training_rows, self._settings(), rng, self._adam)
         trained = self._run(trainer, None, self.architecture, None)
         last_items = histories.last()
-        of_rows = self._attributes_of_rows(rows, seen, last_items)
+        of_rows = self._attributes_of_rows(rows, seen) | {"histories_": last_items}
         of_network = self._attributes_of_network(rows, last_items, trained.network)
         self._keep(of_rows | of_network, trained.adam, rng)
         self.history_["loss"] += trained.losses
@@ -732,13 +732,6 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
             vectors = self.user_map_.apply(self.histories_)
             vectors += np.where(codes[:, None] < 0, np.float32(0), own)
         self.network_ = replace(self.network_, users=vectors)
-
-    def _attributes_of_rows(
-        self, rows: EncodedRows, seen: sp.csr_array, last_items: Codes
-    ) -> dict[str, Any]:
-        """Return what is known of users and items, by the names of the attributes."""
-        of_seen = self._attributes_of_seen(rows.user_ids, rows.item_ids, seen)
-        return of_seen | {"histories_": last_items}
 
     def _attributes_of_network(
         self, rows: EncodedRows, last_items: Codes, network: Network
