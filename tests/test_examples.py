@@ -110,6 +110,22 @@ def test_the_protocol_of_the_paper_ranks_among_the_given_negatives(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("script", "options", "rows"),
+    [
+        ("fold_in.py", ("--seeds", "1"), ("trained in", "folded in", "ItemKNNRecommender")),
+        ("stream.py", ("--steps", "3"), ("fit", "partial_fit, epochs=2", "popularity")),
+    ],
+)
+def test_what_is_measured_of_new_rows_is_printed(script, options, rows, tmp_path):
+    write_toy(tmp_path)
+    options = ("--train", "toy.train.rating", "--preset", "paper-8", "--set", "epochs=1", *options)
+    stdout = run(ROOT / "benchmarks" / "quality" / script, tmp_path, *options)
+    means = stdout[stdout.rindex("NDCG@10 (exact)\n") if script == "fold_in.py" else 0 :]
+    for row in rows:
+        assert re.search(rf"^ *{re.escape(row)}.*( +\d\.\d+){{3}}$", means, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
     "path", sorted((ROOT / "examples").glob("plot_*.py")), ids=lambda path: path.name
 )
 def test_example_runs(path, tmp_path):

@@ -313,6 +313,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
             - ``"paper-64-pretrained"``: the same, joined from a trained GMF and a trained MLP.
             - ``"best-id"``, ``"best-history"``, ``"best-hybrid"``: the most accurate settings known
               with each `user_encoder`.
+            - ``"best-history-large"``, ``"best-hybrid-large"``: those for a million rows or more.
         **parameters : Any
             Parameters to set otherwise, or besides, such as `random_state` and `epochs`.
 
@@ -339,12 +340,14 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         ===================  ================================  =================================
         paper-8              0.686, 0.409, 0.038; 1 minute     0.665, 0.386, 0.065; 6 seconds
         paper-16             0.684, 0.411, 0.039; 6 minutes    0.652, 0.380, 0.065; 18 seconds
-        paper-32             not measured                      0.642, 0.373, 0.063; 1 minute
-        paper-64             not measured                      0.640, 0.368, 0.062; 7 minutes
+        paper-32             0.677, 0.407, 0.042; 6 minutes    0.642, 0.373, 0.063; 1 minute
+        paper-64             0.663, 0.398, 0.040; 23 minutes   0.640, 0.368, 0.062; 7 minutes
         paper-64-pretrained  not measured                      not measured
         best-id              0.794, 0.543, 0.092; 5 minutes    0.747, 0.467, 0.102; 30 seconds
         best-history         0.831, 0.620, 0.157; 6 minutes    0.767, 0.502, 0.120; 40 seconds
         best-hybrid          0.838, 0.626, 0.156; 6 minutes    0.781, 0.507, 0.121; 40 seconds
+        best-history-large   0.843, 0.644, 0.186; 15 minutes   -
+        best-hybrid-large    0.848, 0.650, 0.188; 16 minutes   -
         ===================  ================================  =================================
 
         The presets of histories take new users without training; "best-id" is for tables whose
