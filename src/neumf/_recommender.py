@@ -213,8 +213,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
 
     Two things differ from the paper's code. A batch holds whole groups, a positive with its
     negatives. Adam is lazy: vectors that a batch does not touch stay where they are, and so do
-    their moments. After pretraining, Adam goes on from zero moments, where the paper takes plain
-    SGD.
+    their moments (``loss="softmax"`` touches all items).
 
     From scikit-learn 1.9 on, ``set_callbacks`` takes scikit-learn's callbacks: they hear of every
     epoch, may stop the training, and get an estimator as it is then, if they ask for one.
@@ -370,8 +369,8 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         ----------
         X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
             Interactions: columns user, item, timestamp, rating by name, or by position where
-            neither a user nor an item column is named. The timestamp matters to `early_stopping`
-            and `recency` alone; the rating is not used. A sparse matrix is users x items.
+            neither a user nor an item column is named. The timestamp gives the order of a user's
+            rows, the rating is not used. A sparse matrix is users x items.
         y : array-like of shape (n_samples,) or None, default=None
             None makes every row a positive and draws negatives anew each epoch. Labels in [0, 1]
             are trained on as they are, without further negatives.
