@@ -345,8 +345,8 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         best-id              0.794, 0.543, 0.092; 5 minutes    0.747, 0.467, 0.102; 30 seconds
         best-history         0.831, 0.620, 0.157; 6 minutes    0.767, 0.502, 0.120; 40 seconds
         best-hybrid          0.838, 0.626, 0.156; 6 minutes    0.781, 0.507, 0.121; 40 seconds
-        best-history-large   0.843, 0.644, 0.186; 15 minutes   -
-        best-hybrid-large    0.848, 0.650, 0.188; 16 minutes   -
+        best-history-large   0.843, 0.644, 0.186; 17 minutes   -
+        best-hybrid-large    0.851, 0.652, 0.187; 18 minutes   -
         ===================  ================================  =================================
 
         The presets of histories take new users without training; "best-id" is for tables whose
@@ -454,10 +454,14 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         Notes
         -----
         Training goes `epochs` times through the new rows, with Adam's moments and step count as
-        they were. New users and items get initial vectors as in `fit`, behind the known ones.
-        The vectors of users without a new row, and of items that neither a row nor a negative
-        names, stay as they are; the shared layers move. All rows are trained on: neither
-        `early_stopping` nor `pretrain` acts. Scikit-learn's callbacks hear of `fit` alone.
+        they were. On MovieLens-1M in ten steps of time, it kept 99 % of the NDCG@10 of a fit on all
+        rows so far, in 18 % of its time (``benchmarks/quality``).
+
+        New users and items get initial vectors as in `fit`, behind the known ones. The vectors of
+        users without a new row, and of items that neither a row nor a negative names, stay as they
+        are (of users made of histories: their own part); the shared layers move. All rows are
+        trained on: neither `early_stopping` nor `pretrain` acts. Scikit-learn's callbacks hear of
+        `fit` alone.
         """
         if not hasattr(self, "network_"):
             self.fit(X, y, sample_weight)
