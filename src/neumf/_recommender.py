@@ -341,7 +341,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         paper-16             0.684, 0.411, 0.039; 6 minutes    0.652, 0.380, 0.065; 18 seconds
         paper-32             0.677, 0.407, 0.042; 6 minutes    0.642, 0.373, 0.063; 1 minute
         paper-64             0.663, 0.398, 0.040; 23 minutes   0.640, 0.368, 0.062; 7 minutes
-        paper-64-pretrained  0.691, 0.420, 0.044; 42 minutes   -
+        paper-64-pretrained  0.691, 0.420, 0.044; 42 minutes   0.684, 0.410, 0.076; 5 minutes
         best-id              0.794, 0.543, 0.092; 5 minutes    0.747, 0.467, 0.102; 30 seconds
         best-history         0.831, 0.620, 0.157; 6 minutes    0.767, 0.502, 0.120; 40 seconds
         best-hybrid          0.838, 0.626, 0.156; 6 minutes    0.781, 0.507, 0.121; 40 seconds

@@ -269,13 +269,15 @@ class Trainer:
         )
 
     def finish(self) -> tuple[Network, AdamState]:
-        """Return both; the trainer gives its memory back, table by table, and cannot go on."""
+        """Return both; the trainer gives its memory away, table by table, and cannot go on."""
+        tf = import_tensorflow()
         weights, moments = {}, {}
         for name, (n_rows, width) in self._table_shapes.items():
-            table = self._state.tables.pop(name)
-            weights[name] = _copy(table, n_rows, slice(width))
-            moments[name] = _copy(table, n_rows, slice(width, None))
-            del table
+            with tf.device("CPU"):
+                table = tf.identity(self._state.tables.pop(name))
+            # The memory of the table itself: a copy of the moments would be twice the weights.
+            packed = np.asarray(memoryview(table))[:n_rows]
+            weights[name], moments[name] = packed[:, :width].copy(), packed[:, width:]
         return self._network(weights), self._adam(moments)
 
     def _network(self, tables: dict[str, Floats]) -> Network:
