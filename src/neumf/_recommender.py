@@ -401,8 +401,12 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         rows = self._read_rows(X, y, sample_weight)
         rng = make_generator(self.random_state)
         kept, validate = _hold_out(rows) if self.early_stopping else (rows, None)
-        training_rows = self._training_rows(kept, kept.seen, self._read_histories(kept))
-        last_items = read_last_items(*rows.timelines, self.history_length)
+        histories = self._read_histories(kept)
+        training_rows = self._training_rows(kept, kept.seen, histories)
+        if histories is None or kept is not rows:
+            last_items = read_last_items(*rows.timelines, self.history_length)
+        else:
+            last_items = histories.last()
         of_rows = self._attributes_of_rows(rows, rows.seen) | {"histories_": last_items}
         n_epochs = self.epochs * (3 if self.pretrain else 1)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
