@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from neumf._interactions import seen_matrix
-from neumf._sampling import UnseenItems, sample_unseen_items
+from neumf.interactions.seen import seen_matrix
+from neumf.interactions.unseen import UnseenItems, sample_unseen_items
 
 N_USERS, N_ITEMS, N_ROWS, N_NEGATIVES = 6_040, 3_706, 1_000_209, 4
 

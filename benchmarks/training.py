@@ -31,18 +31,18 @@ from sampling import zipf
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender, datasets
 from neumf._held_out import HeldOut
-from neumf._interactions import seen_matrix
-from neumf._network import initial_network
 from neumf._ranking import exact_lists, mean_over_lists
-from neumf._sampling import UnseenItems, sample_unseen_items
-from neumf._training import (
+from neumf.interactions.seen import seen_matrix
+from neumf.interactions.unseen import UnseenItems, sample_unseen_items
+from neumf.metrics import ndcg_at_k
+from neumf.model.network import initial_network
+from neumf.training.trainer import (
     Trainer,
     TrainingRows,
     TrainingSettings,
     _compile_run,
     import_tensorflow,
 )
-from neumf.metrics import ndcg_at_k
 
 N_NEGATIVES = 4
 PAPER = {"n_factors": 8, "mlp_embedding_dim": 32, "hidden_layer_sizes": (32, 16, 8)}

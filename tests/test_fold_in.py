@@ -14,8 +14,8 @@ from neumf import (
     NeuMFRecommender,
     PopularityRecommender,
 )
-from neumf._fold_in import UserMap
-from neumf._interactions import read_interactions
+from neumf.interactions.tables import read_interactions
+from neumf.model.user_map import UserMap
 
 SMALL = {"n_factors": 4, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "random_state": 0}
 
@@ -211,7 +211,7 @@ def test_a_map_of_many_users_is_fitted_to_the_first_of_them(monkeypatch, rng):
     users, items = (rng.normal(size=(n, 3)).astype(np.float32) for n in (20, 9))
     histories = rng.integers(0, 9, (20, 5))
     expected = UserMap.fit(users[:12], items, histories[:12], 0.5)
-    monkeypatch.setattr("neumf._fold_in._MOST_USERS", 12)
+    monkeypatch.setattr("neumf.model.user_map._MOST_USERS", 12)
     found = UserMap.fit(users, items, histories, 0.5)
     np.testing.assert_array_equal(found.slope, expected.slope)
 

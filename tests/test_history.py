@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neumf._history import read_histories, read_last_items
+from neumf.interactions.histories import read_histories, read_last_items
 
 
 @st.composite
@@ -63,7 +63,7 @@ def test_the_last_history_is_that_of_a_row_to_come(rows, length):
 @given(timelines(), st.integers(1, 5), st.integers(1, 40))
 def test_the_last_items_are_those_of_the_last_history(rows, length, block_rows):
     expected = read_histories(*rows, 4, length).last()
-    with patch("neumf._history._BLOCK_ROWS", block_rows):
+    with patch("neumf.interactions.histories._BLOCK_ROWS", block_rows):
         np.testing.assert_array_equal(read_last_items(*rows, 4, length), expected)
 
 

@@ -9,21 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from neumf._interactions import (
+from neumf.interactions.ids import index_ids, lookup_ids, read_ids
+from neumf.interactions.seen import seen_matrix, seen_rows
+from neumf.interactions.tables import (
     Interactions,
     as_frame,
     concatenate_tables,
-    index_ids,
     locate_columns,
-    lookup_ids,
-    read_ids,
     read_interactions,
     replace_ids,
-    seen_matrix,
-    seen_rows,
     take_rows,
-    time_order,
 )
+from neumf.interactions.timeline import time_order
 
 INTS = pd.Index([1, 2])
 TUPLES = pd.Index([("a", 1), ("b", 2)], tupleize_cols=False)

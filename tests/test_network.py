@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from neumf._network import initial_network, join_networks, logits, with_initial_encoder
+from neumf.model.network import initial_network, join_networks, logits, with_initial_encoder
 
 SIZES = {
     "neumf": {"n_factors": 3, "mlp_embedding_dim": 4, "hidden_layer_sizes": (5, 2)},
@@ -66,7 +66,7 @@ def test_scores_of_candidates_are_those_of_the_pairs(network):
 def test_scoring_in_blocks_changes_nothing(network, monkeypatch):
     users, items = np.arange(6), np.tile(np.arange(7), (6, 1))
     whole = network.score_items(users)
-    monkeypatch.setattr("neumf._network._BLOCK_SIZE", 15)
+    monkeypatch.setattr("neumf.model.network._BLOCK_SIZE", 15)
     np.testing.assert_allclose(network.score_items(users), whole, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(network.score_candidates(users, items), whole, rtol=1e-5, atol=1e-5)
 
@@ -131,7 +131,7 @@ def test_joined_encoders_make_each_their_part_of_the_vector(rng):
 
 
 def test_the_keras_model_has_the_same_logits(network):
-    from neumf._network import build_keras_model
+    from neumf.model.network import build_keras_model
 
     users, items = np.divmod(np.arange(42), 7)
     model = build_keras_model(network)
@@ -140,7 +140,7 @@ def test_the_keras_model_has_the_same_logits(network):
 
 
 def test_the_keras_model_names_its_tables(rng):
-    from neumf._network import build_keras_model
+    from neumf.model.network import build_keras_model
 
     model = build_keras_model(initial_network(6, 7, **SIZES["neumf"], rng=rng))
     names = {layer.name for layer in model.layers}

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender
-from neumf._history import read_histories, read_later_histories
-from neumf._network import grow_network, initial_network, sizes_of, with_initial_encoder
-from neumf._sampling import other_items
-from neumf._training import Trainer, TrainingRows, TrainingSettings
+from neumf.interactions.histories import read_histories, read_later_histories
+from neumf.interactions.unseen import other_items
+from neumf.model.network import grow_network, initial_network, sizes_of, with_initial_encoder
+from neumf.training.trainer import Trainer, TrainingRows, TrainingSettings
 
 SMALL = {"n_factors": 4, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "history_length": 3}
 ENCODERS = ("id", "history", "hybrid")

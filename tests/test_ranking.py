@@ -19,7 +19,7 @@ from neumf._ranking import (
     sampled_lists,
     top_items,
 )
-from neumf._sampling import UnseenItems
+from neumf.interactions.unseen import UnseenItems
 
 score_tables = hnp.arrays(
     dtype=st.sampled_from([np.float32, np.float64]),

@@ -20,11 +20,11 @@ from neumf import (
     PopularityRecommender,
     ndcg_scorer,
 )
-from neumf._network import join_networks
 from neumf._presets import PRESETS
 from neumf._recommender import _hold_out
-from neumf._training import Trainer
 from neumf.metrics import ndcg_at_k
+from neumf.model.network import join_networks
+from neumf.training.trainer import Trainer
 
 SMALL = {
     "n_factors": 2,

@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 from neumf import LeaveLastOutSplitter, NegativeSampler
 from neumf._random import hash_mix, make_generator
-from neumf._sampling import UnseenItems, refuse_saturated, sample_unseen_items
+from neumf.interactions.unseen import UnseenItems, refuse_saturated, sample_unseen_items
 
 STRATEGIES = ["uniform", "popularity"]
 

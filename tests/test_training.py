@@ -8,11 +8,11 @@ import pytest
 from scipy.special import expit
 from scipy.stats import kstest
 
-from neumf._history import read_histories
-from neumf._interactions import seen_matrix
-from neumf._network import Layers, Network, initial_network, logits, with_initial_encoder
-from neumf._sampling import UnseenItems, other_items, sample_unseen_items
-from neumf._training import (
+from neumf.interactions.histories import read_histories
+from neumf.interactions.seen import seen_matrix
+from neumf.interactions.unseen import UnseenItems, other_items, sample_unseen_items
+from neumf.model.network import Layers, Network, initial_network, logits, with_initial_encoder
+from neumf.training.trainer import (
     Trainer,
     TrainingRows,
     TrainingSettings,
@@ -225,7 +225,7 @@ def broken_xla(monkeypatch):
 
         return SimpleNamespace(get_concrete_function=fail)
 
-    monkeypatch.setattr("neumf._training._compile_run", compile_run)
+    monkeypatch.setattr("neumf.training.trainer._compile_run", compile_run)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
@@ -288,7 +288,7 @@ def test_chunks_of_rows_make_the_same_epoch(rng, monkeypatch):
     rows, network = labelled_rows(rng, 8), small_network(rng)
     trained = []
     for chunk_rows in (2**18, 4):
-        monkeypatch.setattr("neumf._training._CHUNK_ROWS", chunk_rows)
+        monkeypatch.setattr("neumf.training.trainer._CHUNK_ROWS", chunk_rows)
         trainer = Trainer(network, rows, settings(batch_size=2), np.random.default_rng(3))
         losses = [trainer.run_epoch()]
         trained.append((losses, trainer.network()))
@@ -322,7 +322,7 @@ def test_noise_is_uniform_and_differs_between_seeds():
 def test_dropout_keeps_the_mean_of_the_logits(rng):
     # With GMF alone the logit is linear in what is dropped, so the mean over masks is the logit.
     tf = import_tensorflow()
-    from neumf._training import _make_dropout
+    from neumf.training.trainer import _make_dropout
 
     noise = tf.random.stateless_uniform((200_000,), (1, 2))
     dropout = _make_dropout(tf, tf.constant(0.25), noise)
@@ -401,7 +401,7 @@ def test_training_without_validation_runs_all_epochs(rng):
 
 
 def test_what_a_trainer_finishes_with_is_how_it_stood(rng, monkeypatch):
-    monkeypatch.setattr("neumf._training._LARGE_TABLE", 3)  # rows that are copied at once
+    monkeypatch.setattr("neumf.training.trainer._LARGE_TABLE", 3)  # rows that are copied at once
     trainer = Trainer(small_network(rng), labelled_rows(rng), settings(), rng)
     trainer.run_epoch()
     expected, adam = trainer.network(), trainer.adam()
@@ -463,7 +463,7 @@ def test_training_works_without_a_terminal():
 def test_the_environment_is_left_as_it_was():
     code = (
         "import os\n"
-        "from neumf._training import import_tensorflow\n"
+        "from neumf.training.trainer import import_tensorflow\n"
         "before = dict(os.environ); import_tensorflow()\n"
         "assert {k for k in os.environ if k.startswith(('TF_CPP', 'TF_NUM'))} <= set(before)"
     )
@@ -502,7 +502,7 @@ def test_tensorflow_gets_the_threads_that_are_granted(monkeypatch, variables, th
 def test_an_import_that_fails_shows_what_was_held_back():
     code = (
         "import os\n"
-        "from neumf._training import _stderr_held_back\n"
+        "from neumf.training.runtime import _stderr_held_back\n"
         "with _stderr_held_back():\n"
         "    os.write(2, b'the reason')\n"
         "    raise ImportError('no such thing')\n"

@@ -25,7 +25,7 @@ from neumf import (
     hr_scorer,
     ndcg_scorer,
 )
-from neumf._interactions import read_interactions
+from neumf.interactions.tables import read_interactions
 
 SCORERS = {
     "HR@10 (99)": hr_scorer(n_negatives=99),

@@ -1,12 +1,12 @@
 """Neural Matrix Factorization recommenders as scikit-learn estimators."""
 
 from neumf import datasets, metrics, plotting
-from neumf._ids import IdEncoder
 from neumf._recommender import NeuMFRecommender
-from neumf._sampling import NegativeSampler
-from neumf._split import LeaveLastOutSplitter
 from neumf.baselines import EASERecommender, ItemKNNRecommender, PopularityRecommender
 from neumf.evaluation import compare, evaluate
+from neumf.interactions.id_encoder import IdEncoder
+from neumf.interactions.leave_last_out_splitter import LeaveLastOutSplitter
+from neumf.interactions.negative_sampler import NegativeSampler
 from neumf.scorers import hr_scorer, make_ranking_scorer, ndcg_scorer
 
 __version__ = "0.1.0"

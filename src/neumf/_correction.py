@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.special import gammaln
 
-from ._lists import Floats
+from neumf._arrays import Float64s
 
 # Weight of the variance beside the squared bias; the value of the paper's experiments.
 _GAMMA = 0.1
 
 
-def correct_for_sampling(by_rank: Floats, n_candidates: int, n_negatives: int) -> Floats:
+def correct_for_sampling(by_rank: Float64s, n_candidates: int, n_negatives: int) -> Float64s:
     """Return what a rank among sampled negatives should count for a metric among all candidates.
 
     The bias-variance estimator of the paper: among all functions of the sampled rank, the one with
@@ -43,11 +43,11 @@ def correct_for_sampling(by_rank: Floats, n_candidates: int, n_negatives: int) -
     second_moment = np.diag(np.full(n_negatives + 1, n_candidates / (n_negatives + 1)))
     squares = (1 - _GAMMA) * (chance.T @ chance) + _GAMMA * second_moment
     wanted = chance[: len(by_rank)].T @ by_rank
-    values: Floats = linalg.solve(squares, wanted, assume_a="pos")
+    values: Float64s = linalg.solve(squares, wanted, assume_a="pos")
     return values
 
 
-def _chance_of_sampled_ranks(n_candidates: int, n_negatives: int) -> Floats:
+def _chance_of_sampled_ranks(n_candidates: int, n_negatives: int) -> Float64s:
     """Return P(sampled rank | exact rank), shape (n_candidates, n_negatives + 1)."""
     log_factorial = gammaln(np.arange(1, n_candidates + 1))
 
@@ -58,5 +58,5 @@ def _chance_of_sampled_ranks(n_candidates: int, n_negatives: int) -> Floats:
 
     above, drawn = np.arange(n_candidates)[:, None], np.arange(n_negatives + 1)
     ways = log_choose(above, drawn) + log_choose(above[::-1], drawn[::-1])
-    chance: Floats = np.exp(ways - log_choose(above[-1:], drawn[-1:]))
+    chance: Float64s = np.exp(ways - log_choose(above[-1:], drawn[-1:]))
     return chance

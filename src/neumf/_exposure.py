@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._interactions import Codes
-from ._lists import Floats
+from neumf._arrays import Codes, Float64s
 
 
 class Recommended(NamedTuple):
@@ -20,7 +19,7 @@ class Recommended(NamedTuple):
     users: Codes
     items: Codes
     k: int
-    information: Floats
+    information: Float64s
 
     @property
     def exposure(self) -> NDArray[np.intp]:
@@ -28,19 +27,19 @@ class Recommended(NamedTuple):
         return np.bincount(self.items, minlength=len(self.information))
 
 
-def coverage(lists: Recommended) -> Floats:
+def coverage(lists: Recommended) -> Float64s:
     """Return the share of the catalogue that is in a list, one value."""
     return np.atleast_1d(np.mean(lists.exposure > 0))
 
 
-def novelty(lists: Recommended) -> Floats:
+def novelty(lists: Recommended) -> Float64s:
     """Return the mean information of each list, in bits."""
     _, places = np.unique(lists.users, return_inverse=True)
-    means: Floats = np.bincount(places, lists.information[lists.items]) / np.bincount(places)
+    means: Float64s = np.bincount(places, lists.information[lists.items]) / np.bincount(places)
     return means
 
 
-def gini(lists: Recommended) -> Floats:
+def gini(lists: Recommended) -> Float64s:
     """Return the Gini coefficient of exposure, one value."""
     exposure, n = np.sort(lists.exposure), len(lists.information)
     return np.atleast_1d(
@@ -48,7 +47,7 @@ def gini(lists: Recommended) -> Floats:
     )
 
 
-def overlap(lists: Recommended) -> Floats:
+def overlap(lists: Recommended) -> Float64s:
     """Return the mean share of k that two lists have in common, one value; NaN for one list."""
     exposure, n = lists.exposure, len(np.unique(lists.users))
     if n < 2:

@@ -13,18 +13,12 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ._interactions import (
-    Codes,
-    Ids,
-    Interactions,
-    index_ids,
-    lookup_ids,
-    read_interactions,
-    seen_matrix,
-    seen_rows,
-)
-from ._random import hash_mix
-from ._validation import check_labels
+from neumf._arrays import Codes, Ids
+from neumf._random import hash_mix
+from neumf._validation import check_labels
+from neumf.interactions.ids import index_ids, lookup_ids
+from neumf.interactions.seen import seen_matrix, seen_rows
+from neumf.interactions.tables import Interactions, read_interactions
 
 
 @dataclass(frozen=True)

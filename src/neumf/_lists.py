@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from neumf._arrays import Float64s
 
 
 class TopLists(NamedTuple):
@@ -24,10 +24,10 @@ class TopLists(NamedTuple):
 
     k: int
     offset: NDArray[np.intp]
-    size: Floats
-    positives: Floats
-    gain: Floats
-    above: Floats
+    size: Float64s
+    positives: Float64s
+    gain: Float64s
+    above: Float64s
     best_gain: NDArray[Any]
     n_positives: NDArray[np.intp]
 
@@ -78,29 +78,29 @@ def top_lists(relevance: NDArray[Any], scores: NDArray[Any], k: int) -> TopLists
     )
 
 
-def hit_rates(lists: TopLists) -> Floats:
+def hit_rates(lists: TopLists) -> Float64s:
     """Return the chance of each query that a positive is in its list."""
-    hits: Floats = 1 - np.prod(1 - _first_hit_chance(lists), axis=1)
+    hits: Float64s = 1 - np.prod(1 - _first_hit_chance(lists), axis=1)
     return hits
 
 
-def ndcgs(lists: TopLists) -> Floats:
+def ndcgs(lists: TopLists) -> Float64s:
     """Return the normalised discounted cumulative gain of each query."""
     discounts = 1 / np.log2(np.arange(2, lists.gain.shape[1] + 2))
     return _ratio(lists.gain @ discounts, lists.best_gain @ discounts)
 
 
-def recalls(lists: TopLists) -> Floats:
+def recalls(lists: TopLists) -> Float64s:
     """Return the share of each query's positives that are in its list."""
     return _ratio(_expected_positives(lists), lists.n_positives)
 
 
-def precisions(lists: TopLists) -> Floats:
+def precisions(lists: TopLists) -> Float64s:
     """Return the share of each query's list that is positive."""
     return _expected_positives(lists) / lists.k
 
 
-def average_precisions(lists: TopLists) -> Floats:
+def average_precisions(lists: TopLists) -> Float64s:
     """Return the average precision of each query."""
     # Given a positive at its position, each earlier one of its group is positive with this chance.
     others = (lists.positives - 1) / np.maximum(lists.size - 1, 1)
@@ -110,16 +110,16 @@ def average_precisions(lists: TopLists) -> Floats:
     return _ratio(precision, np.minimum(lists.n_positives, lists.k))
 
 
-def reciprocal_ranks(lists: TopLists) -> Floats:
+def reciprocal_ranks(lists: TopLists) -> Float64s:
     """Return the reciprocal rank of each query's first positive."""
     chance = _first_hit_chance(lists)
     missed_before = np.cumprod(np.insert(1 - chance[:, :-1], 0, 1, axis=1), axis=1)
     rank = np.arange(1, chance.shape[1] + 1)
-    values: Floats = np.sum(chance * missed_before / rank, axis=1)
+    values: Float64s = np.sum(chance * missed_before / rank, axis=1)
     return values
 
 
-def aucs(relevance: NDArray[Any], scores: NDArray[Any]) -> Floats:
+def aucs(relevance: NDArray[Any], scores: NDArray[Any]) -> Float64s:
     """Return the share of right orders of each query, positive before negative, ties half."""
     listed = scores > -np.inf
     n_negatives = np.sum(listed & (relevance == 0), axis=1)
@@ -145,15 +145,15 @@ def _group_bounds(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.in
     return start, np.minimum.accumulate(end[:, ::-1], axis=1)[:, ::-1]
 
 
-def _first_hit_chance(lists: TopLists) -> Floats:
+def _first_hit_chance(lists: TopLists) -> Float64s:
     """Return the chance that a position holds a positive if none of its group stands before it."""
     # After a position with chance 1 it may exceed 1, where nothing is left to be found.
-    chance: Floats = lists.positives / np.maximum(lists.size - lists.offset, 1)
+    chance: Float64s = lists.positives / np.maximum(lists.size - lists.offset, 1)
     return chance
 
 
-def _expected_positives(lists: TopLists) -> Floats:
-    expected: Floats = np.sum(lists.positives / lists.size, axis=1)
+def _expected_positives(lists: TopLists) -> Float64s:
+    expected: Float64s = np.sum(lists.positives / lists.size, axis=1)
     return expected
 
 
@@ -168,7 +168,7 @@ def _best_gains(relevance: NDArray[Any], k: int) -> NDArray[Any]:
     return best
 
 
-def _ratio(values: Floats, best: NDArray[Any]) -> Floats:
+def _ratio(values: Float64s, best: NDArray[Any]) -> Float64s:
     """Return value / best, 0 where there is nothing to find."""
-    ratio: Floats = np.divide(values, best, out=np.zeros_like(values), where=best > 0)
+    ratio: Float64s = np.divide(values, best, out=np.zeros_like(values), where=best > 0)
     return ratio

@@ -9,15 +9,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._held_out import HeldOut, order_of_ids
-from ._interactions import Codes, seen_rows, stored_places
-from ._random import hash_mix
-from ._sampling import UnseenItems
+from neumf._arrays import Codes, Scores
+from neumf._held_out import HeldOut, order_of_ids
+from neumf._random import hash_mix
+from neumf.interactions.seen import seen_rows, stored_places
+from neumf.interactions.unseen import UnseenItems
 
 # Scores that are held at once.
 _BLOCK_SIZE = 2**23
 
-Scores = NDArray[np.floating[Any]]
 Lists = tuple[NDArray[np.bool_], Scores]
 
 

@@ -13,23 +13,28 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._base import BaseRecommender, EncodedRows
-from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from ._fold_in import UserMap, recency_weights
-from ._held_out import HeldOut
-from ._history import Histories, read_histories, read_last_items, read_later_histories
-from ._interactions import (
-    Codes,
-    count_users,
-    extend_index,
-    lookup_ids,
-    read_ids,
-    read_interactions,
-    seen_matrix,
-    show,
+from neumf._arrays import Codes, Float32s
+from neumf._base import BaseRecommender
+from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from neumf._held_out import HeldOut
+from neumf._presets import PRESETS
+from neumf._random import RandomState, make_generator
+from neumf._ranking import exact_lists, mean_over_lists, top_lists
+from neumf._validation import check_int, check_option, check_real
+from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.histories import (
+    Histories,
+    read_histories,
+    read_last_items,
+    read_later_histories,
 )
-from ._network import (
-    Floats,
+from neumf.interactions.ids import extend_index, lookup_ids, read_ids, show
+from neumf.interactions.seen import count_users, seen_matrix
+from neumf.interactions.tables import read_interactions
+from neumf.interactions.timeline import timelines
+from neumf.interactions.unseen import Strategy, UnseenItems, other_items, refuse_saturated
+from neumf.metrics import ndcg_at_k
+from neumf.model.network import (
     Network,
     build_keras_model,
     grow_network,
@@ -38,12 +43,8 @@ from ._network import (
     sizes_of,
     with_initial_encoder,
 )
-from ._presets import PRESETS
-from ._random import RandomState, make_generator
-from ._ranking import exact_lists, mean_over_lists, top_lists
-from ._sampling import Strategy, UnseenItems, other_items, refuse_saturated
-from ._split import timelines
-from ._training import (
+from neumf.model.user_map import UserMap, recency_weights
+from neumf.training.trainer import (
     AdamState,
     EpochReport,
     Loss,
@@ -53,8 +54,6 @@ from ._training import (
     TrainingSettings,
     train,
 )
-from ._validation import check_int, check_option, check_real
-from .metrics import ndcg_at_k
 
 Architecture = Literal["neumf", "gmf", "mlp"]
 UserEncoder = Literal["id", "history", "hybrid"]
@@ -791,7 +790,7 @@ def _hold_out(rows: EncodedRows) -> tuple[EncodedRows, Callable[[Network], float
     return kept, validate
 
 
-def _recency_weights(rows: EncodedRows, recency: float) -> Floats:
+def _recency_weights(rows: EncodedRows, recency: float) -> Float32s:
     """Return the weight of each row: a power of its place from its user's last row."""
     from_last, _ = timelines(rows.users, rows.timestamps)
     weights = recency_weights(from_last, recency)
@@ -845,7 +844,7 @@ def _check_layers(sizes: Any) -> None:
         check_int(f"hidden_layer_sizes[{number}]", size, 1)
 
 
-def _similar(word: str, ids: Any, vocabulary: pd.Index, vectors: Floats, k: int) -> pd.DataFrame:
+def _similar(word: str, ids: Any, vocabulary: pd.Index, vectors: Float32s, k: int) -> pd.DataFrame:
     """Return the k nearest rows by cosine, the row itself left out."""
     check_int("k", k, 1)
     ids = read_ids(ids, f"{word}s", vocabulary)
@@ -858,8 +857,8 @@ def _similar(word: str, ids: Any, vocabulary: pd.Index, vectors: Floats, k: int)
         )
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
-    def score(block: slice) -> Floats:
-        cosines: Floats = unit[codes[block]] @ unit.T
+    def score(block: slice) -> Float32s:
+        cosines: Float32s = unit[codes[block]] @ unit.T
         cosines[np.arange(len(cosines)), codes[block]] = -np.inf
         return cosines
 

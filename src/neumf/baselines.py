@@ -10,10 +10,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy import linalg
 
-from ._base import BaseRecommender, PopularityRanker
-from ._interactions import Codes
-from ._ranking import Scores, blocks
-from ._validation import check_int, check_real
+from neumf._arrays import Codes, Scores
+from neumf._base import BaseRecommender, PopularityRanker
+from neumf._ranking import blocks
+from neumf._validation import check_int, check_real
 
 __all__ = ["EASERecommender", "ItemKNNRecommender", "PopularityRecommender"]
 

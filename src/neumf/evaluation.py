@@ -12,18 +12,19 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from . import _lists
-from ._correction import correct_for_sampling
-from ._exposure import Recommended, coverage, gini, novelty, overlap
-from ._held_out import HeldOut, read_held_out
-from ._interactions import seen_matrix, seen_rows
-from ._lists import Floats, TopLists, aucs, top_lists
-from ._ranking import exact_lists, ranked_lists, top_items
-from ._validation import check_int, check_option
+from neumf import _lists
+from neumf._arrays import Float64s
+from neumf._correction import correct_for_sampling
+from neumf._exposure import Recommended, coverage, gini, novelty, overlap
+from neumf._held_out import HeldOut, read_held_out
+from neumf._lists import TopLists, aucs, top_lists
+from neumf._ranking import exact_lists, ranked_lists, top_items
+from neumf._validation import check_int, check_option
+from neumf.interactions.seen import seen_matrix, seen_rows
 
 __all__ = ["compare", "evaluate"]
 
-_AT_K: dict[str, Callable[[TopLists], Floats]] = {
+_AT_K: dict[str, Callable[[TopLists], Float64s]] = {
     "hr": _lists.hit_rates,
     "ndcg": _lists.ndcgs,
     "recall": _lists.recalls,
@@ -31,7 +32,7 @@ _AT_K: dict[str, Callable[[TopLists], Floats]] = {
     "map": _lists.average_precisions,
     "mrr": _lists.reciprocal_ranks,
 }
-_OF_LISTS: dict[str, Callable[[Recommended], Floats]] = {
+_OF_LISTS: dict[str, Callable[[Recommended], Float64s]] = {
     "coverage": coverage,
     "novelty": novelty,
     "gini": gini,
@@ -45,9 +46,9 @@ _HALF_WIDTH = 1.96
 # How the candidates were ranked, the metric, and k (None for the whole list).
 _Key = tuple[str, str, int | None]
 # A value per user; one alone is a property of all lists together.
-_Values = dict[_Key, Floats]
+_Values = dict[_Key, Float64s]
 # The same, block by block of users.
-_Parts = defaultdict[_Key, list[Floats]]
+_Parts = defaultdict[_Key, list[Float64s]]
 
 
 def evaluate(
@@ -283,7 +284,7 @@ class _Group(NamedTuple):
             yield row
 
 
-def _standard_error(values: Floats) -> float:
+def _standard_error(values: Float64s) -> float:
     """Return what the standard deviation of means over resampled users converges to."""
     return float(np.std(values) / np.sqrt(len(values))) if len(values) > 1 else np.nan
 
@@ -403,7 +404,7 @@ def _sampled_values(
 
 
 def _corrected_values(
-    chances: Floats, n_candidates: NDArray[np.intp], settings: _Settings, n_negatives: int
+    chances: Float64s, n_candidates: NDArray[np.intp], settings: _Settings, n_negatives: int
 ) -> _Values:
     """Return estimates of the exact metrics from the chance of each sampled rank of each user."""
     longest = settings.cutoffs[-1]

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _lists
-from ._lists import TopLists
-from ._validation import check_int
+from neumf import _lists
+from neumf._lists import TopLists
+from neumf._validation import check_int
 
 __all__ = [
     "auc",

@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ._interactions import encode_ids
-from .evaluation import evaluate
+from neumf.evaluation import evaluate
+from neumf.interactions.ids import encode_ids
 
 __all__ = ["LearningCurveDisplay", "MetricAtKDisplay", "PopularityDisplay"]
 

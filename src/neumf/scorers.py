@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import metrics
-from ._held_out import read_held_out
-from ._ranking import mean_over_lists, ranked_lists
-from ._validation import check_int
+from neumf import metrics
+from neumf._held_out import read_held_out
+from neumf._ranking import mean_over_lists, ranked_lists
+from neumf._validation import check_int
 
 __all__ = ["hr_scorer", "make_ranking_scorer", "ndcg_scorer"]
 

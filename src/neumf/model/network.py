@@ -19,12 +19,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
-from ._interactions import Codes
-
-Floats = NDArray[np.float32]
+from neumf._arrays import Codes, Float32s
 
 # Rows of the first hidden layer that are computed at once: enough for the matrix products,
 # little enough for the processor's cache.
@@ -78,12 +75,12 @@ class HistoryEncoder:
         (width, size), (size,) and (size, width); empty if there is none.
     """
 
-    users: Floats
-    items: Floats
-    recency: Floats
-    hidden: tuple[Floats, ...] = ()
+    users: Float32s
+    items: Float32s
+    recency: Float32s
+    hidden: tuple[Float32s, ...] = ()
 
-    def encode(self, users: Codes, histories: Codes) -> Floats:
+    def encode(self, users: Codes, histories: Codes) -> Float32s:
         """Return the vectors of users (-1: unknown) with these histories, newest item first."""
         vectors = np.empty((len(users), self.items.shape[1]), dtype=np.float32)
         step = max(1, _BLOCK_SIZE // histories.shape[1])
@@ -113,12 +110,12 @@ class Network:
         What made the vectors of the users, if they are not learned by themselves.
     """
 
-    users: Floats
-    items: Floats
+    users: Float32s
+    items: Float32s
     layers: Layers
     encoder: HistoryEncoder | None = None
 
-    def score_candidates(self, users: Codes, items: Codes) -> Floats:
+    def score_candidates(self, users: Codes, items: Codes) -> Float32s:
         """Return logits of users, shape (n,), with their candidates, shape (n, n_candidates)."""
         step = max(1, _BLOCK_SIZE // items.shape[1])
         scores = np.empty(items.shape, dtype=np.float32)
@@ -129,12 +126,12 @@ class Network:
             )
         return scores
 
-    def score_items(self, users: Codes) -> Floats:
+    def score_items(self, users: Codes) -> Float32s:
         """Return the logits of users with every item, shape (len(users), n_items)."""
         layers, g = self.layers, self.layers.n_factors
         h, _ = layers.output
         rows = self.users[users]
-        scores: Floats = gmf_logits(np, layers, rows, self.items)
+        scores: Float32s = gmf_logits(np, layers, rows, self.items)
         if not layers.hidden:
             return scores
         of_users, of_items = _first_layer(layers, rows[:, g:], self.items[:, g:])
@@ -186,7 +183,7 @@ def with_initial_encoder(
     """
     width = network.items.shape[1]
     places = np.arange(1, history_length + 1, dtype=np.float32)
-    hidden: tuple[Floats, ...] = ()
+    hidden: tuple[Float32s, ...] = ()
     if hidden_size:
         kernel = _uniform(rng, width, hidden_size, 6 / (width + hidden_size))
         zeros = np.zeros(hidden_size, np.float32), np.zeros((hidden_size, width), np.float32)
@@ -247,7 +244,7 @@ def join_networks(gmf: Network, mlp: Network) -> Network:
 
 def _join_encoders(gmf: HistoryEncoder, mlp: HistoryEncoder) -> HistoryEncoder:
     """Join the encoders of two halves, each of which goes on to make its part of the vector."""
-    hidden: tuple[Floats, ...] = ()
+    hidden: tuple[Float32s, ...] = ()
     if gmf.hidden and mlp.hidden:
         (kernel, bias, output), (kernel_mlp, bias_mlp, output_mlp) = gmf.hidden, mlp.hidden
         hidden = (
@@ -376,13 +373,13 @@ def build_keras_model(network: Network) -> Any:
     user = keras.Input(shape=(), dtype="int32", name="user")
     item = keras.Input(shape=(), dtype="int32", name="item")
 
-    def embed(name: str, inputs: Any, table: Floats) -> Any:
+    def embed(name: str, inputs: Any, table: Float32s) -> Any:
         layer = keras.layers.Embedding(*table.shape, embeddings_initializer="zeros", name=name)
         output = layer(inputs)
         layer.set_weights([table])
         return output
 
-    def dense(name: str, inputs: Any, weights: tuple[Floats, Floats], activation: Any) -> Any:
+    def dense(name: str, inputs: Any, weights: tuple[Float32s, Float32s], activation: Any) -> Any:
         layer = keras.layers.Dense(
             len(weights[1]), activation=activation, kernel_initializer="zeros", name=name
         )
@@ -412,10 +409,10 @@ def build_keras_model(network: Network) -> Any:
     return keras.Model([user, item], flat, name="neumf")
 
 
-def _normal(rng: np.random.Generator, n_rows: int, width: int) -> Floats:
+def _normal(rng: np.random.Generator, n_rows: int, width: int) -> Float32s:
     return rng.standard_normal((n_rows, width), dtype=np.float32) * np.float32(0.01)
 
 
-def _uniform(rng: np.random.Generator, n_in: int, n_out: int, limit_squared: float) -> Floats:
+def _uniform(rng: np.random.Generator, n_in: int, n_out: int, limit_squared: float) -> Float32s:
     limit = np.sqrt(limit_squared)
     return rng.uniform(-limit, limit, (n_in, n_out)).astype(np.float32)

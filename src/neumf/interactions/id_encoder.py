@@ -11,17 +11,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._interactions import (
-    Codes,
-    Ids,
-    as_frame,
-    index_ids,
-    lookup_ids,
-    read_interactions,
-    replace_ids,
-    show,
-)
-from ._validation import check_option
+from neumf._arrays import Codes, Ids
+from neumf._validation import check_option
+from neumf.interactions.ids import index_ids, lookup_ids, show
+from neumf.interactions.tables import as_frame, read_interactions, replace_ids
 
 
 class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._interactions import Codes
-from ._network import Floats, HistoryEncoder
+from neumf._arrays import Codes, Float32s
+from neumf.model.network import HistoryEncoder
 
 # Users to fit a map to: enough for its few thousand numbers, few enough for a moment's memory.
 _MOST_USERS = 100_000
 
 
-def recency_weights(from_last: Codes, recency: float) -> Floats:
+def recency_weights(from_last: Codes, recency: float) -> Float32s:
     """Return the weight of a row by the number of rows that its user has after it."""
-    weights: Floats = ((1.0 + from_last) ** -recency).astype(np.float32)
+    weights: Float32s = ((1.0 + from_last) ** -recency).astype(np.float32)
     return weights
 
 
@@ -35,13 +35,13 @@ class UserMap:
         How much more late items count.
     """
 
-    items: Floats
-    slope: Floats
-    intercept: Floats
+    items: Float32s
+    slope: Float32s
+    intercept: Float32s
     recency: float
 
     @classmethod
-    def fit(cls, users: Floats, items: Floats, histories: Codes, recency: float) -> UserMap:
+    def fit(cls, users: Float32s, items: Float32s, histories: Codes, recency: float) -> UserMap:
         """Fit to the vectors of users and of items that training learned."""
         users, histories = users[:_MOST_USERS], histories[:_MOST_USERS]
         means = _means(items, histories, recency)
@@ -49,17 +49,19 @@ class UserMap:
         solution = np.linalg.lstsq(inputs, users, rcond=None)[0].astype(np.float32)
         return cls(items, solution[:-1], solution[-1], recency)
 
-    def apply(self, histories: Codes) -> Floats:
+    def apply(self, histories: Codes) -> Float32s:
         """Return the vectors of users who have these last items, newest first."""
-        vectors: Floats = _means(self.items, histories, self.recency) @ self.slope + self.intercept
+        vectors: Float32s = (
+            _means(self.items, histories, self.recency) @ self.slope + self.intercept
+        )
         return vectors
 
 
-def _means(items: Floats, histories: Codes, recency: float) -> Floats:
+def _means(items: Float32s, histories: Codes, recency: float) -> Float32s:
     """Return the weighted mean of the vectors of the items of each history, 0 without any."""
     weights = recency_weights(np.arange(histories.shape[1]), recency)[:, None]
     encoder = HistoryEncoder(items[:, :0], items, weights)
     sums = encoder.encode(np.full(len(histories), -1), histories)
     totals = (histories >= 0).astype(np.float32) @ weights
-    means: Floats = sums / np.maximum(totals, np.float32(1e-12))
+    means: Float32s = sums / np.maximum(totals, np.float32(1e-12))
     return means

@@ -1,4 +1,4 @@
-"""Read a table of interactions once: its columns, ids and order in time."""
+"""Read a table of interactions once, and write tables of the type that came in."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-Ids = NDArray[Any]
-Codes = NDArray[np.integer[Any]]
+from neumf._arrays import Codes, Ids
+from neumf.interactions.ids import check_ids, show
 
 _COLUMN_NAMES = {
     "user": ("user", "user_id"),
@@ -67,8 +67,8 @@ def read_interactions(
             f"Received 0 sample(s), a table of shape {frame.shape}."
         )
     return Interactions(
-        users=_check_ids(frame.iloc[:, columns["user"]], "X: user ids"),
-        items=_check_ids(frame.iloc[:, columns["item"]], "X: item ids"),
+        users=check_ids(frame.iloc[:, columns["user"]], "X: user ids"),
+        items=check_ids(frame.iloc[:, columns["item"]], "X: item ids"),
         timestamps=(
             _check_timestamps(frame.iloc[:, columns["timestamp"]])
             if with_timestamps and "timestamp" in columns
@@ -131,119 +131,6 @@ def locate_columns(frame: pd.DataFrame, *, by_name: bool) -> dict[str, int]:
     return found
 
 
-def index_ids(ids: Ids) -> tuple[Codes, pd.Index]:
-    """Return the index of each id, from 0 in order of first appearance, and the ids by index."""
-    codes, vocabulary = pd.factorize(ids)
-    # Half the memory of pandas's own; there are no two thousand million users.
-    return codes.astype(np.int32), _as_index(np.asarray(vocabulary))
-
-
-def extend_index(ids: Ids, vocabulary: pd.Index, argument: str) -> tuple[Codes, pd.Index]:
-    """Return the index of each id, and the vocabulary with the unknown ones behind the known.
-
-    Raises
-    ------
-    ValueError
-        If no id is known because strings meet numbers.
-    """
-    codes = lookup_ids(ids, vocabulary, argument).astype(np.int32)
-    unknown = codes < 0
-    new_codes, new_ids = index_ids(ids[unknown])
-    codes[unknown] = len(vocabulary) + new_codes
-    return codes, vocabulary.append(new_ids) if len(new_ids) else vocabulary
-
-
-def lookup_ids(ids: Ids, vocabulary: pd.Index, argument: str) -> Codes:
-    """Return the index of each id, -1 where it is unknown.
-
-    Raises
-    ------
-    ValueError
-        If no id is known because strings meet numbers.
-    """
-    codes = encode_ids(ids, vocabulary)
-    complaint = describe_other_kind(codes, ids, vocabulary, argument)
-    if complaint:
-        raise ValueError(complaint)
-    return codes
-
-
-def encode_ids(ids: Ids, vocabulary: pd.Index) -> Codes:
-    """Return the index of each id, -1 where it is unknown, whatever the reason."""
-    return vocabulary.get_indexer(_as_index(ids))
-
-
-def describe_other_kind(codes: Codes, ids: Ids, vocabulary: pd.Index, argument: str) -> str | None:
-    """Return what to tell the user if no id is known because strings meet numbers."""
-    if len(codes) == 0 or (codes >= 0).any():
-        return None
-    received, known = _kind(ids), _kind(vocabulary)
-    if received is None or known is None or received == known:
-        return None
-    return (
-        f"{argument} must be of the kind that fit saw, {known} such as {show(vocabulary, 0)}. "
-        f"Received {received} such as {show(ids, 0)}. Convert them, for example with astype."
-    )
-
-
-def show(values: Any, row: int) -> str:
-    """Return the representation of one value, a plain Python one."""
-    return repr(values[row : row + 1].tolist()[0])
-
-
-def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
-    """Read one id or a one-dimensional collection of ids; a tuple is one id where ids are such."""
-    is_one_tuple = isinstance(ids, tuple) and isinstance(vocabulary[0], tuple)
-    if is_one_tuple or not pd.api.types.is_list_like(ids):
-        ids = [ids]
-    if getattr(ids, "ndim", 1) != 1:
-        raise ValueError(
-            f"{argument} must be one id or a one-dimensional collection of ids. Received "
-            f"{type(ids).__name__} of shape {ids.shape}. Pass one column."
-        )
-    column = pd.Series(ids if hasattr(ids, "dtype") else _object_array(list(ids)))
-    return _check_ids(column.infer_objects(), argument)
-
-
-def time_order(users: Codes, timestamps: NDArray[Any] | None) -> Codes:
-    """Return the rows sorted by user, then time; equal times keep the order of the table."""
-    # lexsort is stable, which is what keeps the order of ties.
-    return np.lexsort((users,) if timestamps is None else (timestamps, users))
-
-
-def seen_matrix(users: Codes, items: Codes, shape: tuple[int, int]) -> sp.csr_array:
-    """Return the boolean users x items matrix of what was seen, each pair once."""
-    seen = sp.coo_array((np.ones(len(users), dtype=bool), (users, items)), shape=shape).tocsr()
-    seen.sum_duplicates()
-    return seen
-
-
-def count_users(seen: sp.csr_array) -> NDArray[np.int64]:
-    """Return how many users have seen each item."""
-    # Part by part: `bincount` copies what it counts to 64 bits.
-    parts = np.array_split(seen.indices, 1 + seen.nnz // 2**24)
-    counts: NDArray[np.int64] = np.sum(
-        [np.bincount(part, minlength=seen.shape[1]) for part in parts], axis=0
-    )
-    return counts
-
-
-def seen_rows(seen: sp.csr_array, users: Codes) -> sp.csr_array:
-    """Return the rows of the seen matrix, empty ones for unknown users (-1)."""
-    if seen.shape[0] == 0:
-        return sp.csr_array((len(users), seen.shape[1]), dtype=seen.dtype)
-    rows = seen[np.maximum(users, 0)]
-    if (users < 0).any():
-        rows = sp.csr_array(rows.multiply((users >= 0)[:, None]))
-        rows.eliminate_zeros()
-    return rows
-
-
-def stored_places(matrix: sp.csr_array) -> tuple[Codes, Codes]:
-    """Return the row and the column of each stored value."""
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices
-
-
 def take_rows(X: Any, rows: Codes) -> Any:
     """Select rows of a table, keeping its type."""
     return X.iloc[rows] if isinstance(X, pd.DataFrame) else _as_array(X)[rows]
@@ -296,36 +183,6 @@ def _read_sparse(X: Any, may_be_empty: bool) -> Interactions:
     return Interactions(users.astype(np.int64), items.astype(np.int64), None, ordered=False)
 
 
-def _check_ids(column: pd.Series, argument: str) -> Ids:
-    """Return the ids as an array; refuse missing ones."""
-    bad = column.isna().to_numpy()
-    if column.dtype.kind == "f":
-        bad = bad | np.isinf(column.to_numpy())
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(
-            f"{argument} must not be missing or infinite (NaN, None, inf). Received "
-            f"{show(column.array, row)} in row {row} ({int(bad.sum())} such rows). Drop them, for "
-            "example with dropna."
-        )
-    ids = column.to_numpy()
-    if ids.dtype == object:
-        _refuse_unhashable(ids, argument)
-    return ids
-
-
-def _refuse_unhashable(ids: Ids, argument: str) -> None:
-    for row, label in enumerate(ids):
-        try:
-            hash(label)
-        except TypeError as error:
-            raise TypeError(
-                f"{argument} must be hashable: an id in this argument must be a string, number or "
-                f"tuple. Received {label!r} of type {type(label).__name__} in row {row}. Turn it "
-                "into one of these."
-            ) from error
-
-
 def _check_timestamps(column: pd.Series) -> NDArray[Any]:
     """Return timestamps as numbers; refuse what has no place in time."""
     column = column.infer_objects()
@@ -349,21 +206,3 @@ def _numbers(column: pd.Series) -> NDArray[Any]:
     """Return a column as numbers, NaN where it holds none."""
     numbers = pd.to_numeric(column, errors="coerce").to_numpy()
     return numbers if numbers.dtype.kind in "iuf" else numbers.astype(np.float64)
-
-
-def _as_index(ids: Ids) -> pd.Index:
-    # Left to itself pandas makes a MultiIndex of tuples and another dtype of strings.
-    return pd.Index(ids, dtype=ids.dtype, tupleize_cols=False)
-
-
-def _object_array(labels: list[Any]) -> Ids:
-    array = np.empty(len(labels), dtype=object)
-    array[:] = labels
-    return array
-
-
-def _kind(ids: Ids | pd.Index) -> str | None:
-    inferred = pd.api.types.infer_dtype(ids, skipna=False)
-    if inferred in ("integer", "floating", "mixed-integer-float"):
-        return "numbers"
-    return "strings" if inferred == "string" else None

@@ -13,23 +13,19 @@ in it starts without the 80 microseconds that TensorFlow takes to start an XLA p
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from tempfile import TemporaryFile
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from ._history import Histories
-from ._interactions import Codes
-from ._network import (
-    Floats,
+from neumf._arrays import Codes, Float32s
+from neumf.interactions.histories import Histories
+from neumf.interactions.unseen import UnseenItems, sample_unseen_items
+from neumf.model.network import (
     HistoryEncoder,
     Layers,
     Network,
@@ -37,7 +33,7 @@ from ._network import (
     gmf_logits,
     logits,
 )
-from ._sampling import UnseenItems, sample_unseen_items
+from neumf.training.runtime import import_tensorflow
 
 Loss = Literal["binary_crossentropy", "bpr", "sampled_softmax", "softmax"]
 Optimizer = Literal["adam", "sgd"]
@@ -73,8 +69,8 @@ class TrainingRows:
 
     users: Codes
     items: Codes
-    labels: Floats | None
-    weights: Floats | None
+    labels: Float32s | None
+    weights: Float32s | None
     unseen: UnseenItems | None
     histories: Histories | None = None
 
@@ -107,64 +103,9 @@ class AdamState:
         Number of steps.
     """
 
-    tables: dict[str, Floats]
-    shared: Floats
+    tables: dict[str, Float32s]
+    shared: Float32s
     n_steps: int
-
-
-@cache
-def import_tensorflow() -> Any:
-    """Import TensorFlow, without its start-up messages and with the threads that are granted.
-
-    Where the environment asks for a log level, the messages come. OMP_NUM_THREADS, by which joblib
-    gives each process of a search its share of the cores, limits TensorFlow too, which does not
-    read it by itself, unless TF_NUM_INTRAOP_THREADS says otherwise.
-    """
-    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
-    variables = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit():
-        variables["TF_NUM_INTRAOP_THREADS"] = threads
-    # Some messages come whatever the level is (tensorflow/tensorflow#100442), and XLA announces
-    # its first compilation. TensorFlow reads the variables once, when it first computes.
-    with _set_where_missing(variables), _stderr_held_back() if quiet else nullcontext():
-        import tensorflow as tf
-
-        with suppress(tf.errors.OpError):  # without XLA, training will say so
-            tf.function(lambda: tf.constant(0), jit_compile=True)()
-    return tf
-
-
-@contextmanager
-def _set_where_missing(variables: dict[str, str]) -> Iterator[None]:
-    """Set those variables of the environment that are not set, during the block."""
-    missing = variables.keys() - os.environ.keys()
-    os.environ.update({name: variables[name] for name in missing})
-    try:
-        yield
-    finally:
-        for name in missing:
-            del os.environ[name]
-
-
-@contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    """Keep what C++ code writes to stderr to ourselves, but show it if the block fails."""
-    if sys.stderr is None:  # no terminal, as for a service
-        yield
-        return
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(terminal, held.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 class Trainer:
@@ -280,7 +221,7 @@ class Trainer:
             weights[name], moments[name] = packed[:, :width].copy(), packed[:, width:]
         return self._network(weights), self._adam(moments)
 
-    def _network(self, tables: dict[str, Floats]) -> Network:
+    def _network(self, tables: dict[str, Float32s]) -> Network:
         n_weights = self._state.shared.shape[1] // 3
         flat = _copy(self._state.shared, 1, slice(n_weights))[0]
         shapes = self._sizes.shared_shapes
@@ -297,7 +238,7 @@ class Trainer:
         vectors = encoder.encode(np.arange(len(last)), last)
         return Network(vectors, tables["items"], layers, encoder)
 
-    def _adam(self, moments: dict[str, Floats]) -> AdamState:
+    def _adam(self, moments: dict[str, Float32s]) -> AdamState:
         n_weights = self._state.shared.shape[1] // 3
         shared = _copy(self._state.shared, 1, slice(n_weights, None))
         return AdamState(moments, shared, self._n_steps)
@@ -650,7 +591,7 @@ def _softmax(tf: Any, scores: Any, own_items: Any, n_items: Any) -> Any:
     return tf.reduce_logsumexp(scores, axis=1) - own
 
 
-def _packed(tf: Any, weights: Floats, moments: Floats | None) -> Any:
+def _packed(tf: Any, weights: Float32s, moments: Float32s | None) -> Any:
     """Put both Adam moments beside each row, and spare rows below a small table."""
     n_rows, width = weights.shape
     n_spare = _round_up(n_rows) - n_rows if n_rows < _LARGE_TABLE else 0
@@ -660,7 +601,7 @@ def _packed(tf: Any, weights: Floats, moments: Floats | None) -> Any:
     return tf.pad(np.hstack([weights, moments]), ((0, n_spare), (0, 0)))
 
 
-def _copy(packed: Any, n_rows: int, columns: slice) -> Floats:
+def _copy(packed: Any, n_rows: int, columns: slice) -> Float32s:
     """Return these columns: block by block, since TensorFlow makes a copy of its own of each."""
     n_columns = len(range(*columns.indices(packed.shape[1])))
     copied = np.empty((n_rows, n_columns), dtype=np.float32)

@@ -12,16 +12,10 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._interactions import (
-    Codes,
-    Interactions,
-    as_frame,
-    index_ids,
-    read_interactions,
-    take_rows,
-    time_order,
-)
-from ._validation import check_int
+from neumf._validation import check_int
+from neumf.interactions.ids import index_ids
+from neumf.interactions.tables import Interactions, as_frame, read_interactions, take_rows
+from neumf.interactions.timeline import timelines
 
 
 class LeaveLastOutSplitter(
@@ -243,16 +237,6 @@ def _read_ordered(X: Any) -> Interactions:
             "DataFrame or an array of user, item and timestamp."
         )
     return rows
-
-
-def timelines(users: Codes, timestamps: NDArray[Any] | None) -> tuple[Codes, NDArray[np.int64]]:
-    """Return each row's place counted from its user's last row, and the rows of each user."""
-    counts = np.bincount(users)
-    from_last = np.empty(len(users), dtype=np.intp)
-    from_last[time_order(users, timestamps)] = (
-        np.repeat(np.cumsum(counts), counts) - 1 - np.arange(len(users))
-    )
-    return from_last, counts
 
 
 def _dense_ranks(rows: Interactions) -> NDArray[np.int64]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._interactions import Codes, time_order
+from neumf._arrays import Codes
+from neumf.interactions.timeline import time_order
 
 # Rows that are sorted at once where order is wanted for a moment only.
 _BLOCK_ROWS = 2**22

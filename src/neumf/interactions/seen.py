@@ -1,0 +1,42 @@
+"""Who has seen what, as a sparse matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from neumf._arrays import Codes
+
+
+def seen_matrix(users: Codes, items: Codes, shape: tuple[int, int]) -> sp.csr_array:
+    """Return the boolean users x items matrix of what was seen, each pair once."""
+    seen = sp.coo_array((np.ones(len(users), dtype=bool), (users, items)), shape=shape).tocsr()
+    seen.sum_duplicates()
+    return seen
+
+
+def count_users(seen: sp.csr_array) -> NDArray[np.int64]:
+    """Return how many users have seen each item."""
+    # Part by part: `bincount` copies what it counts to 64 bits.
+    parts = np.array_split(seen.indices, 1 + seen.nnz // 2**24)
+    counts: NDArray[np.int64] = np.sum(
+        [np.bincount(part, minlength=seen.shape[1]) for part in parts], axis=0
+    )
+    return counts
+
+
+def seen_rows(seen: sp.csr_array, users: Codes) -> sp.csr_array:
+    """Return the rows of the seen matrix, empty ones for unknown users (-1)."""
+    if seen.shape[0] == 0:
+        return sp.csr_array((len(users), seen.shape[1]), dtype=seen.dtype)
+    rows = seen[np.maximum(users, 0)]
+    if (users < 0).any():
+        rows = sp.csr_array(rows.multiply((users >= 0)[:, None]))
+        rows.eliminate_zeros()
+    return rows
+
+
+def stored_places(matrix: sp.csr_array) -> tuple[Codes, Codes]:
+    """Return the row and the column of each stored value."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices

@@ -1,0 +1,117 @@
+"""Draw items that a user has not seen."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from neumf._arrays import Codes
+from neumf.interactions.ids import show
+from neumf.interactions.seen import seen_matrix
+
+Strategy = Literal["uniform", "popularity"]
+
+# Draws that are searched for at once: enough for NumPy, little enough for the processor's cache.
+_BLOCK_SIZE = 2**15
+
+
+class UnseenItems:
+    """The items that each user has not seen, addressable by position.
+
+    Every item owns as many tickets as its weight (one, if there are no weights). A user's unseen
+    tickets are numbered from 0 in the order of the catalogue; `at` says whose the t-th one is.
+    A ticket drawn at random is thus an unseen item drawn in proportion to its weight, without
+    rejection, however few are left.
+
+    Parameters
+    ----------
+    seen : csr_array of shape (n_users, n_items)
+        Sorted, each pair once.
+    weights : ndarray of shape (n_items,) of int or None
+        Tickets per item.
+
+    Attributes
+    ----------
+    n_tickets : ndarray of shape (n_users,)
+        Unseen tickets of each user.
+    """
+
+    def __init__(self, seen: sp.csr_array, weights: NDArray[np.int64] | None = None) -> None:
+        self._first = seen.indptr
+        n_seen = np.diff(seen.indptr)
+        self._items = seen.indices
+        self._last_tickets = None
+        if weights is None:
+            self.n_tickets = seen.shape[1] - n_seen
+        else:
+            self._last_tickets = np.cumsum(weights, dtype=np.int64)
+            self._seen_tickets = np.append(0, np.cumsum(weights[seen.indices], dtype=np.int64))
+            of_earlier_users = self._seen_tickets[seen.indptr]
+            self.n_tickets = self._last_tickets[-1] - np.diff(of_earlier_users)
+            # For each stored pair, the user's unseen tickets that stand before the seen item.
+            own = self._seen_tickets[1:] - np.repeat(of_earlier_users[:-1], n_seen)
+            self._before = self._last_tickets[seen.indices] - own
+        longest = int(n_seen.max())
+        # Powers of two, in the type of places, whose sums reach all places of the longest row.
+        self._steps = (1 << np.arange(longest.bit_length(), dtype=self._first.dtype))[::-1]
+
+    def at(self, users: Codes, tickets: Codes) -> Codes:
+        """Return the item that owns each of the user's unseen tickets."""
+        first, end = self._first[users], self._first[users + 1]
+        # A binary search for each ticket: the place after the user's last seen item before it.
+        after = np.zeros_like(tickets) + first
+        for step in self._steps:
+            place = after + (step - 1)
+            # `take` with "clip" is several times as fast as indexing.
+            if self._last_tickets is None:
+                # item - (place - first) unseen ones stand before the item
+                stands_before = self._items.take(place, mode="clip") - place <= tickets - first
+            else:
+                stands_before = self._before.take(place, mode="clip") <= tickets
+            after += (stands_before & (place < end)) * step
+        items: Codes
+        if self._last_tickets is None:
+            items = tickets + (after - first)
+            return items
+        skipped = self._seen_tickets[after] - self._seen_tickets[first]
+        items = np.searchsorted(self._last_tickets, tickets + skipped, side="right")
+        return items
+
+
+def sample_unseen_items(
+    unseen: UnseenItems, users: Codes, n_negatives: int, rng: np.random.Generator
+) -> Codes:
+    """Draw items with replacement, shape (len(users), n_negatives).
+
+    No user may have seen everything; `refuse_saturated` tells.
+    """
+    items = np.empty((len(users), n_negatives), dtype=np.int32)
+    step = max(1, _BLOCK_SIZE // n_negatives)
+    for start in range(0, len(users), step):
+        block = users[start : start + step, None]
+        n_tickets = unseen.n_tickets[block]
+        draws = rng.random((len(block), n_negatives)) * n_tickets
+        items[start : start + step] = unseen.at(block, draws.astype(n_tickets.dtype))
+    return items
+
+
+def other_items(n_items: int, weights: NDArray[np.int64] | None = None) -> UnseenItems:
+    """Return, for each item in the place of a user, all items but itself."""
+    itself = np.arange(n_items, dtype=np.int32)
+    return UnseenItems(seen_matrix(itself, itself, (n_items, n_items)), weights)
+
+
+def refuse_saturated(unseen: UnseenItems, users: Codes, ids: pd.Index) -> None:
+    """Raise if one of these users has seen every item, naming the user."""
+    saturated = np.flatnonzero(unseen.n_tickets == 0)
+    saturated = saturated[np.isin(saturated, users)]
+    if len(saturated):
+        raise ValueError(
+            f"X: no negatives can be drawn for user {show(ids, saturated[0])}, who has seen every "
+            f"item that can be drawn ({len(saturated)} such users). Drop the user, or add the rest "
+            "of the catalogue to X."
+        )

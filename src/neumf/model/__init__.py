@@ -1,0 +1,1 @@
+"""Weights and equations: no ids, no tables, no scikit-learn."""

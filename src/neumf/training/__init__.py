@@ -1,0 +1,1 @@
+"""From rows to weights: batches, the compiled program, the loop over epochs."""
