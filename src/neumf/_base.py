@@ -281,10 +281,10 @@ class BaseRecommender(BaseEstimator, ABC):
         codes, user_ids = codes[told], user_ids[told]
         users, items = (np.cumsum(told) - 1)[users[order]], items[order]
         shape = (len(user_ids), len(self.items_))
+        seen = self._seen_after(codes, seen_matrix(users, items, shape))
         known = copy(self)
-        known._fold_in(codes, users, items)
-        known.users_ = user_ids
-        known.seen_ = self._seen_after(codes, seen_matrix(users, items, shape))
+        known._fold_in(codes, users, items, seen)
+        known.users_, known.seen_ = user_ids, seen
         return known
 
     def _seen_after(self, codes: Codes, seen: sp.csr_array) -> sp.csr_array:
@@ -296,11 +296,11 @@ class BaseRecommender(BaseEstimator, ABC):
         parts = (before.data, before.indices, before.indptr)
         return sp.csr_array(sp.csr_array(parts, shape=seen.shape) + seen)
 
-    def _fold_in(self, codes: Codes, users: Codes, items: Codes) -> None:
+    def _fold_in(self, codes: Codes, users: Codes, items: Codes, seen: sp.csr_array) -> None:
         """Bring what the ranker needs, besides `users_` and `seen_`, to users with new rows.
 
         `codes` are the indices of the users before, -1 for new ones; `users` and `items` the new
-        rows, user by user and oldest first.
+        rows, user by user and oldest first; `seen` what the users have seen after them.
         """
 
     def _user_codes(self, ids: Ids) -> Codes:

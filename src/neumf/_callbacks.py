@@ -1,9 +1,13 @@
-"""scikit-learn's callbacks, where scikit-learn has them (1.9); elsewhere nothing happens."""
+"""Who is told of epochs: the reader of `verbose`, and scikit-learn's callbacks (from 1.9 on)."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
+
+from neumf.model.network import Weights
+from neumf.training.loop import EpochReport
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -17,7 +21,7 @@ except ImportError:  # before scikit-learn 1.9
         return method
 
 
-__all__ = ["CallbackSupportMixin", "FitTasks", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "EpochWatcher", "FitTasks", "with_callbacks"]
 
 
 class FitTasks:
@@ -31,8 +35,8 @@ class FitTasks:
         The most epochs that `fit` may run.
     attributes : dict
         The fitted attributes that are known from the start.
-    attributes_of_network : callable
-        Gives those that a network makes.
+    attributes_of_weights : callable
+        Gives those that weights make.
     **data : dict
         What is fitted: X, y, metadata.
     """
@@ -42,12 +46,12 @@ class FitTasks:
         estimator: Any,
         n_epochs: int,
         attributes: dict[str, Any],
-        attributes_of_network: Callable[[Any], dict[str, Any]],
+        attributes_of_weights: Callable[[Weights], dict[str, Any]],
         **data: Any,
     ) -> None:
         self._estimator = estimator
         self._attributes = attributes
-        self._attributes_of_network = attributes_of_network
+        self._attributes_of_weights = attributes_of_weights
         self._data = data
         self._fit: Any = None
         self._epoch: Any = None
@@ -61,17 +65,17 @@ class FitTasks:
             self._epoch = self._fit.subcontext(task_name="epoch")
             self._epoch.call_on_fit_task_begin(estimator=self._estimator, **self._data)
 
-    def end_epoch(self, network: Callable[[], Any]) -> bool:
-        """Tell that it ended; return whether a callback wants no more.
+    def end_epoch(self, weights: Callable[[], Weights]) -> bool:
+        """Tell that an epoch ended; return whether a callback wants no more.
 
-        `network` gives the weights, if a callback asks for a fitted estimator.
+        `weights` gives the weights, if a callback asks for a fitted estimator.
         """
         if self._epoch is None:
             return False
         stop = self._epoch.call_on_fit_task_end(
             estimator=self._estimator,
             reconstruction_attributes=lambda: (
-                self._attributes | self._attributes_of_network(network())
+                self._attributes | self._attributes_of_weights(weights())
             ),
             **self._data,
         )
@@ -81,3 +85,39 @@ class FitTasks:
         """Tell that `fit` ended."""
         if self._fit is not None:
             self._fit.call_on_fit_task_end(estimator=self._estimator, **self._data)
+
+
+class EpochWatcher:
+    """Prints a line per epoch, if `verbose`, and tells callbacks."""
+
+    def __init__(
+        self, name: str, epochs: int, n_samples: int, verbose: int, tasks: FitTasks | None
+    ) -> None:
+        self._name = name
+        self._epochs = epochs
+        self._n_samples = n_samples
+        self._verbose = verbose
+        self._tasks = tasks
+
+    def begin_epoch(self) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+        if self._tasks is not None:
+            self._tasks.begin_epoch()
+
+    def end_epoch(self, report: EpochReport, weights: Callable[[], Weights]) -> bool:
+        """Print the report and pass it on; return whether a callback wants no more."""
+        if self._verbose:
+            self._print(report)
+        return self._tasks is not None and self._tasks.end_epoch(weights)
+
+    def _print(self, report: EpochReport) -> None:
+        seconds = time.perf_counter() - self._start  # validation included
+        watched = "" if report.value is None else f"  val_ndcg_at_10 {report.value:.4f}"
+        print(  # noqa: T201 - what verbose=1 asks for
+            f"{self._name} epoch {report.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
+            f"loss {report.loss:.4f}{watched}  {seconds:.1f} s  "
+            f"{self._n_samples / report.seconds:,.0f} samples/s  "
+            f"{(self._epochs - report.epoch) * seconds:.0f} s left",
+            flush=True,
+        )

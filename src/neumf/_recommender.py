@@ -1,62 +1,44 @@
-"""NeuMFRecommender: parameters, fitted state, recommendations."""
+"""NeuMFRecommender: parameters, fit, partial_fit."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
-from typing import Any, Literal, Self, get_args
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf._arrays import Codes, Float32s
+from neumf._arrays import Codes
 from neumf._base import BaseRecommender
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from neumf._held_out import HeldOut
+from neumf._fold_in import Taste, fit_user_map, fold_in
+from neumf._learning import Past, learn, prepare_first, prepare_further
+from neumf._parameters import (
+    Architecture,
+    LossName,
+    UserEncoder,
+    check_parameters,
+    shape_parameters,
+)
 from neumf._presets import PRESETS
 from neumf._random import RandomState, make_generator
-from neumf._ranking import exact_lists, mean_over_lists, top_lists
-from neumf._validation import check_int, check_option, check_real
+from neumf._similar import find_similar
+from neumf._validation import check_option
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.histories import (
-    Histories,
-    read_histories,
-    read_last_items,
-    read_later_histories,
-)
-from neumf.interactions.ids import extend_index, lookup_ids, read_ids, show
-from neumf.interactions.seen import count_users, seen_matrix
+from neumf.interactions.histories import read_histories
+from neumf.interactions.ids import extend_index
+from neumf.interactions.seen import seen_rows
 from neumf.interactions.tables import read_interactions
-from neumf.interactions.timeline import timelines
-from neumf.interactions.unseen import Strategy, UnseenItems, other_items, refuse_saturated
-from neumf.metrics import ndcg_at_k
-from neumf.model.network import (
-    Network,
-    build_keras_model,
-    grow_network,
-    initial_network,
-    join_networks,
-    sizes_of,
-    with_initial_encoder,
-)
-from neumf.model.user_map import UserMap, recency_weights
-from neumf.training.trainer import (
-    AdamState,
-    EpochReport,
-    Loss,
-    Trained,
-    Trainer,
-    TrainingRows,
-    TrainingSettings,
-    train,
-)
-
-Architecture = Literal["neumf", "gmf", "mlp"]
-UserEncoder = Literal["id", "history", "hybrid"]
+from neumf.interactions.timeline import read_timelines
+from neumf.interactions.unseen import Strategy
+from neumf.model.keras_model import build_keras_model
+from neumf.model.network import Network, Weights
+from neumf.model.user_map import UserMap
+from neumf.training.loop import Trained
+from neumf.training.trainer import OptimizerState
 
 
 class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
@@ -245,12 +227,13 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     network_: Network
     _model: Any
     histories_: Codes
-    user_map_: Any
+    user_map_: UserMap | None
     history_: dict[str, list[float]]
     n_iter_: int
     best_iter_: int
-    _adam: AdamState
+    _optimizer: OptimizerState | None
     _generator: np.random.Generator
+    _shape: dict[str, Any]
 
     def __init__(
         self,
@@ -261,7 +244,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         hidden_layer_sizes: Sequence[int] = (32, 16, 8),
         n_negatives: int = 4,
         negative_strategy: Strategy = "uniform",
-        loss: Loss = "binary_crossentropy",
+        loss: LossName = "binary_crossentropy",
         pretrain: bool = False,
         user_encoder: UserEncoder = "id",
         history_length: int = 20,
@@ -396,30 +379,26 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
             `pretrain`, the estimator stays as it was. Also if XLA cannot compile the training step
             on this machine, which then runs slower.
         """
-        self._check_parameters(y)
+        check_parameters(self, y)
         rows = self._read_rows(X, y, sample_weight)
         rng = make_generator(self.random_state)
-        kept, validate = _hold_out(rows) if self.early_stopping else (rows, None)
-        histories = self._read_histories(kept)
-        training_rows = self._training_rows(kept, kept.seen, histories)
-        if histories is None or kept is not rows:
-            last_items = read_last_items(*rows.timelines, self.history_length)
-        else:
-            last_items = histories.last()
-        of_rows = self._attributes_of_rows(rows, rows.seen) | {"histories_": last_items}
+        lesson = prepare_first(self, rows)
+        of_rows = self._attributes_of_rows(rows, rows.seen) | {"histories_": lesson.last_items}
+
+        def of_weights(weights: Weights) -> dict[str, Any]:
+            network = Network.of_weights(lesson.blueprint, weights, lesson.last_items)
+            return self._attributes_of_network(network, of_rows)
+
         n_epochs = self.epochs * (3 if self.pretrain else 1)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        of_network = partial(self._attributes_of_network, rows, last_items)
-        tasks = FitTasks(self, n_epochs, of_rows, of_network, **data)
-        trained = self._learn(training_rows, rows.shape, validate, rng, tasks)
-        # Nothing is kept before all is done: a fit that fails leaves the estimator as it was.
+        tasks = FitTasks(self, n_epochs, of_rows, of_weights, **data)
+        trained, network = learn(self, lesson, rng, tasks)
         validate_data(self, X, skip_check_array=True)
-        self._keep(of_rows | of_network(trained.network), trained.adam, rng)
-        self.history_ = {"loss": trained.losses}
+        history = {"loss": trained.losses}
         if trained.values:
-            self.history_["val_ndcg_at_10"] = trained.values
-        self.n_iter_ = len(trained.losses)
-        self.best_iter_ = trained.best_epoch
+            history["val_ndcg_at_10"] = trained.values
+        of_rows |= {"_shape": shape_parameters(self), "best_iter_": trained.best_epoch}
+        self._commit(of_rows, network, trained, rng, history)
         tasks.end()
         return self
 
@@ -469,7 +448,8 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         if not hasattr(self, "network_"):
             self.fit(X, y, sample_weight)
             return self
-        self._check_parameters(y)
+        check_parameters(self, y)
+        self._refuse_other_shape()
         new = read_interactions(X, may_be_empty=True)
         if not sp.issparse(X):  # whose columns are the items
             validate_data(self, X, reset=False, skip_check_array=True)
@@ -478,24 +458,21 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         users = extend_index(new.users, self.users_, "X: user ids")
         items = extend_index(new.items, self.items_, "X: item ids")
         rows = EncodedRows.encode(new, users, items, y, sample_weight)
-        self._check_order(rows)
         n_new = len(rows.user_ids) - len(self.users_)
         before = np.pad(np.arange(len(self.users_)), (0, n_new), constant_values=-1)
         seen = self._seen_after(before, rows.seen)
-        histories = self._histories_after(before, *rows.timelines[:4])
-        of_ids = self.user_encoder == "id"
-        training_rows = self._training_rows(rows, seen, None if of_ids else histories)
-        rng = self._generator
-        network = self._grown_network(rows.shape, rng)
-        trainer = Trainer(network, training_rows, self._settings(), rng, self._adam)
-        trained = self._run(trainer, None, self.architecture, None)
-        last_items = histories.last()
-        of_rows = self._attributes_of_rows(rows, seen) | {"histories_": last_items}
-        of_network = self._attributes_of_network(rows, last_items, trained.network)
-        self._keep(of_rows | of_network, trained.adam, rng)
-        self.history_["loss"] += trained.losses
-        self.n_iter_ += len(trained.losses)
-        self.best_iter_ = self.n_iter_
+        past = Past(self.network_, self._optimizer, self.histories_)
+        lesson = prepare_further(self, rows, seen, past)
+        # A copy: what fails must not move the generator on.
+        rng = deepcopy(self._generator)
+        trained, network = learn(self, lesson, rng)
+        history = {
+            name: values + (trained.losses if name == "loss" else [np.nan] * len(trained.losses))
+            for name, values in self.history_.items()
+        }
+        of_rows = self._attributes_of_rows(rows, seen) | {"histories_": lesson.last_items}
+        of_rows |= {"best_iter_": len(history["loss"])}
+        self._commit(of_rows, network, trained, rng, history)
         return self
 
     @property
@@ -527,7 +504,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
             If `fit` did not see an item, or `k` is no int of at least 1.
         """
         check_is_fitted(self)
-        return _similar("item", items, self.items_, self.network_.items, k)
+        return find_similar("item", items, self.items_, self.network_.items, k)
 
     def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
         """Return the users whose vectors point in the most similar direction.
@@ -550,7 +527,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
             If `fit` did not see a user, or `k` is no int of at least 1.
         """
         check_is_fitted(self)
-        return _similar("user", users, self.users_, self.network_.users, k)
+        return find_similar("user", users, self.users_, self.network_.users, k)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the Keras model out: it is made from the weights when asked for."""
@@ -561,313 +538,44 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     def _ranker(self) -> Network:
         return self.network_
 
-    def _check_parameters(self, y: Any) -> None:
-        check_option("architecture", self.architecture, ("neumf", "gmf", "mlp"))
-        check_option("user_encoder", self.user_encoder, ("id", "history", "hybrid"))
-        check_option("negative_strategy", self.negative_strategy, ("uniform", "popularity"))
-        check_option("loss", self.loss, get_args(Loss))
-        for name in ("pretrain", "early_stopping"):
-            check_option(name, getattr(self, name), (True, False))
-        for name in (
-            "n_factors",
-            "mlp_embedding_dim",
-            "n_negatives",
-            "history_length",
-            "batch_size",
-            "epochs",
-            "n_iter_no_change",
-        ):
-            check_int(name, getattr(self, name), 1)
-        _check_layers(self.hidden_layer_sizes)
-        if not isinstance(self.verbose, bool):
-            check_int("verbose", self.verbose, 0)
-        check_int("history_hidden_size", self.history_hidden_size, 0)
-        check_real("recency", self.recency)
-        check_real("regularization", self.regularization)
-        check_real("dropout", self.dropout, below=1)
-        check_real("learning_rate", self.learning_rate, above=0)
-        if self.loss == "softmax" and self.architecture != "gmf":
+    def _refuse_other_shape(self) -> None:
+        """Raise if a parameter was changed that the network has its shape from."""
+        shape = shape_parameters(self)
+        changed = [name for name, value in shape.items() if value != self._shape[name]]
+        if changed:
+            received = ", ".join(f"{name}={shape[name]!r}" for name in changed)
+            was = ", ".join(f"{name}={self._shape[name]!r}" for name in changed)
             raise ValueError(
-                "loss='softmax' scores every item for every row, which only GMF does fast, so "
-                f"architecture must be 'gmf'. Received: architecture={self.architecture!r}. Set "
-                "loss='sampled_softmax'."
-            )
-        if self.pretrain and self.architecture != "neumf":
-            raise ValueError(
-                "pretrain=True joins a GMF and an MLP, so architecture must be 'neumf'. Received: "
-                f"architecture={self.architecture!r}. Set pretrain=False."
-            )
-        if y is not None and self.loss != "binary_crossentropy":
-            raise ValueError(
-                f"y must be None with loss={self.loss!r}, which compares each row with other "
-                "items. Leave y out, or set loss='binary_crossentropy'."
+                f"{', '.join(changed)} must be what fit had, {was}: partial_fit keeps the shape of "
+                f"the network. Received: {received}. Set it back, or call fit with all rows."
             )
 
-    def _initial_network(
-        self, architecture: str, shape: tuple[int, int], rng: np.random.Generator
-    ) -> Network:
-        network = initial_network(
-            *shape,
-            0 if architecture == "mlp" else self.n_factors,
-            0 if architecture == "gmf" else self.mlp_embedding_dim,
-            tuple(self.hidden_layer_sizes),
-            rng,
-        )
-        if self.user_encoder == "id":
-            return network
-        with_ids = self.user_encoder == "hybrid"
-        return with_initial_encoder(
-            network, self.history_length, self.history_hidden_size, with_ids, rng
-        )
+    def _fold_in(self, codes: Codes, users: Codes, items: Codes, seen: sp.csr_array) -> None:
+        was = self.histories_[codes]
+        was[codes < 0] = -1
+        timelines = read_timelines(users, None, len(codes))
+        after = read_histories(timelines, items, was.shape[1], before=was).last()
+        tastes = Taste(was, seen_rows(self.seen_, codes)), Taste(after, seen)
+        vectors = fold_in(self.network_, self.user_map_, self.recency, codes, *tastes)
+        self.histories_, self.network_ = after, self.network_.with_users(vectors)
 
-    def _grown_network(self, shape: tuple[int, int], rng: np.random.Generator) -> Network:
-        """Return the network with initial vectors for the users and items that are new."""
-        n_new = shape[0] - len(self.users_), shape[1] - len(self.items_)
-        new = self._initial_network(self.architecture, n_new, rng)
-        length = self.histories_.shape[1]
-        if sizes_of(new) != sizes_of(self.network_) or self.history_length != length:
-            raise ValueError(
-                "architecture, n_factors, mlp_embedding_dim, hidden_layer_sizes, user_encoder, "
-                "history_length and history_hidden_size must be what they were in fit: partial_fit "
-                "keeps the shape of the network. Set them back, or call fit with all rows."
-            )
-        return grow_network(self.network_, new)
-
-    def _training_rows(
-        self, rows: EncodedRows, seen: sp.csr_array, histories: Histories | None
-    ) -> TrainingRows:
-        """Return the rows to train on, with what negatives may be drawn from.
-
-        `seen` tells what the users have seen, in these rows and before.
-        """
-        unseen = None
-        if rows.labels is None and self.loss != "softmax":
-            counts = count_users(seen) if self.negative_strategy == "popularity" else None
-            if histories is None:
-                unseen = UnseenItems(seen, counts)
-                refuse_saturated(unseen, rows.users, rows.user_ids)
-            else:
-                # That an item is not drawn must not tell that its user had it later.
-                unseen = other_items(rows.shape[1], counts)
-        weighs_late = self.recency > 0 and rows.ordered
-        weights = _recency_weights(rows, self.recency) if weighs_late else rows.weights
-        return TrainingRows(rows.users, rows.items, rows.labels, weights, unseen, histories)
-
-    def _read_histories(self, rows: EncodedRows) -> Histories | None:
-        """Return what each row's user had before it, if the user encoder asks for it."""
-        self._check_order(rows)
-        if self.user_encoder == "id":
-            return None
-        return read_histories(*rows.timelines, self.history_length)
-
-    def _check_order(self, rows: EncodedRows) -> None:
-        if self.user_encoder != "id" and not rows.ordered:
-            raise ValueError(
-                f"user_encoder={self.user_encoder!r} makes users of their last items, so X must be "
-                "a table with an order in time (no sparse matrix). Set user_encoder='id'."
-            )
-
-    def _histories_after(
-        self,
-        codes: Codes,
-        users: Codes,
-        items: Codes,
-        timestamps: Any = None,
-        positive: Any = slice(None),
-    ) -> Histories:
-        """Return the histories of new rows of users who had an index before (-1: none)."""
-        before = np.where(codes[:, None] < 0, -1, self.histories_[codes])
-        return read_later_histories(before, users, items, timestamps, positive)
-
-    def _settings(self) -> TrainingSettings:
-        return TrainingSettings(
-            loss=self.loss,
-            n_negatives=self.n_negatives,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            regularization=self.regularization,
-            dropout=self.dropout,
-            # After pretraining Adam would need the moments of the halves (section 3.4.1).
-            optimizer="sgd" if self.pretrain else "adam",
-        )
-
-    def _learn(
-        self,
-        rows: TrainingRows,
-        shape: tuple[int, int],
-        validate: Callable[[Network], float] | None,
-        rng: np.random.Generator,
-        tasks: FitTasks,
-    ) -> Trained:
-        """Train the network, after its halves if `pretrain` says so."""
-        settings = self._settings()
-
-        # No name for the initial weights: they are freed when the trainer has them.
-        def start(architecture: str) -> Trainer:
-            network = self._initial_network(architecture, shape, rng)
-            return Trainer(network, rows, replace(settings, optimizer="adam"), rng)
-
-        if self.pretrain:
-            halves = []
-            for half in ("gmf", "mlp"):
-                trained = self._run(start(half), validate, half, tasks)
-                if trained.interrupted:
-                    raise KeyboardInterrupt
-                halves.append(trained.network)
-            trainer = Trainer(join_networks(*halves), rows, settings, rng)
-        else:
-            trainer = start(self.architecture)
-        return self._run(trainer, validate, self.architecture, tasks)
-
-    def _run(
-        self,
-        trainer: Trainer,
-        validate: Callable[[Network], float] | None,
-        name: str,
-        tasks: FitTasks | None,
-    ) -> Trained:
-        watcher = _EpochWatcher(name, self.epochs, trainer.n_samples, self.verbose, tasks)
-        return train(trainer, self.epochs, validate, self.n_iter_no_change, watcher)
-
-    def _fold_in(self, codes: Codes, users: Codes, items: Codes) -> None:
-        before = self.histories_[codes]
-        self.histories_ = self._histories_after(codes, users, items).last()
-        encoder = self.network_.encoder
-        if encoder is not None:
-            vectors = encoder.encode(codes, self.histories_)
-        else:
-            # What a known user's vector has beyond the map stays.
-            own = self.network_.users[codes] - self.user_map_.apply(before)
-            vectors = self.user_map_.apply(self.histories_)
-            vectors += np.where(codes[:, None] < 0, np.float32(0), own)
-        self.network_ = replace(self.network_, users=vectors)
-
-    def _attributes_of_network(
-        self, rows: EncodedRows, last_items: Codes, network: Network
-    ) -> dict[str, Any]:
+    def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:
         """Return what recommending needs besides, by the names of the attributes."""
-        user_map = None
-        if network.encoder is None:
-            recency = self.recency if rows.ordered else 0.0
-            user_map = UserMap.fit(network.users, network.items, last_items, recency)
-        elif self.early_stopping:
-            # The histories have grown by what was held out.
-            vectors = network.encoder.encode(np.arange(len(last_items)), last_items)
-            network = replace(network, users=vectors)
+        taste = Taste(of_rows["histories_"], of_rows["seen_"])
+        user_map = fit_user_map(network, taste, self.recency)
         return {"network_": network, "user_map_": user_map, "_model": None}
 
-    def _keep(self, attributes: dict[str, Any], adam: AdamState, rng: np.random.Generator) -> None:
-        """Set fitted attributes, and where the training has got to."""
+    def _commit(
+        self,
+        of_rows: dict[str, Any],
+        network: Network,
+        trained: Trained,
+        rng: np.random.Generator,
+        history: dict[str, list[float]],
+    ) -> None:
+        """Set all fitted attributes, when nothing more can fail."""
+        attributes = of_rows | self._attributes_of_network(network, of_rows)
+        attributes |= {"history_": history, "n_iter_": len(history["loss"])}
+        attributes |= {"_optimizer": trained.optimizer, "_generator": rng}
         for name, value in attributes.items():
             setattr(self, name, value)
-        self._adam, self._generator = adam, rng
-
-
-def _hold_out(rows: EncodedRows) -> tuple[EncodedRows, Callable[[Network], float]]:
-    """Hold out each user's last positive; return the other rows and what measures NDCG@10."""
-    positive = np.arange(len(rows.users))[rows.positive]
-    users = rows.users[positive]
-    times = None if rows.timestamps is None else rows.timestamps[positive]
-    from_last, counts = timelines(users, times)
-    last = positive[(from_last == 0) & (counts[users] > 1)]
-    if not rows.ordered or len(last) == 0:
-        raise ValueError(
-            "early_stopping=True holds out each user's last row, so X must be a table with an "
-            "order in time (no sparse matrix) and a user with two rows. Set "
-            "early_stopping=False."
-        )
-    kept = rows.without(last)
-    # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
-    # not among them: as candidates they would give it away.
-    seen = kept.seen if kept.labels is None else seen_matrix(kept.users, kept.items, kept.shape)
-    held_out = HeldOut.from_rows(
-        np.arange(len(last)), rows.users[last], rows.items[last], rows.shape[1]
-    )
-
-    def validate(network: Network) -> float:
-        return mean_over_lists(ndcg_at_k, 10, exact_lists(network, held_out, seen))
-
-    return kept, validate
-
-
-def _recency_weights(rows: EncodedRows, recency: float) -> Float32s:
-    """Return the weight of each row: a power of its place from its user's last row."""
-    from_last, _ = timelines(rows.users, rows.timestamps)
-    weights = recency_weights(from_last, recency)
-    weights /= weights.mean(dtype=np.float64)
-    return weights if rows.weights is None else weights * rows.weights
-
-
-class _EpochWatcher:
-    """Prints a line per epoch, if `verbose`, and tells callbacks."""
-
-    def __init__(
-        self, name: str, epochs: int, n_samples: int, verbose: int, tasks: FitTasks | None
-    ) -> None:
-        self._name = name
-        self._epochs = epochs
-        self._n_samples = n_samples
-        self._verbose = verbose
-        self._tasks = tasks
-
-    def begin_epoch(self) -> None:
-        """Hear that an epoch begins."""
-        self._start = time.perf_counter()
-        if self._tasks is not None:
-            self._tasks.begin_epoch()
-
-    def end_epoch(self, report: EpochReport, network: Callable[[], Network]) -> bool:
-        """Hear what it came to; say whether to stop."""
-        if self._verbose:
-            self._print(report)
-        return self._tasks is not None and self._tasks.end_epoch(network)
-
-    def _print(self, report: EpochReport) -> None:
-        seconds = time.perf_counter() - self._start  # validation included
-        watched = "" if report.value is None else f"  val_ndcg_at_10 {report.value:.4f}"
-        print(  # noqa: T201 - what verbose=1 asks for
-            f"{self._name} epoch {report.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
-            f"loss {report.loss:.4f}{watched}  {seconds:.1f} s  "
-            f"{self._n_samples / report.seconds:,.0f} samples/s  "
-            f"{(self._epochs - report.epoch) * seconds:.0f} s left",
-            flush=True,
-        )
-
-
-def _check_layers(sizes: Any) -> None:
-    if isinstance(sizes, str) or not isinstance(sizes, Sequence | np.ndarray) or len(sizes) == 0:
-        raise ValueError(
-            "hidden_layer_sizes must be a tuple of at least one int, such as (32, 16, 8). "
-            f"Received: {sizes!r}."
-        )
-    for number, size in enumerate(sizes):
-        check_int(f"hidden_layer_sizes[{number}]", size, 1)
-
-
-def _similar(word: str, ids: Any, vocabulary: pd.Index, vectors: Float32s, k: int) -> pd.DataFrame:
-    """Return the k nearest rows by cosine, the row itself left out."""
-    check_int("k", k, 1)
-    ids = read_ids(ids, f"{word}s", vocabulary)
-    codes = lookup_ids(ids, vocabulary, f"{word}s")
-    if (codes < 0).any():
-        unknown = ids[codes < 0]
-        raise ValueError(
-            f"{word}s must be among those that fit saw. Received {show(unknown, 0)} "
-            f"({len(unknown)} unknown)."
-        )
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-    def score(block: slice) -> Float32s:
-        cosines: Float32s = unit[codes[block]] @ unit.T
-        cosines[np.arange(len(cosines)), codes[block]] = -np.inf
-        return cosines
-
-    rows, found, cosines, ranks = top_lists(len(codes), len(vocabulary), k, score)
-    return pd.DataFrame(
-        {
-            word: ids[rows],
-            f"similar_{word}": vocabulary.to_numpy()[found],
-            "score": cosines,
-            "rank": ranks,
-        }
-    )

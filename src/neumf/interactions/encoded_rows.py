@@ -1,4 +1,4 @@
-"""The rows given to `fit`, as indices."""
+"""Rows that are learned from, as indices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes
+from neumf._arrays import Codes, Float32s
 from neumf._validation import check_labels, check_weights
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.tables import Interactions
@@ -19,7 +19,7 @@ from neumf.interactions.tables import Interactions
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """The rows given to `fit`, as indices.
+    """The rows given to `fit` or `partial_fit`, as indices.
 
     Attributes
     ----------
@@ -43,8 +43,8 @@ class EncodedRows:
     items: Codes
     timestamps: NDArray[Any] | None
     ordered: bool
-    labels: NDArray[np.float32] | None
-    weights: NDArray[np.float32] | None
+    labels: Float32s | None
+    weights: Float32s | None
 
     @classmethod
     def encode(
@@ -73,21 +73,19 @@ class EncodedRows:
         return len(self.user_ids), len(self.item_ids)
 
     @property
-    def positive(self) -> slice | NDArray[np.bool_]:
-        """Selects the rows that are positives: all, or those with a label above 0."""
-        return slice(None) if self.labels is None else self.labels > 0
-
-    @property
-    def timelines(self) -> tuple[Codes, Codes, NDArray[Any] | None, Any, int]:
-        """Users, items, timestamps, positives and the number of users: what histories take."""
-        return self.users, self.items, self.timestamps, self.positive, len(self.user_ids)
+    def positive(self) -> NDArray[np.bool_] | None:
+        """Which rows are positives: those with a label above 0; None means all."""
+        return None if self.labels is None else self.labels > 0
 
     @cached_property
     def seen(self) -> sp.csr_array:
         """The items of each user's positives."""
-        return seen_matrix(self.users[self.positive], self.items[self.positive], self.shape)
+        users, items = self.users, self.items
+        if self.positive is not None:
+            users, items = users[self.positive], items[self.positive]
+        return seen_matrix(users, items, self.shape)
 
-    def without(self, rows: Codes | NDArray[np.bool_]) -> EncodedRows:
+    def without(self, rows: Codes) -> EncodedRows:
         """Return all rows but these; users and items keep their index."""
         kept = np.ones(len(self.users), dtype=bool)
         kept[rows] = False

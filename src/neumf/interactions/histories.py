@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes
-from neumf.interactions.timeline import time_order
+from neumf.interactions.timeline import Timelines
 
-# Rows that are sorted at once where order is wanted for a moment only.
+# Rows that are put in their places at once: their places take twice the memory of the rows.
 _BLOCK_ROWS = 2**22
 
 
@@ -26,21 +25,25 @@ class Histories:
         The items of all users, user by user, each oldest first, and one more that is no item.
     bounds : ndarray of shape (n_users + 1,)
         Where the items of each user begin, and end.
-    users, ends : ndarray of shape (n_rows,)
-        The user of each row, and the end of its history: the row's place among the items.
+    first_places : ndarray of shape (n_users,)
+        Where among the items the first row of each user stands: behind what they had before.
+    timelines : Timelines
+        The user of each row, and its place in the timeline.
     length : int
         How many items count.
     """
 
     items: Codes
     bounds: Codes
-    users: Codes
-    ends: Codes
+    first_places: Codes
+    timelines: Timelines
     length: int
 
     def before(self, rows: Codes) -> Codes:
         """Return the histories of these rows, newest item first, filled up with -1."""
-        return self._cut(self.bounds[self.users[rows]], self.ends[rows])
+        users = self.timelines.users[rows]
+        ends = self.first_places[users] + self.timelines.places[rows]
+        return self._cut(self.bounds[users], ends)
 
     def last(self) -> Codes:
         """Return the history of each user after all rows."""
@@ -54,77 +57,42 @@ class Histories:
 
 
 def read_histories(
-    users: Codes,
+    timelines: Timelines,
     items: Codes,
-    timestamps: NDArray[Any] | None,
-    positive: slice | NDArray[np.bool_],
-    n_users: int,
     length: int,
+    positive: NDArray[np.bool_] | None = None,
+    before: Codes | None = None,
 ) -> Histories:
     """Return the history of each row: its user's positives that come before it.
 
-    Of rows with equal timestamps, those that stand earlier in the table come before.
+    Parameters
+    ----------
+    timelines : Timelines
+        Where the rows stand in time.
+    items : ndarray of shape (n_rows,)
+        The item of each row.
+    length : int
+        How many items count.
+    positive : ndarray of bool of shape (n_rows,) or None
+        Which rows are positives; None means all.
+    before : ndarray of shape (n_users, n) or None
+        The last items of each user before all rows, newest first and filled up with -1.
     """
-    is_positive = np.zeros(len(users), dtype=bool)
-    is_positive[positive] = True
-    order = time_order(users, timestamps)
-    ordered = is_positive[order]
-    ends = np.empty(len(users), dtype=np.int64)
-    ends[order] = np.cumsum(ordered) - ordered
-    counts = np.bincount(users[is_positive], minlength=n_users)
-    return Histories(
-        np.append(items[order][ordered], -1), np.append(0, np.cumsum(counts)), users, ends, length
-    )
-
-
-def read_last_items(
-    users: Codes,
-    items: Codes,
-    timestamps: NDArray[Any] | None,
-    positive: slice | NDArray[np.bool_],
-    n_users: int,
-    length: int,
-) -> Codes:
-    """Return what `Histories.last` does, without the memory for the history of each row."""
-    last = np.empty((n_users, length), dtype=np.int32)
-    step = math.ceil(n_users / (1 + len(users) // _BLOCK_ROWS))
-    is_positive = np.zeros(len(users), dtype=bool)
-    is_positive[positive] = True
-    for start in range(0, n_users, step):
-        block = is_positive & (users >= start) & (users < start + step)
-        times = None if timestamps is None else timestamps[block]
-        n_block = min(step, n_users - start)
-        histories = read_histories(
-            users[block] - start, items[block], times, slice(None), n_block, length
-        )
-        last[start : start + step] = histories.last()
-    return last
-
-
-def read_later_histories(
-    before: Codes,
-    users: Codes,
-    items: Codes,
-    timestamps: NDArray[Any] | None,
-    positive: slice | NDArray[np.bool_],
-) -> Histories:
-    """Return the histories of rows that come after all that `before` tells.
-
-    `before` has the last items of each user until then, newest first and filled up with -1.
-    """
-    oldest_first = before[:, ::-1]
-    known_users, places = np.nonzero(oldest_first >= 0)
-    n_known = len(known_users)
-    if timestamps is not None:
-        timestamps = np.append(np.full(n_known, timestamps.min(initial=0)), timestamps)
-    is_positive = np.ones(n_known + len(users), dtype=bool)
-    is_positive[n_known:] = False
-    is_positive[n_known:][positive] = True
-    histories = read_histories(
-        np.append(known_users, users),
-        np.append(oldest_first[known_users, places], items),
-        timestamps,
-        is_positive,
-        *before.shape,
-    )
-    return replace(histories, users=users, ends=histories.ends[n_known:])
+    counts = timelines.counts
+    n_before = np.zeros_like(counts) if before is None else np.count_nonzero(before >= 0, axis=1)
+    bounds = np.append(0, np.cumsum(n_before + counts))
+    first_places = bounds[:-1] + n_before
+    ordered = np.full(bounds[-1] + 1, -1, dtype=np.int32)
+    if before is not None:
+        oldest_first = before[:, ::-1]
+        # The items of a user stand at the end of their row.
+        known = oldest_first >= 0
+        users, columns = np.nonzero(known)
+        places = bounds[users] + columns - (before.shape[1] - n_before[users])
+        ordered[places] = oldest_first[known]
+    for start in range(0, len(items), _BLOCK_ROWS):
+        rows: Any = slice(start, start + _BLOCK_ROWS)
+        if positive is not None:
+            rows = start + np.flatnonzero(positive[rows])
+        ordered[first_places[timelines.users[rows]] + timelines.places[rows]] = items[rows]
+    return Histories(ordered, bounds, first_places, timelines, length)

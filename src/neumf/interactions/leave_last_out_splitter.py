@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from neumf._validation import check_int
 from neumf.interactions.ids import index_ids
 from neumf.interactions.tables import Interactions, as_frame, read_interactions, take_rows
-from neumf.interactions.timeline import timelines
+from neumf.interactions.timeline import read_timelines
 
 
 class LeaveLastOutSplitter(
@@ -126,8 +126,9 @@ class LeaveLastOutSplitter(
         """
         self._check_parameters()
         rows = _read_ordered(X)
-        users = index_ids(rows.users)[0]
-        from_last, counts = timelines(users, rows.timestamps)
+        users, ids = index_ids(rows.users)
+        timelines = read_timelines(users, rows.timestamps, len(ids))
+        from_last, counts = timelines.from_last, timelines.counts
         # A user is tested in as many splits as leave min_train rows before them.
         n_tested = np.minimum((counts - self.min_train) // self.n_last, self.n_splits)
         for j in range(1, self.n_splits + 1):
@@ -240,9 +241,8 @@ def _read_ordered(X: Any) -> Interactions:
 
 
 def _dense_ranks(rows: Interactions) -> NDArray[np.int64]:
-    users = index_ids(rows.users)[0]
-    from_last, counts = timelines(users, rows.timestamps)
+    users, ids = index_ids(rows.users)
     if rows.timestamps is None:
-        return counts[users] - from_last
+        return 1 + read_timelines(users, None, len(ids)).places.astype(np.int64)
     ranks = pd.Series(rows.timestamps).groupby(users).rank(method="dense")
     return ranks.to_numpy(dtype=np.int64)

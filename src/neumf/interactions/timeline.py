@@ -1,13 +1,18 @@
-"""The order of rows in time."""
+"""The order of rows in time, and where each row stands in its user's timeline."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes
+from neumf._arrays import Codes, Float32s
+
+# Rows that are sorted at once: sorting all of a large table takes several times its memory.
+_BLOCK_ROWS = 2**22
 
 
 def time_order(users: Codes, timestamps: NDArray[Any] | None) -> Codes:
@@ -16,11 +21,123 @@ def time_order(users: Codes, timestamps: NDArray[Any] | None) -> Codes:
     return np.lexsort((users,) if timestamps is None else (timestamps, users))
 
 
-def timelines(users: Codes, timestamps: NDArray[Any] | None) -> tuple[Codes, NDArray[np.int64]]:
-    """Return each row's place counted from its user's last row, and the rows of each user."""
-    counts = np.bincount(users)
-    from_last = np.empty(len(users), dtype=np.intp)
-    from_last[time_order(users, timestamps)] = (
-        np.repeat(np.cumsum(counts), counts) - 1 - np.arange(len(users))
+@dataclass(frozen=True)
+class Timelines:
+    """Where each row stands among the positives of its user.
+
+    Attributes
+    ----------
+    users : ndarray of shape (n_rows,)
+        The user of each row.
+    places : ndarray of shape (n_rows,) of int32
+        How many positives of the user come before the row. A row that is no positive stands where
+        the positive stands that it was drawn for.
+    counts : ndarray of shape (n_users,)
+        How many positives each user has.
+    """
+
+    users: Codes
+    places: NDArray[np.int32]
+    counts: NDArray[np.int32]
+
+    @property
+    def from_last(self) -> Codes:
+        """How many positives of the user come after the row; none after a row behind them all."""
+        from_last: Codes = np.maximum(self.counts[self.users] - 1 - self.places, 0)
+        return from_last
+
+    def without_last(self, last: Codes) -> Timelines:
+        """Return the timelines without these rows, each the last positive of its user."""
+        kept = np.ones(len(self.users), dtype=bool)
+        kept[last] = False
+        counts = self.counts.copy()
+        counts[self.users[last]] -= 1
+        return Timelines(self.users[kept], self.places[kept], counts)
+
+
+def read_timelines(
+    users: Codes,
+    timestamps: NDArray[Any] | None,
+    n_users: int,
+    positive: NDArray[np.bool_] | None = None,
+) -> Timelines:
+    """Find the place of each row in time.
+
+    Parameters
+    ----------
+    users : ndarray of shape (n_rows,)
+        Indices.
+    timestamps : ndarray of shape (n_rows,) or None
+        None where row order is time order.
+    n_users : int
+        Number of users.
+    positive : ndarray of bool of shape (n_rows,) or None
+        Which rows are positives; None means all.
+
+    Notes
+    -----
+    The table does not say which positive a row labelled 0 was drawn for. With timestamps it is one
+    of the same user and time, otherwise one of the same user: of k such rows and m such positives,
+    the j-th row belongs to the positive number ``j * m // k``, in the order of the table. That is
+    right for the same number of negatives for each positive, behind it or behind all positives.
+    Never does a row stand behind a positive that comes later.
+    """
+    places = np.empty(len(users), dtype=np.int32)
+    counted = users if positive is None else users[positive]
+    counts = np.bincount(counted, minlength=n_users).astype(np.int32)
+    step = math.ceil(n_users / (1 + len(users) // _BLOCK_ROWS))
+    for start in range(0, n_users, step):
+        block: Any = slice(None)
+        if step < n_users:
+            block = np.flatnonzero((users >= start) & (users < start + step))
+        order = time_order(users[block], None if timestamps is None else timestamps[block])
+        rows = order if step == n_users else block[order]
+        if positive is None:
+            places[rows] = _places_in_run(users[rows])
+        else:
+            times = None if timestamps is None else timestamps[rows]
+            places[rows] = _places_of_labelled(users[rows], times, positive[rows])
+    return Timelines(users, places, counts)
+
+
+def _places_in_run(sorted_keys: NDArray[Any]) -> Codes:
+    """Return the place of each row in its run of equal keys."""
+    return np.arange(len(sorted_keys)) - _run_starts(sorted_keys)
+
+
+def _run_starts(*sorted_keys: NDArray[Any]) -> Codes:
+    """Return, for each row, the first row of its run of equal keys."""
+    n = len(sorted_keys[0])
+    begins = np.zeros(n, dtype=bool)
+    begins[:1] = True
+    for keys in sorted_keys:
+        begins[1:] |= keys[1:] != keys[:-1]
+    starts: Codes = np.maximum.accumulate(np.where(begins, np.arange(n), 0))
+    return starts
+
+
+def _count_before(counted: NDArray[np.bool_], starts: Codes) -> Codes:
+    """Return how many rows count that stand before each row, from the start of its run on."""
+    before: Codes = np.cumsum(counted) - counted
+    return before - before[starts]
+
+
+def _places_of_labelled(
+    users: Codes, times: NDArray[Any] | None, positive: NDArray[np.bool_]
+) -> Codes:
+    """Return the place of each row among its user's positives; rows are in order of time."""
+    before = _count_before(positive, _run_starts(users))
+    group = _run_starts(users) if times is None else _run_starts(users, times)
+    number = _count_before(~positive, group)
+    n_positives, n_negatives = (
+        np.bincount(group[rows], minlength=len(users))[group] for rows in (positive, ~positive)
     )
-    return from_last, counts
+    drawn_for = before[group] + number * n_positives // np.maximum(n_negatives, 1)
+    places: Codes = np.where(positive, before, np.minimum(drawn_for, before))
+    return places
+
+
+def recency_weights(from_last: Codes, recency: float) -> Float32s:
+    """Return the weight of a row by the number of positives that its user has after it."""
+    weights: Float32s = ((1.0 + from_last) ** -recency).astype(np.float32)
+    return weights

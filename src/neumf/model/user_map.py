@@ -1,29 +1,22 @@
-"""Vectors of users whom training did not see, where training learned one for each user."""
+"""Vectors of users whom training did not see, where training learned one for each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 
 from neumf._arrays import Codes, Float32s
-from neumf.model.network import HistoryEncoder
 
-# Users to fit a map to: enough for its few thousand numbers, few enough for a moment's memory.
-_MOST_USERS = 100_000
-
-
-def recency_weights(from_last: Codes, recency: float) -> Float32s:
-    """Return the weight of a row by the number of rows that its user has after it."""
-    weights: Float32s = ((1.0 + from_last) ** -recency).astype(np.float32)
-    return weights
+# The users that a map is fitted to: enough for its few thousand numbers, few enough for a moment's
+# memory.
+MOST_USERS = 100_000
 
 
 @dataclass(frozen=True)
 class UserMap:
-    """The linear map from the mean of a user's last items to the user's vector.
-
-    Late items count more in the mean, as in training.
+    """The linear map from the weighted mean of a user's items to the user's vector.
 
     Attributes
     ----------
@@ -31,37 +24,50 @@ class UserMap:
         Vectors of the items.
     slope, intercept : ndarray of shape (width, width) and (width,)
         The least-squares fit over the users of training.
-    recency : float
-        How much more late items count.
     """
 
     items: Float32s
     slope: Float32s
     intercept: Float32s
-    recency: float
 
     @classmethod
-    def fit(cls, users: Float32s, items: Float32s, histories: Codes, recency: float) -> UserMap:
-        """Fit to the vectors of users and of items that training learned."""
-        users, histories = users[:_MOST_USERS], histories[:_MOST_USERS]
-        means = _means(items, histories, recency)
-        inputs = np.column_stack([means, np.ones(len(users), np.float32)])
-        solution = np.linalg.lstsq(inputs, users, rcond=None)[0].astype(np.float32)
-        return cls(items, solution[:-1], solution[-1], recency)
+    def fit(cls, users: Float32s, items: Float32s, weights: sp.csr_array) -> UserMap:
+        """Fit to the vectors of users and of items that training learned.
 
-    def apply(self, histories: Codes) -> Float32s:
-        """Return the vectors of users who have these last items, newest first."""
-        vectors: Float32s = (
-            _means(self.items, histories, self.recency) @ self.slope + self.intercept
-        )
+        `weights`, shape (n, n_items), tells how much each item counts for each of the first users.
+        """
+        users = users[: weights.shape[0]]
+        inputs = np.column_stack([_means(items, weights), np.ones(len(users), np.float32)])
+        solution = np.linalg.lstsq(inputs, users, rcond=None)[0].astype(np.float32)
+        return cls(items, solution[:-1], solution[-1])
+
+    def apply(self, weights: sp.csr_array) -> Float32s:
+        """Return the vectors of users for whom the items count so much."""
+        vectors: Float32s = _means(self.items, weights) @ self.slope + self.intercept
         return vectors
 
 
-def _means(items: Float32s, histories: Codes, recency: float) -> Float32s:
-    """Return the weighted mean of the vectors of the items of each history, 0 without any."""
-    weights = recency_weights(np.arange(histories.shape[1]), recency)[:, None]
-    encoder = HistoryEncoder(items[:, :0], items, weights)
-    sums = encoder.encode(np.full(len(histories), -1), histories)
-    totals = (histories >= 0).astype(np.float32) @ weights
-    means: Float32s = sums / np.maximum(totals, np.float32(1e-12))
-    return means
+def place_weights(histories: Codes, n_items: int, of_places: Float32s) -> sp.csr_array:
+    """Return how much each item counts for each user: its places in the history decide.
+
+    Parameters
+    ----------
+    histories : ndarray of shape (n_users, history_length)
+        Last items, newest first, filled up with -1.
+    n_items : int
+        Size of the catalogue.
+    of_places : ndarray of shape (history_length,)
+        How much each place counts.
+    """
+    present = histories >= 0
+    weights = np.broadcast_to(of_places, histories.shape)[present]
+    bounds = np.append(0, np.cumsum(np.count_nonzero(present, axis=1)))
+    return sp.csr_array((weights, histories[present], bounds), shape=(len(histories), n_items))
+
+
+def _means(items: Float32s, weights: sp.csr_array) -> Float32s:
+    """Return the weighted mean of the vectors of each user's items, 0 without any."""
+    totals = np.asarray(weights.sum(axis=1), dtype=np.float32).reshape(-1, 1)
+    sums: Float32s = np.asarray(weights @ items, dtype=np.float32)
+    sums /= np.maximum(totals, np.float32(1e-12))
+    return sums

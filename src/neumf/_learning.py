@@ -1,0 +1,324 @@
+"""What `fit` and `partial_fit` share: from rows to a trained network.
+
+Nothing here changes an estimator: the caller commits what is returned, in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import scipy.sparse as sp
+
+from neumf._arrays import Codes, Float32s
+from neumf._callbacks import EpochWatcher, FitTasks
+from neumf._held_out import HeldOut
+from neumf._parameters import Architecture, Parameters, blueprint_of, settings_of
+from neumf._ranking import exact_lists, mean_over_lists
+from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.histories import Histories, read_histories
+from neumf.interactions.seen import count_users, seen_matrix
+from neumf.interactions.timeline import Timelines, read_timelines, recency_weights
+from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
+from neumf.metrics import ndcg_at_k
+from neumf.model.network import Blueprint, Network, Weights
+from neumf.training.batches import Negatives, TrainingRows
+from neumf.training.loop import Trained, diverged, train
+from neumf.training.losses import LOSSES
+from neumf.training.trainer import OptimizerState, Trainer
+
+# Rows whose scores are looked at after training.
+_N_CHECKED = 2**12
+
+Validate = Callable[[Blueprint, Weights], float]
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known before the rows of `partial_fit`.
+
+    Attributes
+    ----------
+    network : Network
+        As it was trained.
+    optimizer : OptimizerState or None
+        Adam as it was left; None starts it anew.
+    last_items : ndarray of shape (n_users, history_length)
+        The last items of each user, newest first, filled up with -1. A length of 0 says that the
+        rows so far had no order.
+    """
+
+    network: Network
+    optimizer: OptimizerState | None
+    last_items: Codes
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Rows made ready to be learned from.
+
+    Attributes
+    ----------
+    blueprint : Blueprint
+        What the network is made of.
+    rows : TrainingRows
+        What is trained on.
+    shape : tuple of int
+        Number of users and of items.
+    last_items : ndarray of shape (n_users, history_length)
+        The last items of each user after all rows.
+    validate : callable or None
+        Measures weights on what is held out.
+    past : Past or None
+        What is trained further; None begins with initial weights.
+    """
+
+    blueprint: Blueprint
+    rows: TrainingRows
+    shape: tuple[int, int]
+    last_items: Codes
+    validate: Validate | None = None
+    past: Past | None = None
+
+
+def prepare_first(parameters: Parameters, rows: EncodedRows) -> Lesson:
+    """Make the rows of `fit` ready."""
+    timelines = _read_timelines(rows)
+    # What is longer than the longest history would cost memory and say nothing.
+    longest = 0 if timelines is None else max(1, int(timelines.counts.max()))
+    length = min(parameters.history_length, longest)
+    blueprint = _whole_blueprint(parameters, length)
+    if not parameters.early_stopping:
+        histories = _read_histories(rows, timelines, length)
+        training_rows = _training_rows(parameters, rows, timelines, histories, rows.seen, blueprint)
+        return Lesson(blueprint, training_rows, rows.shape, _last_items(rows, histories))
+    kept, kept_timelines, last = _hold_out(rows, timelines)
+    histories = _read_histories(kept, kept_timelines, length)
+    return Lesson(
+        blueprint,
+        _training_rows(parameters, kept, kept_timelines, histories, kept.seen, blueprint),
+        rows.shape,
+        _last_items(rows, _read_histories(rows, timelines, length)),
+        _make_validate(rows, kept, last, _last_items(kept, histories)),
+    )
+
+
+def prepare_further(
+    parameters: Parameters, rows: EncodedRows, seen: sp.csr_array, past: Past
+) -> Lesson:
+    """Make the rows of `partial_fit` ready; `seen` tells what was seen in them and before."""
+    length = past.last_items.shape[1]
+    if length and not rows.ordered:
+        raise ValueError(
+            "X must be a table whose rows have an order in time, as that of fit. Received a sparse "
+            "matrix. Pass a table of user and item, each user's oldest row first."
+        )
+    timelines = _read_timelines(rows) if length else None
+    n_new = rows.shape[0] - len(past.last_items)
+    before = np.pad(past.last_items, ((0, n_new), (0, 0)), constant_values=-1)
+    histories = _read_histories(rows, timelines, length, before)
+    blueprint = past.network.blueprint
+    return Lesson(
+        blueprint,
+        _training_rows(parameters, rows, timelines, histories, seen, blueprint),
+        rows.shape,
+        _last_items(rows, histories),
+        past=past,
+    )
+
+
+def learn(
+    parameters: Parameters, lesson: Lesson, rng: np.random.Generator, tasks: FitTasks | None = None
+) -> tuple[Trained, Network]:
+    """Train the network, after its halves if `pretrain` says so."""
+    run = partial(_run, parameters, lesson, rng, tasks)
+    blueprint, shape = lesson.blueprint, lesson.shape
+    if lesson.past is not None:
+        known = lesson.past.network
+        n_new = shape[0] - len(known.users), shape[1] - len(known.items)
+        trained = run(
+            parameters.architecture,
+            blueprint,
+            lambda: known.weights.grown(blueprint.initial_tables(*n_new, rng)),
+        )
+    elif parameters.pretrain:
+        gmf, mlp = (_learn_half(parameters, lesson, rng, tasks, half) for half in ("gmf", "mlp"))
+        joined = blueprint.join_weights(gmf, mlp)
+        # Adam would need the moments of the halves (section 3.4.1).
+        trained = run(parameters.architecture, blueprint, lambda: joined, optimizer="sgd")
+    else:
+        trained = run(
+            parameters.architecture, blueprint, lambda: blueprint.initial_weights(*shape, rng)
+        )
+    network = Network.of_weights(blueprint, trained.weights, lesson.last_items)
+    _refuse_diverged(network, lesson.rows)
+    return trained, network
+
+
+def _learn_half(
+    parameters: Parameters,
+    lesson: Lesson,
+    rng: np.random.Generator,
+    tasks: FitTasks | None,
+    half: Architecture,
+) -> Weights:
+    length = lesson.last_items.shape[1]
+    blueprint = blueprint_of(parameters, half, length)
+    trained = _run(
+        parameters,
+        lesson,
+        rng,
+        tasks,
+        half,
+        blueprint,
+        lambda: blueprint.initial_weights(*lesson.shape, rng),
+    )
+    if trained.interrupted:
+        raise KeyboardInterrupt
+    return trained.weights
+
+
+def _run(
+    parameters: Parameters,
+    lesson: Lesson,
+    rng: np.random.Generator,
+    tasks: FitTasks | None,
+    name: str,
+    blueprint: Blueprint,
+    start: Callable[[], Weights],
+    optimizer: str = "adam",
+) -> Trained:
+    """Train the weights that `start` gives."""
+    past, settings = lesson.past, settings_of(parameters, optimizer)
+    moments = None if past is None else past.optimizer
+    # The initial weights have no name, so that they are freed when the trainer has them.
+    trainer = Trainer(blueprint, start(), lesson.rows, settings, rng, moments)
+    return train(
+        trainer,
+        parameters.epochs,
+        EpochWatcher(name, parameters.epochs, trainer.n_samples, parameters.verbose, tasks),
+        validate=None if lesson.validate is None else partial(lesson.validate, blueprint),
+        patience=parameters.n_iter_no_change,
+        keep_optimizer=past is not None,
+    )
+
+
+def _refuse_diverged(network: Network, rows: TrainingRows) -> None:
+    """Raise if the last steps led where no score is a number: the loss is that before a step."""
+    users, items = rows.users[:_N_CHECKED], rows.items[:_N_CHECKED]
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = network.score_candidates(users, items[:, None])
+    if not np.isfinite(scores).all():
+        raise diverged("after the last epoch, scores are no finite numbers")
+
+
+def _whole_blueprint(parameters: Parameters, length: int) -> Blueprint:
+    if parameters.pretrain:
+        gmf, mlp = (blueprint_of(parameters, half, length) for half in ("gmf", "mlp"))
+        return gmf.join(mlp)
+    return blueprint_of(parameters, parameters.architecture, length)
+
+
+def _read_timelines(rows: EncodedRows) -> Timelines | None:
+    """Return where the rows stand in time; None if they have no order."""
+    if not rows.ordered:
+        return None
+    return read_timelines(rows.users, rows.timestamps, rows.shape[0], rows.positive)
+
+
+def _read_histories(
+    rows: EncodedRows, timelines: Timelines | None, length: int, before: Codes | None = None
+) -> Histories | None:
+    if timelines is None:
+        return None
+    return read_histories(timelines, rows.items, length, rows.positive, before)
+
+
+def _last_items(rows: EncodedRows, histories: Histories | None) -> Codes:
+    return np.empty((rows.shape[0], 0), np.int32) if histories is None else histories.last()
+
+
+def _training_rows(
+    parameters: Parameters,
+    rows: EncodedRows,
+    timelines: Timelines | None,
+    histories: Histories | None,
+    seen: sp.csr_array,
+    blueprint: Blueprint,
+) -> TrainingRows:
+    """Return the rows to train on, with what negatives may be drawn from.
+
+    `seen` tells what the users have seen, in these rows and before.
+    """
+    reads_history = blueprint.users.reads_history
+    if reads_history and histories is None:
+        raise ValueError(
+            f"user_encoder={parameters.user_encoder!r} makes users of their last items, so X must "
+            "be a table with an order in time (no sparse matrix). Set user_encoder='id'."
+        )
+    weights = rows.weights
+    if parameters.recency > 0 and timelines is not None:
+        weights = _recency_weights(timelines, parameters.recency, rows.weights)
+    draws = rows.labels is None and LOSSES[parameters.loss].draws_negatives
+    return TrainingRows(
+        rows.users,
+        rows.items,
+        rows.labels,
+        weights,
+        _negatives(parameters, rows, seen, reads_history) if draws else None,
+        histories if reads_history else None,
+    )
+
+
+def _recency_weights(timelines: Timelines, recency: float, weights: Float32s | None) -> Float32s:
+    """Return the weight of each row: a power of its place from its user's last row."""
+    of_rows = recency_weights(timelines.from_last, recency)
+    of_rows /= of_rows.mean(dtype=np.float64)
+    return of_rows if weights is None else of_rows * weights
+
+
+def _negatives(
+    parameters: Parameters, rows: EncodedRows, seen: sp.csr_array, reads_history: bool
+) -> Negatives:
+    counts = count_users(seen) if parameters.negative_strategy == "popularity" else None
+    if reads_history:
+        # That an item is not drawn must not tell that its user had it later.
+        return Negatives(other_items(rows.shape[1], counts), rows.items)
+    unseen = UnseenItems(seen, counts)
+    refuse_saturated(unseen, rows.users, rows.user_ids)
+    return Negatives(unseen, rows.users)
+
+
+def _hold_out(
+    rows: EncodedRows, timelines: Timelines | None
+) -> tuple[EncodedRows, Timelines, Codes]:
+    """Hold out each user's last positive; return the other rows and which were held out."""
+    last = np.empty(0, np.intp)
+    if timelines is not None:
+        is_last = (timelines.from_last == 0) & (timelines.counts[rows.users] > 1)
+        last = np.flatnonzero(is_last if rows.positive is None else is_last & rows.positive)
+    if timelines is None or len(last) == 0:
+        raise ValueError(
+            "early_stopping=True holds out each user's last row, so X must be a table with an "
+            "order in time (no sparse matrix) and a user with two rows. Set early_stopping=False."
+        )
+    return rows.without(last), timelines.without_last(last), last
+
+
+def _make_validate(
+    rows: EncodedRows, kept: EncodedRows, last: Codes, last_items: Codes
+) -> Validate:
+    """Return what measures NDCG@10 of the held-out rows among the items that are left."""
+    # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
+    # not among them: as candidates they would give it away.
+    seen = kept.seen if kept.labels is None else seen_matrix(kept.users, kept.items, kept.shape)
+    queries = np.arange(len(last))
+    held_out = HeldOut.from_rows(queries, rows.users[last], rows.items[last], rows.shape[1])
+
+    def validate(blueprint: Blueprint, weights: Weights) -> float:
+        network = Network.of_weights(blueprint, weights, last_items)
+        return mean_over_lists(ndcg_at_k, 10, exact_lists(network, held_out, seen))
+
+    return validate

@@ -1,0 +1,151 @@
+"""The parameters of `NeuMFRecommender`: checked, and as what training takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from neumf._random import RandomState
+from neumf._validation import check_int, check_option, check_real
+from neumf.interactions.unseen import Strategy
+from neumf.model.layers import ARCHITECTURES
+from neumf.model.network import Blueprint
+from neumf.model.user_towers import USER_TOWERS
+from neumf.training.losses import LOSSES
+from neumf.training.trainer import TrainingSettings
+
+Architecture = Literal["neumf", "gmf", "mlp"]
+UserEncoder = Literal["id", "history", "hybrid"]
+LossName = Literal["binary_crossentropy", "bpr", "sampled_softmax", "softmax"]
+
+_POSITIVE_INTS = (
+    "n_factors",
+    "mlp_embedding_dim",
+    "n_negatives",
+    "history_length",
+    "batch_size",
+    "epochs",
+    "n_iter_no_change",
+)
+
+# What the network has its shape from.
+SHAPE = (
+    "architecture",
+    "n_factors",
+    "mlp_embedding_dim",
+    "hidden_layer_sizes",
+    "user_encoder",
+    "history_length",
+    "history_hidden_size",
+)
+
+
+class Parameters(Protocol):
+    """The parameters of `NeuMFRecommender`, whose docstring says what they mean."""
+
+    architecture: Architecture
+    n_factors: int
+    mlp_embedding_dim: int
+    hidden_layer_sizes: Sequence[int]
+    n_negatives: int
+    negative_strategy: Strategy
+    loss: LossName
+    pretrain: bool
+    user_encoder: UserEncoder
+    history_length: int
+    history_hidden_size: int
+    recency: float
+    regularization: float
+    dropout: float
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    early_stopping: bool
+    n_iter_no_change: int
+    random_state: RandomState
+    verbose: int
+
+
+def check_parameters(parameters: Parameters, y: Any) -> None:
+    """Raise if a parameter is out of range, or does not go with another one or with `y`."""
+    check_option("architecture", parameters.architecture, tuple(ARCHITECTURES))
+    check_option("user_encoder", parameters.user_encoder, tuple(USER_TOWERS))
+    check_option("negative_strategy", parameters.negative_strategy, ("uniform", "popularity"))
+    check_option("loss", parameters.loss, tuple(LOSSES))
+    for name in ("pretrain", "early_stopping"):
+        check_option(name, getattr(parameters, name), (True, False))
+    for name in _POSITIVE_INTS:
+        check_int(name, getattr(parameters, name), 1)
+    _check_layer_sizes(parameters.hidden_layer_sizes)
+    if not isinstance(parameters.verbose, bool):
+        check_int("verbose", parameters.verbose, 0)
+    check_int("history_hidden_size", parameters.history_hidden_size, 0)
+    check_real("recency", parameters.recency)
+    check_real("regularization", parameters.regularization)
+    check_real("dropout", parameters.dropout, below=1)
+    check_real("learning_rate", parameters.learning_rate, above=0)
+    _check_combinations(parameters, y)
+
+
+def _check_layer_sizes(sizes: Any) -> None:
+    if isinstance(sizes, str) or not isinstance(sizes, Sequence | np.ndarray) or len(sizes) == 0:
+        raise ValueError(
+            "hidden_layer_sizes must be a tuple of at least one int, such as (32, 16, 8). "
+            f"Received: {sizes!r}."
+        )
+    for number, size in enumerate(sizes):
+        check_int(f"hidden_layer_sizes[{number}]", size, 1)
+
+
+def _check_combinations(parameters: Parameters, y: Any) -> None:
+    loss, architecture = LOSSES[parameters.loss], parameters.architecture
+    layers = blueprint_of(parameters, architecture, 1).layers
+    if loss.candidates == "catalogue" and not layers.is_product:
+        raise ValueError(
+            f"loss={parameters.loss!r} scores every item for every row, which only GMF does fast, "
+            f"so architecture must be 'gmf'. Received: architecture={architecture!r}. Set "
+            "loss='sampled_softmax'."
+        )
+    if parameters.pretrain and architecture != "neumf":
+        raise ValueError(
+            "pretrain=True joins a GMF and an MLP, so architecture must be 'neumf'. Received: "
+            f"architecture={architecture!r}. Set pretrain=False."
+        )
+    if y is not None and not loss.takes_labels:
+        raise ValueError(
+            f"y must be None with loss={parameters.loss!r}, which compares each row with other "
+            "items. Leave y out, or set loss='binary_crossentropy'."
+        )
+
+
+def shape_parameters(parameters: Parameters) -> dict[str, Any]:
+    """Return the parameters that the network has its shape from."""
+    shape = {name: getattr(parameters, name) for name in SHAPE}
+    return shape | {"hidden_layer_sizes": tuple(parameters.hidden_layer_sizes)}
+
+
+def blueprint_of(
+    parameters: Parameters, architecture: Architecture, history_length: int
+) -> Blueprint:
+    """Return what the network, or one of its halves, is made of."""
+    layers = ARCHITECTURES[architecture](
+        parameters.n_factors, parameters.mlp_embedding_dim, tuple(parameters.hidden_layer_sizes)
+    )
+    tower = USER_TOWERS[parameters.user_encoder]
+    users = tower(layers.width, history_length, parameters.history_hidden_size)
+    return Blueprint.of_towers(layers, users)
+
+
+def settings_of(parameters: Parameters, optimizer: str = "adam") -> TrainingSettings:
+    """Return how to train."""
+    return TrainingSettings(
+        loss=LOSSES[parameters.loss],
+        n_negatives=parameters.n_negatives,
+        batch_size=parameters.batch_size,
+        learning_rate=parameters.learning_rate,
+        regularization=parameters.regularization,
+        dropout=parameters.dropout,
+        optimizer=optimizer,
+    )

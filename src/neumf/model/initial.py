@@ -1,0 +1,18 @@
+"""Initial weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neumf._arrays import Float32s
+
+
+def normal(rng: np.random.Generator, n_rows: int, width: int) -> Float32s:
+    """Draw vectors, N(0, 0.01)."""
+    return rng.standard_normal((n_rows, width), dtype=np.float32) * np.float32(0.01)
+
+
+def uniform(rng: np.random.Generator, n_in: int, n_out: int, limit_squared: float) -> Float32s:
+    """Draw a kernel between minus and plus the limit."""
+    limit = np.sqrt(limit_squared)
+    return rng.uniform(-limit, limit, (n_in, n_out)).astype(np.float32)

@@ -1,0 +1,55 @@
+"""A network as a Keras model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neumf._arrays import Float32s
+from neumf.model.network import Network
+
+
+def build_keras_model(network: Network) -> Any:
+    """Return a Keras model of (user index, item index) -> logit with these weights."""
+    import keras
+
+    # Initial zeros: Keras would seed its own values from Python's global generator.
+    layers, shared = network.blueprint.layers, network.weights.shared
+    g = layers.n_factors
+    user = keras.Input(shape=(), dtype="int32", name="user")
+    item = keras.Input(shape=(), dtype="int32", name="item")
+
+    def embed(name: str, inputs: Any, table: Float32s) -> Any:
+        layer = keras.layers.Embedding(*table.shape, embeddings_initializer="zeros", name=name)
+        output = layer(inputs)
+        layer.set_weights([table])
+        return output
+
+    def dense(name: str, inputs: Any, of_weights: str, activation: Any) -> Any:
+        kernel, bias = (shared[of_weights.format(part)] for part in ("kernel", "bias"))
+        layer = keras.layers.Dense(
+            len(bias), activation=activation, kernel_initializer="zeros", name=name
+        )
+        output = layer(inputs)
+        layer.set_weights([kernel, bias])
+        return output
+
+    halves = []
+    if g:
+        vectors = [
+            embed("gmf_user", user, network.users[:, :g]),
+            embed("gmf_item", item, network.items[:, :g]),
+        ]
+        halves.append(keras.layers.Multiply(name="gmf")(vectors))
+    if layers.hidden_layer_sizes:
+        vectors = [
+            embed("mlp_user", user, network.users[:, g:]),
+            embed("mlp_item", item, network.items[:, g:]),
+        ]
+        hidden = keras.layers.Concatenate(name="mlp_input")(vectors)
+        for number in range(1, len(layers.hidden_layer_sizes) + 1):
+            hidden = dense(f"mlp_layer_{number}", hidden, f"{{}}_{number}", "relu")
+        halves.append(hidden)
+    joined = keras.layers.Concatenate(name="neumf")(halves) if len(halves) > 1 else halves[0]
+    logit = dense("logit", joined, "output_{}", None)
+    flat = keras.layers.Reshape((), name="flat_logit")(logit)
+    return keras.Model([user, item], flat, name="neumf")

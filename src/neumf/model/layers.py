@@ -1,0 +1,214 @@
+"""The layers that all users and items share, and the equations of NeuMF.
+
+The equations are those of He et al. 2017 (doi 10.1145/3038912.3052569). With h split in two, the
+output layer over the joined halves, equation 12, is a sum of two products::
+
+    GMF       phi_G = p_u * q_i                                      (9)
+    MLP       phi_M = relu(W_L ... relu(W_1 [p'_u, q'_i] + b_1) ... + b_L)   (10)
+    NeuMF     logit = h_G . phi_G + h_M . phi_M + b                  (12)
+
+and the probability is the sigmoid of the logit. They are written once, for NumPy arrays and
+TensorFlow tensors alike: `xp` is the module whose arrays come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from neumf._arrays import Float32s
+from neumf.model.initial import uniform
+
+# Rows of the first hidden layer that are computed at once: enough for the matrix products,
+# little enough for the processor's cache.
+BLOCK_SIZE = 2**15
+
+# Arrays, or tensors while training, by name.
+Shared = Mapping[str, Any]
+Dropout = Callable[[Any], Any]
+
+
+def no_dropout(values: Any) -> Any:
+    """Return the values as they are."""
+    return values
+
+
+@dataclass(frozen=True)
+class NeuMFLayers:
+    """The layers of the whole network, or of one of its halves.
+
+    Attributes
+    ----------
+    n_factors : int
+        Width of the GMF vectors; 0 leaves the GMF half out.
+    mlp_embedding_dim : int
+        Width of the MLP vectors; 0 leaves the MLP half out.
+    hidden_layer_sizes : tuple of int
+        Widths of the layers of the MLP half; empty without it.
+
+    Notes
+    -----
+    The class holds sizes only. The weights come in by name: ``kernel_1`` and ``bias_1`` to the last
+    hidden layer, where the first kernel has the rows for the user and then those for the item; h as
+    ``output_kernel``, shape (n_factors + width of the last layer, 1), and b as ``output_bias``.
+    A vector of a user or an item is its GMF vector, then its MLP vector.
+    """
+
+    n_factors: int
+    mlp_embedding_dim: int
+    hidden_layer_sizes: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """The width of the vectors of users and items."""
+        return self.n_factors + self.mlp_embedding_dim
+
+    @property
+    def is_product(self) -> bool:
+        """Whether all items can be scored by one product of matrices, as GMF alone can."""
+        return not self.hidden_layer_sizes
+
+    @property
+    def n_dropped(self) -> int:
+        """The number of values that dropout acts on, per sample."""
+        return self.n_factors + sum(self.hidden_layer_sizes)
+
+    @property
+    def kernels(self) -> list[str]:
+        """The names of the weights that are penalised: all but the biases."""
+        return [*(f"kernel_{number}" for number in self._numbers), "output_kernel"]
+
+    @property
+    def _numbers(self) -> range:
+        return range(1, len(self.hidden_layer_sizes) + 1)
+
+    def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
+        """Draw weights: hidden layers Glorot uniform, h LeCun uniform, biases 0."""
+        sizes = (2 * self.mlp_embedding_dim, *self.hidden_layer_sizes)
+        shared = {}
+        for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
+            shared[f"kernel_{number}"] = uniform(rng, n_in, n_out, 6 / (n_in + n_out))
+            shared[f"bias_{number}"] = np.zeros(n_out, np.float32)
+        n_inputs = self.n_factors + sizes[-1]
+        shared["output_kernel"] = uniform(rng, n_inputs, 1, 3 / n_inputs)
+        shared["output_bias"] = np.zeros(1, np.float32)
+        return shared
+
+    def join(self, mlp: NeuMFLayers) -> NeuMFLayers:
+        """Return the layers of the network that joins this GMF half and an MLP half."""
+        return NeuMFLayers(self.n_factors, mlp.mlp_embedding_dim, mlp.hidden_layer_sizes)
+
+    def join_shared(
+        self, gmf: Mapping[str, Float32s], mlp: Mapping[str, Float32s]
+    ) -> dict[str, Float32s]:
+        """Join those of trained halves, each with half a say (section 3.4.1, alpha = 1/2)."""
+        names = [f"{part}_{n}" for n in self._numbers for part in ("kernel", "bias")]
+        half = np.float32(0.5)
+        joined = {name: mlp[name] for name in names}
+        joined["output_kernel"] = np.vstack([gmf["output_kernel"], mlp["output_kernel"]]) * half
+        joined["output_bias"] = (gmf["output_bias"] + mlp["output_bias"]) * half
+        return joined
+
+    def logits(
+        self, xp: Any, shared: Shared, users: Any, items: Any, dropout: Dropout = no_dropout
+    ) -> Any:
+        """Return the logit of each user with each of its candidates.
+
+        Parameters
+        ----------
+        xp : module
+            numpy or tensorflow.
+        shared : mapping of str to array
+            The weights.
+        users : array of shape (n, width)
+            Vectors of users.
+        items : array of shape (n, n_candidates, width)
+            Vectors of items.
+        dropout : callable
+            Applied to the GMF product and to the output of every hidden layer.
+
+        Returns
+        -------
+        logits : array of shape (n, n_candidates)
+        """
+        g = self.n_factors
+        h = shared["output_kernel"][:, 0]
+        # Product and sum: XLA runs a matrix-vector product a good deal slower.
+        row_sums = xp.sum if xp is np else xp.reduce_sum
+        total = shared["output_bias"]
+        if g:
+            product = dropout(users[:, None, :g] * items[:, :, :g])
+            total = total + row_sums(xp.reshape(product, (-1, g)) * h[:g], 1)
+        if self.hidden_layer_sizes:
+            width = self.mlp_embedding_dim
+            of_users, of_items = self._first_layer(
+                shared, users[:, g:], xp.reshape(items[:, :, g:], (-1, width))
+            )
+            of_items = xp.reshape(of_items, (*items.shape[:2], -1))
+            first = xp.reshape(of_users[:, None] + of_items, (-1, of_users.shape[1]))
+            total = total + row_sums(self._last_layer(xp, shared, first, dropout) * h[g:], 1)
+        return xp.reshape(total, items.shape[:2])
+
+    def product_logits(self, xp: Any, shared: Shared, users: Any, items: Any) -> Any:
+        """Return the logits of the GMF half, and b, for all pairs of these users and items.
+
+        p_u * q_i summed with weights h is one matrix product over all pairs.
+        """
+        g = self.n_factors
+        h, b = shared["output_kernel"], shared["output_bias"]
+        return (users[:, :g] * h[:g, 0]) @ xp.transpose(items[:, :g]) + b
+
+    def all_logits(self, shared: Shared, users: Float32s, items: Float32s) -> Float32s:
+        """Return the logits of all pairs of these users and items, as NumPy arrays."""
+        logits: Float32s = self.product_logits(np, shared, users, items)
+        if self.is_product:
+            return logits
+        g = self.n_factors
+        h = shared["output_kernel"][g:]
+        of_users, of_items = self._first_layer(shared, users[:, g:], items[:, g:])
+        step = max(1, BLOCK_SIZE // len(of_items))
+        for i in range(0, len(users), step):
+            first = of_users[i : i + step, None] + of_items
+            output = self._last_layer(np, shared, first.reshape(-1, first.shape[-1])) @ h
+            logits[i : i + step] += output.reshape(first.shape[:2])
+        return logits
+
+    def _first_layer(self, shared: Shared, users: Any, items: Any) -> tuple[Any, Any]:
+        """Return what users and items add to the first layer: W_1 [p', q'] + b_1 is their sum.
+
+        Each is computed once, however many pairs there are.
+        """
+        kernel, bias = shared["kernel_1"], shared["bias_1"]
+        width = self.mlp_embedding_dim
+        return users @ kernel[:width] + bias, items @ kernel[width:]
+
+    def _last_layer(
+        self, xp: Any, shared: Shared, first: Any, dropout: Dropout = no_dropout
+    ) -> Any:
+        """Return the output of the last hidden layer, given the first before its activation."""
+        hidden = dropout(xp.maximum(first, 0.0))
+        for number in self._numbers[1:]:
+            kernel, bias = shared[f"kernel_{number}"], shared[f"bias_{number}"]
+            hidden = dropout(xp.maximum(hidden @ kernel + bias, 0.0))
+        return hidden
+
+
+def _gmf(n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...]) -> NeuMFLayers:
+    return NeuMFLayers(n_factors, 0, ())
+
+
+def _mlp(n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...]) -> NeuMFLayers:
+    return NeuMFLayers(0, mlp_embedding_dim, sizes)
+
+
+# By the name that `architecture` takes: what makes the layers of `n_factors`, `mlp_embedding_dim`
+# and `hidden_layer_sizes`.
+ARCHITECTURES: dict[str, Callable[[int, int, tuple[int, ...]], NeuMFLayers]] = {
+    "neumf": NeuMFLayers,
+    "gmf": _gmf,
+    "mlp": _mlp,
+}

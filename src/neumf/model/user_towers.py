@@ -1,0 +1,253 @@
+"""What makes the vector of a user: an id, a history, or both.
+
+A tower holds sizes only; its weights come in by name. Tables have a row per user or item, of which
+a batch trains those that it names; shared weights are trained by every batch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy.linalg import block_diag
+
+from neumf._arrays import Codes, Float32s
+from neumf.model.initial import normal, uniform
+from neumf.model.layers import BLOCK_SIZE, Shared
+
+Tables = Mapping[str, Float32s]
+# Arrays, or tensors while training, by table.
+Rows = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class UserTower(ABC):
+    """Base of the towers, and the contract that a new one keeps.
+
+    Attributes
+    ----------
+    width : int
+        Width of the vectors.
+    history_length : int
+        How many of a user's last items are read.
+    history_hidden_size : int
+        The parameter of that name.
+    reads_history : bool
+        Whether the vector of a row's user is made of what the user had before the row. Rows then
+        need an order in time, and negatives must not tell what the user had later.
+    """
+
+    width: int
+    history_length: int
+    history_hidden_size: int = 0
+
+    reads_history: ClassVar[bool] = True
+
+    @abstractmethod
+    def initial_tables(
+        self, n_users: int, n_items: int, rng: np.random.Generator
+    ) -> dict[str, Float32s]:
+        """Draw the tables by name, a row per user or item, each of the width of the vectors."""
+
+    @abstractmethod
+    def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
+        """Return the vectors of users, shape (n, width).
+
+        Parameters
+        ----------
+        xp : module
+            numpy or tensorflow.
+        rows : mapping of str to array
+            The rows that `indices` names, of shape (n, n_per_row, width), by table.
+        present : mapping of str to array of bool
+            Where there is such a row, shape (n, n_per_row), by table.
+        shared : mapping of str to array
+            The shared weights.
+        """
+
+    def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
+        """Draw the shared weights by name."""
+        return {}
+
+    def indices(self, users: Codes, histories: Codes | None) -> dict[str, Codes]:
+        """Return which rows of each table make the vectors, shape (n, n_per_row); -1 is none."""
+        return {} if histories is None else {"history": histories}
+
+    def norms(self, xp: Any, rows: Rows, present: Rows) -> list[Any]:
+        """Return the squared norms that are penalised for each row, terms of shape (n,)."""
+        return [_mean_norms(xp, rows["history"], present["history"])]
+
+    def kernel_norms(self, xp: Any, shared: Shared) -> list[Any]:
+        """Return the squared norms of the shared weights that are penalised."""
+        return []
+
+    def encode(self, tables: Tables, shared: Shared, users: Codes, histories: Codes) -> Float32s:
+        """Return the vectors of users (-1: unknown) with these histories, newest item first."""
+        vectors = np.empty((len(users), self.width), dtype=np.float32)
+        step = max(1, BLOCK_SIZE // histories.shape[1])
+        for i in range(0, len(users), step):
+            block = slice(i, i + step)
+            indices = self.indices(users[block], histories[block])
+            present = {name: index >= 0 for name, index in indices.items()}
+            rows = {
+                name: np.where(present[name][:, :, None], tables[name][index], np.float32(0))
+                for name, index in indices.items()
+            }
+            vectors[block] = self.vectors(np, rows, present, shared)
+        return vectors
+
+    def user_vectors(self, tables: Tables, shared: Shared, last_items: Codes) -> Float32s:
+        """Return the vectors of all users after their last row."""
+        return self.encode(tables, shared, np.arange(len(last_items)), last_items)
+
+    def join(self, other: Self) -> Self:
+        """Return the tower that makes this vector and another one side by side."""
+        return replace(self, width=self.width + other.width)
+
+    def join_shared(self, shared: Tables, other: Tables) -> dict[str, Float32s]:
+        """Return the weights of this tower, which joined two, from theirs."""
+        return {}
+
+
+@dataclass(frozen=True)
+class UserIds(UserTower):
+    """A vector for each user, learned by itself (the paper), in the table "users"."""
+
+    reads_history: ClassVar[bool] = False
+
+    def initial_tables(
+        self, n_users: int, n_items: int, rng: np.random.Generator
+    ) -> dict[str, Float32s]:
+        """Draw the vectors of users."""
+        return {"users": normal(rng, n_users, self.width)}
+
+    def indices(self, users: Codes, histories: Codes | None) -> dict[str, Codes]:
+        """Return the users themselves."""
+        return {"users": users[:, None]}
+
+    def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
+        """Return the vectors of users as they were learned."""
+        return rows["users"][:, 0]
+
+    def norms(self, xp: Any, rows: Rows, present: Rows) -> list[Any]:
+        """Return the squared norm of each row's user."""
+        return [xp.reduce_sum(rows["users"][:, 0] ** 2, 1)]
+
+    def user_vectors(self, tables: Tables, shared: Shared, last_items: Codes) -> Float32s:
+        """Return the table itself."""
+        return tables["users"]
+
+
+_HIDDEN_KERNELS = ("history_kernel", "history_output")
+
+
+@dataclass(frozen=True)
+class UserHistories(UserTower):
+    """A sum of vectors of the user's last items, weighted by place and dimension.
+
+    The table "history" has what an item in a history stands for. The shared weights are
+    ``place_weights``, shape (history_length, width), the newest item first, and, with a hidden
+    layer that refines the sum, ``history_kernel``, ``history_bias`` and ``history_output``.
+    """
+
+    def initial_tables(
+        self, n_users: int, n_items: int, rng: np.random.Generator
+    ) -> dict[str, Float32s]:
+        """Draw the vectors that items have in histories."""
+        return {"history": normal(rng, n_items, self.width)}
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        hidden = (*_HIDDEN_KERNELS, "history_bias") if self.history_hidden_size else ()
+        return ("place_weights", *hidden)
+
+    def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
+        """Let the weights of places fall from 1, and the hidden layer add nothing at first."""
+        places = np.arange(1, self.history_length + 1, dtype=np.float32)
+        weights = np.repeat(places[:, None] ** np.float32(-0.5), self.width, axis=1)
+        shared: dict[str, Float32s] = {"place_weights": weights}
+        if size := self.history_hidden_size:
+            shared["history_kernel"] = uniform(rng, self.width, size, 6 / (self.width + size))
+            shared["history_bias"] = np.zeros(size, np.float32)
+            shared["history_output"] = np.zeros((size, self.width), np.float32)
+        return shared
+
+    def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
+        """Return the sum over each history, refined by the hidden layer if there is one."""
+        return self._refined(xp, self._sums(xp, rows, present, shared), shared)
+
+    def kernel_norms(self, xp: Any, shared: Shared) -> list[Any]:
+        """Return the mean squared norm of a place's weights, and those of the hidden kernels."""
+        norms = [xp.reduce_sum(shared["place_weights"] ** 2) / self.history_length]
+        if self.history_hidden_size:
+            norms += [xp.reduce_sum(shared[name] ** 2) for name in _HIDDEN_KERNELS]
+        return norms
+
+    def join(self, other: Self) -> Self:
+        """Return the tower of both vectors, whose hidden layer has the units of both."""
+        size = self.history_hidden_size + other.history_hidden_size
+        return replace(super().join(other), history_hidden_size=size)
+
+    def join_shared(self, shared: Tables, other: Tables) -> dict[str, Float32s]:
+        """Let each of the towers that were joined go on to make its part of the vector."""
+        pairs = {name: (shared[name], other[name]) for name in self._names}
+        return {
+            name: block_diag(*pair) if name in _HIDDEN_KERNELS else np.hstack(pair)
+            for name, pair in pairs.items()
+        }
+
+    def _sums(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
+        row_sums = xp.sum if xp is np else xp.reduce_sum
+        weighted = rows["history"] * shared["place_weights"]
+        return row_sums(xp.where(present["history"][:, :, None], weighted, 0.0), 1)
+
+    def _refined(self, xp: Any, vectors: Any, shared: Shared) -> Any:
+        if not self.history_hidden_size:
+            return vectors
+        hidden = xp.maximum(vectors @ shared["history_kernel"] + shared["history_bias"], 0.0)
+        return vectors + hidden @ shared["history_output"]
+
+
+@dataclass(frozen=True)
+class UserIdsAndHistories(UserHistories):
+    """Both: the user's own vector is added to the sum over the history."""
+
+    def initial_tables(
+        self, n_users: int, n_items: int, rng: np.random.Generator
+    ) -> dict[str, Float32s]:
+        """Draw the vectors of users, and those that items have in histories."""
+        own = normal(rng, n_users, self.width)
+        return {"users": own} | super().initial_tables(n_users, n_items, rng)
+
+    def indices(self, users: Codes, histories: Codes | None) -> dict[str, Codes]:
+        """Return the users, and the items of their histories."""
+        return {"users": users[:, None]} | super().indices(users, histories)
+
+    def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
+        """Return the refined sum of the user's own vector and the history."""
+        sums = rows["users"][:, 0] + self._sums(xp, rows, present, shared)
+        return self._refined(xp, sums, shared)
+
+    def norms(self, xp: Any, rows: Rows, present: Rows) -> list[Any]:
+        """Return the squared norm of each row's user, and the mean one of the history."""
+        own = xp.reduce_sum(rows["users"][:, 0] ** 2, 1)
+        return [own, *super().norms(xp, rows, present)]
+
+
+def _mean_norms(xp: Any, items: Any, present: Any) -> Any:
+    """Return the mean squared norm of the items of each history."""
+    present = xp.cast(present, xp.float32)
+    norms = xp.reduce_sum(items**2, 2) * present
+    return xp.reduce_sum(norms, 1) / xp.maximum(xp.reduce_sum(present, 1), 1.0)
+
+
+# By the name that `user_encoder` takes: what makes the tower of the width of the vectors,
+# `history_length` and `history_hidden_size`.
+USER_TOWERS: dict[str, Callable[[int, int, int], UserTower]] = {
+    "id": UserIds,
+    "history": UserHistories,
+    "hybrid": UserIdsAndHistories,
+}

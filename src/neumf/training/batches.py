@@ -1,0 +1,151 @@
+"""Rows to train on, cut into batches that are filled with negatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neumf._arrays import Codes, Float32s
+from neumf.interactions.histories import Histories
+from neumf.interactions.unseen import UnseenItems, sample_unseen_items
+from neumf.model.user_towers import UserTower
+
+# Rows that one call of the compiled program trains on: enough for the cost of the call to vanish,
+# few enough for the negatives to need no memory of account.
+_CHUNK_ROWS = 2**15
+
+# A few rows fill no batch of their own size: small updates of any size share compiled code.
+_LEAST_ROWS = 64
+_LEAST_BATCHES = 16
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """Where the negatives of each row come from.
+
+    Attributes
+    ----------
+    unseen : UnseenItems
+        What may be drawn.
+    drawn_for : ndarray of shape (n_rows,)
+        For whom: the row's user, or, with histories, the row's item.
+    """
+
+    unseen: UnseenItems
+    drawn_for: Codes
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """What one epoch goes through.
+
+    Attributes
+    ----------
+    users, items : ndarray of shape (n_rows,)
+        Indices.
+    labels : ndarray of shape (n_rows,) or None
+        In [0, 1]; None means 1 each.
+    weights : ndarray of shape (n_rows,) or None
+        Weight of each row, and of the negatives drawn for it; None means 1 each.
+    negatives : Negatives or None
+        Where negatives come from; None draws none.
+    histories : Histories or None
+        What each row's user had before it, if the user tower reads it.
+    """
+
+    users: Codes
+    items: Codes
+    labels: Float32s | None = None
+    weights: Float32s | None = None
+    negatives: Negatives | None = None
+    histories: Histories | None = None
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+class BatchSizes(NamedTuple):
+    """The sizes of a chunk: its batches, the rows of each, and the negatives of each row."""
+
+    n_batches: int
+    n_rows: int
+    n_drawn: int
+
+    @classmethod
+    def of_rows(cls, rows: TrainingRows, batch_size: int, n_negatives: int) -> BatchSizes:
+        """Let positives and negatives fill a batch together, as in the paper."""
+        n_drawn = n_negatives if rows.negatives is not None else 0
+        full = max(1, batch_size // (1 + n_drawn))
+        n_rows = min(full, max(_LEAST_ROWS, round_up(len(rows))))
+        n_batches = max(_LEAST_BATCHES, round_up(math.ceil(len(rows) / n_rows)))
+        return cls(min(n_batches, round_up(max(1, _CHUNK_ROWS // n_rows))), n_rows, n_drawn)
+
+
+def round_up(n: int) -> int:
+    """Return a power of two of at least n, so that similar sizes share compiled code."""
+    return 1 << (n - 1).bit_length()
+
+
+class Chunk(NamedTuple):
+    """Rows to train on, batch by batch, as arrays or tensors; the first `n_rows` count.
+
+    Indices into each table have shape (n_batches, batch_rows, n_per_row), labels and weights lack
+    the last dimension. The seed is that of dropout.
+    """
+
+    indices: dict[str, Any]
+    labels: Any
+    weights: Any
+    n_rows: Any
+    seed: Any
+
+
+def epoch_of_chunks(
+    rows: TrainingRows, tower: UserTower, sizes: BatchSizes, rng: np.random.Generator
+) -> Iterator[Chunk]:
+    """Yield all rows once, in a new order, with new negatives."""
+    # int32: `permutation` of a number would be twice as large.
+    order = np.arange(len(rows), dtype=np.int32)
+    rng.shuffle(order)
+    n = sizes.n_batches * sizes.n_rows
+    for start in range(0, len(order), n):
+        yield make_chunk(rows, order[start : start + n], tower, sizes, rng)
+
+
+def make_chunk(
+    rows: TrainingRows,
+    order: Codes,
+    tower: UserTower,
+    sizes: BatchSizes,
+    rng: np.random.Generator,
+) -> Chunk:
+    """Return the rows in this order, with new negatives."""
+    n_rows = len(order)
+    batches = (sizes.n_batches, sizes.n_rows)
+    # Filled up with the last row, so that an unfinished batch touches nothing else.
+    order = np.pad(order, (0, math.prod(batches) - n_rows), mode="edge")
+    users, items = (c[order].astype(np.int32, copy=False) for c in (rows.users, rows.items))
+    candidates = np.repeat(items[:, None], 1 + sizes.n_drawn, axis=1)
+    if rows.negatives is not None:
+        drawn_for = rows.negatives.drawn_for[order[:n_rows]]
+        candidates[:n_rows, 1:] = sample_unseen_items(
+            rows.negatives.unseen, drawn_for, sizes.n_drawn, rng
+        )
+    labels, weights = (
+        np.ones(len(order), np.float32) if column is None else column[order]
+        for column in (rows.labels, rows.weights)
+    )
+    weights[n_rows:] = 0
+    histories = None if rows.histories is None else rows.histories.before(order)
+    indices = tower.indices(users, histories) | {"items": candidates}
+    return Chunk(
+        {name: index.reshape(*batches, -1) for name, index in indices.items()},
+        labels.reshape(batches),
+        weights.reshape(batches),
+        np.int32(n_rows),
+        rng.integers(2**30, size=2, dtype=np.int32),
+    )

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from training_tools import forced_rows, unseen_by
+
+from neumf.interactions.histories import read_histories
+from neumf.interactions.timeline import read_timelines
+from neumf.interactions.unseen import other_items
+from neumf.model.user_towers import UserIds, UserIdsAndHistories
+from neumf.training.batches import (
+    BatchSizes,
+    Negatives,
+    TrainingRows,
+    epoch_of_chunks,
+    make_chunk,
+)
+
+
+def rows_of(n_rows, with_negatives=True):
+    users = np.zeros(n_rows, int)
+    negatives = unseen_by(users[:1], users[:1], (1, 9)) if with_negatives else None
+    return TrainingRows(users, users, negatives=negatives)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "n_negatives", "expected"),
+    [
+        (10**6, 256, 4, (1024, 51, 4)),  # 51 positives and 204 negatives; 1024 * 51 >= 2**15
+        (10**6, 10**6, 4, (1, 200_000, 4)),
+        (1000, 10**6, 4, (16, 1024, 4)),  # no larger than the rows, as a power of two
+        (5, 10**6, 4, (16, 64, 4)),  # a few rows share one size
+        (64, 10**6, 4, (16, 64, 4)),
+        (1, 1, 4, (16, 1, 4)),  # at least one row a batch
+    ],
+)
+def test_positives_and_negatives_fill_a_batch_together(n_rows, batch_size, n_negatives, expected):
+    assert BatchSizes.of_rows(rows_of(n_rows), batch_size, n_negatives) == expected
+
+
+def test_rows_without_negatives_fill_a_batch_by_themselves():
+    assert BatchSizes.of_rows(rows_of(10**6, False), 256, 4) == (128, 256, 0)
+
+
+def test_small_updates_of_all_sizes_have_one_size_of_batch():
+    sizes = {BatchSizes.of_rows(rows_of(n), 256, 4) for n in range(1, 500)}
+    assert len(sizes) == 1
+
+
+def test_an_epoch_has_each_row_once_with_unseen_items(rng):
+    rows = forced_rows()
+    sizes = BatchSizes(2, 3, 2)
+    chunks = list(epoch_of_chunks(rows, UserIds(5, 1), sizes, rng))
+    assert [int(chunk.n_rows) for chunk in chunks] == [6, 6, 4]
+    pairs = []
+    for chunk in chunks:
+        users = chunk.indices["users"].reshape(-1)[: chunk.n_rows]
+        candidates = chunk.indices["items"].reshape(-1, 3)[: chunk.n_rows]
+        assert (candidates[:, 1:] == users[:, None]).all()  # user u has seen all but item u
+        pairs += zip(users.tolist(), candidates[:, 0].tolist(), strict=True)
+        assert not chunk.weights.reshape(-1)[chunk.n_rows :].any()
+    assert sorted(pairs) == sorted(zip(rows.users.tolist(), rows.items.tolist(), strict=True))
+
+
+def test_spare_rows_touch_nothing_else(rng):
+    chunk = make_chunk(forced_rows(), np.array([3, 7]), UserIds(5, 1), BatchSizes(2, 3, 2), rng)
+    assert set(chunk.indices["users"].ravel()) == set(forced_rows().users[[3, 7]])
+
+
+def test_what_a_user_does_later_changes_nothing_before(rng):
+    """Neither histories nor negatives of a row may tell of a later one."""
+    users = np.repeat(np.arange(20), 6)
+    times = rng.integers(0, 4, 120)
+    items = rng.integers(0, 30, 120).astype(np.int32)
+    later = np.flatnonzero(times == 3)
+    changed = items.copy()
+    changed[later] = rng.integers(0, 30, len(later))
+    chunks = []
+    for column in (items, changed):
+        histories = read_histories(read_timelines(users, times, 20), column, 5)
+        negatives = Negatives(other_items(30), column)
+        rows = TrainingRows(users, column, None, None, negatives, histories)
+        chunk = make_chunk(
+            rows,
+            np.arange(120),
+            UserIdsAndHistories(4, 5),
+            BatchSizes(1, 120, 9),
+            np.random.default_rng(3),
+        )
+        chunks.append({name: index[0] for name, index in chunk.indices.items()})
+    earlier = np.flatnonzero(times < 3)
+    for name in ("users", "items", "history"):
+        np.testing.assert_array_equal(chunks[0][name][earlier], chunks[1][name][earlier])

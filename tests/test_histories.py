@@ -1,0 +1,214 @@
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neumf import NegativeSampler
+from neumf.interactions.histories import read_histories
+from neumf.interactions.timeline import read_timelines, time_order
+
+
+@st.composite
+def rows_in_time(draw, with_labels=False):
+    """Rows of a few users with repeated items and equal timestamps."""
+    n = draw(st.integers(1, 30))
+    column = st.integers(0, 3)
+    users = np.array(draw(st.lists(column, min_size=n, max_size=n)))
+    items = np.array(draw(st.lists(column, min_size=n, max_size=n)), dtype=np.int32)
+    times = draw(st.none() | st.lists(column, min_size=n, max_size=n).map(np.array))
+    positive = None
+    if with_labels:
+        positive = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    return users, items, times, positive
+
+
+def histories_of(users, items, times, positive, length, before=None):
+    timelines = read_timelines(users, times, 4, positive)
+    return read_histories(timelines, items, length, positive, before)
+
+
+def obvious_history(users, items, times, positive, row, length):
+    """The last items of the user that come before a row, newest first."""
+    times = np.zeros(len(users)) if times is None else times
+    counts = np.ones(len(users), bool) if positive is None else positive
+    before = [
+        (times[other], other)
+        for other in range(len(users))
+        if users[other] == users[row]
+        and counts[other]
+        and (times[other], other) < (times[row], row)
+    ]
+    newest = [items[other] for _, other in sorted(before, reverse=True)][:length]
+    return newest + [-1] * (length - len(newest))
+
+
+# Positives
+
+
+@given(rows_in_time(with_labels=True), st.integers(1, 5))
+def test_the_history_of_a_positive_is_what_comes_strictly_before(rows, length):
+    positives = np.flatnonzero(rows[3])
+    found = histories_of(*rows, length).before(positives)
+    expected = [obvious_history(*rows, row, length) for row in positives]
+    np.testing.assert_array_equal(found, np.reshape(expected, (-1, length)))
+
+
+@given(rows_in_time(), st.integers(1, 5), st.integers(1, 40))
+def test_sorting_in_blocks_changes_nothing(rows, length, block_rows):
+    n = np.arange(len(rows[0]))
+    whole = histories_of(*rows, length)
+    with (
+        patch("neumf.interactions.timeline._BLOCK_ROWS", block_rows),
+        patch("neumf.interactions.histories._BLOCK_ROWS", block_rows),
+    ):
+        in_blocks = histories_of(*rows, length)
+    np.testing.assert_array_equal(in_blocks.before(n), whole.before(n))
+    np.testing.assert_array_equal(in_blocks.last(), whole.last())
+
+
+@given(rows_in_time(with_labels=True), st.integers(1, 5))
+def test_the_last_history_is_that_of_a_row_to_come(rows, length):
+    users, items, times, positive = rows
+    found = histories_of(*rows, length).last()
+    for user in range(4):
+        # A row of the user after all others.
+        more = (
+            np.append(users, user),
+            np.append(items, 0),
+            None if times is None else np.append(times, 99),
+            np.append(positive, False),
+        )
+        assert found[user].tolist() == obvious_history(*more, len(users), length)
+
+
+@given(rows_in_time(with_labels=True), st.data())
+@settings(max_examples=50)
+def test_a_later_row_changes_no_earlier_history(rows, data):
+    users, items, times, positive = rows
+    row = data.draw(st.integers(0, len(users) - 1))
+    changed = items.copy()
+    changed[row] = 99
+    was, became = (
+        histories_of(users, column, times, positive, 5).before(np.arange(len(users)))
+        for column in (items, changed)
+    )
+    clock = np.zeros(len(users)) if times is None else times
+    for other in range(len(users)):
+        if (clock[other], other) <= (clock[row], row):
+            np.testing.assert_array_equal(was[other], became[other])
+
+
+@given(rows_in_time())
+def test_places_count_from_both_ends(rows):
+    users, _, times, _ = rows
+    timelines = read_timelines(users, times, 4)
+    order = time_order(users, times)
+    for user in range(4):
+        places = timelines.places[order][users[order] == user]
+        assert places.tolist() == list(range(timelines.counts[user]))
+    np.testing.assert_array_equal(
+        timelines.places + timelines.from_last, timelines.counts[users] - 1
+    )
+
+
+@given(rows_in_time(with_labels=True))
+def test_timelines_without_the_last_positives_are_those_of_the_rows_that_are_left(rows):
+    users, _, times, positive = rows
+    timelines = read_timelines(users, times, 4, positive)
+    last = np.flatnonzero(positive & (timelines.from_last == 0))
+    left = np.setdiff1d(np.arange(len(users)), last)
+    found = timelines.without_last(last)
+    assert found.counts.tolist() == np.bincount(users[left][positive[left]], minlength=4).tolist()
+    fresh = read_timelines(users[left], None if times is None else times[left], 4, positive[left])
+    of_positives = positive[left]
+    np.testing.assert_array_equal(found.places[of_positives], fresh.places[of_positives])
+
+
+# Rows labelled 0
+
+
+@st.composite
+def resampled(draw):
+    """A table with its negatives, and the row that each row was drawn for."""
+    users, items, times, _ = draw(rows_in_time())
+    X = pd.DataFrame({"user": users, "item": items})
+    if times is not None:
+        X["timestamp"] = times
+    # An item that nobody has, so that everybody has something left to draw.
+    X = pd.concat([X, X.tail(1).assign(user=9, item=9)], ignore_index=True)
+    n_negatives = draw(st.integers(1, 3))
+    X_long, y = NegativeSampler(n_negatives, random_state=0).fit_resample(X)
+    drawn_for = np.append(np.arange(len(X)), np.repeat(np.arange(len(X)), n_negatives))
+    if draw(st.booleans()):  # each negative behind its own positive
+        order = np.argsort(drawn_for, kind="stable")
+        X_long, y, drawn_for = X_long.iloc[order], y[order], np.argsort(order)[drawn_for[order]]
+    return X_long.reset_index(drop=True), y > 0, drawn_for
+
+
+@given(resampled())
+def test_a_row_labelled_zero_has_the_history_of_the_positive_it_was_drawn_for(table):
+    X, positive, drawn_for = table
+    users, items = X["user"].to_numpy(), X["item"].to_numpy()
+    times = X["timestamp"].to_numpy() if "timestamp" in X else None
+    timelines = read_timelines(users, times, 10, positive)
+    found = read_histories(timelines, items, 5, positive).before(np.arange(len(X)))
+    np.testing.assert_array_equal(found, found[drawn_for])
+    np.testing.assert_array_equal(timelines.from_last, timelines.from_last[drawn_for])
+    rows = users, items, times, positive
+    of_positives = [obvious_history(*rows, row, 5) for row in np.flatnonzero(positive)]
+    np.testing.assert_array_equal(found[positive], of_positives)
+
+
+@given(rows_in_time(with_labels=True))
+def test_a_row_labelled_zero_never_knows_what_comes_later(rows):
+    users, _, times, positive = rows
+    timelines = read_timelines(users, times, 4, positive)
+    clock = np.zeros(len(users)) if times is None else times
+    for row in np.flatnonzero(~positive):
+        before = sum(
+            users[other] == users[row] and (clock[other], other) < (clock[row], row)
+            for other in np.flatnonzero(positive)
+        )
+        assert timelines.places[row] <= before
+
+
+def test_a_dislike_at_its_own_time_has_all_that_came_before():
+    users, times = np.zeros(4, int), np.array([10, 20, 30, 40])
+    positive = np.array([True, True, False, True])
+    timelines = read_timelines(users, times, 1, positive)
+    assert timelines.places.tolist() == [0, 1, 2, 2]
+    assert timelines.from_last.tolist() == [2, 1, 0, 0]
+
+
+# Rows after others
+
+
+@given(st.data(), st.integers(1, 4), st.booleans())
+def test_later_histories_are_those_of_one_table(data, length, with_times):
+    """Cut a table in two: what the first part tells in short is enough for the second."""
+    n = data.draw(st.integers(1, 20))
+    column = st.lists(st.integers(0, 3), min_size=n, max_size=n)
+    users, items = np.array(data.draw(column)), np.array(data.draw(column), dtype=np.int32)
+    times = np.sort(data.draw(column)) + 5 if with_times else None
+    cut = data.draw(st.integers(0, n))
+
+    def part(rows):
+        return users[rows], items[rows], None if times is None else times[rows], None
+
+    whole = histories_of(users, items, times, None, length)
+    before = histories_of(*part(slice(cut)), length).last()
+    found = histories_of(*part(slice(cut, None)), length, before)
+    np.testing.assert_array_equal(found.before(np.arange(n - cut)), whole.before(np.arange(cut, n)))
+    np.testing.assert_array_equal(found.last(), whole.last())
+
+
+@pytest.mark.parametrize("n_rows", [0, 3])
+def test_users_without_rows_keep_what_they_had(n_rows):
+    before = np.array([[2, 1], [3, -1], [-1, -1]], dtype=np.int32)
+    users, items = np.zeros(n_rows, int), np.arange(n_rows, dtype=np.int32) + 10
+    last = read_histories(read_timelines(users, None, 3), items, 2, before=before).last()
+    assert last[1:].tolist() == [[3, -1], [-1, -1]]
+    assert last[0].tolist() == ([2, 1] if n_rows == 0 else [12, 11])

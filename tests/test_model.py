@@ -1,0 +1,255 @@
+import numpy as np
+import pytest
+
+from neumf.model.keras_model import build_keras_model
+from neumf.model.layers import NeuMFLayers
+from neumf.model.network import Blueprint, Network
+from neumf.model.user_towers import UserHistories, UserIds, UserIdsAndHistories
+
+LAYERS = {
+    "neumf": NeuMFLayers(3, 4, (5, 2)),
+    "gmf": NeuMFLayers(3, 0, ()),
+    "mlp": NeuMFLayers(0, 4, (5, 2)),
+    "one layer": NeuMFLayers(3, 4, (5,)),
+}
+
+
+def blueprint_of_ids(layers):
+    return Blueprint.of_towers(layers, UserIds(layers.width, 1))
+
+
+def large_weights(blueprint, rng, n_users=6, n_items=7):
+    """Weights that are large enough to matter."""
+    weights = blueprint.initial_weights(n_users, n_items, rng)
+    for arrays in weights:
+        for array in arrays.values():
+            array[...] = rng.normal(size=array.shape)
+    return weights
+
+
+def network_of(blueprint, rng):
+    nobody_had_anything = np.full((6, blueprint.users.history_length), -1)
+    return Network.of_weights(blueprint, large_weights(blueprint, rng), nobody_had_anything)
+
+
+@pytest.fixture(params=LAYERS)
+def network(request, rng):
+    """A network of 6 users and 7 items."""
+    return network_of(blueprint_of_ids(LAYERS[request.param]), rng)
+
+
+def obvious_logit(network, user, item):
+    """Equations 9, 10 and 12 of the paper, one pair at a time, in float64."""
+    layers, shared = network.blueprint.layers, network.weights.shared
+    shared = {name: array.astype(np.float64) for name, array in shared.items()}
+    g = layers.n_factors
+    p, q = (row.astype(np.float64) for row in (network.users[user], network.items[item]))
+    halves = [p[:g] * q[:g]]
+    if layers.hidden_layer_sizes:
+        z = np.concatenate([p[g:], q[g:]])
+        for number in range(1, len(layers.hidden_layer_sizes) + 1):
+            z = np.maximum(shared[f"kernel_{number}"].T @ z + shared[f"bias_{number}"], 0)
+        halves.append(z)
+    joined = np.concatenate(halves)
+    return float(joined @ shared["output_kernel"][:, 0] + shared["output_bias"][0])
+
+
+def all_obvious_logits(network):
+    shape = (len(network.users), len(network.items))
+    return np.array([obvious_logit(network, *pair) for pair in np.ndindex(shape)]).reshape(shape)
+
+
+# Equations
+
+
+def test_logits_are_those_of_the_paper(network):
+    users, items = np.array([0, 3, 3]), np.array([[1, 2], [6, 0], [1, 1]])
+    layers, shared = network.blueprint.layers, network.weights.shared
+    result = layers.logits(np, shared, network.users[users], network.items[items])
+    expected = [
+        [obvious_logit(network, user, item) for item in row]
+        for user, row in zip(users, items, strict=True)
+    ]
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_scores_of_all_items_are_those_of_the_pairs(network):
+    users = np.array([5, 0, 2])
+    expected = all_obvious_logits(network)[users]
+    np.testing.assert_allclose(network.score_items(users), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_scores_of_candidates_are_those_of_the_pairs(network):
+    users, items = np.array([5, 0]), np.array([[1, 1, 3], [0, 6, 2]])
+    expected = np.take_along_axis(all_obvious_logits(network)[users], items, axis=1)
+    np.testing.assert_allclose(
+        network.score_candidates(users, items), expected, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_scoring_in_blocks_changes_nothing(network, monkeypatch):
+    users, items = np.arange(6), np.tile(np.arange(7), (6, 1))
+    whole = network.score_items(users)
+    for module in ("layers", "network"):
+        monkeypatch.setattr(f"neumf.model.{module}.BLOCK_SIZE", 15)
+    np.testing.assert_allclose(network.score_items(users), whole, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(network.score_candidates(users, items), whole, rtol=1e-5, atol=1e-5)
+
+
+def test_no_users_have_no_scores(network):
+    nobody = np.array([], dtype=np.intp)
+    assert network.score_items(nobody).shape == (0, 7)
+    assert network.score_candidates(nobody, nobody.reshape(0, 3)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_of_one_product_say_so(name, rng):
+    network = network_of(blueprint_of_ids(LAYERS[name]), rng)
+    layers, shared = network.blueprint.layers, network.weights.shared
+    product = layers.product_logits(np, shared, network.users, network.items)
+    is_all = np.allclose(product, all_obvious_logits(network), rtol=1e-4, atol=1e-4)
+    assert layers.is_product == is_all == (name == "gmf")
+
+
+def test_dropout_acts_on_the_product_and_on_every_hidden_layer(rng):
+    layers = LAYERS["neumf"]
+    seen = []
+
+    def note(values):
+        seen.append(values.shape[-1])
+        return values
+
+    shared = layers.initial_shared(rng)
+    layers.logits(np, shared, rng.normal(size=(2, 7)), rng.normal(size=(2, 3, 7)), note)
+    assert seen == [3, 5, 2]
+    assert layers.n_dropped == 3 + 5 + 2
+
+
+# Weights
+
+
+def test_initial_weights_have_the_documented_spread(rng):
+    layers = NeuMFLayers(8, 32, (32, 16, 8))
+    tables, shared = blueprint_of_ids(layers).initial_weights(4000, 3000, rng)
+    assert {name: table.shape for name, table in tables.items()} == {
+        "users": (4000, 8 + 32),
+        "items": (3000, 8 + 32),
+    }
+    for table in tables.values():
+        assert abs(table.mean()) < 1e-4
+        assert table.std() == pytest.approx(0.01, rel=0.01)
+    for number, (n_in, n_out) in enumerate([(64, 32), (32, 16), (16, 8)], start=1):
+        kernel, bias = shared[f"kernel_{number}"], shared[f"bias_{number}"]
+        assert kernel.shape == (n_in, n_out)
+        limit = np.sqrt(6 / (n_in + n_out))
+        assert 0.9 * limit < np.abs(kernel).max() <= limit
+        assert not bias.any()
+    assert shared["output_kernel"].shape == (8 + 8, 1)
+    assert np.abs(shared["output_kernel"]).max() <= np.sqrt(3 / 16)
+    assert not shared["output_bias"].any()
+
+
+def test_weights_of_places_start_as_documented(rng):
+    shared = UserHistories(3, 4, 2).initial_shared(rng)
+    expected = np.array([1, 1 / np.sqrt(2), 1 / np.sqrt(3), 1 / 2])
+    np.testing.assert_allclose(shared["place_weights"], np.tile(expected[:, None], 3), rtol=1e-6)
+    assert np.abs(shared["history_kernel"]).max() <= np.sqrt(6 / (3 + 2))
+    assert not shared["history_output"].any()
+
+
+def test_new_rows_come_behind_the_known_ones(rng):
+    blueprint = Blueprint.of_towers(LAYERS["gmf"], UserIdsAndHistories(3, 2))
+    weights = blueprint.initial_weights(4, 5, rng)
+    new = blueprint.initial_tables(2, 1, rng)
+    grown = weights.grown(new)
+    for name, table in weights.tables.items():
+        np.testing.assert_array_equal(grown.tables[name], np.vstack([table, new[name]]))
+    assert grown.shared is weights.shared
+
+
+# Users
+
+
+def obvious_user(tables, shared, user, history, length):
+    """The vector of a user with a history, newest item first: own, places, hidden layer."""
+    vector = tables["users"][user].copy() if "users" in tables and user >= 0 else np.zeros(3)
+    for place, item in enumerate(history[:length]):
+        vector += shared["place_weights"][place] * tables["history"][item]
+    if "history_kernel" in shared:
+        hidden = np.maximum(vector @ shared["history_kernel"] + shared["history_bias"], 0)
+        vector += hidden @ shared["history_output"]
+    return vector
+
+
+@pytest.mark.parametrize("tower", [UserHistories(3, 2), UserIdsAndHistories(3, 2, 4)], ids=repr)
+def test_a_history_makes_the_vector_of_a_user(tower, rng, monkeypatch):
+    blueprint = Blueprint.of_towers(LAYERS["gmf"], tower)
+    tables, shared = large_weights(blueprint, rng)
+    users, histories = np.array([5, 1, -1, 2]), np.array([[3, 1], [2, -1], [6, 6], [-1, -1]])
+    expected = [
+        obvious_user(tables, shared, user, [item for item in history if item >= 0], 2)
+        for user, history in zip(users, histories, strict=True)
+    ]
+    for block_size in (2**15, 2):
+        monkeypatch.setattr("neumf.model.user_towers.BLOCK_SIZE", block_size)
+        found = tower.encode(tables, shared, users, histories)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_has_users_as_after_their_last_items(rng):
+    blueprint = Blueprint.of_towers(LAYERS["gmf"], UserIdsAndHistories(3, 2))
+    weights = large_weights(blueprint, rng, n_users=2)
+    network = Network.of_weights(blueprint, weights, np.array([[4, 2], [1, -1]]))
+    expected = [obvious_user(*weights, 0, [4, 2], 2), obvious_user(*weights, 1, [1], 2)]
+    np.testing.assert_allclose(network.users, expected, rtol=1e-5)
+
+
+# Joined halves
+
+
+def test_joining_gives_each_half_half_a_say(rng):
+    gmf, mlp = (blueprint_of_ids(LAYERS[half]) for half in ("gmf", "mlp"))
+    joined = gmf.join(mlp)
+    assert joined == blueprint_of_ids(LAYERS["neumf"])
+    halves = [large_weights(blueprint, rng) for blueprint in (gmf, mlp)]
+    nothing, users = np.full((6, 1), -1), np.arange(6)
+    scores = [
+        Network.of_weights(blueprint, weights, nothing).score_items(users)
+        for blueprint, weights in zip((gmf, mlp), halves, strict=True)
+    ]
+    network = Network.of_weights(joined, joined.join_weights(*halves), nothing)
+    np.testing.assert_allclose(
+        network.score_items(users), (scores[0] + scores[1]) / 2, rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("tower", [UserHistories, UserIdsAndHistories])
+def test_joined_towers_make_each_their_part_of_the_vector(tower, rng):
+    halves = [
+        Blueprint.of_towers(LAYERS[half], tower(LAYERS[half].width, 2, 5))
+        for half in ("gmf", "mlp")
+    ]
+    weights = [large_weights(blueprint, rng) for blueprint in halves]
+    users, histories = np.array([4, -1]), np.array([[3, 1], [2, -1]])
+    joined = halves[0].join(halves[1])
+    found = joined.users.encode(*joined.join_weights(*weights), users, histories)
+    parts = [
+        blueprint.users.encode(*weights_, users, histories)
+        for blueprint, weights_ in zip(halves, weights, strict=True)
+    ]
+    np.testing.assert_allclose(found, np.hstack(parts), rtol=1e-4)
+
+
+# Keras
+
+
+def test_the_keras_model_has_the_same_logits(network):
+    users, items = np.divmod(np.arange(42), 7)
+    result = build_keras_model(network).predict([users, items], verbose=0)
+    np.testing.assert_allclose(result, all_obvious_logits(network).ravel(), rtol=1e-4, atol=1e-4)
+
+
+def test_the_keras_model_names_its_tables(rng):
+    model = build_keras_model(network_of(blueprint_of_ids(LAYERS["neumf"]), rng))
+    names = {layer.name for layer in model.layers}
+    assert {"gmf_user", "gmf_item", "mlp_user", "mlp_item", "mlp_layer_1", "logit"} <= names
