@@ -11,11 +11,13 @@ from neumf import (
     EASERecommender,
     ItemKNNRecommender,
     LeaveLastOutSplitter,
+    NegativeSampler,
     NeuMFRecommender,
     PopularityRecommender,
 )
 from neumf.interactions.tables import read_interactions
-from neumf.model.user_map import UserMap
+from neumf.model.user_map import UserMap, place_weights
+from neumf.training.trainer import Trainer
 
 SMALL = {"n_factors": 4, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "random_state": 0}
 
@@ -168,8 +170,9 @@ def test_a_user_map_is_least_squares_on_means(rng):
     items, users = rng.normal(size=(9, 3)), rng.normal(size=(20, 3))
     histories = rng.integers(0, 9, (20, 5))
     histories[:4, 2:] = -1  # of two items
-    vectors = users.astype(np.float32), items.astype(np.float32)
-    user_map = UserMap.fit(*vectors, histories, recency=0.7)
+    of_places = np.arange(1, 6, dtype=np.float32) ** np.float32(-0.7)
+    weights = place_weights(histories, 9, of_places)
+    user_map = UserMap.fit(users.astype(np.float32), items.astype(np.float32), weights)
 
     def mean(history):
         present = history[history >= 0]
@@ -180,7 +183,8 @@ def test_a_user_map_is_least_squares_on_means(rng):
     np.testing.assert_allclose(user_map.slope, expected.coef_.T, atol=1e-4)
     np.testing.assert_allclose(user_map.intercept, expected.intercept_, atol=1e-4)
     new = np.array([[3, 1, -1, -1, -1]])
-    np.testing.assert_allclose(user_map.apply(new), expected.predict([mean(new[0])]), atol=1e-4)
+    found = user_map.apply(place_weights(new, 9, of_places))
+    np.testing.assert_allclose(found, expected.predict([mean(new[0])]), atol=1e-4)
 
 
 def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
@@ -188,12 +192,17 @@ def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
     model = NeuMFRecommender(history_length=3, epochs=1, **SMALL).fit(early)
     known = model._folded_in(np.array([4, 5]), read_interactions(late), stacklevel=1)
     codes = model.users_.get_indexer([4, 5])
-    was, became = model.user_map_.apply(model.histories_[codes]), known.histories_
+    became = known.histories_
     newest = [[1000 + (item - 1000 - step) % 20 for step in range(3)] for item in (
         late[late["user"] == user].sort_values("timestamp")["item"].iloc[-1] for user in (4, 5)
     )]  # fmt: skip
     np.testing.assert_array_equal(model.items_.to_numpy()[became], newest)
-    expected = model.network_.users[codes] + model.user_map_.apply(became) - was
+    of_places = np.arange(1, 4, dtype=np.float32) ** np.float32(-0.5)  # the default recency
+    was, now = (
+        model.user_map_.apply(place_weights(histories, 20, of_places))
+        for histories in (model.histories_[codes], became)
+    )
+    expected = model.network_.users[codes] + now - was
     np.testing.assert_allclose(known.network_.users, expected, atol=1e-6)
 
 
@@ -207,13 +216,14 @@ def test_a_new_user_of_a_model_of_ids_gets_what_similar_users_get():
     assert np.mean(found["item"] % 2 == -1 - found["user"]) >= 0.9
 
 
-def test_a_map_of_many_users_is_fitted_to_the_first_of_them(monkeypatch, rng):
-    users, items = (rng.normal(size=(n, 3)).astype(np.float32) for n in (20, 9))
-    histories = rng.integers(0, 9, (20, 5))
-    expected = UserMap.fit(users[:12], items, histories[:12], 0.5)
-    monkeypatch.setattr("neumf.model.user_map._MOST_USERS", 12)
-    found = UserMap.fit(users, items, histories, 0.5)
-    np.testing.assert_array_equal(found.slope, expected.slope)
+def test_a_map_of_many_users_is_fitted_to_the_first_of_them(X, monkeypatch):
+    options = {"history_length": 3, "epochs": 1, **SMALL}
+    monkeypatch.setattr("neumf._fold_in.MOST_USERS", 12)
+    model = NeuMFRecommender(**options).fit(X)
+    of_places = np.arange(1, 4, dtype=np.float32) ** np.float32(-0.5)
+    weights = place_weights(model.histories_[:12], 20, of_places)
+    expected = UserMap.fit(model.network_.users[:12], model.network_.items, weights)
+    np.testing.assert_array_equal(model.user_map_.slope, expected.slope)
 
 
 def test_early_stopping_keeps_the_newest_rows_in_the_histories(X):
@@ -221,9 +231,28 @@ def test_early_stopping_keeps_the_newest_rows_in_the_histories(X):
     stopped = NeuMFRecommender(early_stopping=True, **options).fit(X)
     plain = NeuMFRecommender(**options).fit(X)
     np.testing.assert_array_equal(stopped.histories_, plain.histories_)
-    encoder = stopped.network_.encoder
-    expected = encoder.encode(np.arange(150), stopped.histories_)
+    tower, weights = stopped.network_.blueprint.users, stopped.network_.weights
+    expected = tower.encode(*weights, np.arange(150), stopped.histories_)
     np.testing.assert_array_equal(stopped.network_.users, expected)
+
+
+def test_labels_do_not_show_in_histories(X):
+    """As they would if a negative had its own positive in its history, or weighed more."""
+    X_long, y = NegativeSampler(2, random_state=0).fit_resample(X.drop(columns="timestamp"))
+    options = {"user_encoder": "history", "history_length": 3, "epochs": 1, **SMALL}
+    seen, start = [], Trainer.__init__
+
+    def note(trainer, blueprint, weights, rows, *others):
+        start(trainer, blueprint, weights, rows, *others)
+        seen.append((rows.histories.before(np.arange(len(rows))), rows.weights))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "__init__", note)
+        NeuMFRecommender(recency=0.5, **options).fit(X_long, y)
+    histories, weights = seen[0]
+    n = len(X)
+    for copies in (histories, weights):
+        np.testing.assert_array_equal(copies[n:], np.repeat(copies[:n], 2, axis=0))
 
 
 def test_labels_above_zero_make_the_histories(X):
@@ -249,7 +278,8 @@ def test_pretraining_joins_the_encoders(X):
         "epochs": 1,
     }
     model = NeuMFRecommender(**options, **SMALL).fit(X)
-    assert model.network_.encoder.recency.shape == (3, 8)
+    assert model.network_.weights.shared["place_weights"].shape == (3, 8)
+    assert model.network_.weights.shared["history_kernel"].shape == (8, 5 + 5)
     assert model.network_.users.shape == (150, 8)
 
 

@@ -52,10 +52,12 @@ def test_training_without_validation_runs_all_epochs(trainer):
     assert_same_weights(result.weights, recorder.events[-1][3], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("keep_optimizer", [False, True])
-def test_moments_are_kept_if_they_are_asked_for(trainer, keep_optimizer):
-    result = train(trainer, 2, Recorder(), keep_optimizer=keep_optimizer)
-    assert (result.optimizer is not None) == keep_optimizer
+@pytest.mark.parametrize("keep_moments", [False, True])
+def test_moments_of_rows_are_kept_if_they_are_asked_for(trainer, keep_moments):
+    result = train(trainer, 2, Recorder(), keep_moments=keep_moments)
+    n_kept = len(result.weights.tables["users"]) if keep_moments else 0
+    assert len(result.optimizer.tables["users"]) == n_kept
+    assert result.optimizer.n_steps > 0
 
 
 def test_the_watcher_may_stop_the_training_and_sees_the_weights(trainer):

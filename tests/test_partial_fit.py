@@ -4,15 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.base import clone
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender
-from neumf.interactions.histories import read_histories, read_later_histories
-from neumf.interactions.unseen import other_items
-from neumf.model.network import grow_network, initial_network, sizes_of, with_initial_encoder
-from neumf.training.trainer import Trainer, TrainingRows, TrainingSettings
+from neumf.training.program import compile_program
+from neumf.training.trainer import Trainer
 
 SMALL = {"n_factors": 4, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "history_length": 3}
 ENCODERS = ("id", "history", "hybrid")
@@ -97,7 +93,7 @@ def test_what_no_new_row_names_stays_bit_for_bit(early):
         items = np.isin(model.items_, X["item"])
         assert np.array_equal(after.items[~items], before.items[~items])
         assert (after.items[items] != before.items[items]).any(axis=1).all()
-        tables = [n.users if encoder == "id" else n.encoder.users for n in (before, after)]
+        tables = [network.weights.tables["users"] for network in (before, after)]
         users = np.isin(model.users_, X["user"])
         assert np.array_equal(tables[1][~users], tables[0][~users])
         assert (tables[1][users] != tables[0][users]).any(axis=1).all()
@@ -169,20 +165,20 @@ def test_late_rows_count_as_late_whatever_their_timestamps_say(fitted):
 
 
 def test_no_negative_was_seen_before_the_new_rows(monkeypatch, early, late):
-    drawn = []
+    drawn, start = [], Trainer.__init__
 
-    class Watched(Trainer):
-        def __init__(self, network, rows, *others):
-            drawn.append(rows)
-            super().__init__(network, rows, *others)
+    def note_rows(trainer, blueprint, weights, rows, *others):
+        drawn.append(rows)
+        start(trainer, blueprint, weights, rows, *others)
 
-    monkeypatch.setattr("neumf._recommender.Trainer", Watched)
+    monkeypatch.setattr(Trainer, "__init__", note_rows)
     model = small_model().fit(early).partial_fit(late)
     rows = drawn[-1]
+    unseen = rows.negatives.unseen
     for user in np.unique(rows.users):
         n_unseen = 21 - model.seen_[[user]].nnz
-        assert rows.unseen.n_tickets[user] == n_unseen
-        items = rows.unseen.at(np.full(n_unseen, user), np.arange(n_unseen))
+        assert unseen.n_tickets[user] == n_unseen
+        items = unseen.at(np.full(n_unseen, user), np.arange(n_unseen))
         assert not model.seen_[[user]].toarray()[0, items].any()
 
 
@@ -207,7 +203,10 @@ def test_a_sparse_matrix_may_grow():
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"n_factors": 8}, "partial_fit keeps the shape of the network"),
+        (
+            {"n_factors": 8},
+            "n_factors must be what fit had, n_factors=4: .*: n_factors=8",
+        ),
         ({"history_length": 4}, "partial_fit keeps the shape of the network"),
         ({"user_encoder": "hybrid"}, "partial_fit keeps the shape of the network"),
         ({"architecture": "gmf"}, "partial_fit keeps the shape of the network"),
@@ -226,7 +225,7 @@ def test_a_parameter_that_does_not_fit_is_refused(options, match, early, late):
 
 def test_histories_need_an_order_in_time(early):
     model = small_model(user_encoder="history").fit(early)
-    with pytest.raises(ValueError, match=r"user_encoder='history' makes.*no sparse matrix"):
+    with pytest.raises(ValueError, match=r"whose rows have an order.*Received a sparse matrix"):
         model.partial_fit(sp.coo_array(([1.0], ([3], [1004])), shape=(61, 1020)))
 
 
@@ -251,61 +250,83 @@ def test_early_stopping_and_pretraining_are_for_fit(early_stopping, pretrain, ea
     assert model.n_iter_ == n_iter + 2
 
 
-@pytest.mark.parametrize("with_encoder", [False, True])
-def test_training_in_two_parts_is_training_in_one(with_encoder, rng):
-    """Moments and steps survive, and rows that are new later change nothing before."""
-    settings = TrainingSettings("binary_crossentropy", 2, 6, 0.05, 0.1, 0.0)
-    users, items = rng.integers(0, 6, 24), rng.integers(0, 9, 24).astype(np.int32)
-    histories = read_histories(users, items, None, slice(None), 6, 2) if with_encoder else None
-    rows = TrainingRows(users, items, None, None, other_items(9), histories)
-    if histories is None:
-        rows = TrainingRows(users, items, np.ones(24, np.float32), None, None)
-    start = initial_network(6, 9, 4, 4, (4,), rng)
-    more = initial_network(3, 2, 4, 4, (4,), rng)
-    if with_encoder:
-        start, more = (with_initial_encoder(network, 2, 3, True, rng) for network in (start, more))
-    whole = Trainer(start, rows, settings, np.random.default_rng(7))
-    whole.run_epoch()
-    whole.run_epoch()
-
-    generator = np.random.default_rng(7)
-    first = Trainer(start, rows, settings, generator)
-    first.run_epoch()
-    grown = grow_network(first.network(), more)
-    assert sizes_of(grown) == sizes_of(start)
-    if with_encoder:
-        more_histories = read_histories(users, items, None, slice(None), 9, 2)
-        rows = TrainingRows(users, items, None, None, rows.unseen, more_histories)
-    second = Trainer(grown, rows, settings, generator, first.adam())
-    second.run_epoch()
-
-    found, expected = second.network(), whole.network()
-    np.testing.assert_array_equal(found.users[:6], expected.users)
-    np.testing.assert_array_equal(found.items[:9], expected.items)
-    np.testing.assert_array_equal(found.items[9:], more.items)
-    for mine, theirs in zip(found.layers.arrays(), expected.layers.arrays(), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
-    assert second.adam().n_steps == whole.adam().n_steps
-    for name, moments in whole.adam().tables.items():
-        n_rows = 6 if name == "users" else 9
-        np.testing.assert_array_equal(second.adam().tables[name][:n_rows], moments[:n_rows])
+def test_new_users_learn_as_fast_after_pretraining(early):
+    """SGD, with which the joined network was trained, would leave them where they start."""
+    new = walks(10, first_user=500)
+    norms = []
+    for pretrain in (False, True):
+        model = small_model(pretrain=pretrain, epochs=10).fit(early).partial_fit(new)
+        vectors = model.network_.users[model.users_ >= 500]
+        norms.append(np.linalg.norm(vectors, axis=1).mean())
+    start = 0.01 * np.sqrt(8)  # of vectors of 8 values from N(0, 0.01)
+    assert min(norms) > 3 * start
+    assert norms[1] > norms[0] / 2
 
 
-@given(st.data(), st.integers(1, 4), st.booleans())
-def test_later_histories_are_those_of_one_table(data, length, with_times):
-    """Cut a table in two: what the first part tells in short is enough for the second."""
-    n = data.draw(st.integers(1, 20))
-    column = st.lists(st.integers(0, 3), min_size=n, max_size=n)
-    users, items = np.array(data.draw(column)), np.array(data.draw(column), dtype=np.int32)
-    times = np.sort(data.draw(column)) + 5 if with_times else None
-    positive = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
-    cut = data.draw(st.integers(0, n))
+def test_a_pretrained_network_with_a_hidden_layer_goes_on(early, late):
+    options = {"user_encoder": "hybrid", "history_hidden_size": 3, "pretrain": True}
+    model = small_model(**options).fit(early).partial_fit(late)
+    assert model.network_.weights.shared["history_bias"].shape == (3 + 3,)
 
-    def part(rows):
-        return users[rows], items[rows], None if times is None else times[rows], positive[rows]
 
-    whole = read_histories(users, items, times, positive, 4, length)
-    before = read_histories(*part(slice(cut)), 4, length).last()
-    found = read_later_histories(before, *part(slice(cut, None)))
-    np.testing.assert_array_equal(found.before(np.arange(n - cut)), whole.before(np.arange(cut, n)))
-    np.testing.assert_array_equal(found.last(), whole.last())
+def test_every_list_of_the_history_tells_of_every_epoch(early, late):
+    options = {"early_stopping": True, "epochs": 6, "n_iter_no_change": 2}
+    model = small_model(**options).fit(early)
+    measured = list(model.history_["val_ndcg_at_10"])
+    model.partial_fit(late)
+    assert {len(values) for values in model.history_.values()} == {model.n_iter_}
+    assert model.history_["val_ndcg_at_10"][: len(measured)] == measured
+    assert np.isnan(model.history_["val_ndcg_at_10"][len(measured) :]).all()
+    # The weights are those of the last epoch, which nothing was held out of.
+    assert model.best_iter_ == model.n_iter_
+
+
+@pytest.mark.parametrize("failure", ["diverges", "is interrupted"])
+def test_what_fails_moves_nothing_on(failure, early, late, monkeypatch):
+    model, never_failed = small_model().fit(early), small_model().fit(early)
+    before = pickle.dumps(model)
+    if failure == "diverges":
+        model.set_params(learning_rate=1e25)
+        with pytest.raises(ValueError, match="Training diverged"):
+            model.partial_fit(late)
+        model.set_params(learning_rate=1e-3)
+    else:
+
+        def interrupt(trainer):
+            trainer._rng.random()
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "run_epoch", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                model.partial_fit(late)
+    assert pickle.dumps(model) == before
+    again, expected = model.partial_fit(late).network_, never_failed.partial_fit(late).network_
+    np.testing.assert_array_equal(again.users, expected.users)
+    np.testing.assert_array_equal(again.items, expected.items)
+
+
+@pytest.mark.parametrize("user_encoder", ENCODERS)
+def test_a_stream_of_small_updates_compiles_once(user_encoder, early):
+    model = small_model(user_encoder=user_encoder, epochs=1).fit(early)
+    rng = np.random.default_rng(0)
+    n_compiled = compile_program.cache_info().misses
+    for number in range(100):
+        users = rng.integers(0, 60, 1 + number % 13)
+        items = 1000 + rng.integers(0, 20, len(users))
+        rows = pd.DataFrame({"user": users, "item": items, "timestamp": number})
+        if number % 4 == 0:
+            rows.loc[0, ["user", "item"]] = 900 + number, 2000 + number
+        model.partial_fit(rows)
+    assert len(model.users_) == 60 + 25
+    assert compile_program.cache_info().misses - n_compiled <= 2
+
+
+def test_moments_of_rows_are_kept_from_the_first_update_on(early, late):
+    """Until then they would double what a fitted estimator holds, for nothing."""
+    model = small_model(user_encoder="hybrid").fit(early)
+    vectors = sum(table.nbytes for table in model.network_.weights.tables.values())
+    assert len(pickle.dumps(model)) < 2 * vectors + len(pickle.dumps(model.seen_)) + 30_000
+    assert all(len(table) == 0 for table in model._optimizer.tables.values())
+    model.partial_fit(late)
+    assert all(len(table) > 0 for table in model._optimizer.tables.values())

@@ -21,9 +21,8 @@ from neumf import (
     ndcg_scorer,
 )
 from neumf._presets import PRESETS
-from neumf._recommender import _hold_out
 from neumf.metrics import ndcg_at_k
-from neumf.model.network import join_networks
+from neumf.training.losses import LOSSES
 from neumf.training.trainer import Trainer
 
 SMALL = {
@@ -69,6 +68,25 @@ def table():
 @pytest.fixture(scope="module")
 def fitted(table):
     return small_model(epochs=3).fit(table)
+
+
+@pytest.fixture
+def trainers(monkeypatch):
+    """The trainers that fits make: what they are given, and what they finish with."""
+    made = []
+    start, finish = Trainer.__init__, Trainer.finish
+
+    def note_start(trainer, blueprint, weights, rows, settings, rng, optimizer=None):
+        start(trainer, blueprint, weights, rows, settings, rng, optimizer)
+        made.append(SimpleNamespace(trainer=trainer, weights=weights, rows=rows, settings=settings))
+
+    def note_finish(trainer, keep_moments):
+        made[-1].finished = finish(trainer, keep_moments)
+        return made[-1].finished
+
+    monkeypatch.setattr(Trainer, "__init__", note_start)
+    monkeypatch.setattr(Trainer, "finish", note_finish)
+    return made
 
 
 # It learns
@@ -175,7 +193,7 @@ def test_an_architecture_has_its_tables(architecture, table):
     width = {"gmf": 2, "mlp": 4, "neumf": 6}[architecture]
     assert model.network_.users.shape == (60, width)
     assert model.network_.items.shape == (30, width)
-    assert len(model.network_.layers.hidden) == (architecture != "gmf")
+    assert ("kernel_1" in model.network_.weights.shared) == (architecture != "gmf")
 
 
 def test_predict_is_the_sigmoid_of_the_logit(fitted, table):
@@ -227,10 +245,11 @@ def test_repeated_rows_are_legal(table):
     assert not model.recommend().merge(table, on=["user", "item"]).size
 
 
-def test_the_order_of_rows_in_time_does_not_matter_without_early_stopping(table):
+@pytest.mark.parametrize(("recency", "matters"), [(0.0, False), (0.5, True)])
+def test_the_order_of_rows_in_time_matters_by_recency_alone(table, recency, matters):
     reversed_time = table.assign(timestamp=-table["timestamp"])
-    models = [small_model().fit(X) for X in (table, reversed_time)]
-    np.testing.assert_array_equal(models[0].network_.users, models[1].network_.users)
+    models = [small_model(recency=recency).fit(X).network_ for X in (table, reversed_time)]
+    assert np.array_equal(models[0].users, models[1].users) != matters
 
 
 # Randomness
@@ -346,12 +365,15 @@ def test_early_stopping_measures_ndcg_of_each_last_row(table):
     assert model.history_["val_ndcg_at_10"] == pytest.approx([np.mean(values)])
 
 
-def test_early_stopping_holds_out_no_row_that_is_labelled_zero():
+def test_early_stopping_holds_out_no_row_that_is_labelled_zero(trainers):
     X = pd.DataFrame({"user": [1, 1, 1, 2, 2], "item": [10, 20, 30, 20, 30]})
-    X = pd.concat([X, X.assign(user=X["user"] + 2)])
-    y = np.array([1, 1, 0, 1, 1] * 2)
-    model = small_model(early_stopping=True, epochs=1).fit(X, y)
-    assert model.n_iter_ == 1
+    y = np.array([1, 1, 0, 1, 1])
+    small_model(early_stopping=True, epochs=1).fit(X, y)
+    rows = trainers[0].rows
+    # Users 1 and 2 are 0 and 1; items 10, 20 and 30 are 0, 1 and 2.
+    assert rows.users.tolist() == [0, 0, 1]
+    assert rows.items.tolist() == [0, 2, 1]
+    assert rows.labels.tolist() == [1, 0, 1]
 
 
 def test_held_out_rows_are_not_trained_on(table):
@@ -383,22 +405,26 @@ def test_what_is_held_out_tells_the_training_nothing(table, negative_strategy):
     np.testing.assert_array_equal(networks[0].items, networks[1].items)
 
 
-def test_early_stopping_ranks_the_held_out_row_among_items_that_no_row_labels():
+def test_early_stopping_ranks_the_held_out_row_among_items_that_no_row_labels(table):
     # Negatives that were drawn in knowledge of the held-out row would give it away.
-    X = pd.DataFrame({"user": [1, 1, 1, 2], "item": [10, 20, 30, 40]})
-    kept, validate = _hold_out(small_model()._read_rows(X, [1, 1, 0, 1], None))
-    assert kept.items.tolist() == [0, 2, 3]
-    first_is_30_then_20 = SimpleNamespace(score_items=lambda users: np.array([[0.4, 2, 3, 1]]))
-    assert validate(first_is_30_then_20) == 1
+    X, y = NegativeSampler(n_negatives=5, random_state=0).fit_resample(table)
+    model = small_model(early_stopping=True, epochs=1).fit(X, y)
+    _, X_last = LeaveLastOutSplitter().train_test_split(table)
+    values = []
+    for user, item in zip(X_last["user"], X_last["item"], strict=True):
+        labelled = set(X.loc[X["user"] == user, "item"])
+        candidates = [i for i in model.items_ if i == item or i not in labelled]
+        scores = model.decision_function([[user, i] for i in candidates])
+        values.append(ndcg_at_k([[i == item for i in candidates]], [scores]))
+    assert model.history_["val_ndcg_at_10"] == pytest.approx([np.mean(values)])
 
 
-def test_early_stopping_holds_out_the_row_that_the_splitter_holds_out():
+def test_early_stopping_holds_out_the_row_that_the_splitter_holds_out(trainers):
     times = np.tile(np.array([3, 2, 1], dtype=np.uint64) + np.uint64(2**60), 5)
     X = pd.DataFrame({"user": np.repeat(range(5), 3), "item": range(15), "timestamp": times})
-    rows = small_model()._read_rows(X, None, None)
-    kept, _ = _hold_out(rows)
+    small_model(early_stopping=True).fit(X)
     train, _ = next(LeaveLastOutSplitter().split(X))
-    assert kept.items.tolist() == train.tolist()  # item i stands in row i
+    assert trainers[0].rows.items.tolist() == train.tolist()  # item i stands in row i
 
 
 @pytest.mark.parametrize(
@@ -412,24 +438,6 @@ def test_early_stopping_needs_rows_to_hold_out(X):
 # What reaches the training
 
 
-@pytest.fixture
-def trainers(monkeypatch):
-    """The trainers that fits make, and what they are given."""
-    made = []
-
-    class Spy(Trainer):
-        def __init__(self, network, rows, settings, rng, adam=None):
-            super().__init__(network, rows, settings, rng, adam)
-            made.append((self, network, rows, settings))
-
-        def finish(self):
-            self.finished = super().finish()
-            return self.finished
-
-    monkeypatch.setattr("neumf._recommender.Trainer", Spy)
-    return made
-
-
 def test_every_parameter_reaches_the_training(table, trainers):
     options = {
         "loss": "bpr",
@@ -441,24 +449,27 @@ def test_every_parameter_reaches_the_training(table, trainers):
     }
     small_model(**options).fit(table)
     small_model(negative_strategy="popularity").fit(table)
-    assert vars(trainers[0][3]) == {**options, "optimizer": "adam"}
+    expected = {**options, "loss": LOSSES["bpr"], "optimizer": "adam"}
+    assert vars(trainers[0].settings) == expected
     had = pd.crosstab(table["user"], table["item"]).loc[pd.unique(table["user"])] > 0
     counts = table["item"].value_counts()[had.columns]
-    assert trainers[0][2].unseen.n_tickets.tolist() == (~had).sum(axis=1).tolist()
-    assert trainers[1][2].unseen.n_tickets.tolist() == (~had @ counts).tolist()
+    assert trainers[0].rows.negatives.unseen.n_tickets.tolist() == (~had).sum(axis=1).tolist()
+    assert trainers[1].rows.negatives.unseen.n_tickets.tolist() == (~had @ counts).tolist()
 
 
 def test_pretraining_starts_from_the_trained_halves(table, trainers):
     small_model(pretrain=True).fit(table)
-    (gmf, *_), (mlp, *_), (_, start, *_) = trainers
-    expected = join_networks(gmf.finished[0], mlp.finished[0])
-    np.testing.assert_array_equal(start.users, expected.users)
-    np.testing.assert_array_equal(start.layers.output[0], expected.layers.output[0])
+    (gmf, _), (mlp, _) = (made.finished for made in trainers[:2])
+    start = trainers[2].weights
+    users = np.hstack([gmf.tables["users"], mlp.tables["users"]])
+    h = np.vstack([gmf.shared["output_kernel"], mlp.shared["output_kernel"]]) / 2
+    np.testing.assert_array_equal(start.tables["users"], users)
+    np.testing.assert_array_equal(start.shared["output_kernel"], h)
 
 
 def test_pretrained_halves_are_joined_and_trained_on_with_sgd(table, trainers):
     small_model(pretrain=True).fit(table)
-    assert [settings.optimizer for *_, settings in trainers] == ["adam", "adam", "sgd"]
+    assert [made.settings.optimizer for made in trainers] == ["adam", "adam", "sgd"]
 
 
 def test_late_rows_of_a_user_weigh_more(trainers):
@@ -472,25 +483,25 @@ def test_late_rows_of_a_user_weigh_more(trainers):
     small_model(recency=2).fit(X, sample_weight=[1, 1, 1, 3, 1])
     weights = np.array([1, 1 / 4, 1 / 9, 1 / 4, 1])
     expected = weights / weights.mean() * [1, 1, 1, 3, 1]
-    np.testing.assert_allclose(trainers[0][2].weights, expected, rtol=1e-6)
+    np.testing.assert_allclose(trainers[0].rows.weights, expected, rtol=1e-6)
 
 
 def test_without_recency_rows_have_no_weights(table, trainers):
     small_model(recency=0).fit(table)
-    assert trainers[0][2].weights is None
+    assert trainers[0].rows.weights is None
 
 
 def test_recency_counts_no_row_that_is_held_out(table, trainers):
     model = small_model(recency=1, early_stopping=True, epochs=1).fit(table)
-    first = trainers[0][2].weights
+    first = trainers[0].rows.weights
     X_train, _ = LeaveLastOutSplitter().train_test_split(table)
     model.set_params(early_stopping=False).fit(X_train)
-    np.testing.assert_array_equal(first, trainers[1][2].weights)
+    np.testing.assert_array_equal(first, trainers[1].rows.weights)
 
 
 def test_rows_of_a_sparse_matrix_weigh_all_alike(trainers):
     small_model(recency=1).fit(sp.csr_array(np.eye(3)))
-    assert trainers[0][2].weights is None
+    assert trainers[0].rows.weights is None
 
 
 def test_recency_prefers_what_comes_after_late_rows():
@@ -556,6 +567,25 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(table):
 def test_training_that_diverges_says_so(table):
     with pytest.raises(ValueError, match=r"Training diverged: the loss of epoch \d is nan.*Lower"):
         small_model(learning_rate=1e25, epochs=5).fit(table)
+
+
+@pytest.mark.parametrize("user_encoder", ["id", "history"])
+def test_training_that_diverges_in_its_last_step_says_so(table, user_encoder):
+    options = {"epochs": 1, "batch_size": 10**6, "learning_rate": 1e25}
+    model = small_model(user_encoder=user_encoder, **options)
+    with pytest.raises(ValueError, match=r"Training diverged: after the last epoch.*Lower"):
+        model.fit(table)
+    assert not hasattr(model, "network_")
+
+
+@pytest.mark.parametrize("user_encoder", ["id", "history"])
+def test_a_history_costs_what_the_longest_there_is_costs(table, user_encoder):
+    options = {"user_encoder": user_encoder, "epochs": 1}
+    model = small_model(history_length=10**6, **options).fit(table)
+    assert model.histories_.shape == (60, 6)  # each user has 6 rows
+    expected = small_model(history_length=6, **options).fit(table)
+    np.testing.assert_array_equal(model.network_.users, expected.network_.users)
+    assert len(model.recommend(-1, k=3, interactions=table.assign(user=-1).head(20))) == 3
 
 
 # Progress

@@ -421,26 +421,47 @@ def test_each_epoch_draws_other_negatives(rng):
 
 def test_what_a_trainer_finishes_with_is_how_it_stood(rng, monkeypatch):
     monkeypatch.setattr("neumf.training.trainer._BLOCK_ROWS", 3)  # rows that are copied at once
+    trainer = make_trainer(large_weights(rng, n_users=6), labelled_rows(rng), settings())
+    trainer.run_epoch()
+    expected = trainer.weights()
+    weights, adam = trainer.finish(keep_moments=True)
+    assert_same_weights(weights, expected, rtol=0, atol=0)
+    assert adam.n_steps > 0
+    for name, table in weights.tables.items():
+        mean, square = np.hsplit(adam.tables[name], 2)
+        assert mean.shape == square.shape == table.shape
+        trained = square.any(axis=1)
+        assert trained.sum() < len(trained)
+        np.testing.assert_allclose(adam.mean_squares[name][0], square[trained].mean(axis=0))
+    # A view of the packed rows would hold three times the weights.
+    assert all(array.base is None for array in (*weights.tables.values(), *adam.tables.values()))
+
+
+def test_rows_without_moments_start_from_the_mean_square(rng):
     trainer = make_trainer(large_weights(rng), labelled_rows(rng), settings())
     trainer.run_epoch()
-    expected, adam = trainer.weights(), trainer.optimizer()
-    weights, finished = trainer.finish(keep_optimizer=True)
-    assert_same_weights(weights, expected, rtol=0, atol=0)
-    assert finished.n_steps == adam.n_steps > 0
-    np.testing.assert_array_equal(finished.shared, adam.shared)
-    for name, moments in adam.tables.items():
-        assert moments.any()
-        np.testing.assert_array_equal(finished.tables[name], moments)
+    _, adam = trainer.finish(keep_moments=False)
+    width = SMALL.layers.width
+    found = adam.moments("users", 6)
+    np.testing.assert_array_equal(found[:, :width], 0)
+    np.testing.assert_array_equal(found[:4, width:], np.tile(adam.mean_squares["users"], (4, 1)))
+    np.testing.assert_array_equal(found[4:], 0)  # those of new users
 
 
-def test_what_is_finished_keeps_nothing_else_alive(rng):
-    """A view of the packed rows would hold three times the weights."""
-    trainer = make_trainer(large_weights(rng), labelled_rows(rng), settings())
-    weights, adam = trainer.finish(keep_optimizer=True)
-    assert all(array.base is None for array in weights.tables.values())
-    assert all(array.base is None for array in adam.tables.values())
-    _, nothing = make_trainer(weights, labelled_rows(rng), settings()).finish(keep_optimizer=False)
-    assert nothing is None
+def test_the_first_step_of_what_goes_on_is_no_longer_than_its_gradient_says(rng):
+    """Without any second moment it would be as long as the learning rate for all."""
+    rows, weights = labelled_rows(rng, 8), large_weights(rng)
+    trainer = make_trainer(weights, rows, settings(batch_size=8))
+    for _ in range(50):
+        trainer.run_epoch()
+    learned, adam = trainer.finish(keep_moments=False)
+    lengths = []
+    for optimizer in (adam, None):
+        further = make_trainer(learned, rows, settings(batch_size=8), optimizer=optimizer)
+        further.run_epoch()
+        step = further.weights().tables["items"] - learned.tables["items"]
+        lengths.append(np.abs(step).max())
+    assert lengths[0] < lengths[1] / 2
 
 
 @pytest.mark.parametrize("with_histories", [False, True])
@@ -472,15 +493,17 @@ def test_training_in_two_parts_is_training_in_one(with_histories, rng):
     first = make_trainer(start, rows_for(6), options, generator, blueprint)
     first.run_epoch()
     grown = first.weights().grown(more)
-    second = make_trainer(grown, rows_for(9), options, generator, blueprint, first.optimizer())
+    _, adam = first.finish(keep_moments=True)
+    second = make_trainer(grown, rows_for(9), options, generator, blueprint, adam)
     second.run_epoch()
 
-    found, expected = second.weights(), whole.weights()
+    found, found_adam = second.finish(keep_moments=True)
+    expected, adam = whole.finish(keep_moments=True)
     for name, table in expected.tables.items():
         np.testing.assert_array_equal(found.tables[name][: len(table)], table)
         np.testing.assert_array_equal(found.tables[name][len(table) :], more[name])
     for name, array in expected.shared.items():
         np.testing.assert_array_equal(found.shared[name], array)
-    assert second.optimizer().n_steps == whole.optimizer().n_steps
-    for name, moments in whole.optimizer().tables.items():
-        np.testing.assert_array_equal(second.optimizer().tables[name][: len(moments)], moments)
+    assert found_adam.n_steps == adam.n_steps
+    for name, moments in adam.tables.items():
+        np.testing.assert_array_equal(found_adam.tables[name][: len(moments)], moments)

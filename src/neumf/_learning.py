@@ -201,7 +201,8 @@ def _run(
         EpochWatcher(name, parameters.epochs, trainer.n_samples, parameters.verbose, tasks),
         validate=None if lesson.validate is None else partial(lesson.validate, blueprint),
         patience=parameters.n_iter_no_change,
-        keep_optimizer=past is not None,
+        # Who goes on once will go on again.
+        keep_moments=past is not None,
     )
 
 

@@ -85,7 +85,7 @@ def read_timelines(
     places = np.empty(len(users), dtype=np.int32)
     counted = users if positive is None else users[positive]
     counts = np.bincount(counted, minlength=n_users).astype(np.int32)
-    step = math.ceil(n_users / (1 + len(users) // _BLOCK_ROWS))
+    step = max(1, math.ceil(n_users / (1 + len(users) // _BLOCK_ROWS)))
     for start in range(0, n_users, step):
         block: Any = slice(None)
         if step < n_users:

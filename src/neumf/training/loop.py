@@ -22,7 +22,7 @@ class Trained:
     weights : Weights
         Those of the best epoch by validation, or of the last one without validation.
     optimizer : OptimizerState or None
-        Adam as it was then, if that was asked for.
+        Adam as it was at the end; None if an earlier epoch was the best.
     losses, values : list of float
         Mean training loss and validation value of each epoch; `values` is empty without validation.
     best_epoch : int
@@ -68,7 +68,7 @@ def train(
     *,
     validate: Callable[[Weights], float] | None = None,
     patience: int = 1,
-    keep_optimizer: bool = False,
+    keep_moments: bool = False,
 ) -> Trained:
     """Train for some epochs, or until `patience` epochs have not bettered the validation value.
 
@@ -111,7 +111,7 @@ def train(
         )
     optimizer = None
     if best is None:
-        best, optimizer = trainer.finish(keep_optimizer)
+        best, optimizer = trainer.finish(keep_moments)
     return Trained(best, optimizer, losses, values, best_epoch or len(losses), interrupted)
 
 

@@ -50,17 +50,32 @@ class OptimizerState:
     Attributes
     ----------
     tables : dict of ndarray of shape (n, 2 * width)
-        Both moments of each row, side by side, by the name of the table. Rows that have never been
-        trained on may be missing at the end.
+        Both moments of each row, side by side, by the name of the table; or no rows.
+    n_rows : dict of int
+        Number of rows of each table that have been trained.
+    mean_squares : dict of ndarray of shape (1, width)
+        The mean of the second moments, which stands in where those of the rows are missing. With
+        none at all, the first step of a row would be as long as the learning rate, whatever its
+        gradient.
     shared : ndarray of shape (1, 2 * n_weights)
-        Those of the weights that all rows share.
+        The moments of the weights that all rows share.
     n_steps : int
         Number of steps.
     """
 
     tables: dict[str, Float32s]
+    n_rows: dict[str, int]
+    mean_squares: dict[str, Float32s]
     shared: Float32s
     n_steps: int
+
+    def moments(self, name: str, n_rows: int) -> Float32s:
+        """Return both moments of each row of a table that has grown to so many rows."""
+        known, square = self.tables[name], self.mean_squares[name]
+        moments = np.zeros((n_rows, known.shape[1]), np.float32)
+        moments[: len(known)] = known
+        moments[len(known) : self.n_rows[name], square.shape[1] :] = square
+        return moments
 
 
 class Trainer:
@@ -98,10 +113,16 @@ class Trainer:
         self._table_shapes = {name: table.shape for name, table in tables.items()}
         self._n_steps = 0 if optimizer is None else optimizer.n_steps
         flat = np.concatenate([array.ravel() for array in shared.values()])[None]
-        moments = {} if optimizer is None else optimizer.tables
         self._state = State(
             {
-                name: tf.Variable(_packed(tf, table, moments.get(name), _capacity(len(table))))
+                name: tf.Variable(
+                    _packed(
+                        tf,
+                        table,
+                        None if optimizer is None else optimizer.moments(name, len(table)),
+                        _capacity(len(table)),
+                    )
+                )
                 for name, table in tables.items()
             },
             tf.Variable(_packed(tf, flat, None if optimizer is None else optimizer.shared, 1)),
@@ -150,37 +171,28 @@ class Trainer:
             }
         )
 
-    def optimizer(self) -> OptimizerState:
-        """Return Adam as it is now."""
-        return self._optimizer(
-            {
-                name: _copy(self._state.tables[name], n_rows, slice(width, None))
-                for name, (n_rows, width) in self._table_shapes.items()
-            }
-        )
+    def finish(self, keep_moments: bool) -> tuple[Weights, OptimizerState]:
+        """Return the weights, and Adam with or without the moments of each row.
 
-    def finish(self, keep_optimizer: bool) -> tuple[Weights, OptimizerState | None]:
-        """Return the weights and, if asked for, Adam; the trainer gives its memory away.
-
-        It does so table by table, and cannot go on.
+        The trainer gives its memory away, table by table, and cannot go on.
         """
-        weights, moments = {}, {}
+        weights, moments, mean_squares = {}, {}, {}
         for name, (n_rows, width) in self._table_shapes.items():
             table = self._state.tables.pop(name)
             weights[name] = _copy(table, n_rows, slice(width))
-            if keep_optimizer:
-                moments[name] = _copy(table, n_rows, slice(width, None))
-        return self._weights(weights), self._optimizer(moments) if keep_optimizer else None
+            mean_squares[name] = _mean_of_trained(table, n_rows, slice(2 * width, None))
+            n_kept = n_rows if keep_moments else 0
+            moments[name] = _copy(table, n_kept, slice(width, None))
+        n_weights = self._state.shared.shape[1] // 3
+        shared = _copy(self._state.shared, 1, slice(n_weights, None))
+        n_trained = {name: n_rows for name, (n_rows, _) in self._table_shapes.items()}
+        optimizer = OptimizerState(moments, n_trained, mean_squares, shared, self._n_steps)
+        return self._weights(weights), optimizer
 
     def _weights(self, tables: dict[str, Float32s]) -> Weights:
         n_weights = self._state.shared.shape[1] // 3
         flat = _copy(self._state.shared, 1, slice(n_weights))[0]
         return Weights(tables, split_shared(np, flat, self._plan))
-
-    def _optimizer(self, moments: dict[str, Float32s]) -> OptimizerState:
-        n_weights = self._state.shared.shape[1] // 3
-        shared = _copy(self._state.shared, 1, slice(n_weights, None))
-        return OptimizerState(moments, shared, self._n_steps)
 
     def _run(self, chunk: Chunk) -> float:
         """Train on a chunk, without XLA where XLA cannot; return the sum of its losses."""
@@ -228,8 +240,18 @@ def _packed(tf: Any, weights: Float32s, moments: Float32s | None, capacity: int)
     spare = (0, capacity - n_rows)
     if moments is None:
         return tf.pad(weights, (spare, (0, 2 * width)))
-    moments = np.pad(moments, ((0, n_rows - len(moments)), (0, 0)))
     return tf.pad(np.hstack([weights, moments]), (spare, (0, 0)))
+
+
+def _mean_of_trained(packed: Any, n_rows: int, columns: slice) -> Float32s:
+    """Return the mean of these columns, shape (1, n_columns), over the rows that were trained."""
+    total = np.zeros((1, len(range(*columns.indices(packed.shape[1])))), np.float32)
+    n_trained = 0
+    for start in range(0, n_rows, _BLOCK_ROWS):
+        values = packed[start : min(start + _BLOCK_ROWS, n_rows), columns].numpy()
+        total += values.sum(axis=0)
+        n_trained += int(np.count_nonzero(values.any(axis=1)))
+    return total / np.float32(max(n_trained, 1))
 
 
 def _copy(packed: Any, n_rows: int, columns: slice) -> Float32s:
