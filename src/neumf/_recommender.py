@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf._arrays import Codes
+from neumf._arrays import Codes, Float32s
 from neumf._base import BaseRecommender
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from neumf._fold_in import Taste, fit_user_map, fold_in
@@ -25,7 +24,7 @@ from neumf._parameters import (
 )
 from neumf._presets import PRESETS
 from neumf._random import RandomState, make_generator
-from neumf._similar import find_similar
+from neumf._similar import SimilarityMixin
 from neumf._validation import check_option
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import read_histories
@@ -41,7 +40,7 @@ from neumf.training.loop import Trained
 from neumf.training.trainer import OptimizerState
 
 
-class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
+class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
     r"""Neural Matrix Factorization: GMF and an MLP over learned vectors of users and items.
 
     Learns from implicit feedback: every row of the table is a positive, and each epoch draws new
@@ -213,8 +212,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
     --------
     Odd users read odd books and even users even ones; each has one of theirs left to read.
 
-    >>> import pandas as pd
-    >>> from neumf import NeuMFRecommender
+    >>>     >>> from neumf import NeuMFRecommender
     >>> X = pd.DataFrame([(u, i) for u in range(100) for i in range(40)
     ...                   if u % 2 == i % 2 and (u + i) % 40], columns=["user", "item"])
     >>> model = NeuMFRecommender(epochs=10, learning_rate=0.01, random_state=0).fit(X)
@@ -312,27 +310,10 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
 
         Notes
         -----
-        HR@10 and NDCG@10 among 99 unseen items, NDCG@10 among all, and the time of a fit on one
-        core of a busy machine, each user's last training row held out; more seeds and tables are in
-        ``benchmarks/quality``.
-
-        ===================  ================================  =================================
-        preset               MovieLens-1M                      MovieLens-100K
-        ===================  ================================  =================================
-        paper-8              0.686, 0.409, 0.038; 1 minute     0.665, 0.386, 0.065; 6 seconds
-        paper-16             0.684, 0.411, 0.039; 6 minutes    0.652, 0.380, 0.065; 18 seconds
-        paper-32             0.677, 0.407, 0.042; 6 minutes    0.642, 0.373, 0.063; 1 minute
-        paper-64             0.663, 0.398, 0.040; 23 minutes   0.640, 0.368, 0.062; 7 minutes
-        paper-64-pretrained  0.691, 0.420, 0.044; 42 minutes   0.684, 0.410, 0.076; 5 minutes
-        best-id              0.794, 0.543, 0.092; 5 minutes    0.747, 0.467, 0.102; 30 seconds
-        best-history         0.831, 0.620, 0.157; 6 minutes    0.767, 0.502, 0.120; 40 seconds
-        best-hybrid          0.838, 0.626, 0.156; 6 minutes    0.781, 0.507, 0.121; 40 seconds
-        best-history-large   0.843, 0.644, 0.186; 17 minutes   -
-        best-hybrid-large    0.851, 0.652, 0.187; 18 minutes   -
-        ===================  ================================  =================================
-
-        The presets of histories take new users without training; "best-id" is for tables whose
-        order says little. On tables of a few thousand rows fewer epochs do better.
+        What each preset reaches on four data sets, and in what time, is measured in
+        ``benchmarks/quality/README.md``. The presets of histories take new users without training;
+        "best-id" is for tables whose order says little. On tables of a few thousand rows fewer
+        epochs do better.
 
         Examples
         --------
@@ -483,56 +464,13 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
             self._model = build_keras_model(self.network_)
         return self._model
 
-    def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items whose vectors point in the most similar direction.
-
-        Parameters
-        ----------
-        items : id or array-like of ids
-            Items that `fit` saw.
-        k : int, default=10
-            Number of items for each.
-
-        Returns
-        -------
-        similar : DataFrame with columns item, similar_item, score, rank
-            The score is the cosine of the angle between the items' vectors, GMF and MLP joined.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If `fit` did not see an item, or `k` is no int of at least 1.
-        """
-        check_is_fitted(self)
-        return find_similar("item", items, self.items_, self.network_.items, k)
-
-    def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
-        """Return the users whose vectors point in the most similar direction.
-
-        Parameters
-        ----------
-        users : id or array-like of ids
-            Users that `fit` saw.
-        k : int, default=10
-            Number of users for each.
-
-        Returns
-        -------
-        similar : DataFrame with columns user, similar_user, score, rank
-            The score is the cosine of the angle between the users' vectors, GMF and MLP joined.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If `fit` did not see a user, or `k` is no int of at least 1.
-        """
-        check_is_fitted(self)
-        return find_similar("user", users, self.users_, self.network_.users, k)
-
     def __getstate__(self) -> dict[str, Any]:
         """Leave the Keras model out: it is made from the weights when asked for."""
         state: dict[str, Any] = super().__getstate__()
         return state | {"_model": None} if "_model" in state else state
+
+    def _vectors(self, of: Literal["users", "items"]) -> Float32s:
+        return self.network_.users if of == "users" else self.network_.items
 
     @property
     def _ranker(self) -> Network:

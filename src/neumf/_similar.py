@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
 from neumf._arrays import Float32s
 from neumf._ranking import top_lists
@@ -13,7 +15,64 @@ from neumf._validation import check_int
 from neumf.interactions.ids import lookup_ids, read_ids, show
 
 
-def find_similar(
+class SimilarityMixin:
+    """Similar users and items, for recommenders that have a vector for each."""
+
+    users_: pd.Index
+    items_: pd.Index
+
+    @abstractmethod
+    def _vectors(self, of: Literal["users", "items"]) -> Float32s:
+        """Return the vectors, a row per index."""
+
+    def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
+        """Return the items whose vectors point in the most similar direction.
+
+        Parameters
+        ----------
+        items : id or array-like of ids
+            Items that `fit` saw.
+        k : int, default=10
+            Number of items for each.
+
+        Returns
+        -------
+        similar : DataFrame with columns item, similar_item, score, rank
+            The score is the cosine of the angle between the items' vectors.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `fit` did not see an item, or `k` is no int of at least 1.
+        """
+        check_is_fitted(self)
+        return _find_similar("item", items, self.items_, self._vectors("items"), k)
+
+    def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
+        """Return the users whose vectors point in the most similar direction.
+
+        Parameters
+        ----------
+        users : id or array-like of ids
+            Users that `fit` saw.
+        k : int, default=10
+            Number of users for each.
+
+        Returns
+        -------
+        similar : DataFrame with columns user, similar_user, score, rank
+            The score is the cosine of the angle between the users' vectors.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `fit` did not see a user, or `k` is no int of at least 1.
+        """
+        check_is_fitted(self)
+        return _find_similar("user", users, self.users_, self._vectors("users"), k)
+
+
+def _find_similar(
     word: str, ids: Any, vocabulary: pd.Index, vectors: Float32s, k: int
 ) -> pd.DataFrame:
     """Return the k nearest rows by cosine, the row itself left out."""
