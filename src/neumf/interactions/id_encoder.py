@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from neumf._arrays import Codes, Ids
 from neumf._validation import check_option
 from neumf.interactions.ids import index_ids, lookup_ids, show
-from neumf.interactions.tables import as_frame, read_interactions, replace_ids
+from neumf.interactions.table_kinds import refuse_sparse
+from neumf.interactions.tables import read_interactions, replace_ids
 
 
 class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -96,7 +97,8 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If X is empty, lacks a column or holds missing ids, or a parameter is out of range.
         """
         self._check_parameters()
-        rows = read_interactions(as_frame(X), with_timestamps=False)
+        refuse_sparse(X)
+        rows = read_interactions(X, with_timestamps=False)
         validate_data(self, X, skip_check_array=True)
         self.users_ = index_ids(rows.users)[1]
         self.items_ = index_ids(rows.items)[1]

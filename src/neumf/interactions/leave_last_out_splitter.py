@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf._validation import check_int
 from neumf.interactions.ids import index_ids
-from neumf.interactions.tables import Interactions, as_frame, read_interactions, take_rows
+from neumf.interactions.tables import Interactions, add_column, read_interactions, take_rows
 from neumf.interactions.timeline import timelines
 
 
@@ -203,9 +203,7 @@ class LeaveLastOutSplitter(
             row, rows with equal timestamps share a rank, the next one follows without a gap.
         """
         check_is_fitted(self)
-        ranks = _dense_ranks(_read_ordered(X))
-        ranked = as_frame(X).assign(rank=ranks)
-        return ranked if isinstance(X, pd.DataFrame) else ranked.to_numpy()
+        return add_column(X, "rank", _dense_ranks(_read_ordered(X)))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the columns that `transform` gives; "rank" is there once.
