@@ -73,14 +73,14 @@ def show(values: Any, row: int) -> str:
 
 def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
     """Read one id or a one-dimensional collection of ids; a tuple is one id where ids are such."""
-    is_one_tuple = isinstance(ids, tuple) and isinstance(vocabulary[0], tuple)
-    if is_one_tuple or not pd.api.types.is_list_like(ids):
-        ids = [ids]
-    if len(getattr(ids, "shape", (0,))) != 1:
+    if len(getattr(ids, "shape", ())) > 1:
         raise ValueError(
             f"{argument} must be one id or a one-dimensional collection of ids. Received "
             f"{type(ids).__name__} of shape {ids.shape}. Pass one column."
         )
+    is_one_tuple = isinstance(ids, tuple) and isinstance(vocabulary[0], tuple)
+    if is_one_tuple or not pd.api.types.is_list_like(ids):
+        ids = [ids]
     if isinstance(ids, pd.MultiIndex):
         _refuse_levels(ids, argument, vocabulary)
     column = native(read_column(ids)).infer_objects()

@@ -99,7 +99,8 @@ class _PandasTable(Table):
         return frame
 
     def with_rows(self, rows: Any) -> pd.DataFrame:
-        return pd.concat([self.frame, rows], ignore_index=True)
+        frame: pd.DataFrame = pd.concat([self.frame, rows], ignore_index=True)
+        return frame
 
 
 class _ArrayTable(Table):
