@@ -485,9 +485,8 @@ AMAZON_CSV = "A1,B1,4.0,100\nA2,B1,5.0,90\n"
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"], ids=["plain", "gzip"])
-@pytest.mark.parametrize("separator", [",", "user_id,parent_asin,rating,timestamp\n"], ids=len)
-def test_amazon_csv_may_begin_with_a_mark(tmp_path, ending, separator):
-    header = separator.strip(",")
+@pytest.mark.parametrize("header", ["", "user_id,parent_asin,rating,timestamp\n"], ids=len)
+def test_amazon_csv_may_begin_with_a_mark(tmp_path, ending, header):
     path = write(tmp_path / f"r.csv{ending}", MARK + header + AMAZON_CSV)
     assert_frame_equal(read_amazon_reviews(path), table(("A1", "B1", 100, 4), ("A2", "B1", 90, 5)))
 
@@ -518,6 +517,11 @@ def test_movielens_may_begin_with_a_mark(tmp_path, name, newline):
 def test_a_mark_is_skipped_where_pandas_refuses_the_file(tmp_path, name):
     content = MOVIELENS[name].replace("881250949", "8_8125_0949")
     assert_frame_equal(read_movielens(write(tmp_path / name, MARK + content)), MOVIELENS_TABLE)
+
+
+def test_a_mark_alone_is_an_empty_file(tmp_path):
+    with pytest.raises(ValueError, match="the file is empty"):
+        read_movielens(write(tmp_path / "u.data", MARK))
 
 
 def test_ncf_files_may_begin_with_a_mark(tmp_path):

@@ -1,4 +1,6 @@
+import gzip
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
@@ -116,6 +118,54 @@ class TestSplit:
         splits = LeaveLastOutSplitter(n_splits=2).split(rows)
         untimed = X.drop(columns="timestamp")
         assert as_lists(splits) == as_lists(LeaveLastOutSplitter(n_splits=2).split(untimed))
+
+    def test_reads_the_columns_of_amazon_reviews_as_they_are(self):
+        columns = "reviewerID asin reviewerName helpful reviewText overall summary unixReviewTime"
+        X = pd.DataFrame(
+            [
+                ["A1", "B1", "Zoe", [0, 1], "good", 5.0, "z", 1393545600, "02 28, 2014"],
+                ["A1", "B2", "Ann", [2, 2], "bad", 1.0, "y", 1400000000, "05 13, 2014"],
+                ["A2", "B1", "Bob", [0, 0], "so", 3.0, "x", 1380000000, "09 24, 2013"],
+                ["A2", "B3", "Bob", [0, 0], "so", 4.0, "w", 1370000000, "05 31, 2013"],
+            ],
+            columns=[*columns.split(), "reviewTime"],
+        )
+        _, X_test = LeaveLastOutSplitter().train_test_split(X)
+        assert X_test["asin"].tolist() == ["B2", "B1"]
+
+    def test_holds_out_the_latest_of_real_amazon_reviews(self, real_data):
+        path = real_data("amazon-musical-instruments", "reviews_Musical_Instruments_5.json.gz")
+        with gzip.open(path) as lines:
+            X = pd.DataFrame([json.loads(line) for line in lines])
+        assert list(X.columns)[:3] == ["reviewerID", "asin", "reviewerName"]
+        _, X_test = LeaveLastOutSplitter().train_test_split(X)
+        expected = X.groupby("reviewerID")["unixReviewTime"].max()
+        held_out = X_test.set_index("reviewerID")["unixReviewTime"]
+        assert held_out.sort_index().tolist() == expected.sort_index().tolist()
+
+    @pytest.mark.parametrize("third", [5.0, 1.0])
+    @pytest.mark.parametrize(
+        "names",
+        [
+            ["userId", "movieId", "rating"],
+            ["reviewer", "product", "rating"],
+            ["reviewer", "product", "stars"],
+        ],
+        ids="-".join,
+    )
+    def test_does_not_take_ratings_for_times(self, names, third):
+        X = pd.DataFrame([[1, 10, 3.0], [1, 11, 4.0], [1, 12, third]], columns=names)
+        assert as_lists(LeaveLastOutSplitter().split(X)) == [([0, 1], [2])]
+        assert as_lists(LeaveLastOutSplitter().split(X.to_numpy())) == [([0, 1], [2])]
+
+    @given(cases(), st.data())
+    def test_is_not_moved_by_further_columns(self, case, data):
+        splitter, X = case
+        ratings = data.draw(st.lists(st.integers(1, 5), min_size=len(X), max_size=len(X)))
+        wider = X.assign(rating=ratings, year=ratings, overall=ratings)
+        for _ in range(2):
+            assert as_lists(splitter.split(wider)) == as_lists(splitter.split(X))
+            wider = wider[wider.columns[::-1]]
 
     def test_yields_positions_whatever_the_index(self, X):
         shuffled_index = X.set_axis([9, 9, 5, 1, 0, 3, np.nan])

@@ -47,6 +47,19 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where all are strings.
 
+    Notes
+    -----
+    In a DataFrame (of pandas or polars) or an Arrow table, the columns are found by their names.
+    Of the names for one thing, the first that is there counts:
+
+    - users: ``user``, ``user_id``, ``userId``, ``reviewerID``;
+    - items: ``item``, ``item_id``, ``movieId``, ``parent_asin``, ``asin``;
+    - time: ``timestamp``, ``unixReviewTime``;
+    - ratings: ``rating``, ``overall``.
+
+    Where there is a column neither of users nor of items, and in arrays, they are the first two.
+    All of the library reads its tables so.
+
     See Also
     --------
     sklearn.preprocessing.OrdinalEncoder : Encodes each column by itself, in sorted order.
@@ -114,7 +127,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        X_encoded : DataFrame or ndarray of the shape of X
+        X_encoded : DataFrame, Arrow table or ndarray of the shape of X
             A copy of X with the user and item columns encoded.
 
         Raises
@@ -140,7 +153,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        X_original : DataFrame or ndarray of the shape of X
+        X_original : DataFrame, Arrow table or ndarray of the shape of X
             A copy of X with ids; None where the index is `unknown_value`.
 
         Raises
