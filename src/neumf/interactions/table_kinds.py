@@ -55,8 +55,8 @@ class Table(ABC):
         """Return some of the rows, by position."""
 
     @abstractmethod
-    def with_column(self, place: int, values: Ids) -> Any:
-        """Return a copy with other values in one column."""
+    def with_columns(self, columns: dict[int, Ids]) -> Any:
+        """Return a copy with other values in some columns, by place."""
 
     @abstractmethod
     def with_new_column(self, name: str, values: NDArray[Any]) -> Any:
@@ -86,12 +86,14 @@ class _PandasTable(Table):
     def take(self, rows: Codes) -> pd.DataFrame:
         return self.frame.iloc[rows]
 
-    def with_column(self, place: int, values: Ids) -> pd.DataFrame:
-        # pandas would make NaN of a None among strings.
-        dtype = object if pd.isna(values).any() else None
-        frame = self.frame.copy()
-        column: Any = pd.Series(values, index=frame.index, dtype=dtype)
-        frame.isetitem(place, column)
+    def with_columns(self, columns: dict[int, Ids]) -> pd.DataFrame:
+        copies = [self.column(place) for place in range(self.shape[1])]
+        for place, values in columns.items():
+            # pandas would make NaN of a None among strings.
+            dtype = object if pd.isna(values).any() else None
+            copies[place] = pd.Series(values, index=self.frame.index, dtype=dtype)
+        frame = pd.concat(copies, axis=1)
+        frame.columns = self.frame.columns
         return frame
 
     def with_new_column(self, name: str, values: NDArray[Any]) -> pd.DataFrame:
@@ -122,8 +124,8 @@ class _ArrayTable(Table):
     def take(self, rows: Codes) -> NDArray[Any]:
         return (self._as_array() if self.array is None else self.array)[rows]
 
-    def with_column(self, place: int, values: Ids) -> NDArray[Any]:
-        return self.table.with_column(place, values).to_numpy()
+    def with_columns(self, columns: dict[int, Ids]) -> NDArray[Any]:
+        return self.table.with_columns(columns).to_numpy()
 
     def with_new_column(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
         return self.table.with_new_column(name, values).to_numpy()
@@ -159,14 +161,13 @@ class _PolarsTable(Table):
     def take(self, rows: Codes) -> Any:
         return self.frame[rows]
 
-    def with_column(self, place: int, values: Ids) -> Any:
-        return self.with_new_column(self.names[place], values)
+    def with_columns(self, columns: dict[int, Ids]) -> Any:
+        return self.frame.with_columns(
+            [_polars_series(self.names[place], values) for place, values in columns.items()]
+        )
 
     def with_new_column(self, name: str, values: NDArray[Any]) -> Any:
-        # polars would keep an array of objects as objects; of a list it finds the type.
-        is_mixed = values.dtype == object and pd.api.types.infer_dtype(values).startswith("mixed")
-        cells = values if is_mixed or values.dtype != object else values.tolist()
-        return self.frame.with_columns(sys.modules["polars"].Series(name, cells))
+        return self.frame.with_columns(_polars_series(name, values))
 
     def with_rows(self, rows: Any) -> Any:
         types = zip(self.frame.dtypes, rows.dtypes, self.names, strict=True)
@@ -193,13 +194,16 @@ class _ArrowTable(Table):
     def take(self, rows: Codes) -> Any:
         return self.table.take(rows)
 
-    def with_column(self, place: int, values: Ids) -> Any:
-        column = sys.modules["pyarrow"].array(values)
-        return self.table.set_column(place, self.names[place], column)
+    def with_columns(self, columns: dict[int, Ids]) -> Any:
+        table = self.table
+        for place, values in columns.items():
+            column = sys.modules["pyarrow"].array(values)
+            table = table.set_column(place, self.names[place], column)
+        return table
 
     def with_new_column(self, name: str, values: NDArray[Any]) -> Any:
         if name in self.names:
-            return self.with_column(self.names.index(name), values)
+            return self.with_columns({self.names.index(name): values})
         return self.table.append_column(name, sys.modules["pyarrow"].array(values))
 
     def with_rows(self, rows: Any) -> Any:
@@ -295,6 +299,13 @@ def _native_frame(frame: pd.DataFrame) -> pd.DataFrame:
         column: Any = native(frame.iloc[:, place])
         frame.isetitem(place, column)
     return frame
+
+
+def _polars_series(name: str, values: NDArray[Any]) -> Any:
+    # polars would keep an array of objects as objects; of a list it finds the type.
+    is_mixed = values.dtype == object and pd.api.types.infer_dtype(values).startswith("mixed")
+    cells = values if is_mixed or values.dtype != object else values.tolist()
+    return sys.modules["polars"].Series(name, cells)
 
 
 def _is_datetime(column: pd.Series) -> bool:

@@ -116,11 +116,12 @@ def take_rows(X: Any, rows: Codes) -> Any:
 
 def replace_ids(X: Any, *, users: Ids | None = None, items: Ids | None = None) -> Any:
     """Return a copy of X with other users or items, a table of the type that came in."""
-    for word, ids in (("user", users), ("item", items)):
-        if ids is not None:
-            table = open_table(X)
-            X = table.with_column(locate_columns(table)[word], ids)
-    return X
+    table = open_table(X)
+    columns = locate_columns(table)
+    ids_of = {"user": users, "item": items}
+    return table.with_columns(
+        {columns[word]: ids for word, ids in ids_of.items() if ids is not None}
+    )
 
 
 def add_column(X: Any, name: str, values: NDArray[Any]) -> Any:
