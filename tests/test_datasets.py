@@ -478,6 +478,62 @@ def test_movielens_100k(real_data):
     assert result.loc[0].tolist() == [196, 242, 881250949, 3]
 
 
+# A mark of the order of bytes, which some editors and spreadsheets write before the text
+
+MARK = "\ufeff"
+AMAZON_CSV = "A1,B1,4.0,100\nA2,B1,5.0,90\n"
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"], ids=["plain", "gzip"])
+@pytest.mark.parametrize("header", ["", "user_id,parent_asin,rating,timestamp\n"], ids=len)
+def test_amazon_csv_may_begin_with_a_mark(tmp_path, ending, header):
+    path = write(tmp_path / f"r.csv{ending}", MARK + header + AMAZON_CSV)
+    assert_frame_equal(read_amazon_reviews(path), table(("A1", "B1", 100, 4), ("A2", "B1", 90, 5)))
+
+
+def test_amazon_csv_with_a_mark_refuses_swapped_ids(tmp_path):
+    path = write(tmp_path / "r.csv", MARK + "B000000001,A123456789,5.0,100\n")
+    with pytest.raises(ValueError, match="field 'user' holds a product"):
+        read_amazon_reviews(path)
+
+
+@pytest.mark.parametrize("name", ["r.json", "r.jsonl.gz"])
+def test_amazon_json_lines_may_begin_with_a_mark(tmp_path, name):
+    path = write(tmp_path / name, MARK + review() + review(reviewerID="A2"))
+    assert read_amazon_reviews(path)["user"].tolist() == ["A1", "A2"]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\n\n"])
+@pytest.mark.parametrize("name", MOVIELENS)
+def test_movielens_may_begin_with_a_mark(tmp_path, name, newline):
+    path = write(tmp_path / name, MARK + MOVIELENS[name].replace("\n", newline))
+    assert_frame_equal(read_movielens(path), MOVIELENS_TABLE)
+    assert_frame_equal(
+        read_movielens(write(path, gzip.compress(path.read_bytes()))), MOVIELENS_TABLE
+    )
+
+
+@pytest.mark.parametrize("name", MOVIELENS)
+def test_a_mark_is_skipped_where_pandas_refuses_the_file(tmp_path, name):
+    content = MOVIELENS[name].replace("881250949", "8_8125_0949")
+    assert_frame_equal(read_movielens(write(tmp_path / name, MARK + content)), MOVIELENS_TABLE)
+
+
+def test_a_mark_alone_is_an_empty_file(tmp_path):
+    with pytest.raises(ValueError, match="the file is empty"):
+        read_movielens(write(tmp_path / "u.data", MARK))
+
+
+def test_ncf_files_may_begin_with_a_mark(tmp_path):
+    expected = read_ncf(write_ncf(tmp_path))
+    for path in tmp_path.iterdir():
+        write(path, MARK.encode() + path.read_bytes())
+    data = read_ncf(tmp_path / "d")
+    assert_frame_equal(data.train, expected.train)
+    assert_frame_equal(data.test, expected.test)
+    np.testing.assert_array_equal(data.negatives, expected.negatives)
+
+
 # The files of the NCF paper
 
 
@@ -621,7 +677,7 @@ def test_k_core_takes_categories_and_numpy_integers():
 @pytest.mark.parametrize("columns", [["user", "what"], ["who", "item_id"]])
 def test_k_core_refuses_half_the_names(columns):
     X = pd.DataFrame([("a", 1)], columns=columns)
-    with pytest.raises(ValueError, match=r"X has no column '(user|item)' \(or '.*_id'\)"):
+    with pytest.raises(ValueError, match=r"X has no column '(user|item)' \(or .*_id, .*\)"):
         filter_k_core(X, 1)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from pandas.testing import assert_frame_equal
 from sklearn.linear_model import LinearRegression
 
 from neumf import (
@@ -299,3 +300,38 @@ def test_histories_need_an_order_in_time():
 def test_parameters_out_of_range_are_refused(options, match, X):
     with pytest.raises(ValueError, match=match):
         NeuMFRecommender(**options).fit(X)
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        pd.DataFrame({"user": [], "item": []}),
+        pd.DataFrame({"user": [], "item": [], "timestamp": []}, dtype=float),
+        np.empty((0, 2)),
+        [],
+    ],
+    ids=["frame", "floats", "array", "list"],
+)
+@pytest.mark.parametrize("recommender", [PopularityRecommender, ItemKNNRecommender])
+def test_a_table_without_rows_folds_in_nothing(X, recommender, empty):
+    model = recommender().fit(X)
+    users = [3, 4, -1]
+    assert model.recommend(users, k=3, interactions=empty).equals(model.recommend(users, k=3))
+    pairs = X.iloc[:5]
+    assert np.array_equal(model.predict(pairs, interactions=empty), model.predict(pairs))
+    assert model.recommend(interactions=empty).shape == (0, 4)
+
+
+def test_a_table_without_rows_leaves_histories_as_they_are(fitted):
+    empty = pd.DataFrame({"user": [], "item": []})
+    expected = fitted.recommend([0, 1], k=3)
+    assert_frame_equal(fitted.recommend([0, 1], k=3, interactions=empty), expected)
+
+
+def test_errors_about_new_rows_name_their_argument(X):
+    model = PopularityRecommender().fit(X)
+    holey = pd.DataFrame({"user": [1], "item": [np.nan]})
+    with pytest.raises(ValueError, match=r"^interactions: item ids must not be missing"):
+        model.recommend(interactions=holey)
+    with pytest.raises(ValueError, match=r"^interactions must be a table"):
+        model.predict(X, interactions=[1, 2])

@@ -1,4 +1,6 @@
+import gzip
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
@@ -98,7 +100,7 @@ class TestSplit:
         assert as_lists(splitter.split(X)) == [([1, 3, 4, 5, 6], [0, 2])]
 
     def test_holds_out_the_later_row_of_the_table_among_equal_timestamps(self):
-        X = np.array([[1, 10, 5], [1, 11, 5], [1, 12, 4]])
+        X = pd.DataFrame({"user": 1, "item": [10, 11, 12], "timestamp": [5, 5, 4]})
         assert as_lists(LeaveLastOutSplitter().split(X)) == [([0, 2], [1])]
 
     def test_row_order_is_time_order_without_timestamps(self, X):
@@ -111,10 +113,59 @@ class TestSplit:
         assert as_lists(splitter.split(dated)) == as_lists(splitter.split(X))
 
     @pytest.mark.parametrize("convert", [np.array, np.ndarray.tolist], ids=["array", "list"])
-    def test_reads_arrays_by_position(self, X, convert):
+    def test_row_order_is_time_order_in_arrays(self, X, convert):
         rows = convert(X.to_numpy(dtype=object))
         splits = LeaveLastOutSplitter(n_splits=2).split(rows)
-        assert as_lists(splits) == as_lists(LeaveLastOutSplitter(n_splits=2).split(X))
+        untimed = X.drop(columns="timestamp")
+        assert as_lists(splits) == as_lists(LeaveLastOutSplitter(n_splits=2).split(untimed))
+
+    def test_reads_the_columns_of_amazon_reviews_as_they_are(self):
+        columns = "reviewerID asin reviewerName helpful reviewText overall summary unixReviewTime"
+        X = pd.DataFrame(
+            [
+                ["A1", "B1", "Zoe", [0, 1], "good", 5.0, "z", 1393545600, "02 28, 2014"],
+                ["A1", "B2", "Ann", [2, 2], "bad", 1.0, "y", 1400000000, "05 13, 2014"],
+                ["A2", "B1", "Bob", [0, 0], "so", 3.0, "x", 1380000000, "09 24, 2013"],
+                ["A2", "B3", "Bob", [0, 0], "so", 4.0, "w", 1370000000, "05 31, 2013"],
+            ],
+            columns=[*columns.split(), "reviewTime"],
+        )
+        _, X_test = LeaveLastOutSplitter().train_test_split(X)
+        assert X_test["asin"].tolist() == ["B2", "B1"]
+
+    def test_holds_out_the_latest_of_real_amazon_reviews(self, real_data):
+        path = real_data("amazon-musical-instruments", "reviews_Musical_Instruments_5.json.gz")
+        with gzip.open(path) as lines:
+            X = pd.DataFrame([json.loads(line) for line in lines])
+        assert list(X.columns)[:3] == ["reviewerID", "asin", "reviewerName"]
+        _, X_test = LeaveLastOutSplitter().train_test_split(X)
+        expected = X.groupby("reviewerID")["unixReviewTime"].max()
+        held_out = X_test.set_index("reviewerID")["unixReviewTime"]
+        assert held_out.sort_index().tolist() == expected.sort_index().tolist()
+
+    @pytest.mark.parametrize("third", [5.0, 1.0])
+    @pytest.mark.parametrize(
+        "names",
+        [
+            ["userId", "movieId", "rating"],
+            ["reviewer", "product", "rating"],
+            ["reviewer", "product", "stars"],
+        ],
+        ids="-".join,
+    )
+    def test_does_not_take_ratings_for_times(self, names, third):
+        X = pd.DataFrame([[1, 10, 3.0], [1, 11, 4.0], [1, 12, third]], columns=names)
+        assert as_lists(LeaveLastOutSplitter().split(X)) == [([0, 1], [2])]
+        assert as_lists(LeaveLastOutSplitter().split(X.to_numpy())) == [([0, 1], [2])]
+
+    @given(cases(), st.data())
+    def test_is_not_moved_by_further_columns(self, case, data):
+        splitter, X = case
+        ratings = data.draw(st.lists(st.integers(1, 5), min_size=len(X), max_size=len(X)))
+        wider = X.assign(rating=ratings, year=ratings, overall=ratings)
+        for _ in range(2):
+            assert as_lists(splitter.split(wider)) == as_lists(splitter.split(X))
+            wider = wider[wider.columns[::-1]]
 
     def test_yields_positions_whatever_the_index(self, X):
         shuffled_index = X.set_axis([9, 9, 5, 1, 0, 3, np.nan])
@@ -230,7 +281,7 @@ class TestErrors:
             getattr(LeaveLastOutSplitter(), method)(sp.csr_array(np.eye(3)))
 
     def test_infinite_timestamps_are_refused(self):
-        X = np.array([[1, 2, 3], [1, 2, np.inf]])
+        X = pd.DataFrame({"user": 1, "item": 2, "timestamp": [3, np.inf]})
         with pytest.raises(ValueError, match="timestamps must be finite"):
             next(LeaveLastOutSplitter().split(X))
 
@@ -246,14 +297,14 @@ class TestTrainTestSplit:
         X = np.array([[1, 10, 2], [1, 11, 1]], dtype="int32")
         train, test = LeaveLastOutSplitter().train_test_split(X)
         assert (train.dtype, test.dtype) == (np.int32, np.int32)
-        assert train.tolist() == [[1, 11, 1]]
-        assert test.tolist() == [[1, 10, 2]]
+        assert train.tolist() == [[1, 10, 2]]
+        assert test.tolist() == [[1, 11, 1]]
 
     def test_of_a_list_keeps_numbers_beside_strings(self):
         X = [["a", 10, 2], ["a", 11, 1]]
         train, test = LeaveLastOutSplitter().train_test_split(X)
-        assert train.tolist() == [["a", 11, 1]]
-        assert test.tolist() == [["a", 10, 2]]
+        assert train.tolist() == [["a", 10, 2]]
+        assert test.tolist() == [["a", 11, 1]]
 
     def test_is_the_first_split(self, X):
         splitter = LeaveLastOutSplitter(n_splits=2)
@@ -326,7 +377,7 @@ class TestTransform:
     def test_of_an_array_is_an_array_with_one_more_column(self):
         ranked = LeaveLastOutSplitter().fit_transform(np.array([[1, 10, 2], [1, 11, 1]]))
         assert isinstance(ranked, np.ndarray)
-        assert ranked.tolist() == [[1, 10, 2, 2], [1, 11, 1, 1]]
+        assert ranked.tolist() == [[1, 10, 2, 1], [1, 11, 1, 2]]
 
     def test_does_not_write_to_the_table(self, X):
         LeaveLastOutSplitter().fit_transform(X)

@@ -158,7 +158,11 @@ class BaseRecommender(BaseEstimator, ABC):
         """
         check_is_fitted(self)
         check_int("k", k, 1)
-        new = None if interactions is None else read_interactions(interactions)
+        new = (
+            None
+            if interactions is None
+            else read_interactions(interactions, "interactions", may_be_empty=True)
+        )
         if users is None:
             ids = self.users_.to_numpy() if new is None else pd.unique(new.users)
         else:
@@ -240,7 +244,7 @@ class BaseRecommender(BaseEstimator, ABC):
         if interactions is None:
             recommender = self
         else:
-            new = read_interactions(interactions)
+            new = read_interactions(interactions, "interactions", may_be_empty=True)
             recommender = self._folded_in(rows.users, new, stacklevel=4)
         users = lookup_ids(rows.users, recommender.users_, "X: user ids")
         items = lookup_ids(rows.items, self.items_, "X: item ids")

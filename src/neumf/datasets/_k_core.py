@@ -23,14 +23,15 @@ def filter_k_core(X: Any, k: int) -> Any:
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features >= 2)
-        Interactions. The columns `user` and `item` (or `user_id` and `item_id`) are found by
-        name; where there is neither, the first two columns count. Further columns ride along.
+        Interactions. In a DataFrame or an Arrow table the columns of users and items are found by
+        name, as :class:`~neumf.IdEncoder` tells; where there is neither, and in
+        arrays, they are the first two. Further columns ride along.
     k : int
         Least number of interactions, at least 1. Each row is one, repeated (user, item) rows too.
 
     Returns
     -------
-    DataFrame or ndarray
+    DataFrame, Arrow table or ndarray
         The rows of `X` that are left, in their order, with their columns and index. It has no
         rows if there is no k-core.
 

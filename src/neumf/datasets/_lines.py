@@ -30,8 +30,9 @@ def numbered_lines(path: StrPath) -> Iterator[tuple[int, str]]:
     with open_binary(path) as stream:
         try:
             for number, line in enumerate(stream, start=1):
-                text = line.decode()
-                if not text.isspace():
+                # "utf-8-sig" skips the mark that some editors write before the first line.
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                if text and not text.isspace():
                     yield number, text
         except UnicodeDecodeError as error:
             message = (

@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from neumf._arrays import Codes, Ids
 from neumf._validation import check_option
 from neumf.interactions.ids import index_ids, lookup_ids, show
-from neumf.interactions.tables import as_frame, read_interactions, replace_ids
+from neumf.interactions.table_kinds import refuse_sparse
+from neumf.interactions.tables import read_interactions, replace_ids
 
 
 class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -45,6 +46,19 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Number of columns of the table given to `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where all are strings.
+
+    Notes
+    -----
+    In a DataFrame (of pandas or polars) or an Arrow table, the columns are found by their names.
+    Of the names for one thing, the first that is there counts:
+
+    - users: ``user``, ``user_id``, ``userId``, ``reviewerID``;
+    - items: ``item``, ``item_id``, ``movieId``, ``parent_asin``, ``asin``;
+    - time: ``timestamp``, ``unixReviewTime``;
+    - ratings: ``rating``, ``overall``.
+
+    Where there is a column neither of users nor of items, and in arrays, they are the first two.
+    All of the library reads its tables so.
 
     See Also
     --------
@@ -96,7 +110,8 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If X is empty, lacks a column or holds missing ids, or a parameter is out of range.
         """
         self._check_parameters()
-        rows = read_interactions(as_frame(X), with_timestamps=False)
+        refuse_sparse(X)
+        rows = read_interactions(X, with_timestamps=False)
         validate_data(self, X, skip_check_array=True)
         self.users_ = index_ids(rows.users)[1]
         self.items_ = index_ids(rows.items)[1]
@@ -112,7 +127,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        X_encoded : DataFrame or ndarray of the shape of X
+        X_encoded : DataFrame, Arrow table or ndarray of the shape of X
             A copy of X with the user and item columns encoded.
 
         Raises
@@ -138,7 +153,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        X_original : DataFrame or ndarray of the shape of X
+        X_original : DataFrame, Arrow table or ndarray of the shape of X
             A copy of X with ids; None where the index is `unknown_value`.
 
         Raises

@@ -59,9 +59,10 @@ def describe_other_kind(codes: Codes, ids: Ids, vocabulary: pd.Index, argument: 
     received, known = _kind(ids), _kind(vocabulary)
     if received is None or known is None or received == known:
         return None
+    method = "str.decode or str.encode" if "bytes" in (received, known) else "astype"
     return (
         f"{argument} must be of the kind that fit saw, {known} such as {show(vocabulary, 0)}. "
-        f"Received {received} such as {show(ids, 0)}. Convert them, for example with astype."
+        f"Received {received} such as {show(ids, 0)}. Convert them, for example with {method}."
     )
 
 
@@ -72,20 +73,42 @@ def show(values: Any, row: int) -> str:
 
 def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
     """Read one id or a one-dimensional collection of ids; a tuple is one id where ids are such."""
-    is_one_tuple = isinstance(ids, tuple) and isinstance(vocabulary[0], tuple)
-    if is_one_tuple or not pd.api.types.is_list_like(ids):
-        ids = [ids]
-    if getattr(ids, "ndim", 1) != 1:
+    if len(getattr(ids, "shape", ())) > 1:
         raise ValueError(
             f"{argument} must be one id or a one-dimensional collection of ids. Received "
             f"{type(ids).__name__} of shape {ids.shape}. Pass one column."
         )
-    column = pd.Series(ids if hasattr(ids, "dtype") else _object_array(list(ids)))
-    return check_ids(column.infer_objects(), argument)
+    is_one_tuple = isinstance(ids, tuple) and isinstance(vocabulary[0], tuple)
+    if is_one_tuple or not pd.api.types.is_list_like(ids):
+        ids = [ids]
+    if isinstance(ids, pd.MultiIndex):
+        _refuse_levels(ids, argument, vocabulary)
+    column = native(read_column(ids)).infer_objects()
+    if column.dtype.kind == "b":
+        _refuse_mask(column, argument, vocabulary)
+    return check_ids(column, argument)
+
+
+def read_column(values: Any) -> pd.Series:
+    """Return a collection of values, a column of polars or Arrow too, as a column of pandas."""
+    if type(values).__module__.startswith("pyarrow"):
+        return pd.Series(values.to_pandas(date_as_object=False))
+    if type(values).__module__.startswith("polars"):
+        # Of structs and arrays, `to_numpy` would make a second dimension.
+        nested = values.dtype.is_nested()
+        values = object_array(values.to_list()) if nested else values.to_numpy()
+    elif not hasattr(values, "dtype") or isinstance(values, pd.MultiIndex):
+        values = object_array(list(values))
+    # Left to itself pandas would look for strings among objects.
+    return pd.Series(values, dtype=object if values.dtype == object else None)
 
 
 def check_ids(column: pd.Series, argument: str) -> Ids:
     """Return the ids as an array; refuse missing ones."""
+    if column.dtype.kind == "c":
+        raise ValueError(
+            f"{argument} must be ids. Complex data not supported. Received {column.dtype}."
+        )
     bad = column.isna().to_numpy()
     if column.dtype.kind == "f":
         bad = bad | np.isinf(column.to_numpy())
@@ -97,9 +120,46 @@ def check_ids(column: pd.Series, argument: str) -> Ids:
             "example with dropna."
         )
     ids = column.to_numpy()
+    if ids.dtype.kind == "S":
+        ids = ids.astype(object)
     if ids.dtype == object:
         _refuse_unhashable(ids, argument)
     return ids
+
+
+def native(column: pd.Series) -> pd.Series:
+    """Return a column whose numbers have the machine's order of bytes: pandas takes no others."""
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype) and not dtype.isnative:
+        return column.astype(dtype.newbyteorder("="))
+    return column
+
+
+def object_array(labels: list[Any]) -> Ids:
+    """Return an array of the labels as they are, tuples and lists too."""
+    array = np.empty(len(labels), dtype=object)
+    array[:] = labels
+    return array
+
+
+def _refuse_levels(ids: pd.MultiIndex, argument: str, vocabulary: pd.Index) -> None:
+    """Raise unless the labels of a MultiIndex, which are tuples, can be ids."""
+    if not isinstance(vocabulary[0], tuple):
+        raise ValueError(
+            f"{argument} must be one id or a one-dimensional collection of ids. Received a "
+            f"MultiIndex with the levels {list(ids.names)}. Pass one level, for example "
+            f"{argument}=index.get_level_values(0)."
+        )
+
+
+def _refuse_mask(column: pd.Series, argument: str, vocabulary: pd.Index) -> None:
+    """Raise unless there are ids that are booleans themselves."""
+    if not any(isinstance(label, bool | np.bool_) for label in vocabulary):
+        known = "users_" if argument == "users" else "items_"
+        raise ValueError(
+            f"{argument} must hold ids. Received {len(column)} boolean(s), which look like a mask. "
+            f"Pass the ids themselves, for example {argument}={known}[mask]."
+        )
 
 
 def _refuse_unhashable(ids: Ids, argument: str) -> None:
@@ -119,14 +179,8 @@ def _as_index(ids: Ids) -> pd.Index:
     return pd.Index(ids, dtype=ids.dtype, tupleize_cols=False)
 
 
-def _object_array(labels: list[Any]) -> Ids:
-    array = np.empty(len(labels), dtype=object)
-    array[:] = labels
-    return array
-
-
 def _kind(ids: Ids | pd.Index) -> str | None:
     inferred = pd.api.types.infer_dtype(ids, skipna=False)
     if inferred in ("integer", "floating", "mixed-integer-float"):
         return "numbers"
-    return "strings" if inferred == "string" else None
+    return {"string": "strings", "bytes": "bytes"}.get(inferred)

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf._validation import check_int
 from neumf.interactions.ids import index_ids
-from neumf.interactions.tables import Interactions, as_frame, read_interactions, take_rows
+from neumf.interactions.tables import Interactions, add_column, read_interactions, take_rows
 from neumf.interactions.timeline import read_timelines
 
 
@@ -46,9 +46,11 @@ class LeaveLastOutSplitter(
 
     Notes
     -----
-    Time order comes from the column ``timestamp`` (in an array the third one); without it, row
-    order within a user is time order. Equal timestamps keep row order: the later row of the
-    table counts as later and is held out first.
+    Time order comes from the column ``timestamp`` (or ``unixReviewTime``) of a DataFrame or an
+    Arrow table. Without it, and in arrays, row order within a user is time order: where nothing
+    names a column, it may as well hold ratings. Columns of datetimes that go by another name are
+    warned about. Equal timestamps keep row order: the later row of the table counts as later and
+    is held out first.
 
     Leave-last-out is the protocol of the NeuMF paper. It cuts each user's own timeline; it does
     not cut the calendar, so a training row of one user may be later than the test row of another.
@@ -153,8 +155,8 @@ class LeaveLastOutSplitter(
 
         Returns
         -------
-        X_train, X_test : DataFrame or ndarray
-            Tables of the type of X, rows in the order of X.
+        X_train, X_test : DataFrame, Arrow table or ndarray
+            Tables of the type of X (arrays if X is a list), rows in the order of X.
 
         Raises
         ------
@@ -199,14 +201,12 @@ class LeaveLastOutSplitter(
 
         Returns
         -------
-        X_ranked : DataFrame or ndarray of shape (n_samples, n_features + 1)
+        X_ranked : DataFrame, Arrow table or ndarray of shape (n_samples, n_features + 1)
             A copy of X with its dense rank by time as the last column: 1 is the user's oldest
             row, rows with equal timestamps share a rank, the next one follows without a gap.
         """
         check_is_fitted(self)
-        ranks = _dense_ranks(_read_ordered(X))
-        ranked = as_frame(X).assign(rank=ranks)
-        return ranked if isinstance(X, pd.DataFrame) else ranked.to_numpy()
+        return add_column(X, "rank", _dense_ranks(_read_ordered(X)))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the columns that `transform` gives; "rank" is there once.

@@ -150,7 +150,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        X_resampled : DataFrame or ndarray of shape (n_samples * (1 + n_negatives), n_features)
+        X_resampled : DataFrame, Arrow table or ndarray of n_samples * (1 + n_negatives) rows
             The rows of X, then `n_negatives` rows for each: copies of it with another item. Their
             other columns, a rating included, are those of the row they were drawn for.
         y_resampled : ndarray of shape (n_samples * (1 + n_negatives),)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,15 @@ from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Ids
 from neumf.interactions.ids import check_ids, show
+from neumf.interactions.table_kinds import Table, open_table
 
+# Of several names for one thing, the first that a table has counts. A `parent_asin` comes before
+# an `asin`, which is a variant of it, as in `read_amazon_reviews`.
 _COLUMN_NAMES = {
-    "user": ("user", "user_id"),
-    "item": ("item", "item_id"),
-    "timestamp": ("timestamp",),
-    "rating": ("rating",),
+    "user": ("user", "user_id", "userId", "reviewerID"),
+    "item": ("item", "item_id", "movieId", "parent_asin", "asin"),
+    "timestamp": ("timestamp", "unixReviewTime"),
+    "rating": ("rating", "overall"),
 }
 
 
@@ -51,139 +55,194 @@ class Interactions:
 
 
 def read_interactions(
-    X: Any, *, with_timestamps: bool = True, may_be_empty: bool = False
+    X: Any,
+    argument: str = "X",
+    *,
+    with_timestamps: bool = True,
+    may_be_empty: bool = False,
 ) -> Interactions:
-    """Read a DataFrame, an array-like or a sparse users x items matrix.
+    """Read a DataFrame, an Arrow table, an array-like or a sparse users x items matrix.
 
-    Timestamps that nothing will be ordered by need not be read, nor be sound.
+    Errors name the argument. Timestamps that nothing will be ordered by need not be read, nor be
+    sound.
     """
     if sp.issparse(X):
-        return _read_sparse(X, may_be_empty)
-    frame = as_frame(X)
-    columns = locate_columns(frame, by_name=isinstance(X, pd.DataFrame))
-    if frame.shape[0] == 0 and not may_be_empty:
+        return _read_sparse(X, argument, may_be_empty)
+    table = open_table(X, argument)
+    if may_be_empty and table.shape == (0, 0):  # an empty list has no columns either
+        return Interactions(np.array([], dtype=object), np.array([], dtype=object), None)
+    columns = locate_columns(table, argument)
+    if table.shape[0] == 0 and not may_be_empty:
         raise ValueError(
-            "X must hold at least one interaction (a row with a user and an item). "
-            f"Received 0 sample(s), a table of shape {frame.shape}."
+            f"{argument} must hold at least one interaction (a row with a user and an item). "
+            f"Received 0 sample(s), a table of shape {table.shape}."
         )
     return Interactions(
-        users=check_ids(frame.iloc[:, columns["user"]], "X: user ids"),
-        items=check_ids(frame.iloc[:, columns["item"]], "X: item ids"),
-        timestamps=(
-            _check_timestamps(frame.iloc[:, columns["timestamp"]])
-            if with_timestamps and "timestamp" in columns
-            else None
-        ),
+        users=check_ids(table.column(columns["user"]), f"{argument}: user ids"),
+        items=check_ids(table.column(columns["item"]), f"{argument}: item ids"),
+        timestamps=_read_timestamps(table, columns, argument) if with_timestamps else None,
     )
 
 
-def as_frame(X: Any) -> pd.DataFrame:
-    """Return a DataFrame with the columns of X, each of its own type."""
-    if isinstance(X, pd.DataFrame):
-        return X
-    if sp.issparse(X):
-        raise ValueError(
-            "X must be a DataFrame or an array here, where its rows are returned. Received a "
-            "sparse matrix. Pass a table of user and item."
-        )
-    rows = X if isinstance(X, Sequence) else np.asarray(X)
-    if not _is_table(rows):
-        raise ValueError(
-            "X must be a table with one row per interaction. Expected 2D array, got "
-            f"{type(X).__name__} of another shape instead. Reshape your data to (n_samples, 2) or "
-            "more columns: user, item, timestamp, rating."
-        )
-    return pd.DataFrame(rows)
+def locate_columns(table: Table, argument: str = "X") -> dict[str, int]:
+    """Map the words user, item, timestamp, rating to places of columns, as far as they are there.
 
-
-def locate_columns(frame: pd.DataFrame, *, by_name: bool) -> dict[str, int]:
-    """Map the words user, item, timestamp, rating to positions of columns."""
-    if any(dtype.kind == "c" for dtype in frame.dtypes):
+    Columns count by their names. Where there is neither a user nor an item column, or columns have
+    no names, the first two are user and item, and nothing tells what the others are.
+    """
+    found = {} if table.names is None else _find_names(table, argument)
+    if table.shape[1] < 2:
         raise ValueError(
-            f"X must hold ids. Complex data not supported. Received dtypes {list(frame.dtypes)}."
+            f"{argument} must have a user and an item column. Received {table.shape[1]} feature(s) "
+            f"(shape={table.shape}) while a minimum of 2 is required."
         )
-    if frame.shape[1] < 2:
-        raise ValueError(
-            "X must have a user and an item column. Received "
-            f"{frame.shape[1]} feature(s) (shape={frame.shape}) while a minimum of 2 is required."
-        )
-    names = list(frame.columns)
-    if by_name and not frame.columns.is_unique:
-        raise ValueError(
-            f"X must have a name of its own for each column. Received columns {names}. Rename or "
-            "drop the duplicates."
-        )
-    found = {
-        word: names.index(alias)
-        for word, aliases in _COLUMN_NAMES.items()
-        for alias in reversed(aliases)
-        if by_name and alias in names
-    }
     if "user" not in found and "item" not in found:
-        by_position = {word: i for i, word in enumerate(_COLUMN_NAMES) if i < frame.shape[1]}
-        return by_position | found  # a column called timestamp is the timestamp, wherever it is
+        _refuse_other_words(table, found, argument)
+        return {"user": 0, "item": 1} | found
     for word in ("user", "item"):
         if word not in found:
             raise ValueError(
-                f"X has no column {word!r} (or {word + '_id'!r}), which must stand beside the "
-                f"other one. Received columns {names}. Rename one with X.rename(columns=...)."
+                f"{argument} has no column {word!r} (or {', '.join(_COLUMN_NAMES[word][1:])}), "
+                f"which must stand beside the other one. Received columns {table.names}. Rename "
+                "one."
             )
     return found
 
 
 def take_rows(X: Any, rows: Codes) -> Any:
     """Select rows of a table, keeping its type."""
-    return X.iloc[rows] if isinstance(X, pd.DataFrame) else _as_array(X)[rows]
+    return open_table(X).take(rows)
 
 
 def replace_ids(X: Any, *, users: Ids | None = None, items: Ids | None = None) -> Any:
     """Return a copy of X with other users or items, a table of the type that came in."""
-    frame = as_frame(X)
-    positions = locate_columns(frame, by_name=isinstance(X, pd.DataFrame))
-    columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
-    for word, ids in (("user", users), ("item", items)):
-        if ids is not None:
-            # pandas would make NaN of a None among strings.
-            dtype = object if pd.isna(ids).any() else None
-            columns[positions[word]] = pd.Series(ids, index=frame.index, dtype=dtype)
-    replaced = pd.concat(columns, axis=1)
-    replaced.columns = frame.columns
-    return replaced if isinstance(X, pd.DataFrame) else replaced.to_numpy()
+    table = open_table(X)
+    columns = locate_columns(table)
+    ids_of = {"user": users, "item": items}
+    return table.with_columns(
+        {columns[word]: ids for word, ids in ids_of.items() if ids is not None}
+    )
+
+
+def add_column(X: Any, name: str, values: NDArray[Any]) -> Any:
+    """Return a copy of X with one more column, or with other values in the one of that name."""
+    return open_table(X).with_new_column(name, values)
 
 
 def concatenate_tables(first: Any, second: Any) -> Any:
     """Return the rows of one table after those of another of its type."""
-    if isinstance(first, pd.DataFrame):
-        return pd.concat([first, second], ignore_index=True)
-    return np.concatenate([_as_array(first), second])
+    return open_table(first).with_rows(second)
 
 
-def _is_table(rows: Sequence[Any] | NDArray[Any]) -> bool:
-    """Tell whether rows have two dimensions; a tuple in a row is an id, not a third one."""
-    if isinstance(rows, np.ndarray):
-        return rows.ndim == 2
-    first = rows[0] if len(rows) else []
-    return isinstance(first, list | tuple | np.ndarray | pd.Series) and not any(
-        isinstance(cell, list | np.ndarray) for cell in first
-    )
-
-
-def _as_array(X: Any) -> NDArray[Any]:
-    """Return an array; unlike `np.asarray` it keeps numbers that stand beside strings."""
-    return X if isinstance(X, np.ndarray) else as_frame(X).to_numpy()
-
-
-def _read_sparse(X: Any, may_be_empty: bool) -> Interactions:
-    if not may_be_empty and (0 in X.shape or X.count_nonzero() == 0):
+def _find_names(table: Table, argument: str) -> dict[str, int]:
+    names = list(table.names or [])
+    if any(isinstance(name, tuple) for name in names):
         raise ValueError(
-            "X must hold at least one interaction (a stored value of the users x items matrix). "
-            f"Received a sparse matrix of shape {X.shape} without any."
+            f"{argument} must have one name for each column. Received names of several levels, "
+            f"{names}. Flatten them, for example with X.columns = X.columns.get_level_values(0)."
         )
-    users, items = X.tocsr().nonzero()
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"{argument} must have a name of its own for each column. Received columns {names}. "
+            "Rename or drop the duplicates."
+        )
+    found = {word: _first_place(aliases, names) for word, aliases in _COLUMN_NAMES.items()}
+    in_columns = {word: place for word, place in found.items() if place is not None}
+    _refuse_ids_in_index(table, in_columns, argument)
+    return in_columns
+
+
+def _first_place(aliases: tuple[str, ...], names: list[Any]) -> int | None:
+    return next((names.index(alias) for alias in aliases if alias in names), None)
+
+
+def _refuse_ids_in_index(table: Table, found: dict[str, int], argument: str) -> None:
+    """Raise if what labels the rows has the name of a user or an item column that is not there."""
+    for word in ("user", "item"):
+        for name in table.index_names:
+            if word not in found and name in _COLUMN_NAMES[word]:
+                raise ValueError(
+                    f"{argument} must have its {word} ids in a column. Received them in the index, "
+                    f"which is named {name!r}. Call X.reset_index() first."
+                )
+
+
+def _refuse_other_words(table: Table, found: dict[str, int], argument: str) -> None:
+    """Raise if one of the first two columns says by its name that it is no user and no item."""
+    for word, place in found.items():
+        if place < 2:
+            raise ValueError(
+                f"{argument} has neither a user nor an item column, so its first two columns must "
+                f"be user and item. Received columns {table.names}, where the {word} is one of the "
+                "two. Rename the columns of the users and of the items to 'user' and 'item'."
+            )
+
+
+def _read_sparse(X: Any, argument: str, may_be_empty: bool) -> Interactions:
+    """Read a sparse matrix: each stored value is an interaction, but for a stored zero."""
+    matrix = X.tocsr()
+    _refuse_values_not_finite(matrix, argument)
+    users, items = matrix.nonzero()
+    if len(users) == 0 and not may_be_empty:
+        raise ValueError(
+            f"{argument} must hold at least one interaction (a stored value of the users x items "
+            f"matrix, other than 0). Received a sparse matrix of shape {X.shape} without any."
+        )
     return Interactions(users.astype(np.int64), items.astype(np.int64), None, ordered=False)
 
 
-def _check_timestamps(column: pd.Series) -> NDArray[Any]:
+def _refuse_values_not_finite(matrix: Any, argument: str) -> None:
+    if matrix.data.dtype.kind not in "fc":
+        return
+    bad = ~np.isfinite(matrix.data)
+    if bad.any():
+        place = int(np.argmax(bad))
+        row = int(np.searchsorted(matrix.indptr, place, side="right")) - 1
+        raise ValueError(
+            f"{argument} must hold finite values: a stored value is an interaction, a stored 0 is "
+            f"none. Received {show(matrix.data, place)} in row {row}, column "
+            f"{matrix.indices[place]} ({int(bad.sum())} such values). Replace them by 1 or 0, for "
+            "example with X.data = numpy.nan_to_num(X.data)."
+        )
+
+
+def _read_timestamps(table: Table, columns: dict[str, int], argument: str) -> NDArray[Any] | None:
+    if "timestamp" in columns:
+        return _check_timestamps(table.column(columns["timestamp"]), argument)
+    _warn_of_unnamed_times(table, columns, argument)
+    return None
+
+
+def _warn_of_unnamed_times(table: Table, columns: dict[str, int], argument: str) -> None:
+    """Warn of what may be the time of the rows, if nothing says which column is."""
+    places = sorted(set(range(table.shape[1])) - set(columns.values()))
+    names = places if table.names is None else [table.names[place] for place in places]
+    found = [
+        f"column {name!r} holds datetimes"
+        for name, place in zip(names, places, strict=True)
+        if table.holds_datetimes(place)
+    ]
+    if table.index_is_time or set(table.index_names) & set(_COLUMN_NAMES["timestamp"]):
+        found.append("index holds the time")
+    for what in found:
+        warnings.warn(
+            f"{argument}: its {what}, but only a column named 'timestamp' counts as the time, so "
+            "the order of the rows is their order in time. Rename the column to 'timestamp' (of a "
+            "DataFrame; an index becomes a column by reset_index), or drop it.",
+            UserWarning,
+            stacklevel=_levels_to_the_caller(),
+        )
+
+
+def _levels_to_the_caller() -> int:
+    """Return the `stacklevel` at which a warning shows the line that called this library."""
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("neumf."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _check_timestamps(column: pd.Series, argument: str) -> NDArray[Any]:
     """Return timestamps as numbers; refuse what has no place in time."""
     column = column.infer_objects()
     if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
@@ -195,7 +254,7 @@ def _check_timestamps(column: pd.Series) -> NDArray[Any]:
     if bad.any():
         row = int(np.argmax(bad))
         raise ValueError(
-            "X: timestamps must be finite numbers or datetimes. Received "
+            f"{argument}: timestamps must be finite numbers or datetimes. Received "
             f"{show(column.array, row)} in row {row} ({int(bad.sum())} such rows). Drop the rows, "
             "fill them, or convert the column with pandas.to_datetime."
         )
@@ -205,4 +264,6 @@ def _check_timestamps(column: pd.Series) -> NDArray[Any]:
 def _numbers(column: pd.Series) -> NDArray[Any]:
     """Return a column as numbers, NaN where it holds none."""
     numbers = pd.to_numeric(column, errors="coerce").to_numpy()
+    if numbers.dtype.kind == "c":
+        return np.full(len(column), np.nan)
     return numbers if numbers.dtype.kind in "iuf" else numbers.astype(np.float64)
