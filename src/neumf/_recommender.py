@@ -80,7 +80,7 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         (see `interactions` of `recommend`). "hybrid" adds both.
     history_length : int, default=20
         How many of a user's last items make the vector; with ``user_encoder="id"``, those of a new
-        user in `interactions`.
+        user in `interactions`. No more are kept than the longest history of `fit` has.
     history_hidden_size : int, default=0
         Width of a hidden layer that refines the vector made of a history, see Notes; 0 has none.
         For large tables.
@@ -134,22 +134,23 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
     popularity_logits_ : ndarray of shape (n_items,)
         Logit of the probability that a user interacts with the item, by Laplace's rule
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
-    histories_ : ndarray of shape (n_users, history_length)
-        The last items of each user by index, newest first, filled up with -1.
+    histories_ : ndarray of shape (n_users, n_last)
+        The last items of each user by index, newest first, filled up with -1. `n_last` is
+        `history_length` or, if shorter, the length of the longest history; 0 for a sparse X.
     user_map_ : object or None
         What makes a vector of a new user's `interactions`, with ``user_encoder="id"``: the
         least-squares map, over the users that `fit` saw, from the mean vector of a user's last
-        items (weighted by `recency`) to the user's own.
+        items (weighted by `recency`; for a sparse X, of all seen items) to the user's own.
     network_ : object
-        The weights, as NumPy arrays: `users`, `items` (a row each, GMF vector then MLP vector) and
-        `layers`. The vectors of users are those after their last row; `encoder` is what makes them,
-        or None.
+        The weights, as NumPy arrays: `users` and `items`, the vectors of users after their last
+        row and of items (a row each, GMF vector then MLP vector), and `weights`, all that was
+        learned, by name.
     model_ : keras.Model
         The same as a Keras model of ``[user indices, item indices]``, whose output is the logit.
         Built when first asked for; a copy, which does not change the estimator.
     history_ : dict of list of float
         Per epoch: "loss", the mean training loss per row, without the penalty, and with
-        `early_stopping` "val_ndcg_at_10".
+        `early_stopping` "val_ndcg_at_10", NaN in epochs of `partial_fit`, which holds nothing out.
     n_iter_ : int
         Epochs run.
     best_iter_ : int
@@ -336,7 +337,9 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
             rows, the rating is not used. A sparse matrix is users x items.
         y : array-like of shape (n_samples,) or None, default=None
             None makes every row a positive and draws negatives anew each epoch. Labels in [0, 1]
-            are trained on as they are, without further negatives.
+            are trained on as they are, without further negatives. A row labelled 0 is in nobody's
+            history; its own history is that of the positive that it was drawn for, as
+            `NegativeSampler.fit_resample` puts them.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row, and of the negatives drawn for it, in the loss.
 
@@ -416,9 +419,11 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
 
         Notes
         -----
-        Training goes `epochs` times through the new rows, with Adam's moments and step count as
-        they were. On MovieLens-1M in ten steps of time, it kept 99 % of the NDCG@10 of a fit on all
-        rows so far, in 18 % of its time (``benchmarks/quality``).
+        Training goes `epochs` times through the new rows. After `fit`, Adam goes on with its step
+        count and the mean of its second moments over the rows of each table, which is all that
+        `fit` keeps of them; from then on, with the moments of each row, which take twice the memory
+        of the vectors. What `partial_fit` keeps of the NDCG@10 of a fit on all rows so far, in a
+        share of its time, is measured in ``benchmarks/quality/README.md``.
 
         New users and items get initial vectors as in `fit`, behind the known ones. The vectors of
         users without a new row, and of items that neither a row nor a negative names, stay as they
