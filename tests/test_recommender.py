@@ -22,6 +22,7 @@ from neumf import (
 )
 from neumf._presets import PRESETS
 from neumf._recommender import _hold_out
+from neumf.base import read_rows
 from neumf.metrics import ndcg_at_k
 from neumf.model.network import join_networks
 from neumf.training.trainer import Trainer
@@ -386,7 +387,7 @@ def test_what_is_held_out_tells_the_training_nothing(table, negative_strategy):
 def test_early_stopping_ranks_the_held_out_row_among_items_that_no_row_labels():
     # Negatives that were drawn in knowledge of the held-out row would give it away.
     X = pd.DataFrame({"user": [1, 1, 1, 2], "item": [10, 20, 30, 40]})
-    kept, validate = _hold_out(small_model()._read_rows(X, [1, 1, 0, 1], None))
+    kept, validate = _hold_out(read_rows(X, [1, 1, 0, 1], None))
     assert kept.items.tolist() == [0, 2, 3]
     first_is_30_then_20 = SimpleNamespace(score_items=lambda users: np.array([[0.4, 2, 3, 1]]))
     assert validate(first_is_30_then_20) == 1
@@ -395,7 +396,7 @@ def test_early_stopping_ranks_the_held_out_row_among_items_that_no_row_labels():
 def test_early_stopping_holds_out_the_row_that_the_splitter_holds_out():
     times = np.tile(np.array([3, 2, 1], dtype=np.uint64) + np.uint64(2**60), 5)
     X = pd.DataFrame({"user": np.repeat(range(5), 3), "item": range(15), "timestamp": times})
-    rows = small_model()._read_rows(X, None, None)
+    rows = read_rows(X, None, None)
     kept, _ = _hold_out(rows)
     train, _ = next(LeaveLastOutSplitter().split(X))
     assert kept.items.tolist() == train.tolist()  # item i stands in row i

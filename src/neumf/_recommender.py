@@ -14,13 +14,13 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf._arrays import Codes, Float32s
-from neumf._base import BaseRecommender
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from neumf._held_out import HeldOut
+from neumf._held_out import HeldOutRows
 from neumf._presets import PRESETS
 from neumf._random import RandomState, make_generator
 from neumf._ranking import exact_lists, mean_over_lists, top_lists
 from neumf._validation import check_int, check_option, check_real
+from neumf.base import BaseRecommender, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import (
     Histories,
@@ -397,7 +397,7 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
             on this machine, which then runs slower.
         """
         self._check_parameters(y)
-        rows = self._read_rows(X, y, sample_weight)
+        rows = read_rows(X, y, sample_weight)
         rng = make_generator(self.random_state)
         kept, validate = _hold_out(rows) if self.early_stopping else (rows, None)
         histories = self._read_histories(kept)
@@ -558,7 +558,8 @@ class NeuMFRecommender(CallbackSupportMixin, BaseRecommender):
         return state | {"_model": None} if "_model" in state else state
 
     @property
-    def _ranker(self) -> Network:
+    def ranker_(self) -> Network:
+        """What gives the scores: the network."""
         return self.network_
 
     def _check_parameters(self, y: Any) -> None:
@@ -780,9 +781,9 @@ def _hold_out(rows: EncodedRows) -> tuple[EncodedRows, Callable[[Network], float
     # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
     # not among them: as candidates they would give it away.
     seen = kept.seen if kept.labels is None else seen_matrix(kept.users, kept.items, kept.shape)
-    held_out = HeldOut.from_rows(
+    held_out = HeldOutRows(
         np.arange(len(last)), rows.users[last], rows.items[last], rows.shape[1]
-    )
+    ).gather()
 
     def validate(network: Network) -> float:
         return mean_over_lists(ndcg_at_k, 10, exact_lists(network, held_out, seen))
