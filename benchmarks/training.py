@@ -30,7 +30,7 @@ import pandas as pd
 from sampling import zipf
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender, datasets
-from neumf._held_out import HeldOut
+from neumf._held_out import HeldOutRows
 from neumf._ranking import exact_lists, mean_over_lists
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.unseen import UnseenItems, sample_unseen_items
@@ -195,7 +195,7 @@ class KerasRanker:
         self.model, self.n_items = model, n_items
 
     def score_items(self, users):
-        """Return the score of every item for users, as `neumf._ranking.Ranker` asks for."""
+        """Return the score of every item for users, as `neumf.protocols.Ranker` asks for."""
         pairs = [np.repeat(users, self.n_items), np.tile(np.arange(self.n_items), len(users))]
         scores = self.model.predict(pairs, batch_size=2**16, verbose=0)
         return scores.reshape(len(users), self.n_items)
@@ -209,12 +209,12 @@ def compare_time_to_accuracy(arguments):
     (users, user_ids), (items, item_ids) = X_train["user"].factorize(), X_train["item"].factorize()
     shape = (len(user_ids), len(item_ids))
     seen = seen_matrix(users, items, shape)
-    held_out = HeldOut.from_rows(
+    held_out = HeldOutRows(
         np.arange(len(X_test)),
         user_ids.get_indexer(X_test["user"]),
         item_ids.get_indexer(X_test["item"]),
         shape[1],
-    )
+    ).gather()
 
     def measure(ranker):
         return mean_over_lists(ndcg_at_k, 10, exact_lists(ranker, held_out, seen))

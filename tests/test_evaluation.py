@@ -3,9 +3,11 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from pandas.testing import assert_frame_equal
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from neumf import (
     IdEncoder,
@@ -97,12 +99,12 @@ def test_standard_error_is_what_a_bootstrap_over_users_finds(tables, model, rng)
     by_user = evaluate(model, tables[1], metrics="ndcg", k=5, by="user")["value"].to_numpy()
     assert results["value"][0] == pytest.approx(by_user.mean())
     resampled = by_user[rng.integers(len(by_user), size=(20_000, len(by_user)))].mean(axis=1)
-    assert results["standard_error"][0] == pytest.approx(resampled.std(), rel=0.03)
+    assert results["stderr"][0] == pytest.approx(resampled.std(), rel=0.03)
 
 
 def test_metrics_that_are_no_means_over_users_have_no_standard_error(tables, model):
     results = evaluate(model, tables[1], metrics=["coverage", "gini", "overlap", "novelty"], k=5)
-    assert results["standard_error"].isna().tolist() == [True, True, True, False]
+    assert results["stderr"].isna().tolist() == [True, True, True, False]
 
 
 def test_constant_scores_get_what_chance_gives_among_100_candidates():
@@ -114,36 +116,88 @@ def test_constant_scores_get_what_chance_gives_among_100_candidates():
     assert round(values["sampled", "ndcg", 10], 4) == 0.0454
 
 
-# evaluate: corrected
+# evaluate: sampled beside exact
 
 
-def test_correction_with_all_negatives_sampled_is_exact(tables, model):
+def test_sampled_values_stand_beside_the_exact_ones(tables, model):
+    names = ["hr", "auc", "coverage"]
+    exact = evaluate(model, tables[1], metrics=names, k=[2, 5])
+    both = evaluate(model, tables[1], metrics=names, k=[2, 5], n_negatives=5)
+    of_exact = both[both["ranking"] == "exact"].reset_index(drop=True)
+    assert_frame_equal(of_exact, exact)
+    sampled = both[both["ranking"] == "sampled"]
+    assert list(zip(sampled["metric"], sampled["k"].fillna(0), strict=True)) == [
+        ("hr", 2),
+        ("hr", 5),
+        ("auc", 0),
+    ]
+
+
+def test_with_all_negatives_sampled_values_are_exact(tables, model):
     X_test = last_rows(tables[1])
-    exact = values_of(evaluate(model, X_test, metrics=["hr", "ndcg", "auc"], k=[2, 5]))
-    sampled = values_of(
-        evaluate(model, X_test, metrics=["hr", "ndcg", "auc"], k=[2, 5], n_negatives=30)
+    n_unseen = 25 - 6 - 1  # of 25 items each user has seen 6, and 1 is held out
+    values = values_of(
+        evaluate(model, X_test, metrics=["hr", "ndcg", "auc"], k=[2, 5], n_negatives=n_unseen)
     )
-    for (_, *key), value in exact.items():
-        assert sampled[("corrected", *key)] == pytest.approx(value)
-        assert sampled[("sampled", *key)] == pytest.approx(value)
+    assert values["sampled"].tolist() == pytest.approx(values["exact"].tolist())
+
+
+def test_sampling_can_turn_two_models_around_at_every_draw():
+    # Of 1,000 items one model has a tenth of the held-out ones first and the others last, the
+    # other has all of them at rank 30: none is in an exact list of 10, most in a sampled one.
+    n_items, n_users = 1000, 200
+    ranks = {"sharp": np.where(np.arange(n_users) % 10, n_items, 1), "blunt": np.full(n_users, 30)}
+    for name, rank in ranks.items():
+        assert np.mean(rank <= 10) == {"sharp": 0.1, "blunt": 0.0}[name]
+    values = {name: [] for name in ranks}
+    for name, rank in ranks.items():
+        recommender = RankedAt(rank, n_items)
+        for seed in range(5):
+            results = evaluate(
+                recommender,
+                recommender.held_out,
+                metrics="hr",
+                k=10,
+                n_negatives=99,
+                random_state=seed,
+            )
+            exact, sampled = results["value"]
+            assert exact == np.mean(rank <= 10)
+            values[name].append(sampled)
+    assert min(values["blunt"]) > max(values["sharp"])
+
+
+class RankedAt:
+    """Ranks item 0 at a given exact rank, from 1, of each user, among all the others."""
+
+    def __init__(self, ranks, n_items):
+        self.users_, self.items_ = pd.RangeIndex(len(ranks)), pd.RangeIndex(n_items)
+        self.seen_ = sp.csr_array((len(ranks), n_items), dtype=bool)
+        self.popularity_ = np.ones(n_items, dtype=int)
+        self.ranker_ = self
+        self.held_out = pd.DataFrame({"user": self.users_, "item": 0})
+        self.ranks = ranks
+
+    def score_items(self, users):
+        scores = np.tile(-np.arange(self.popularity_.size, dtype=float), (len(users), 1))
+        scores[:, 0] = -self.ranks[users] + 0.5
+        return scores
+
+    def score_candidates(self, users, items):
+        return np.take_along_axis(self.score_items(users), items, axis=1)
 
 
 @pytest.mark.parametrize("names", [["auc"], ["coverage"], ["auc", "gini"]], ids=str)
 def test_metrics_without_a_k_or_without_accuracy_stand_alone(tables, model, names):
-    X_test = last_rows(tables[1])
-    results = evaluate(model, X_test, metrics=names, k=5, n_negatives=5)
-    exact = values_of(evaluate(model, X_test, metrics=names, k=5))
-    assert set(results["metric"]) == set(names)
-    for row in results[results["ranking"] == "exact"].itertuples():
-        assert row.value == exact["exact", row.metric, row.k]
-    auc = results[results["metric"] == "auc"]["value"]
-    assert auc.nunique() == (1 if "auc" in names else 0)  # sampled and corrected are the same
+    both = evaluate(model, tables[1], metrics=names, k=5, n_negatives=5)
+    exact = evaluate(model, tables[1], metrics=names, k=5)
+    assert_frame_equal(both[both["ranking"] == "exact"].reset_index(drop=True), exact)
+    assert (both["ranking"] == "sampled").sum() == names.count("auc")
 
 
-def test_no_correction_where_a_user_has_several_held_out_items(tables, model):
-    results = evaluate(model, tables[1], n_negatives=5)
-    assert set(results["ranking"]) == {"sampled", "exact"}  # exact: the metrics of lists
-    assert set(results.loc[results["ranking"] == "exact", "metric"]) == {"coverage", "novelty"}
+def test_n_negatives_above_what_is_unseen_is_warned_about(tables, model):
+    with pytest.warns(UserWarning, match=r"n_negatives must be at most \d+ for all users"):
+        evaluate(model, tables[1], metrics="hr", n_negatives=24)
 
 
 # evaluate: unknown ids, labels, estimators
@@ -257,8 +311,47 @@ def test_compare_has_the_tables_of_evaluate_one_below_the_other(tables):
     results = compare(models, X_train, X_test)
     for name, model in models.items():
         part = results[results["estimator"] == name].reset_index(drop=True)
-        expected = evaluate(model.fit(X_train), X_test)
+        expected = evaluate(model.fit(X_train), X_test).drop(
+            columns=["ranking", "n_users", "n_misses"]
+        )
         assert_frame_equal(part[expected.columns], expected)
+
+
+def test_compare_tells_rankings_apart_where_there_are_two(tables):
+    models = {"popularity": PopularityRecommender()}
+    results = compare(models, *tables, metrics="hr", k=5, n_negatives=5)
+    assert results["ranking"].tolist() == ["exact", "sampled"]
+    assert "ranking" not in compare(models, *tables, metrics="hr", k=5)
+
+
+@pytest.mark.parametrize("max_columns", [0, 20], ids=["terminal", "notebook"])
+@pytest.mark.parametrize(("name", "n_negatives"), [("item neighbours", None), ("EASE", 5)])
+def test_printed_comparison_shows_every_column_in_80_characters(
+    tables, name, n_negatives, max_columns
+):
+    models = {"popularity": PopularityRecommender(), name: ItemKNNRecommender()}
+    results = compare(models, *tables, n_negatives=n_negatives)
+    with pd.option_context("display.width", 80, "display.max_columns", max_columns):
+        printed = str(results)
+    assert max(map(len, printed.splitlines())) <= 80
+    assert set(results.columns) <= set(printed.split())  # none is cut to "..."
+    if n_negatives is None:  # in one piece
+        assert len(printed.splitlines()) == 1 + len(results)
+
+
+def test_row_of_an_unknown_user_is_a_query_in_pipelines_and_without(tables):
+    models = {
+        "bare": PopularityRecommender(),
+        "piped": make_pipeline(
+            IdEncoder(handle_unknown="use_encoded_value"), PopularityRecommender()
+        ),
+    }
+    known = tables[1].iloc[:1]
+    unknown = pd.concat([known, known.assign(user="new"), known.assign(user="new")])
+    with pytest.warns(UserWarning, match="2 of 3 held-out rows"):
+        results = compare(models, tables[0], unknown, metrics="hr", k=25)
+    assert results["value"].tolist() == [1 / 3, 1 / 3]
+    assert results["difference"].tolist() == [0, 0]
 
 
 def test_differences_are_paired_by_user(tables):
@@ -273,28 +366,33 @@ def test_differences_are_paired_by_user(tables):
     half = 1.96 * differences.std(ddof=0) / np.sqrt(len(differences))
     row = results.iloc[2]
     assert row["difference"] == pytest.approx(differences.mean())
-    assert (row["low"], row["high"]) == pytest.approx(
-        (differences.mean() - half, differences.mean() + half)
-    )
-    assert results.iloc[0][["difference", "low", "high"]].tolist() == [0, 0, 0]
+    assert row["margin"] == pytest.approx(half)
+    assert results.iloc[0][["difference", "margin"]].tolist() == [0, 0]
     coverage = results[results["metric"] == "coverage"]
     assert coverage["difference"].iloc[1] == pytest.approx(np.subtract(*coverage["value"][::-1]))
-    assert coverage["low"].isna().all()
+    assert coverage["margin"].isna().all()
+
+
+def test_rounding_makes_no_difference(tables):
+    # Lists of all unseen items are equally novel, in whatever order they come.
+    models = {"popularity": PopularityRecommender(), "neighbours": ItemKNNRecommender()}
+    results = compare(models, *tables, metrics="novelty", k=25)
+    assert results[["difference", "margin"]].to_numpy().tolist() == [[0, 0], [0, 0]]
 
 
 def test_compare_refuses_users_that_it_cannot_pair(tables):
+    def merge_users(X):
+        return X.assign(user=[int(user[1:]) % 7 for user in X["user"]])
+
     models = {
         "bare": PopularityRecommender(),
-        "piped": make_pipeline(
-            IdEncoder(handle_unknown="use_encoded_value"), PopularityRecommender()
-        ),
+        "merged": make_pipeline(FunctionTransformer(merge_users), PopularityRecommender()),
     }
-    unknown = pd.DataFrame({"user": ["new", "new"], "item": [1, 2]})
     with (
-        pytest.warns(UserWarning, match="2 of 2 held-out rows"),
-        pytest.raises(ValueError, match="estimators must tell the same users apart"),
+        pytest.warns(UserWarning, match="were among the rows given to fit"),
+        pytest.raises(ValueError, match=r"Received one that meets 7 users .* meets 60\."),
     ):
-        compare(models, tables[0], unknown, metrics="hr", k=5)
+        compare(models, *tables, metrics="hr", k=5)
 
 
 def test_compare_leaves_the_estimators_unfitted(tables):

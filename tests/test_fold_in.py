@@ -7,16 +7,17 @@ import pytest
 import scipy.sparse as sp
 from pandas.testing import assert_frame_equal
 from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
 
 from neumf import (
     EASERecommender,
+    IdEncoder,
     ItemKNNRecommender,
     LeaveLastOutSplitter,
     NegativeSampler,
     NeuMFRecommender,
     PopularityRecommender,
 )
-from neumf.interactions.tables import read_interactions
 from neumf.model.user_map import UserMap, place_weights
 from neumf.training.trainer import Trainer
 
@@ -102,7 +103,8 @@ def test_rows_are_appended_to_what_is_known(X):
     early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
     model.fit(early)
     codes = [list(model.users_).index(user) for user in (4, 5)]
-    known = model._folded_in(np.array([4, 5]), read_interactions(late), stacklevel=1)
+    known = model.folded_in(late[late["user"].isin([4, 5])].sort_values("user", kind="stable"))
+    assert known.users_.tolist() == [4, 5]
     for place, user in enumerate((4, 5)):
         items = X[X["user"] == user].sort_values("timestamp")["item"]
         newest = [list(model.items_).index(item) for item in items[::-1][:3]]
@@ -191,7 +193,7 @@ def test_a_user_map_is_least_squares_on_means(rng):
 def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
     early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
     model = NeuMFRecommender(history_length=3, epochs=1, **SMALL).fit(early)
-    known = model._folded_in(np.array([4, 5]), read_interactions(late), stacklevel=1)
+    known = model.folded_in(late[late["user"].isin([4, 5])].sort_values("user", kind="stable"))
     codes = model.users_.get_indexer([4, 5])
     became = known.histories_
     newest = [[1000 + (item - 1000 - step) % 20 for step in range(3)] for item in (
@@ -235,6 +237,66 @@ def test_early_stopping_keeps_the_newest_rows_in_the_histories(X):
     tower, weights = stopped.network_.blueprint.users, stopped.network_.weights
     expected = tower.encode(*weights, np.arange(150), stopped.histories_)
     np.testing.assert_array_equal(stopped.network_.users, expected)
+
+
+# What cannot be read as it was meant
+
+
+@pytest.mark.parametrize("method", ["recommend", "predict"])
+def test_interactions_of_users_of_another_kind_are_refused(fitted, method):
+    new = pd.DataFrame({"user": ["4"], "item": [1000]})
+    users = 4 if method == "recommend" else [[4, 1001]]
+    with pytest.raises(ValueError, match=r"kind of the users asked for, numbers.*strings such as"):
+        getattr(fitted, method)(users, interactions=new)
+
+
+def test_interactions_of_nobody_who_is_asked_for_are_warned_about(fitted):
+    new = pd.DataFrame({"user": [-9], "item": [1000]})
+    with pytest.warns(UserWarning, match="None of the 1 rows of interactions is of a user asked"):
+        found = fitted.recommend(-1, interactions=new)
+    pd.testing.assert_frame_equal(found, fitted.recommend(-1))
+    # Known users may have done nothing since.
+    pd.testing.assert_frame_equal(
+        fitted.recommend(4, interactions=new), fitted.recommend(4), rtol=1e-5
+    )
+
+
+def test_behind_a_pipeline_interactions_are_those_that_reach_the_recommender(X):
+    as_text = X.assign(user="u" + X["user"].astype(str), item="i" + X["item"].astype(str))
+    options = {"user_encoder": "history", "epochs": 1, **SMALL}
+    encoder = IdEncoder(handle_unknown="use_encoded_value")
+    pipeline = make_pipeline(encoder, NeuMFRecommender(**options)).fit(as_text)
+    new = pd.DataFrame({"user": "n", "item": ["i1000", "i1001"]})
+    with pytest.raises(ValueError, match="interactions: item ids must be of the kind that fit saw"):
+        pipeline.predict(new, interactions=new)
+    encoded = pipeline[:-1].transform(new)
+    found = pipeline.predict(new, interactions=encoded)
+    alone = NeuMFRecommender(**options).fit(as_text).predict(new, interactions=new)
+    np.testing.assert_allclose(found, alone, rtol=1e-6)
+
+
+def test_a_sparse_matrix_has_no_order_to_fold_in(fitted):
+    row = sp.csr_array(([1.0], ([0], [1000])), shape=(1, 1020))
+    with pytest.raises(ValueError, match="interactions must be a table whose rows have an order"):
+        fitted.recommend(0, interactions=row)
+
+
+def test_after_a_sparse_matrix_all_seen_items_count_alike():
+    """Its rows have no order: the highest columns are no last items."""
+    rng = np.random.default_rng(0)
+    seen = rng.random((60, 30)) < 0.3
+    model = NeuMFRecommender(history_length=3, epochs=3, **SMALL).fit(sp.csr_array(seen))
+    assert model.histories_.shape == (60, 0)
+    by_item = seen[:, model.items_][model.users_]
+    means = by_item @ model.network_.items / by_item.sum(axis=1, keepdims=True)
+    expected = LinearRegression().fit(means, model.network_.users)
+    np.testing.assert_allclose(model.user_map_.slope, expected.coef_.T, atol=1e-3)
+    items = rng.permutation(30)[:12]
+    lists = []
+    for order in (items, items[::-1]):
+        new = pd.DataFrame({"user": -1, "item": order})
+        lists.append(model.recommend(-1, k=5, interactions=new))
+    pd.testing.assert_frame_equal(*lists)
 
 
 def test_labels_do_not_show_in_histories(X):

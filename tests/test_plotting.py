@@ -38,6 +38,13 @@ def results(tables):
     return compare(models, *tables, metrics=["ndcg", "coverage", "auc"], k=[2, 5], n_negatives=5)
 
 
+def with_history(history, best_epoch):
+    """A recommender that says it was fitted so."""
+    recommender = NeuMFRecommender()
+    recommender.history_, recommender.best_iter_ = history, best_epoch
+    return recommender
+
+
 # LearningCurveDisplay
 
 
@@ -79,10 +86,37 @@ def test_learning_curves_need_axes_for_each_value():
         LearningCurveDisplay(both).plot(axes=first.axes_)
 
 
+@pytest.mark.parametrize(
+    ("values", "best_epoch"),
+    [([0.1, 0.2], 3), ([0.1, 0.2, np.nan], 3), ([0.1, 0.2, 0.3], 4)],
+    ids=["not validated", "NaN", "no epoch"],
+)
+def test_learning_curves_mark_no_epoch_that_was_not_validated(values, best_epoch):
+    history = {"loss": [3.0, 2.0, 1.0], "val_ndcg_at_10": values}
+    fitted = with_history(history, best_epoch)
+    display = LearningCurveDisplay.from_estimator(fitted)
+    assert [len(ax.lines) for ax in display.axes_] == [1, 1]
+    np.testing.assert_array_equal(display.lines_[1].get_ydata(), values)
+
+
+@pytest.mark.parametrize("best_epoch", [0, -1, 3])
+def test_learning_curves_refuse_a_best_epoch_outside_the_history(best_epoch):
+    history = {"loss": [3.0, 2.0], "val_ndcg_at_10": [0.1, 0.2]}
+    message = f"best_epoch must be an epoch of the history, from 1 to 2. Received: {best_epoch}"
+    with pytest.raises(ValueError, match=message):
+        LearningCurveDisplay(history, best_epoch).plot()
+
+
 # MetricAtKDisplay
 
 
-@pytest.mark.parametrize("ranking", ["sampled", "corrected"])
+def test_metric_at_k_draws_a_comparison_that_is_all_exact(tables):
+    results = compare({"popularity": PopularityRecommender()}, *tables, metrics="ndcg", k=[2, 5])
+    display = MetricAtKDisplay.from_results(results)
+    assert display.lines_[0].get_ydata().tolist() == results["value"].tolist()
+
+
+@pytest.mark.parametrize("ranking", ["exact", "sampled"])
 def test_metric_at_k_draws_a_line_and_a_band_per_estimator(results, ranking):
     display = MetricAtKDisplay.from_results(results, metric="ndcg", ranking=ranking)
     rows = results[(results["metric"] == "ndcg") & (results["ranking"] == ranking)]
@@ -92,7 +126,7 @@ def test_metric_at_k_draws_a_line_and_a_band_per_estimator(results, ranking):
     ):
         assert line.get_xdata().tolist() == [2, 5]
         assert line.get_ydata().tolist() == part["value"].tolist()
-        low, high = part["value"] - part["standard_error"], part["value"] + part["standard_error"]
+        low, high = part["value"] - part["stderr"], part["value"] + part["stderr"]
         heights = band.get_paths()[0].vertices[:, 1]
         assert heights.min() == pytest.approx(low.min())
         assert heights.max() == pytest.approx(high.max())
@@ -113,7 +147,7 @@ def test_metric_at_k_of_an_estimator_is_what_evaluate_says(tables):
 
 
 @pytest.mark.parametrize(
-    ("metric", "ranking"), [("hr", "exact"), ("ndcg", "exact"), ("auc", "sampled")]
+    ("metric", "ranking"), [("hr", "exact"), ("ndcg", "corrected"), ("auc", "sampled")]
 )
 def test_metric_at_k_refuses_what_the_table_does_not_have(results, metric, ranking):
     with pytest.raises(ValueError, match="metric and ranking must be in the table, by k"):
@@ -141,7 +175,32 @@ def test_popularity_display_takes_users_and_axes(tables):
     assert display.line_.get_marker() == "x"
 
 
-def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"pip install 'scikit-neumf\[plot\]'"):
-        LearningCurveDisplay({"loss": [1.0]}).plot()
+@pytest.mark.parametrize("given_axes", [False, True])
+@pytest.mark.parametrize("display", ["learning curve", "metric at k", "popularity"])
+def test_without_matplotlib_every_plot_says_what_to_install(
+    monkeypatch, tables, results, display, given_axes
+):
+    _, ax = plt.subplots()
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    ax = ax if given_axes else None
+    model = PopularityRecommender().fit(tables[0])
+    fitted = with_history({"loss": [1.0]}, 1)
+    calls = {
+        "learning curve": [
+            lambda: LearningCurveDisplay({"loss": [1.0]}).plot(axes=ax),
+            lambda: LearningCurveDisplay.from_estimator(fitted, axes=ax),
+        ],
+        "metric at k": [
+            lambda: MetricAtKDisplay(results).plot(ax=ax),
+            lambda: MetricAtKDisplay.from_results(results, ax=ax),
+            lambda: MetricAtKDisplay.from_estimator(model, tables[1], ax=ax),
+        ],
+        "popularity": [
+            lambda: PopularityDisplay(np.ones(2), np.ones(2)).plot(ax=ax),
+            lambda: PopularityDisplay.from_estimator(model, ax=ax),
+        ],
+    }
+    for call in calls[display]:
+        with pytest.raises(ImportError, match=r"pip install 'scikit-neumf\[plot\]'"):
+            call()

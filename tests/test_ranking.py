@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
 from neumf import _ranking, metrics
-from neumf._held_out import HeldOut
+from neumf._held_out import HeldOutRows
 from neumf._ranking import (
     _sample_distinct,
     blocks,
@@ -58,7 +58,7 @@ def held_out_of(items_by_user, n_items, keys=None):
     users = np.array([user for user, _ in items_by_user])
     queries = np.repeat(np.arange(len(users)), [len(items) for _, items in items_by_user])
     items = np.array([item for _, items in items_by_user for item in items])
-    return HeldOut.from_rows(queries, users, items, n_items, keys)
+    return HeldOutRows(queries, users, items, n_items, keys).gather()
 
 
 # A known user with one item, with several, with an unknown one besides, and unknown users.

@@ -1,6 +1,7 @@
 import math
 import pickle
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,15 @@ from neumf import (
     IdEncoder,
     LeaveLastOutSplitter,
     PopularityRecommender,
+    evaluate,
     hr_scorer,
     make_ranking_scorer,
     metrics,
     ndcg_scorer,
 )
-from neumf._base import BaseRecommender
+from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.datasets import read_movielens
+from neumf.protocols import Recommender
 
 
 class TableRanker:
@@ -47,14 +50,14 @@ class TableRecommender(BaseRecommender):
         self.table = table
 
     def fit(self, X, y=None):
-        self._keep_rows(X, self._read_rows(X, y, None))
+        keep_rows(self, X, read_rows(X, y))
         table = self.table.reindex(index=self.users_, columns=self.items_)
-        self.ranker_ = TableRanker(table.to_numpy())
+        self.table_ranker_ = TableRanker(table.to_numpy())
         return self
 
     @property
-    def _ranker(self):
-        return self.ranker_
+    def ranker_(self):
+        return self.table_ranker_
 
 
 def interactions(items_by_user):
@@ -178,7 +181,7 @@ def test_fewer_candidates_than_k_make_a_shorter_list():
 # The sampled scorer
 
 
-@pytest.mark.parametrize("n_negatives", [1, 10, 99])
+@pytest.mark.parametrize("n_negatives", [1, 10, 21])
 def test_perfect_recommender_gets_one_among_negatives(split, n_negatives):
     train, test = split
     table = score_table(0.0).copy()
@@ -209,13 +212,31 @@ def test_all_unseen_items_as_negatives_give_the_exact_value(rng, split):
     )
 
 
-def test_more_negatives_than_there_are_give_the_exact_value(rng):
+def test_more_negatives_than_there_are_give_the_exact_value_with_a_warning(rng):
     train, test = random_split(rng, n_held_out=3)
     recommender = random_recommender(rng, train)
 
-    assert ndcg_scorer(n_negatives=500)(recommender, test) == pytest.approx(
-        ndcg_scorer()(recommender, test)
+    # Of 30 items each of the 14 users has seen 8, and 3 are held out.
+    message = (
+        f"n_negatives must be at most {30 - 8 - 3} for all users .* Received: 500. 14 of 14 known"
     )
+    with pytest.warns(UserWarning, match=message):
+        sampled = ndcg_scorer(n_negatives=500)(recommender, test)
+
+    assert sampled == pytest.approx(ndcg_scorer()(recommender, test))
+
+
+def test_warning_of_few_unseen_items_counts_the_users_who_have_too_few():
+    train = interactions({"a": ["v", "w", "x"], "b": ["v"], "c": ["v", "w", "x", "y", "z"]})
+    recommender = PopularityRecommender().fit(train)
+    test = [["a", "y"], ["b", "y"], ["new", "y"]]
+
+    # Of five items "a" has 1 left beside the held-out one, "b" 3; "new" is unknown.
+    with (
+        pytest.warns(UserWarning, match="at most 1 for all users .* 1 of 2 known users have fewer"),
+        pytest.warns(UserWarning, match="1 of 3 held-out rows"),
+    ):
+        hr_scorer(n_negatives=3)(recommender, test)
 
 
 def test_negatives_are_neither_seen_nor_held_out(rng):
@@ -336,13 +357,13 @@ def test_array_with_a_float_column_gives_the_value_of_the_table(split):
 # Unknown users and items
 
 
-@pytest.mark.parametrize("n_negatives", [None, 2])
+@pytest.mark.parametrize("n_negatives", [None, 1])
 def test_unknown_users_and_items_are_misses_that_are_counted_and_never_dropped(n_negatives):
     train = interactions({"a": ["x"], "b": ["x", "y"], "c": ["x", "z"]})
     test = interactions({"a": ["y"], "new": ["y"], "b": ["unknown"], "other": ["unknown"]})
     scorer = hr_scorer(n_negatives=n_negatives)
 
-    with pytest.warns(UserWarning, match=r"3 of 4 held-out rows .* \(2 users, 2 items\)"):
+    with pytest.warns(UserWarning, match=r"3 of 4 held-out rows .*\(2 an unknown user, 2"):
         assert scorer(PopularityRecommender().fit(train), test) == 1 / 4
 
 
@@ -350,13 +371,13 @@ def test_unknown_item_counts_among_the_positives_of_its_user():
     train = interactions({"a": ["x"], "b": ["x", "y"]})
     scorer = make_ranking_scorer(metrics.recall_at_k)
 
-    with pytest.warns(UserWarning, match=r"1 of 2 held-out rows .* \(0 users, 1 items\)"):
+    with pytest.warns(UserWarning, match=r"1 of 2 held-out rows .*\(0 an unknown user, 1"):
         value = scorer(PopularityRecommender().fit(train), [["a", "y"], ["a", "unknown"]])
 
     assert value == 1 / 2
 
 
-@pytest.mark.parametrize("n_negatives", [None, 2])
+@pytest.mark.parametrize("n_negatives", [None, 1])
 def test_test_rows_of_unknown_users_alone_score_zero(n_negatives):
     train = interactions({"a": ["x"], "b": ["x", "y"]})
 
@@ -376,6 +397,21 @@ def test_warnings_point_at_the_call_of_the_scorer():
         hr_scorer()(recommender, [["a", "x"], ["new", "y"]])
 
     assert [warning.filename for warning in caught] == [__file__, __file__]
+
+
+@pytest.mark.parametrize("name", ["score", "evaluate", "scorer"])
+def test_warning_points_at_the_call_of_the_library_from_outside(name):
+    recommender = PopularityRecommender().fit(interactions({"a": ["x"], "b": ["x", "y"]}))
+    measure = {
+        "score": recommender.score,
+        "evaluate": lambda X: evaluate(recommender, X),
+        "scorer": lambda X: hr_scorer()(recommender, X),
+    }[name]
+
+    with pytest.warns(UserWarning, match="1 of 1 held-out rows") as caught:
+        measure([["new", "y"]])
+
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_ids_of_another_kind_are_refused(split):
@@ -448,7 +484,7 @@ def test_pipeline_of_the_recommender_alone_is_scored(split):
     )
 
 
-@pytest.mark.parametrize("n_negatives", [None, 2])
+@pytest.mark.parametrize("n_negatives", [None, 1])
 def test_pipeline_counts_every_unknown_user_as_a_miss(n_negatives):
     train = interactions({"a": ["x"], "b": ["x", "y"], "c": ["x", "z"]})
     test = interactions({"a": ["y"], "new": ["y"], "b": ["unknown"], "other": ["unknown"]})
@@ -456,8 +492,27 @@ def test_pipeline_counts_every_unknown_user_as_a_miss(n_negatives):
         IdEncoder(handle_unknown="use_encoded_value"), PopularityRecommender()
     ).fit(train)
 
-    with pytest.warns(UserWarning, match=r"3 of 4 held-out rows .* \(2 users, 2 items\)"):
+    with pytest.warns(UserWarning, match=r"3 of 4 held-out rows .*\(2 an unknown user, 2"):
         assert hr_scorer(n_negatives=n_negatives)(pipeline, test) == 1 / 4
+
+
+def test_several_rows_of_unknown_users_count_alike_with_and_without_an_encoder():
+    train = interactions({"a": ["x"], "b": ["x", "y"], "c": ["x", "z"]})
+    test = interactions({"a": ["y"], "new": ["y", "z"], "other": ["x"]})
+    bare = PopularityRecommender().fit(train)
+    pipeline = make_pipeline(IdEncoder(handle_unknown="use_encoded_value"), PopularityRecommender())
+    pipeline.fit(train)
+
+    with pytest.warns(UserWarning, match=r"3 of 4 held-out rows .*\(3 an unknown user"):
+        values = [
+            bare.score(test),
+            ndcg_scorer()(bare, test),
+            pipeline.score(test),
+            ndcg_scorer()(pipeline, test),
+        ]
+
+    # y ties with z for the first place of "a"; each of three unknown rows is a query that misses.
+    assert values == pytest.approx([(1 + 1 / math.log2(3)) / 2 / (1 + 3)] * 4)
 
 
 def test_fitted_search_is_scored_by_its_best_estimator(split):
@@ -506,8 +561,23 @@ def test_search_that_was_not_refitted_is_refused(split):
     ids=["classifier", "meta-estimator", "pipeline", "no estimator"],
 )
 def test_estimator_that_is_no_recommender_is_refused(split, estimator):
-    with pytest.raises(TypeError, match="estimator must be a recommender of neumf"):
+    with pytest.raises(
+        TypeError, match=r"estimator must be a fitted recommender.* without users_,"
+    ):
         ndcg_scorer()(estimator, split[1])
+
+
+@pytest.mark.parametrize("n_negatives", [None, 5])
+def test_object_with_what_the_protocol_asks_for_is_scored(rng, split, n_negatives):
+    train, test = split
+    fitted = random_recommender(rng, train)
+    names = ("users_", "items_", "seen_", "popularity_", "ranker_")
+    stranger = SimpleNamespace(**{name: getattr(fitted, name) for name in names})
+
+    scorer = ndcg_scorer(n_negatives=n_negatives)
+
+    assert isinstance(stranger, Recommender)
+    assert scorer(stranger, test) == scorer(fitted, test)
 
 
 def test_scoring_leaves_the_estimator_as_it_was(rng, split):
@@ -573,7 +643,7 @@ def test_metric_of_ones_own_is_given_the_lists_and_the_cutoff(split):
 
 @pytest.mark.parametrize(
     "scorer",
-    [ndcg_scorer(), hr_scorer(3, n_negatives=99), make_ranking_scorer(metrics.recall_at_k, 7)],
+    [ndcg_scorer(), hr_scorer(3, n_negatives=9), make_ranking_scorer(metrics.recall_at_k, 7)],
     ids=repr,
 )
 def test_scorer_survives_pickling(split, scorer):
@@ -683,7 +753,7 @@ def test_popularity_on_movielens_100k_scores_as_a_few_lines_of_pandas_say(real_d
 
     recommender = PopularityRecommender().fit(train)
     for scorer, expected in [(hr_scorer(), np.mean(hits)), (ndcg_scorer(), np.mean(gains))]:
-        with pytest.warns(UserWarning, match=r"3 of 943 held-out rows .* \(0 users, 3 items\)"):
+        with pytest.warns(UserWarning, match=r"3 of 943 held-out rows .*\(0 an unknown user, 3"):
             assert scorer(recommender, test) == pytest.approx(expected)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from ncf_protocol import make_recommender, parse_option, read_rows
+from ncf_protocol import make_recommender, parse_option, read_table
 
 from neumf import (
     ItemKNNRecommender,
@@ -25,7 +25,6 @@ from neumf import (
     hr_scorer,
     ndcg_scorer,
 )
-from neumf.interactions.tables import read_interactions
 
 SCORERS = {
     "HR@10 (99)": hr_scorer(n_negatives=99),
@@ -43,7 +42,7 @@ def main():
     parser.add_argument("--csv", type=Path, default=Path("fold_in.csv"))
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", category=UserWarning)
-    X_train, X_test = LeaveLastOutSplitter().train_test_split(read_rows(arguments.train))
+    X_train, X_test = LeaveLastOutSplitter().train_test_split(read_table(arguments.train))
     users = np.random.default_rng(0).permutation(X_train["user"].unique())
     hidden = users[: len(users) // 10]
     X_hidden = X_train[X_train["user"].isin(hidden)]
@@ -55,11 +54,11 @@ def main():
         folding = make_recommender(arguments.preset, seed, dict(arguments.set)).fit(X_rest)
         results += [
             {"seed": seed, "": "trained in"} | measure(trained, X_test),
-            {"seed": seed, "": "folded in"} | measure(fold_in(folding, X_hidden), X_test),
+            {"seed": seed, "": "folded in"} | measure(folding.folded_in(X_hidden), X_test),
         ]
         print(pd.DataFrame(results[-2:]).round(4).to_string(index=False), flush=True)
     for baseline in (ItemKNNRecommender(n_neighbors=100, shrinkage=0), PopularityRecommender()):
-        folded = fold_in(baseline.fit(X_rest), X_hidden)
+        folded = baseline.fit(X_rest).folded_in(X_hidden)
         results.append({"": f"{type(baseline).__name__}, folded in"} | measure(folded, X_test))
     table = pd.DataFrame(results)
     print(table.drop(columns="seed").groupby("").mean().round(4).to_string())
@@ -67,12 +66,6 @@ def main():
     for n in (1, 1000):
         seconds = time_lists(folding, X_train, n)
         print(f"recommend for {n} new users: {1000 * seconds:.1f} ms")
-
-
-def fold_in(recommender, interactions):
-    """Return a copy of the recommender that knows the users of the interactions alone."""
-    new = read_interactions(interactions)
-    return recommender._folded_in(new.users, new, stacklevel=1)
 
 
 def measure(recommender, X_test):

@@ -38,7 +38,7 @@ from neumf import (
     metrics,
     ndcg_scorer,
 )
-from neumf._base import BaseRecommender
+from neumf.base import BaseRecommender, keep_rows, read_rows
 
 BASELINES = {
     "popularity": PopularityRecommender,
@@ -63,15 +63,16 @@ class IALSRecommender(BaseRecommender):
         """Factorize the matrix of seen items."""
         from implicit.als import AlternatingLeastSquares
 
-        rows = self._read_rows(X, y, None)
+        rows = read_rows(X, y)
         model = AlternatingLeastSquares(**self.get_params())
         model.fit(sp.csr_matrix(rows.seen, dtype=np.float32), show_progress=False)
-        self._keep_rows(X, rows)
+        keep_rows(self, X, rows)
         self.user_factors_, self.item_factors_ = model.user_factors, model.item_factors
         return self
 
     @property
-    def _ranker(self):
+    def ranker_(self):
+        """What gives the scores: the vectors."""
         return self
 
     def score_items(self, users):
@@ -85,14 +86,14 @@ class IALSRecommender(BaseRecommender):
 
 def main():
     arguments = parse_arguments()
-    X_train = datasets.filter_k_core(read_rows(arguments.train), arguments.k_core)
+    X_train = datasets.filter_k_core(read_table(arguments.train), arguments.k_core)
     splitter = LeaveLastOutSplitter()
     if arguments.drop_last:
         X_train, _ = splitter.train_test_split(X_train)
     if arguments.test is None:
         X_train, X_test = splitter.train_test_split(X_train)
     else:
-        X_test = read_rows(arguments.test)
+        X_test = read_table(arguments.test)
     negatives = read_negatives(arguments.negatives, X_test) if arguments.negatives else None
     unknown = ~(X_test["item"].isin(X_train["item"]) & X_test["user"].isin(X_train["user"]))
     print(
@@ -145,7 +146,7 @@ def parse_option(text):
         return name, value
 
 
-def read_rows(path):
+def read_table(path):
     if path == "movietweetings":
         return datasets.load_movietweetings()
     if path.endswith(".parquet"):

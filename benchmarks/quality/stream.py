@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fold_in import SCORERS, fold_in
-from ncf_protocol import make_recommender, parse_option, read_rows
+from fold_in import SCORERS
+from ncf_protocol import make_recommender, parse_option, read_table
 
 from neumf import LeaveLastOutSplitter, PopularityRecommender
 
@@ -34,7 +34,7 @@ def main():
     arguments = parser.parse_args()
     # Unknown items in the next step, which count as misses; nothing else.
     warnings.filterwarnings("ignore", category=UserWarning)
-    X = read_rows(arguments.train).sort_values("timestamp", kind="stable")
+    X = read_table(arguments.train).sort_values("timestamp", kind="stable")
     steps = [X.iloc[rows] for rows in np.array_split(np.arange(len(X)), arguments.steps)]
     results = []
     for seed in range(arguments.seeds):
@@ -81,7 +81,7 @@ def timed(learn, X):
 def measure(recommender, X_next):
     X_before, X_last = LeaveLastOutSplitter().train_test_split(X_next)
     # Users with one row in the step have nothing to fold in, and no row to rank.
-    folded = fold_in(recommender, X_before)
+    folded = recommender.folded_in(X_before)
     return {name: scorer(folded, X_last) for name, scorer in SCORERS.items()}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf._arrays import Codes, Ids
 from neumf._random import hash_mix
-from neumf._validation import check_labels
+from neumf._validation import check_labels, warn_caller
 from neumf.interactions.ids import index_ids, lookup_ids
 from neumf.interactions.seen import seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions, read_interactions
+from neumf.protocols import Recommender
 
 
 @dataclass(frozen=True)
@@ -42,41 +42,6 @@ class HeldOut:
     n_unknown: NDArray[np.intp]
     keys: NDArray[np.uint64]
 
-    @classmethod
-    def from_rows(
-        cls,
-        queries: Codes,
-        users: Codes,
-        items: Codes,
-        n_items: int,
-        keys: NDArray[np.uint64] | None = None,
-    ) -> HeldOut:
-        """Gather rows.
-
-        Parameters
-        ----------
-        queries : ndarray of shape (n_rows,)
-            The query of each row, from 0.
-        users : ndarray of shape (n_queries,)
-            Index of each query's user, -1 where unknown.
-        items : ndarray of shape (n_rows,)
-            Index of each held-out item, -1 where unknown.
-        n_items : int
-            Size of the catalogue.
-        keys : ndarray of shape (n_rows,) of uint64 or None
-            Key of each row; a query's stream depends on all its rows, in no order.
-        """
-        known = items >= 0
-        stream = np.zeros(len(users), dtype=np.uint64)
-        if keys is not None:
-            np.add.at(stream, queries, keys)
-        return cls(
-            users,
-            seen_matrix(queries[known], items[known], (len(users), n_items)),
-            np.bincount(queries[~known], minlength=len(users)),
-            stream,
-        )
-
 
 @dataclass(frozen=True)
 class HeldOutRows:
@@ -90,23 +55,34 @@ class HeldOutRows:
         Index of each query's user, -1 where unknown.
     items : ndarray of shape (n_rows,)
         Index of each row's item, -1 where unknown.
-    keys : ndarray of shape (n_rows,) of uint64
-        Hash of each row's ids.
     n_items : int
         Size of the catalogue.
+    keys : ndarray of shape (n_rows,) of uint64 or None
+        Hash of each row's ids; None where nothing will be drawn.
     """
 
     queries: Codes
     users: Codes
     items: Codes
-    keys: NDArray[np.uint64]
     n_items: int
+    keys: NDArray[np.uint64] | None = None
 
     def gather(self, rows: slice | NDArray[np.bool_] = slice(None)) -> HeldOut:
-        """Gather some of the rows to one query per user."""
+        """Gather some of the rows to one query per user.
+
+        The key of a query depends on all its rows, in no order.
+        """
         queries, kept = pd.factorize(self.queries[rows])
-        return HeldOut.from_rows(
-            queries, self.users[kept], self.items[rows], self.n_items, self.keys[rows]
+        items = self.items[rows]
+        known = items >= 0
+        keys = np.zeros(len(kept), dtype=np.uint64)
+        if self.keys is not None:
+            np.add.at(keys, queries, self.keys[rows])
+        return HeldOut(
+            self.users[kept],
+            seen_matrix(queries[known], items[known], (len(kept), self.n_items)),
+            np.bincount(queries[~known], minlength=len(kept)),
+            keys,
         )
 
     @property
@@ -115,22 +91,28 @@ class HeldOutRows:
         return (self.users[self.queries] < 0) | (self.items < 0)
 
 
-def read_held_out(estimator: Any, X: Any, y: Any, random_state: int) -> tuple[Any, HeldOutRows]:
+def read_held_out(
+    estimator: Any, X: Any, y: Any, n_negatives: int | None, random_state: int
+) -> tuple[Recommender, HeldOutRows]:
     """Return the recommender inside an estimator, and the rows of X as it knows them.
 
-    Rows with a label of 0 are left out; unknown ids, and rows that `fit` saw, come with a warning.
+    Rows with a label of 0 are left out. Unknown ids, rows that `fit` saw, and users with fewer than
+    `n_negatives` unseen items come with a warning.
     """
-    recommender, encoded = _unwrap(estimator, X)
-    rows = _positive_rows(read_interactions(encoded, with_timestamps=False), y)
-    queries, ids = index_ids(rows.users)
+    recommender, X = _unwrap(estimator, X)
+    rows = _positive_rows(read_interactions(X, with_timestamps=False), y)
+    codes, ids = index_ids(rows.users)
     users = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")
-    if encoded is not X:  # after the steps of a pipeline
-        queries, users = _part_unknown(users[queries])
+    queries, users = _part_unknown(users[codes])
     items = lookup_ids(rows.items, recommender.items_, "X: item ids")
     keys = _row_keys(rows, random_state)
-    held_out = HeldOutRows(queries, users, items, keys, len(recommender.items_))
+    held_out = HeldOutRows(queries, users, items, len(recommender.items_), keys)
+    gathered = held_out.gather()
+    seen = seen_rows(recommender.seen_, gathered.users)
     _warn_of_unknown(held_out)
-    _warn_of_seen(held_out, recommender.seen_)
+    _warn_of_seen(gathered, seen)
+    if n_negatives is not None:
+        _warn_of_few_unseen(gathered, seen, n_negatives)
     return recommender, held_out
 
 
@@ -139,7 +121,7 @@ def order_of_ids(ids: pd.Index) -> Codes:
     return np.argsort(_hash_ids(ids))
 
 
-def _unwrap(estimator: Any, X: Any) -> tuple[Any, Any]:
+def _unwrap(estimator: Any, X: Any) -> tuple[Recommender, Any]:
     """Return the recommender inside, and X as it reaches it."""
     if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):  # a search
         check_is_fitted(estimator, "best_estimator_")
@@ -147,13 +129,16 @@ def _unwrap(estimator: Any, X: Any) -> tuple[Any, Any]:
     if isinstance(estimator, Pipeline):
         check_is_fitted(estimator[-1])
         return _unwrap(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
-    if not hasattr(type(estimator), "_ranker"):
-        raise TypeError(
-            "estimator must be a recommender of neumf, or a Pipeline or search that ends in one. "
-            f"Received: {estimator!r}."
-        )
-    check_is_fitted(estimator)
-    return estimator, X
+    if isinstance(estimator, Recommender):
+        return estimator, X
+    if hasattr(estimator, "recommend"):
+        check_is_fitted(estimator)
+    wanted = ("users_", "items_", "seen_", "popularity_", "ranker_")
+    raise TypeError(
+        "estimator must be a fitted recommender (of neumf, or another object with the attributes "
+        f"{', '.join(wanted)}), or a Pipeline or search that ends in one. Received: {estimator!r}, "
+        f"without {', '.join(name for name in wanted if not hasattr(estimator, name))}."
+    )
 
 
 def _positive_rows(rows: Interactions, y: Any) -> Interactions:
@@ -171,7 +156,7 @@ def _positive_rows(rows: Interactions, y: Any) -> Interactions:
 def _part_unknown(users: Codes) -> tuple[Codes, Codes]:
     """Return the query of each row and the user of each query; unknown rows have one each.
 
-    An encoder gives all unknown users one code: as a single query they would weigh too little.
+    An encoder gives all unknown users one code, so that nobody can tell how many they are.
     """
     queries, labels = pd.factorize(np.where(users < 0, -1 - np.arange(len(users)), users))
     return queries, np.maximum(labels, -1)
@@ -192,22 +177,30 @@ def _hash_ids(ids: Ids | pd.Index) -> NDArray[np.uint64]:
 
 def _warn_of_unknown(rows: HeldOutRows) -> None:
     if rows.missed.any():
-        n_users, n_items = np.sum(rows.users[rows.queries] < 0), np.sum(rows.items < 0)
-        warnings.warn(
+        of_users, of_items = np.sum(rows.users[rows.queries] < 0), np.sum(rows.items < 0)
+        warn_caller(
             f"{rows.missed.sum()} of {len(rows.items)} held-out rows name a user or an item that "
-            f"fit did not see ({n_users} users, {n_items} items); they count as misses.",
-            UserWarning,
-            stacklevel=4,
+            f"fit did not see ({of_users} an unknown user, {of_items} an unknown item); they count "
+            "as misses."
         )
 
 
-def _warn_of_seen(rows: HeldOutRows, seen: sp.csr_array) -> None:
-    held_out = rows.gather()
-    repeated = held_out.positives.multiply(seen_rows(seen, held_out.users)).nnz
+def _warn_of_seen(held_out: HeldOut, seen: sp.csr_array) -> None:
+    repeated = held_out.positives.multiply(seen).nnz
     if repeated:
-        warnings.warn(
+        warn_caller(
             f"{repeated} of {held_out.positives.nnz} held-out (user, item) pairs were among the "
-            "rows given to fit. If these are training rows, the score says nothing about new ones.",
-            UserWarning,
-            stacklevel=4,
+            "rows given to fit. If these are training rows, the score says nothing about new ones."
+        )
+
+
+def _warn_of_few_unseen(held_out: HeldOut, seen: sp.csr_array, n_negatives: int) -> None:
+    known = held_out.users >= 0
+    n_unseen = seen.shape[1] - np.diff(sp.csr_array(seen + held_out.positives).indptr)[known]
+    n_short = np.sum(n_unseen < n_negatives)
+    if n_short:
+        warn_caller(
+            f"n_negatives must be at most {n_unseen.min()} for all users to have so many items "
+            f"that they have not seen. Received: {n_negatives}. {n_short} of {len(n_unseen)} known "
+            "users have fewer, and their held-out items are ranked among all of these."
         )

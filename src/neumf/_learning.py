@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from neumf._arrays import Codes, Float32s
 from neumf._callbacks import EpochWatcher, FitTasks
-from neumf._held_out import HeldOut
+from neumf._held_out import HeldOutRows
 from neumf._parameters import Architecture, Parameters, blueprint_of, settings_of
 from neumf._ranking import exact_lists, mean_over_lists
 from neumf.interactions.encoded_rows import EncodedRows
@@ -316,7 +316,7 @@ def _make_validate(
     # not among them: as candidates they would give it away.
     seen = kept.seen if kept.labels is None else seen_matrix(kept.users, kept.items, kept.shape)
     queries = np.arange(len(last))
-    held_out = HeldOut.from_rows(queries, rows.users[last], rows.items[last], rows.shape[1])
+    held_out = HeldOutRows(queries, rows.users[last], rows.items[last], rows.shape[1]).gather()
 
     def validate(blueprint: Blueprint, weights: Weights) -> float:
         network = Network.of_weights(blueprint, weights, last_items)

@@ -45,7 +45,7 @@ class TopLists(NamedTuple):
         )
 
 
-def top_lists(relevance: NDArray[Any], scores: NDArray[Any], k: int) -> TopLists:
+def describe_tops(relevance: NDArray[Any], scores: NDArray[Any], k: int) -> TopLists:
     """Describe the top min(k, n_candidates) positions of each query."""
     scores = scores if scores.dtype.kind == "f" else scores.astype(np.float64)
     n_queries, n = scores.shape

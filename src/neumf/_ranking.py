@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,21 +13,12 @@ from neumf._held_out import HeldOut, order_of_ids
 from neumf._random import hash_mix
 from neumf.interactions.seen import seen_rows, stored_places
 from neumf.interactions.unseen import UnseenItems
+from neumf.protocols import Ranker, Recommender
 
 # Scores that are held at once.
 _BLOCK_SIZE = 2**23
 
 Lists = tuple[NDArray[np.bool_], Scores]
-
-
-class Ranker(Protocol):
-    """What gives the scores to rank by: indices of users and items in, scores out."""
-
-    def score_items(self, users: Codes) -> Scores:
-        """Return scores of shape (len(users), n_items)."""
-
-    def score_candidates(self, users: Codes, items: Codes) -> Scores:
-        """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
 
 
 def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
@@ -79,13 +69,13 @@ def top_lists(
 
 
 def ranked_lists(
-    recommender: Any, held_out: HeldOut, seen: sp.csr_array, n_negatives: int | None
+    recommender: Recommender, held_out: HeldOut, seen: sp.csr_array, n_negatives: int | None
 ) -> Iterator[Lists]:
     """Yield relevance and scores among the whole catalogue, or among so many unseen items."""
     if n_negatives is None:
-        return exact_lists(recommender._ranker, held_out, seen)
+        return exact_lists(recommender.ranker_, held_out, seen)
     order = order_of_ids(recommender.items_)
-    return sampled_lists(recommender._ranker, held_out, seen, n_negatives, order)
+    return sampled_lists(recommender.ranker_, held_out, seen, n_negatives, order)
 
 
 def exact_lists(ranker: Ranker, held_out: HeldOut, seen: sp.csr_array) -> Iterator[Lists]:

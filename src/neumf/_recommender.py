@@ -11,7 +11,6 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf._arrays import Codes, Float32s
-from neumf._base import BaseRecommender
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from neumf._fold_in import Taste, fit_user_map, fold_in
 from neumf._learning import Past, learn, prepare_first, prepare_further
@@ -26,11 +25,12 @@ from neumf._presets import PRESETS
 from neumf._random import RandomState, make_generator
 from neumf._similar import SimilarityMixin
 from neumf._validation import check_option
+from neumf.base import BaseRecommender, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import read_histories
 from neumf.interactions.ids import extend_index
 from neumf.interactions.seen import seen_rows
-from neumf.interactions.tables import read_interactions
+from neumf.interactions.tables import Interactions, read_interactions
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.unseen import Strategy
 from neumf.model.keras_model import build_keras_model
@@ -364,7 +364,7 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
             on this machine, which then runs slower.
         """
         check_parameters(self, y)
-        rows = self._read_rows(X, y, sample_weight)
+        rows = read_rows(X, y, sample_weight)
         rng = make_generator(self.random_state)
         lesson = prepare_first(self, rows)
         of_rows = self._attributes_of_rows(rows, rows.seen) | {"histories_": lesson.last_items}
@@ -478,7 +478,8 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         return self.network_.users if of == "users" else self.network_.items
 
     @property
-    def _ranker(self) -> Network:
+    def ranker_(self) -> Network:
+        """What gives the scores: the network."""
         return self.network_
 
     def _refuse_other_shape(self) -> None:
@@ -501,6 +502,14 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         tastes = Taste(was, seen_rows(self.seen_, codes)), Taste(after, seen)
         vectors = fold_in(self.network_, self.user_map_, self.recency, codes, *tastes)
         self.histories_, self.network_ = after, self.network_.with_users(vectors)
+
+    def _check_order_of_interactions(self, new: Interactions) -> None:
+        if self.histories_.shape[1] and not new.ordered:
+            raise ValueError(
+                "interactions must be a table whose rows have an order in time, as that of fit. "
+                "Received a sparse matrix. Pass a table of user and item, each user's oldest row "
+                "first."
+            )
 
     def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:
         """Return what recommending needs besides, by the names of the attributes."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from neumf._arrays import Codes, Scores
-from neumf._base import BaseRecommender, PopularityRanker
 from neumf._ranking import blocks
 from neumf._validation import check_int, check_real
+from neumf.base import BaseRecommender, PopularityRanker, keep_rows, read_rows
 
 __all__ = ["EASERecommender", "ItemKNNRecommender", "PopularityRecommender"]
 
@@ -80,12 +80,16 @@ class PopularityRecommender(BaseRecommender):
         ValueError
             If X, y or sample_weight cannot be read.
         """
-        self._keep_rows(X, self._read_rows(X, y, sample_weight))
+        keep_rows(self, X, read_rows(X, y, sample_weight))
         return self
 
     @property
-    def _ranker(self) -> PopularityRanker:
+    def ranker_(self) -> PopularityRanker:
+        """What gives the scores: the same for every user."""
         return PopularityRanker(self.popularity_logits_)
+
+    def _fold_in(self, codes: Codes, users: Codes, items: Codes, seen: sp.csr_array) -> None:
+        """Do nothing: the scores depend on no user."""
 
 
 class _ItemWeightsRecommender(BaseRecommender):
@@ -94,8 +98,12 @@ class _ItemWeightsRecommender(BaseRecommender):
     item_weights_: NDArray[np.float64] | sp.csr_array
 
     @property
-    def _ranker(self) -> ItemWeightsRanker:
+    def ranker_(self) -> ItemWeightsRanker:
+        """What gives the scores, from what each user has seen."""
         return ItemWeightsRanker(self.seen_, self.item_weights_)
+
+    def _fold_in(self, codes: Codes, users: Codes, items: Codes, seen: sp.csr_array) -> None:
+        """Do nothing: the scores depend on what is seen alone."""
 
 
 class ItemKNNRecommender(_ItemWeightsRecommender):
@@ -185,7 +193,7 @@ class ItemKNNRecommender(_ItemWeightsRecommender):
         """
         check_int("n_neighbors", self.n_neighbors, 1)
         check_real("shrinkage", self.shrinkage)
-        rows = self._read_rows(X, y, sample_weight)
+        rows = read_rows(X, y, sample_weight)
         similar = _users_in_common(rows.seen).tocoo()
         root = np.sqrt(similar.diagonal())
         i, j = similar.row, similar.col
@@ -195,7 +203,7 @@ class ItemKNNRecommender(_ItemWeightsRecommender):
         starts = np.searchsorted(j[order], np.arange(len(root)))
         rank = np.arange(len(order)) - starts[j[order]]
         kept = order[(rank < self.n_neighbors) & (values[order] > 0)]
-        self._keep_rows(X, rows)
+        keep_rows(self, X, rows)
         self.item_weights_ = sp.csr_array((values[kept], (i[kept], j[kept])), shape=similar.shape)
         return self
 
@@ -285,13 +293,13 @@ class EASERecommender(_ItemWeightsRecommender):
             If a parameter is out of range, or X, y or sample_weight cannot be read.
         """
         check_real("regularization", self.regularization, above=0)
-        rows = self._read_rows(X, y, sample_weight)
+        rows = read_rows(X, y, sample_weight)
         gram = _users_in_common(rows.seen).toarray()
         gram[np.diag_indices_from(gram)] += self.regularization
         inverse = linalg.inv(gram, overwrite_a=True)
         weights = inverse / -np.diag(inverse)
         np.fill_diagonal(weights, 0)
-        self._keep_rows(X, rows)
+        keep_rows(self, X, rows)
         self.item_weights_ = weights
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,14 +14,14 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from neumf import _lists
-from neumf._arrays import Float64s
-from neumf._correction import correct_for_sampling
+from neumf._arrays import Float64s, Scores
 from neumf._exposure import Recommended, coverage, gini, novelty, overlap
 from neumf._held_out import HeldOut, read_held_out
-from neumf._lists import TopLists, aucs, top_lists
+from neumf._lists import TopLists, aucs, describe_tops
 from neumf._ranking import exact_lists, ranked_lists, top_items
 from neumf._validation import check_int, check_option
-from neumf.interactions.seen import seen_matrix, seen_rows
+from neumf.interactions.seen import seen_matrix
+from neumf.protocols import Recommender
 
 __all__ = ["compare", "evaluate"]
 
@@ -77,8 +78,8 @@ def evaluate(
         Lengths of the list.
     n_negatives : int or None, default=None
         None ranks the held-out items among the whole catalogue. A number, 99 in the NeuMF paper,
-        ranks them among so many sampled unseen items, and adds what that says about the whole
-        catalogue.
+        ranks them also among so many sampled unseen items. A warning counts the users who have
+        fewer, see :func:`make_ranking_scorer`.
     by : str, array-like of shape (n_samples,) or None, default=None
         A column of X, or a label per row: measures the rows of each label apart.
     random_state : int, default=0
@@ -90,15 +91,13 @@ def evaluate(
         A row per label of `by`, ranking, metric and k, with the columns
 
         - the labels of `by` (under the name of the column, or "by"), if given;
-        - `ranking`: "exact", among the whole catalogue; or, with `n_negatives`, "sampled", and
-          "corrected", an estimate of the exact value from the sampled ranks (Krichene and Rendle
-          2020), where every user has one held-out row;
+        - `ranking`: "exact", among the whole catalogue, or "sampled", among `n_negatives` items;
         - `metric` and `k` (missing for "auc");
         - `value`: the mean over users;
-        - `standard_error`: of that mean over users, which a bootstrap over users converges to:
-          their standard deviation divided by the root of their number. NaN for "coverage", "gini"
-          and "overlap", which are no means over users;
-        - `n_users`: number of users (of a label);
+        - `stderr`: the standard error of that mean over users, which a bootstrap over users
+          converges to: their standard deviation divided by the root of their number. NaN for
+          "coverage", "gini" and "overlap", which are no means over users;
+        - `n_users`: number of users (of a label); of one whom `fit` did not see, each row counts;
         - `n_misses`: held-out rows whose user or item `fit` did not see. They count as misses.
 
     Raises
@@ -127,8 +126,16 @@ def evaluate(
     - "overlap": the mean over pairs of users of the share of their lists that is the same.
 
     Which of two models is the better one can be another question among sampled negatives than
-    among all items; "corrected" orders them as "exact" would, but for noise, which is larger than
-    that of "sampled".
+    among all items (Krichene and Rendle 2020). A held-out item at exact rank 20 of 4,000 comes
+    first among 99 negatives more often than not, as one at rank 1 always does: sampled figures
+    hardly tell what stands at the top of the list, and reward models that are good on average over
+    the whole of it. They are for comparison with the literature.
+
+    Nor can the exact value be estimated from sampled ranks. Whatever a sampled rank is made to
+    count, its expectation is a polynomial of the exact rank, of a degree of at most `n_negatives`;
+    no such polynomial is 1 up to rank 10 and 0 at the thousands of ranks after it. So every
+    estimate is biased, by an amount that depends on the unknown exact ranks. The exact value costs
+    about as much as recommending to the same users, and is always given.
 
     References
     ----------
@@ -144,12 +151,12 @@ def evaluate(
     >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 3], ["c", 2]]
     >>> model = PopularityRecommender().fit(X)
     >>> results = evaluate(model, [["c", 3], ["b", 2]], metrics=["hr", "coverage"], k=[1, 2])
-    >>> results[["metric", "k", "value", "standard_error", "n_users"]].round(3)
-         metric  k  value  standard_error  n_users
-    0        hr  1  0.500           0.354        2
-    1        hr  2  1.000           0.000        2
-    2  coverage  1  0.667             NaN        2
-    3  coverage  2  1.000             NaN        2
+    >>> results[["metric", "k", "value", "stderr", "n_users"]].round(3)
+         metric  k  value  stderr  n_users
+    0        hr  1  0.500   0.354        2
+    1        hr  2  1.000   0.000        2
+    2  coverage  1  0.667     NaN        2
+    3  coverage  2  1.000     NaN        2
     """
     settings = _Settings.read(metrics, k, n_negatives, random_state)
     return _table(row for group in _measure(estimator, X, settings, by) for row in group.rows())
@@ -181,10 +188,17 @@ def compare(
     Returns
     -------
     results : DataFrame
-        The table of :func:`evaluate` for each estimator, with the further columns `estimator`,
-        `difference` (its value minus that of the first estimator) and `low`, `high`, the 95 %
-        confidence interval of the difference: it is paired, user by user, so that what is hard for
-        all does not blur it. NaN where there is no standard error.
+        A row per estimator, label of `by`, ranking, metric and k, narrow enough for a terminal,
+        with the columns
+
+        - `estimator`: its name;
+        - the labels of `by` (under the name of the column, or "by"), if given;
+        - `ranking`: "exact" or "sampled", if `n_negatives` is given; else all rows are exact;
+        - `metric`, `k`, `value` and `stderr`, as :func:`evaluate` has them;
+        - `difference`: the value minus that of the first estimator;
+        - `margin`: the 95 % confidence interval of the difference is `difference` minus and plus
+          this. It is paired, user by user, so that what is hard for all does not blur it. NaN where
+          there is no standard error.
 
     Raises
     ------
@@ -193,8 +207,9 @@ def compare(
 
     Notes
     -----
-    The interval is the mean difference plus and minus 1.96 standard errors over users. It says how
-    far other users would move the figure, not how far another seed of the training would.
+    The margin is 1.96 standard errors over users of the mean difference. It says how far other
+    users would move the figure, not how far another seed of the training would. Where the
+    difference is larger than its margin, other users would hardly turn it around.
 
     Examples
     --------
@@ -219,8 +234,10 @@ def compare(
         groups = _measure(clone(estimator).fit(X_train), X_test, settings, by)
         reference = reference or groups
         for group, other in zip(groups, reference, strict=True):
-            rows += [{"estimator": name} | row for row in group.rows(reference=other)]
-    return _table(rows)
+            for row, compared in zip(group.rows(), group.differences(other), strict=True):
+                rows.append({"estimator": name} | row | compared)
+    left_out = ["n_users", "n_misses"] + (["ranking"] if n_negatives is None else [])
+    return _table(rows).drop(columns=left_out)
 
 
 class _Settings(NamedTuple):
@@ -255,33 +272,37 @@ class _Group(NamedTuple):
     n_users: int
     n_misses: int
 
-    def rows(self, reference: _Group | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the rows of the table, with the differences from a reference."""
-        for key, values in self.values.items():
-            ranking, metric, k = key
-            row = {
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of the table."""
+        for (ranking, metric, k), values in self.values.items():
+            yield {
                 **self.label,
                 "ranking": ranking,
                 "metric": metric,
                 "k": k,
                 "value": np.mean(values),
-                "standard_error": _standard_error(values),
+                "stderr": _standard_error(values),
                 "n_users": self.n_users,
                 "n_misses": self.n_misses,
             }
-            if reference is not None:
-                others = reference.values[key]
-                if len(others) != len(values):
-                    raise ValueError(
-                        "estimators must tell the same users apart, so that differences can be "
-                        f"paired. Received {len(values)} and {len(others)} users: unknown users "
-                        "behind an encoder look alike. Compare pipelines with pipelines, or leave "
-                        "unknown users out of X_test."
-                    )
-                differences = values - others
-                center, half = np.mean(differences), _HALF_WIDTH * _standard_error(differences)
-                row |= {"difference": center, "low": center - half, "high": center + half}
-            yield row
+
+    def differences(self, reference: _Group) -> Iterator[dict[str, float]]:
+        """Yield the differences from a reference, for the rows of the table."""
+        for key, values in self.values.items():
+            others = reference.values[key]
+            if len(others) != len(values):
+                raise ValueError(
+                    "estimators must meet the same users in X_test, so that differences can be "
+                    f"paired. Received one that meets {len(values)} users (each row of an unknown "
+                    f"user counts), and a first one that meets {len(others)}. Leave steps out of "
+                    "the pipelines that drop or rename users."
+                )
+            # Sums of the same numbers in another order differ in the last digits.
+            differences = np.where(np.isclose(values, others, 1e-12, 0), 0, values - others)
+            yield {
+                "difference": float(np.mean(differences)),
+                "margin": _HALF_WIDTH * _standard_error(differences),
+            }
 
 
 def _standard_error(values: Float64s) -> float:
@@ -295,7 +316,9 @@ def _table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 def _measure(estimator: Any, X: Any, settings: _Settings, by: Any) -> list[_Group]:
     """Measure a fitted recommender, label by label."""
-    recommender, rows = read_held_out(estimator, X, None, settings.random_state)
+    recommender, rows = read_held_out(
+        estimator, X, None, settings.n_negatives, settings.random_state
+    )
     found = ~rows.missed
     users, items = rows.users[rows.queries][found], rows.items[found]
     # What a user has under another label must be no candidate.
@@ -338,30 +361,28 @@ def _rows_by_label(
 
 
 def _measure_queries(
-    recommender: Any, held_out: HeldOut, seen: sp.csr_array, settings: _Settings
+    recommender: Recommender, held_out: HeldOut, seen: sp.csr_array, settings: _Settings
 ) -> _Values:
-    of_lists = set(settings.metrics) & set(_OF_LISTS)
-    values: _Values = {}
-    if settings.n_negatives is not None and of_lists != set(settings.metrics):
-        values |= _sampled_values(recommender, held_out, seen, settings, settings.n_negatives)
-    if settings.n_negatives is None or of_lists:
-        values |= _exact_values(recommender, held_out, seen, settings)
+    values = _exact_values(recommender, held_out, seen, settings)
+    if settings.n_negatives is not None and not set(settings.metrics) <= set(_OF_LISTS):
+        parts: _Parts = defaultdict(list)
+        for lists in ranked_lists(recommender, held_out, seen, settings.n_negatives):
+            _add_accuracy(parts, "sampled", *lists, settings)
+        values |= _joined(parts)
     place = settings.metrics.index
     return dict(sorted(values.items(), key=lambda item: place(item[0][1])))
 
 
 def _exact_values(
-    recommender: Any, held_out: HeldOut, seen: sp.csr_array, settings: _Settings
+    recommender: Recommender, held_out: HeldOut, seen: sp.csr_array, settings: _Settings
 ) -> _Values:
-    """Return the metrics of lists and, unless negatives are sampled, those of accuracy."""
+    """Return the metrics of accuracy among the whole catalogue, and those of lists."""
     of_lists = [metric for metric in settings.metrics if metric in _OF_LISTS]
     parts: _Parts = defaultdict(list)
     tops = []
     n_done = 0
-    for relevance, scores in exact_lists(recommender._ranker, held_out, seen):
-        if settings.n_negatives is None:
-            lists = top_lists(relevance, scores, settings.cutoffs[-1])
-            _add_accuracy(parts, "exact", relevance, scores, lists, settings)
+    for relevance, scores in exact_lists(recommender.ranker_, held_out, seen):
+        _add_accuracy(parts, "exact", relevance, scores, settings)
         if of_lists:
             users, items, ranks = top_items(scores[:, : seen.shape[1]], settings.cutoffs[-1])
             tops.append((users + n_done, items, ranks))
@@ -378,68 +399,21 @@ def _exact_values(
     return _joined(parts)
 
 
-def _sampled_values(
-    recommender: Any,
-    held_out: HeldOut,
-    seen: sp.csr_array,
-    settings: _Settings,
-    n_negatives: int,
-) -> _Values:
-    """Return the metrics of accuracy among sampled negatives, and corrected if that is defined."""
-    parts: _Parts = defaultdict(list)
-    chances = []
-    for relevance, scores in ranked_lists(recommender, held_out, seen, n_negatives):
-        lists = top_lists(relevance, scores, relevance.shape[1])
-        _add_accuracy(parts, "sampled", relevance, scores, lists, settings)
-        chances.append((lists.positives / lists.size)[:, : n_negatives + 1])
-    values = _joined(parts)
-    n_held_out = np.diff(held_out.positives.indptr) + held_out.n_unknown
-    if (n_held_out == 1).all():
-        barred = sp.csr_array(seen_rows(seen, held_out.users) + held_out.positives)
-        n_candidates = seen.shape[1] + 1 - np.diff(barred.indptr)
-        values |= _corrected_values(np.concatenate(chances), n_candidates, settings, n_negatives)
-        if "auc" in settings.metrics:  # right as it is
-            values["corrected", "auc", None] = values["sampled", "auc", None]
-    return values
-
-
-def _corrected_values(
-    chances: Float64s, n_candidates: NDArray[np.intp], settings: _Settings, n_negatives: int
-) -> _Values:
-    """Return estimates of the exact metrics from the chance of each sampled rank of each user."""
-    longest = settings.cutoffs[-1]
-    # A positive at each rank that counts.
-    order = np.tile(-np.arange(longest), (longest, 1))
-    ranks = top_lists(np.eye(longest, dtype=bool), order, longest)
-    keys = [(metric, k) for metric in settings.metrics if metric in _AT_K for k in settings.cutoffs]
-    if not keys:
-        return {}
-    by_rank = np.column_stack([_AT_K[metric](ranks.cut(k)) for metric, k in keys])
-    corrected = np.empty((len(chances), len(keys)))
-    # Users with numbers of candidates within 5 % of each other share one correction.
-    rounded = n_candidates - n_candidates % np.maximum(n_candidates // 20, 1)
-    rounded = np.maximum(rounded, np.minimum(n_candidates, n_negatives + 1))
-    for n in np.unique(rounded):
-        weights = correct_for_sampling(by_rank, n, min(n_negatives, n - 1))
-        corrected[rounded == n] = chances[rounded == n, : len(weights)] @ weights
-    return {("corrected", *key): column for key, column in zip(keys, corrected.T, strict=True)}
-
-
 def _add_accuracy(
     parts: _Parts,
     ranking: str,
-    relevance: NDArray[Any],
-    scores: NDArray[Any],
-    lists: TopLists,
+    relevance: NDArray[np.bool_],
+    scores: Scores,
     settings: _Settings,
 ) -> None:
-    """Add the values of a block of users, given at least the tops of their lists."""
-    for metric in settings.metrics:
-        if metric == "auc":
-            parts[ranking, metric, None].append(aucs(relevance, scores))
-        elif metric in _AT_K:
-            for k in settings.cutoffs:
-                parts[ranking, metric, k].append(_AT_K[metric](lists.cut(k)))
+    """Add the values of a block of users."""
+    at_k = [metric for metric in settings.metrics if metric in _AT_K]
+    if at_k:
+        tops = describe_tops(relevance, scores, settings.cutoffs[-1])
+        for metric, k in product(at_k, settings.cutoffs):
+            parts[ranking, metric, k].append(_AT_K[metric](tops.cut(k)))
+    if "auc" in settings.metrics:
+        parts[ranking, "auc", None].append(aucs(relevance, scores))
 
 
 def _joined(parts: _Parts) -> _Values:

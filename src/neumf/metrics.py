@@ -268,7 +268,7 @@ def auc(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 def _read_lists(y_true: ArrayLike, y_score: ArrayLike, k: int) -> TopLists:
     check_int("k", k, 1)
     relevance, scores = _check_arrays(y_true, y_score)
-    return _lists.top_lists(relevance, scores, k)
+    return _lists.describe_tops(relevance, scores, k)
 
 
 def _check_arrays(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:

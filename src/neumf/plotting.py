@@ -7,6 +7,7 @@ with `plot`. The figure, the axes and the artists stay at hand for changes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any, Self
 
 import numpy as np
@@ -42,8 +43,9 @@ class LearningCurveDisplay:
     ----------
     history : dict of list of float
         Values per epoch: "loss" and perhaps "val_ndcg_at_10", as in `NeuMFRecommender.history_`.
+        NaN, where an epoch was not validated, leaves a gap.
     best_epoch : int or None, default=None
-        The epoch that was kept, from 1; a dot marks it.
+        The epoch that was kept, from 1; a dot marks it, unless its value is NaN.
     name : str or None, default=None
         What the legend calls the curves.
 
@@ -103,7 +105,9 @@ class LearningCurveDisplay:
             With what was drawn.
         """
         check_is_fitted(estimator, "history_")
-        best_epoch = estimator.best_iter_ if "val_ndcg_at_10" in estimator.history_ else None
+        # After `partial_fit` the weights are those of an epoch that was not validated.
+        n_validated = len(estimator.history_.get("val_ndcg_at_10", []))
+        best_epoch = estimator.best_iter_ if estimator.best_iter_ <= n_validated else None
         return cls(estimator.history_, best_epoch, name).plot(axes=axes, **kwargs)
 
     def plot(self, *, axes: Any = None, **kwargs: Any) -> Self:
@@ -120,7 +124,14 @@ class LearningCurveDisplay:
         -------
         self : LearningCurveDisplay
             With what was drawn.
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer axes than values, or `best_epoch` is no epoch of the history.
         """
+        _require_matplotlib()
+        self._check_best_epoch()
         if axes is None:
             _, axes = _subplots(len(self.history))
         self.axes_ = np.atleast_1d(axes)
@@ -135,14 +146,23 @@ class LearningCurveDisplay:
             epochs = np.arange(1, len(values) + 1)
             (line,) = ax.plot(epochs, values, **{"label": self.name, **kwargs})
             if self.best_epoch is not None and key != "loss":
-                best = self.best_epoch
-                ax.plot(best, values[best - 1], "o", color=line.get_color())
+                best_value = values[self.best_epoch - 1]
+                if not np.isnan(best_value):
+                    ax.plot(self.best_epoch, best_value, "o", color=line.get_color())
             ax.set(xlabel="epoch", ylabel=_NAMES.get(key, key))
             _whole_numbers(ax)
             self.lines_.append(line)
         if self.name is not None:
             self.axes_[0].legend(frameon=False)
         return self
+
+    def _check_best_epoch(self) -> None:
+        watched = [len(values) for key, values in self.history.items() if key != "loss"]
+        if self.best_epoch is not None and watched and not 1 <= self.best_epoch <= min(watched):
+            raise ValueError(
+                f"best_epoch must be an epoch of the history, from 1 to {min(watched)}. Received: "
+                f"{self.best_epoch!r}. Give None to mark no epoch."
+            )
 
 
 class MetricAtKDisplay:
@@ -154,7 +174,7 @@ class MetricAtKDisplay:
         As from :func:`neumf.evaluate` or :func:`neumf.compare`.
     metric : str, default="ndcg"
         The metric to draw.
-    ranking : {"exact", "sampled", "corrected"}, default="exact"
+    ranking : {"exact", "sampled"}, default="exact"
         Which of the rankings to draw.
 
     Attributes
@@ -203,7 +223,7 @@ class MetricAtKDisplay:
             As from :func:`neumf.evaluate` or :func:`neumf.compare`.
         metric : str, default="ndcg"
             The metric to draw.
-        ranking : {"exact", "sampled", "corrected"}, default="exact"
+        ranking : {"exact", "sampled"}, default="exact"
             Which of the rankings to draw.
         ax : Axes or None, default=None
             Where to draw; None makes a figure.
@@ -253,6 +273,7 @@ class MetricAtKDisplay:
         display : MetricAtKDisplay
             With what was drawn.
         """
+        _require_matplotlib()
         results = evaluate(estimator, X, metrics=[metric], k=k)
         results.insert(0, "estimator", name or type(estimator).__name__)
         return cls(results, metric).plot(ax=ax)
@@ -270,7 +291,10 @@ class MetricAtKDisplay:
         self : MetricAtKDisplay
             With what was drawn.
         """
+        _require_matplotlib()
         results = self.results
+        if "ranking" not in results:
+            results = results.assign(ranking="exact")
         drawn = results[(results["metric"] == self.metric) & (results["ranking"] == self.ranking)]
         if drawn.empty or drawn["k"].isna().any():
             pairs = results[["metric", "ranking"]].drop_duplicates().to_numpy().tolist()
@@ -285,7 +309,7 @@ class MetricAtKDisplay:
         groups = drawn.groupby("estimator", sort=False) if named else [(None, drawn)]
         for name, part in groups:
             k, value = part["k"].to_numpy(int), part["value"].to_numpy()
-            error = part["standard_error"].fillna(0).to_numpy()
+            error = part["stderr"].fillna(0).to_numpy()
             (line,) = self.ax_.plot(k, value, marker=".", label=name)
             self.ax_.fill_between(k, value - error, value + error, alpha=0.2, lw=0)
             self.lines_.append(line)
@@ -379,6 +403,7 @@ class PopularityDisplay:
         display : PopularityDisplay
             With what was drawn.
         """
+        _require_matplotlib()
         items = estimator.recommend(users, k=k)["item"].to_numpy()
         codes = encode_ids(items, estimator.items_)
         exposure = np.bincount(codes, minlength=len(estimator.items_))
@@ -400,6 +425,7 @@ class PopularityDisplay:
         self : PopularityDisplay
             With what was drawn.
         """
+        _require_matplotlib()
         self.ax_ = _subplots(1)[1] if ax is None else ax
         self.figure_ = self.ax_.figure
         style = {"ls": "", "marker": ".", "alpha": 0.4, "mew": 0, "label": self.name}
@@ -416,15 +442,21 @@ class PopularityDisplay:
         return self
 
 
-def _subplots(n: int) -> tuple[Any, Any]:
-    """Return a new figure with n axes side by side."""
+def _require_matplotlib() -> None:
+    """Raise an error that says what to install unless matplotlib is there."""
     try:
-        import matplotlib.pyplot as plt
+        import_module("matplotlib.pyplot")
     except ImportError as error:
         raise ImportError(
             "neumf.plotting needs matplotlib, which comes with the extra 'plot': "
             "pip install 'scikit-neumf[plot]'."
         ) from error
+
+
+def _subplots(n: int) -> tuple[Any, Any]:
+    """Return a new figure with n axes side by side."""
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(1, n, figsize=(5 * n, 3.6), layout="constrained")
     for ax in np.atleast_1d(axes):
         ax.spines[["top", "right"]].set_visible(False)
@@ -432,6 +464,7 @@ def _subplots(n: int) -> tuple[Any, Any]:
 
 
 def _whole_numbers(ax: Any) -> None:
+    """Put ticks at whole numbers only."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

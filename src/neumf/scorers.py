@@ -30,7 +30,9 @@ def make_ranking_scorer(
         None ranks the held-out items among the whole catalogue (exact). A number ranks them among
         so many items, drawn from those the user never saw; 99 is the protocol of the NeuMF paper.
         Sampled metrics are for comparison with the literature: they can order two models
-        otherwise than the exact ones (Krichene and Rendle 2020).
+        otherwise than the exact ones (Krichene and Rendle 2020). A user with fewer unseen items
+        has all of them as negatives; a warning counts these users and says which number all
+        users have.
     random_state : int, default=0
         Seed of the drawn items.
 
@@ -48,12 +50,12 @@ def make_ranking_scorer(
     Notes
     -----
     - A query is a user with all of their rows in X (one row, with leave-last-out); rows that `y`
-      labels 0 are no positives. The value is the mean over users.
+      labels 0 are no positives. The value is the mean over queries.
     - Candidates are the catalogue that the estimator was fitted on, without the items that the
       user has seen in `fit` and without the user's other held-out items.
     - A user or an item that `fit` did not see is a miss. Misses are counted in a warning and never
-      dropped. After the steps of a pipeline unknown users cannot be told apart: there each of
-      their rows counts as a user.
+      dropped. Each row of an unknown user is a query of its own: behind an encoder unknown users
+      cannot be told apart, and the value is the same with and without one.
     - A held-out item that the user had seen already (a repeated interaction, or a training row)
       stays a candidate, with a warning: on training rows the value is no estimate of anything.
     - Negatives are distinct and depend on (`random_state`, user, item) and on what can be drawn,
@@ -172,7 +174,7 @@ class RankingScorer:
         score : float
             The mean of the metric over users.
         """
-        recommender, held_out = read_held_out(estimator, X, y, self.random_state)
+        recommender, held_out = read_held_out(estimator, X, y, self.n_negatives, self.random_state)
         lists = ranked_lists(recommender, held_out.gather(), recommender.seen_, self.n_negatives)
         return mean_over_lists(self.metric, self.k, lists)
 

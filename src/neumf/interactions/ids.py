@@ -56,7 +56,7 @@ def describe_other_kind(codes: Codes, ids: Ids, vocabulary: pd.Index, argument: 
     """Return what to tell the user if no id is known because strings meet numbers."""
     if len(codes) == 0 or (codes >= 0).any():
         return None
-    received, known = _kind(ids), _kind(vocabulary)
+    received, known = kind_of_ids(ids), kind_of_ids(vocabulary)
     if received is None or known is None or received == known:
         return None
     method = "str.decode or str.encode" if "bytes" in (received, known) else "astype"
@@ -179,7 +179,8 @@ def _as_index(ids: Ids) -> pd.Index:
     return pd.Index(ids, dtype=ids.dtype, tupleize_cols=False)
 
 
-def _kind(ids: Ids | pd.Index) -> str | None:
+def kind_of_ids(ids: Ids | pd.Index) -> str | None:
+    """Return "numbers", "strings" or "bytes"; None for anything else."""
     inferred = pd.api.types.infer_dtype(ids, skipna=False)
     if inferred in ("integer", "floating", "mixed-integer-float"):
         return "numbers"

@@ -1,4 +1,8 @@
-"""What all recommenders share: reading interactions, scoring rows, recommending."""
+"""What all recommenders share, and what a recommender of your own is made from.
+
+A subclass of :class:`BaseRecommender` writes `fit` and `ranker_`; `fit` reads its rows with
+:func:`read_rows` and keeps them with :func:`keep_rows`.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,95 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf._arrays import Codes, Ids, Scores
-from neumf._ranking import Ranker, top_lists
+from neumf._ranking import top_lists
 from neumf._validation import check_int
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.ids import describe_other_kind, encode_ids, index_ids, lookup_ids, read_ids
+from neumf.interactions.ids import (
+    describe_other_kind,
+    encode_ids,
+    extend_index,
+    index_ids,
+    kind_of_ids,
+    lookup_ids,
+    read_ids,
+    show,
+)
 from neumf.interactions.seen import count_users, seen_matrix, seen_rows, stored_places
 from neumf.interactions.tables import Interactions, read_interactions
 from neumf.interactions.timeline import time_order
+from neumf.protocols import Ranker
 from neumf.scorers import ndcg_scorer
+
+__all__ = ["BaseRecommender", "keep_rows", "read_rows"]
+
+
+def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
+    """Read what `fit` is given.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+        Interactions.
+    y : array-like of shape (n_samples,) or None, default=None
+        Labels in [0, 1]; rows above 0 are positives. None makes all rows positives.
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    rows : EncodedRows
+        With the attributes
+
+        - `user_ids`, `item_ids`: the id of each user and item, by index;
+        - `users`, `items`: the index of each row's user and item;
+        - `timestamps`: numbers that grow with time; None where row order is time order;
+        - `ordered`: False if the rows tell nothing about time;
+        - `labels`, `weights`: `y` and `sample_weight` as arrays, or None;
+        - `seen`: csr_array of bool of shape (n_users, n_items), the items of each user's positives;
+        - `shape`: number of users and of items.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If X, y or sample_weight cannot be read.
+
+    Examples
+    --------
+    >>> from neumf.base import read_rows
+    >>> rows = read_rows([["a", "x"], ["b", "x"], ["a", "y"]])
+    >>> rows.users.tolist(), rows.items.tolist(), rows.shape
+    ([0, 1, 0], [0, 0, 1], (2, 2))
+    """
+    rows = read_interactions(X)
+    users, items = index_ids(rows.users), index_ids(rows.items)
+    return EncodedRows.encode(rows, users, items, y, sample_weight)
+
+
+def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
+    """Set what recommending needs of the rows, at the end of `fit`, when nothing more can fail.
+
+    Parameters
+    ----------
+    recommender : BaseRecommender
+        Gets the attributes `users_`, `items_`, `seen_`, `popularity_`, `popularity_logits_`,
+        `n_features_in_` and, where all columns have names that are strings, `feature_names_in_`.
+    X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+        What `fit` was given.
+    rows : EncodedRows
+        What :func:`read_rows` made of it.
+
+    Examples
+    --------
+    >>> from neumf import PopularityRecommender
+    >>> from neumf.base import keep_rows, read_rows
+    >>> recommender, X = PopularityRecommender(), [["a", "x"], ["b", "x"], ["a", "y"]]
+    >>> keep_rows(recommender, X, read_rows(X))
+    >>> recommender.popularity_.tolist()
+    [2, 1]
+    """
+    validate_data(recommender, X, skip_check_array=True)
+    for name, value in recommender._attributes_of_rows(rows, rows.seen).items():
+        setattr(recommender, name, value)
 
 
 @dataclass(frozen=True)
@@ -49,10 +134,73 @@ class PopularityRanker:
 
 
 class BaseRecommender(BaseEstimator, ABC):
-    """Base of recommenders.
+    """Base of recommenders: gives `predict`, `recommend`, `score` and the like.
 
-    `fit` reads its rows with `_read_rows`, and when nothing more can fail keeps them with
-    `_keep_rows`; `_ranker` gives the scores.
+    A subclass writes
+
+    - `__init__`, which assigns its parameters, as in any scikit-learn estimator;
+    - `fit(X, y=None)`, which reads the table with :func:`read_rows`, learns, then calls
+      :func:`keep_rows`, sets what it has learned and returns self;
+    - the property `ranker_`, a :class:`neumf.protocols.Ranker`: what gives the scores. `predict`
+      takes them for logits.
+
+    The scorers, :func:`neumf.evaluate`, :func:`neumf.compare` and scikit-learn's searches then work
+    with it. `interactions=` and `folded_in` work if it also writes ``_fold_in(codes, users,
+    items, seen)``, see there.
+
+    Attributes
+    ----------
+    users_ : pandas.Index of shape (n_users,)
+        The id of each user, by index.
+    items_ : pandas.Index of shape (n_items,)
+        The catalogue: the id of each item, by index.
+    seen_ : csr_array of shape (n_users, n_items)
+        The items that each user has seen.
+    popularity_ : ndarray of shape (n_items,)
+        Number of users who interacted with each item.
+    popularity_logits_ : ndarray of shape (n_items,)
+        Logit of the probability that a user interacts with the item, by Laplace's rule
+        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
+
+    See Also
+    --------
+    neumf.protocols.Recommender : What is asked of recommenders that do not derive from this class.
+
+    Examples
+    --------
+    A recommender that ranks by the largest singular vectors of the matrix of seen items:
+
+    >>> import numpy as np
+    >>> from neumf import ndcg_scorer
+    >>> from neumf.base import BaseRecommender, keep_rows, read_rows
+    >>> class SVDRecommender(BaseRecommender):
+    ...     def __init__(self, n_components=1):
+    ...         self.n_components = n_components
+    ...
+    ...     def fit(self, X, y=None):
+    ...         rows = read_rows(X, y)
+    ...         users, sizes, items = np.linalg.svd(rows.seen.toarray(), full_matrices=False)
+    ...         keep_rows(self, X, rows)
+    ...         self.user_factors_ = (users * sizes)[:, : self.n_components]
+    ...         self.item_factors_ = items[: self.n_components].T
+    ...         return self
+    ...
+    ...     @property
+    ...     def ranker_(self):
+    ...         return self
+    ...
+    ...     def score_items(self, users):
+    ...         return self.user_factors_[users] @ self.item_factors_.T
+    ...
+    ...     def score_candidates(self, users, items):
+    ...         return np.einsum("nf,ncf->nc", self.user_factors_[users], self.item_factors_[items])
+    >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 2], ["c", 1], ["d", 3], ["e", 3]]
+    >>> model = SVDRecommender().fit(X)
+    >>> model.recommend("c", k=1)[["user", "item"]]
+      user  item
+    0    c     2
+    >>> ndcg_scorer()(model, [["c", 2]])
+    1.0
     """
 
     users_: pd.Index
@@ -63,8 +211,8 @@ class BaseRecommender(BaseEstimator, ABC):
 
     @property
     @abstractmethod
-    def _ranker(self) -> Ranker:
-        """Scores by index of users and items."""
+    def ranker_(self) -> Ranker:
+        """What gives the scores, by index of users and items."""
 
     def predict(self, X: Any, *, interactions: Any = None) -> NDArray[np.float64]:
         """Return the probability of each interaction.
@@ -188,6 +336,41 @@ class BaseRecommender(BaseEstimator, ABC):
             }
         )
 
+    def folded_in(self, interactions: Any) -> Self:
+        """Return a copy that knows what users did since `fit`, without training.
+
+        Parameters
+        ----------
+        interactions : array-like of shape (n_rows, n_features >= 2)
+            What users did since `fit`, see `recommend`.
+
+        Returns
+        -------
+        recommender : recommender of the same class
+            Knows the users of `fit` and those of the interactions, as they are after them: what
+            they did counts as seen. It can be measured with :func:`neumf.evaluate`. The catalogue,
+            popularity and what was learned are as they were; this recommender does not change.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the table cannot be read, or its ids are strings where `fit` saw numbers, or the
+            reverse.
+
+        Examples
+        --------
+        >>> from neumf import ItemKNNRecommender
+        >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 2], ["c", 3], ["d", 3]]
+        >>> model = ItemKNNRecommender().fit(X).folded_in([["new", 1]])
+        >>> model.recommend("new", k=1)[["user", "item"]]
+          user  item
+        0  new     2
+        """
+        check_is_fitted(self)
+        new = read_interactions(interactions)
+        ids = extend_index(new.users, self.users_, "interactions: user ids")[1]
+        return self._folded_in(ids.to_numpy(), new, stacklevel=3)
+
     def score(self, X: Any, y: Any = None) -> float:
         """Return NDCG@10 of held-out interactions, ranked among the whole catalogue.
 
@@ -214,12 +397,6 @@ class BaseRecommender(BaseEstimator, ABC):
         tags.input_tags.sparse = True
         return tags
 
-    def _read_rows(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows:
-        """Read what `fit` is given; the estimator stays as it is."""
-        rows = read_interactions(X)
-        users, items = index_ids(rows.users), index_ids(rows.items)
-        return EncodedRows.encode(rows, users, items, y, sample_weight)
-
     def _attributes_of_rows(self, rows: EncodedRows, seen: sp.csr_array) -> dict[str, Any]:
         """Return ids, seen items and popularity, by the names of the attributes."""
         popularity = count_users(seen)
@@ -230,12 +407,6 @@ class BaseRecommender(BaseEstimator, ABC):
             "popularity_": popularity,
             "popularity_logits_": logit((popularity + 1) / (rows.shape[0] + 2)),  # Laplace's rule
         }
-
-    def _keep_rows(self, X: Any, rows: EncodedRows) -> None:
-        """Set ids, seen items and popularity."""
-        validate_data(self, X, skip_check_array=True)
-        for name, value in self._attributes_of_rows(rows, rows.seen).items():
-            setattr(self, name, value)
 
     def _logits(self, X: Any, interactions: Any) -> NDArray[np.float64]:
         """Return the logit of each row, NaN with a warning where the user or item is unknown."""
@@ -257,7 +428,7 @@ class BaseRecommender(BaseEstimator, ABC):
                 stacklevel=3,
             )
         logits = np.full(len(rows), np.nan)
-        ranker = recommender._ranker
+        ranker = recommender.ranker_
         logits[known] = ranker.score_candidates(users[known], items[known, None])[:, 0]
         return logits
 
@@ -276,9 +447,19 @@ class BaseRecommender(BaseEstimator, ABC):
             )
         user_ids = index_ids(ids)[1]
         users = encode_ids(new.users, user_ids)
+        _refuse_other_kind(users, new.users, user_ids)
+        self._check_order_of_interactions(new)
         order = time_order(users, new.timestamps)
         order = order[(users[order] >= 0) & (items[order] >= 0)]
         codes = encode_ids(user_ids.to_numpy(), self.users_)
+        if len(users) and (users < 0).all() and (codes < 0).any():
+            warnings.warn(
+                f"None of the {len(users)} rows of interactions is of a user asked for, such as "
+                f"{show(user_ids, 0)}. Behind the steps of a pipeline, pass "
+                "pipeline[:-1].transform(interactions).",
+                UserWarning,
+                stacklevel=stacklevel,
+            )
         told = codes >= 0
         told[users[order]] = True
         # The users that stay unknown leave the index, and the others move up.
@@ -303,9 +484,19 @@ class BaseRecommender(BaseEstimator, ABC):
     def _fold_in(self, codes: Codes, users: Codes, items: Codes, seen: sp.csr_array) -> None:
         """Bring what the ranker needs, besides `users_` and `seen_`, to users with new rows.
 
-        `codes` are the indices of the users before, -1 for new ones; `users` and `items` the new
-        rows, user by user and oldest first; `seen` what the users have seen after them.
+        `self` is a shallow copy, whose attributes may be set but whose arrays must not be written
+        to. `codes` are the indices that its users had before, -1 for new ones; `users` and `items`
+        the new rows by index, user by user and oldest first; `seen` what the users have seen after
+        them. `users_` and `seen_` follow by themselves: a ranker that needs no more does nothing
+        here.
         """
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot take interactions that came after fit: it has no method "
+            "_fold_in, see neumf.base.BaseRecommender. Fit it anew with the interactions in X."
+        )
+
+    def _check_order_of_interactions(self, new: Interactions) -> None:
+        """Raise if the rows have no order in time and the recommender needs one."""
 
     def _user_codes(self, ids: Ids) -> Codes:
         """Return indices of users, -1 for unknown ones; they get a list all the same."""
@@ -323,10 +514,10 @@ class BaseRecommender(BaseEstimator, ABC):
         """Return scores of all items, those of popularity for unknown users (-1)."""
         known = users >= 0
         if known.all():
-            return self._ranker.score_items(users)
+            return self.ranker_.score_items(users)
         scores = PopularityRanker(self.popularity_logits_).score_items(users)
         if known.any():
-            scores[known] = self._ranker.score_items(users[known])
+            scores[known] = self.ranker_.score_items(users[known])
         return scores
 
     def _barred_items(self, allow: Any, deny: Any) -> NDArray[np.bool_]:
@@ -341,3 +532,15 @@ class BaseRecommender(BaseEstimator, ABC):
     def _known_items(self, ids: Any, argument: str) -> Codes:
         codes = lookup_ids(read_ids(ids, argument, self.items_), self.items_, argument)
         return codes[codes >= 0]
+
+
+def _refuse_other_kind(codes: Codes, ids: Ids, asked: pd.Index) -> None:
+    """Raise if interactions name none of the users asked for because strings meet numbers."""
+    kinds = kind_of_ids(ids), kind_of_ids(asked)
+    if (codes < 0).all() and None not in kinds and kinds[0] != kinds[1]:
+        raise ValueError(
+            "interactions: user ids must be of the kind of the users asked for, "
+            f"{kinds[1]} such as {show(asked, 0)}. Received {kinds[0]} such as {show(ids, 0)}. "
+            "Convert them, for example with astype; behind the steps of a pipeline, pass "
+            "pipeline[:-1].transform(interactions)."
+        )

@@ -1,0 +1,83 @@
+"""What the library asks of a recommender and of what gives its scores.
+
+Anything with these attributes and methods can be ranked by, measured and compared.
+:class:`neumf.base.BaseRecommender` gives all of them but the ranker.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from neumf._arrays import Codes, Scores
+
+__all__ = ["Ranker", "Recommender"]
+
+
+class Ranker(Protocol):
+    """Gives the scores to rank by, for indices of users and items.
+
+    Higher is better. Scores are finite; only their order within a user counts.
+    """
+
+    def score_items(self, users: Codes) -> Scores:
+        """Score the whole catalogue.
+
+        Parameters
+        ----------
+        users : ndarray of shape (n,)
+            Indices of known users.
+
+        Returns
+        -------
+        scores : ndarray of shape (n, n_items)
+            A new array: the caller may write to it.
+        """
+
+    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+        """Score some items for each user.
+
+        Parameters
+        ----------
+        users : ndarray of shape (n,)
+            Indices of known users.
+        items : ndarray of shape (n, n_candidates)
+            Indices of items, those of each user in a row.
+
+        Returns
+        -------
+        scores : ndarray of shape (n, n_candidates)
+            A new array; the same values as `score_items` has.
+        """
+
+
+@runtime_checkable
+class Recommender(Protocol):
+    """A fitted recommender, as the scorers, `evaluate` and `compare` know it.
+
+    Attributes
+    ----------
+    users_ : pandas.Index of shape (n_users,)
+        The id of each user, by index.
+    items_ : pandas.Index of shape (n_items,)
+        The catalogue: the id of each item, by index.
+    seen_ : csr_array of bool of shape (n_users, n_items)
+        The items that each user has seen, which are no candidates.
+    popularity_ : ndarray of shape (n_items,)
+        Number of users who interacted with each item.
+    ranker_ : Ranker
+        What gives the scores.
+    """
+
+    users_: pd.Index
+    items_: pd.Index
+    seen_: sp.csr_array
+    popularity_: NDArray[np.int64]
+
+    @property
+    def ranker_(self) -> Ranker:
+        """What gives the scores."""
