@@ -15,6 +15,7 @@ ORDER = [
     "_validation",
     "_random",
     "interactions.ids",
+    "interactions.table_kinds",
     "interactions.tables",
     "interactions.timeline",
     "interactions.seen",
