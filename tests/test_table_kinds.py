@@ -9,7 +9,13 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from neumf import IdEncoder, LeaveLastOutSplitter, NegativeSampler, PopularityRecommender
+from neumf import (
+    IdEncoder,
+    LeaveLastOutSplitter,
+    NegativeSampler,
+    NeuMFRecommender,
+    PopularityRecommender,
+)
 from neumf.datasets import filter_k_core
 from neumf.interactions.ids import read_ids
 from neumf.interactions.tables import add_column, read_interactions
@@ -160,6 +166,14 @@ class TestPolars:
 
     def test_types_of_ids_are_kept_where_rows_are_added(self, X, pl):
         table = of_polars(X).cast({"item": pl.Int16, "user": pl.Categorical})
+        resampled, _ = NegativeSampler(random_state=0).fit_resample(table)
+        assert resampled.schema == table.schema
+
+    def test_ids_may_be_dates(self, X, pl):
+        table = of_polars(X).with_columns(pl.col("item").cast(pl.Date))
+        encoder = IdEncoder().fit(table)
+        decoded = encoder.inverse_transform(encoder.transform(table))
+        assert decoded["item"].cast(pl.Date).equals(table["item"])
         resampled, _ = NegativeSampler(random_state=0).fit_resample(table)
         assert resampled.schema == table.schema
 
@@ -327,6 +341,12 @@ class TestMasks:
         X = np.ma.array([[1, 2, 5], [3, 4, 3]], mask=[[0, 0, 1], [0, 0, 0]])
         resampled, _ = NegativeSampler(n_negatives=1).fit_resample(X)
         assert resampled[:, 2].tolist() == [None, 3, None, 3]
+
+    @pytest.mark.parametrize("argument", ["y", "sample_weight"])
+    def test_of_labels_and_weights_are_refused(self, argument):
+        masked = np.ma.array([1.0, 0.5], mask=[False, True])
+        with pytest.raises(ValueError, match=f"{argument} must hold finite numbers.*masked"):
+            NeuMFRecommender().fit(np.array([[1, 2], [3, 4]]), **{argument: masked})
 
     def test_in_a_list_of_rows_are_refused(self):
         with pytest.raises(TypeError, match=r"X: item ids must be hashable.*in row 1"):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from neumf.interactions.ids import index_ids
 from neumf.interactions.table_kinds import open_table
 from neumf.interactions.tables import (
     Interactions,
@@ -300,6 +301,11 @@ class TestIds:
         with pytest.raises(ValueError, match=f"X: {word} ids must not be missing.*in row 1"):
             read_interactions(table(**{word: ids}))
 
+    def test_may_be_half_precision_numbers(self):
+        X = np.array([[1, 2], [3, 4], [1, 4]], dtype="float16")
+        codes, vocabulary = index_ids(read_interactions(X).users)
+        assert (codes.tolist(), vocabulary.tolist()) == ([0, 1, 0], [1, 3])
+
     def test_refuse_missing_ones_in_arrow(self):
         pytest.importorskip("pyarrow")
         X = table(item=pd.array([1, None], dtype="int64[pyarrow]"))
@@ -492,6 +498,11 @@ class TestSparse:
         X = form(np.array([[0, 0, 1.0], [0, 0, 0], [0, bad, bad]]))
         match = r"X must hold finite values.*row 2, column 1 \(2 such values\).*nan_to_num"
         with pytest.raises(ValueError, match=match):
+            read_interactions(X)
+
+    def test_of_one_dimension_is_refused(self):
+        X = sp.coo_array(np.array([1, 0]))
+        with pytest.raises(ValueError, match=r"X must be a matrix of users x items.*\(2,\)"):
             read_interactions(X)
 
     def test_of_stored_zeros_alone_is_refused(self):

@@ -437,7 +437,7 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         check_parameters(self, y)
         self._refuse_other_shape()
         new = read_interactions(X, may_be_empty=True)
-        if not sp.issparse(X):  # whose columns are the items
+        if len(new) and not sp.issparse(X):  # whose columns are the items
             validate_data(self, X, reset=False, skip_check_array=True)
         if len(new) == 0:
             return self

@@ -87,6 +87,10 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[np.float32]:
 
 
 def _check_column(name: str, values: Any, n_rows: int) -> NDArray[np.float32]:
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} must hold finite numbers. Received a masked value. Fill it first."
+        )
     column = np.asarray(values)
     if column.shape != (n_rows,):
         raise ValueError(

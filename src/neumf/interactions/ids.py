@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -91,9 +92,9 @@ def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
 
 def read_column(values: Any) -> pd.Series:
     """Return a collection of values, a column of polars or Arrow too, as a column of pandas."""
-    if type(values).__module__.startswith("pyarrow"):
+    if is_of(values, "pyarrow", "Array", "ChunkedArray"):
         return pd.Series(values.to_pandas(date_as_object=False))
-    if type(values).__module__.startswith("polars"):
+    if is_of(values, "polars", "Series"):
         # Of structs and arrays, `to_numpy` would make a second dimension.
         nested = values.dtype.is_nested()
         values = object_array(values.to_list()) if nested else values.to_numpy()
@@ -101,6 +102,12 @@ def read_column(values: Any) -> pd.Series:
         values = object_array(list(values))
     # Left to itself pandas would look for strings among objects.
     return pd.Series(values, dtype=object if values.dtype == object else None)
+
+
+def is_of(values: Any, library: str, *kinds: str) -> bool:
+    """Tell whether values are of a class of a library, which is not imported for that."""
+    module = sys.modules.get(library)
+    return module is not None and isinstance(values, tuple(getattr(module, kind) for kind in kinds))
 
 
 def check_ids(column: pd.Series, argument: str) -> Ids:
@@ -120,8 +127,11 @@ def check_ids(column: pd.Series, argument: str) -> Ids:
             "example with dropna."
         )
     ids = column.to_numpy()
+    # pandas has no index of these types.
     if ids.dtype.kind == "S":
         ids = ids.astype(object)
+    elif ids.dtype == np.float16:
+        ids = ids.astype(np.float32)
     if ids.dtype == object:
         _refuse_unhashable(ids, argument)
     return ids

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Ids
-from neumf.interactions.ids import native, read_column
+from neumf.interactions.ids import is_of, native, read_column
 
 # Rows whose values tell whether a column of Python objects holds datetimes.
 _N_LOOKED_AT = 100
@@ -119,7 +119,8 @@ class _ArrayTable(Table):
         return self.table.column(place)
 
     def holds_datetimes(self, place: int) -> bool:
-        return self.table.holds_datetimes(place)
+        may_hold = self.array is None or self.array.dtype.kind in "OM"
+        return may_hold and self.table.holds_datetimes(place)
 
     def take(self, rows: Codes) -> NDArray[Any]:
         return (self._as_array() if self.array is None else self.array)[rows]
@@ -214,15 +215,14 @@ class _ArrowTable(Table):
 def open_table(X: Any, argument: str = "X") -> Table:
     """Return what is known of a table, whatever its kind."""
     refuse_sparse(X, argument)
-    polars, arrow = sys.modules.get("polars"), sys.modules.get("pyarrow")
     if isinstance(X, pd.DataFrame):
         return _PandasTable(X)
-    if polars is not None and isinstance(X, polars.DataFrame):
+    if is_of(X, "polars", "DataFrame"):
         return _PolarsTable(X)
-    if arrow is not None and isinstance(X, arrow.RecordBatch):
-        return _ArrowTable(arrow.Table.from_batches([X]))
-    if arrow is not None and isinstance(X, arrow.Table):
+    if is_of(X, "pyarrow", "Table"):
         return _ArrowTable(X)
+    if is_of(X, "pyarrow", "RecordBatch"):
+        return _ArrowTable(sys.modules["pyarrow"].Table.from_batches([X]))
     if hasattr(type(X), "columns"):
         return _PandasTable(_as_pandas(X, argument))
     return _ArrayTable(_as_rows(X, argument))
@@ -256,6 +256,10 @@ def _as_rows(X: Any, argument: str) -> NDArray[Any] | Sequence[Any]:
             f"{argument} must be a table with one row per interaction. Expected 2D array, got "
             f"{type(X).__name__} of another shape instead. Reshape your data to (n_samples, 2) or "
             "more columns: user and item come first."
+        )
+    if isinstance(rows, np.ndarray) and rows.dtype.kind == "c":
+        raise ValueError(
+            f"{argument} must hold ids. Complex data not supported. Received dtype {rows.dtype}."
         )
     return rows
 
@@ -302,9 +306,11 @@ def _native_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _polars_series(name: str, values: NDArray[Any]) -> Any:
-    # polars would keep an array of objects as objects; of a list it finds the type.
-    is_mixed = values.dtype == object and pd.api.types.infer_dtype(values).startswith("mixed")
-    cells = values if is_mixed or values.dtype != object else values.tolist()
+    cells: Any = values
+    if values.dtype == object and not pd.api.types.infer_dtype(values).startswith("mixed"):
+        cells = values.tolist()  # polars would not look for a type among objects
+    elif values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] == "s":
+        cells = values.astype("datetime64[ms]")  # polars has no seconds
     return sys.modules["polars"].Series(name, cells)
 
 

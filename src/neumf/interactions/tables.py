@@ -135,6 +135,7 @@ def concatenate_tables(first: Any, second: Any) -> Any:
 
 
 def _find_names(table: Table, argument: str) -> dict[str, int]:
+    """Return the places of the columns whose names say what they are."""
     names = list(table.names or [])
     if any(isinstance(name, tuple) for name in names):
         raise ValueError(
@@ -146,14 +147,15 @@ def _find_names(table: Table, argument: str) -> dict[str, int]:
             f"{argument} must have a name of its own for each column. Received columns {names}. "
             "Rename or drop the duplicates."
         )
-    found = {word: _first_place(aliases, names) for word, aliases in _COLUMN_NAMES.items()}
-    in_columns = {word: place for word, place in found.items() if place is not None}
-    _refuse_ids_in_index(table, in_columns, argument)
-    return in_columns
-
-
-def _first_place(aliases: tuple[str, ...], names: list[Any]) -> int | None:
-    return next((names.index(alias) for alias in aliases if alias in names), None)
+    places = {name: place for place, name in enumerate(names)}
+    found = {
+        word: places[alias]
+        for word, aliases in _COLUMN_NAMES.items()
+        for alias in reversed(aliases)
+        if alias in places
+    }
+    _refuse_ids_in_index(table, found, argument)
+    return found
 
 
 def _refuse_ids_in_index(table: Table, found: dict[str, int], argument: str) -> None:
@@ -180,6 +182,11 @@ def _refuse_other_words(table: Table, found: dict[str, int], argument: str) -> N
 
 def _read_sparse(X: Any, argument: str, may_be_empty: bool) -> Interactions:
     """Read a sparse matrix: each stored value is an interaction, but for a stored zero."""
+    if X.ndim != 2:
+        raise ValueError(
+            f"{argument} must be a matrix of users x items. Received a sparse array of shape "
+            f"{X.shape}. Pass one of two dimensions."
+        )
     matrix = X.tocsr()
     _refuse_values_not_finite(matrix, argument)
     users, items = matrix.nonzero()
