@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
-from tempfile import TemporaryFile
 from typing import Any
+
+# Whether this process was forked from one in which TensorFlow had run. Its threads are then gone,
+# and the first computation would wait for them for ever.
+_forked_after_tensorflow = False
 
 
 @cache
@@ -18,16 +21,20 @@ def import_tensorflow() -> Any:
     Where the environment asks for a log level, the messages come. OMP_NUM_THREADS, by which joblib
     gives each process of a search its share of the cores, limits TensorFlow too, which does not
     read it by itself, unless TF_NUM_INTRAOP_THREADS says otherwise.
+
+    Raises
+    ------
+    RuntimeError
+        In a process forked after TensorFlow has run.
     """
-    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     variables = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit():
         variables["TF_NUM_INTRAOP_THREADS"] = threads
-    # Some messages come whatever the level is (tensorflow/tensorflow#100442), and XLA announces
-    # its first compilation. TensorFlow reads the variables once, when it first computes.
-    with _set_where_missing(variables), _stderr_held_back() if quiet else nullcontext():
+    # TensorFlow reads the variables once, when it first computes.
+    with _set_where_missing(variables):
         import tensorflow as tf
 
+        _refuse_after_fork()
         with suppress(tf.errors.OpError):  # without XLA, training will say so
             tf.function(lambda: tf.constant(0), jit_compile=True)()
     return tf
@@ -45,22 +52,28 @@ def _set_where_missing(variables: dict[str, str]) -> Iterator[None]:
             del os.environ[name]
 
 
-@contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    """Keep what C++ code writes to stderr to ourselves, but show it if the block fails."""
-    if sys.stderr is None:  # no terminal, as for a service
-        yield
-        return
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(terminal, held.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
+def _has_run() -> bool:
+    """Tell whether TensorFlow has started its threads in this process."""
+    context = getattr(sys.modules.get("tensorflow.python.eager.context"), "_context", None)
+    return context is not None and getattr(context, "_initialized", True)
+
+
+def _note_fork() -> None:
+    global _forked_after_tensorflow
+    if _has_run():
+        _forked_after_tensorflow = True
+        # What was imported before the fork must be refused after it.
+        import_tensorflow.cache_clear()
+
+
+def _refuse_after_fork() -> None:
+    if _forked_after_tensorflow:
+        raise RuntimeError(
+            "TensorFlow cannot be used in a process that was forked after it had run, where it "
+            "would wait for ever. Start processes with multiprocessing's method 'spawn' or with "
+            "joblib's back end 'loky', or fork before the first fit."
+        )
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
