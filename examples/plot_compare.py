@@ -41,7 +41,7 @@ results = compare(
     models, X_train, X_test, metrics=["ndcg", "coverage", "overlap"], k=[1, 5, 10, 20]
 )
 at_10 = results[(results["metric"] == "ndcg") & (results["k"] == 10)]
-print(at_10[["estimator", "value", "standard_error", "difference", "low", "high"]].round(4))
+print(at_10[["estimator", "value", "stderr", "difference", "margin"]].round(4))
 
 best = at_10.loc[at_10["value"].idxmax()]
 print(f"\nThe best NDCG@10 is that of {best['estimator']}.")
@@ -49,8 +49,8 @@ print(f"\nThe best NDCG@10 is that of {best['estimator']}.")
 # %%
 # Among 99 sampled items, as in the paper
 # ---------------------------------------
-# The figures are several times as high, and can order recommenders otherwise. What they say about
-# the whole catalogue is estimated beside them ("corrected").
+# The figures are several times as high, and can order recommenders otherwise. Those among the whole
+# catalogue ("exact") stand beside them.
 
 sampled = compare(models, X_train, X_test, metrics="ndcg", k=10, n_negatives=99)
 print(sampled.pivot(index="estimator", columns="ranking", values="value").round(4))

@@ -332,9 +332,10 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-            Interactions: columns user, item, timestamp, rating by name, or by position where
-            neither a user nor an item column is named. The timestamp gives the order of a user's
-            rows, the rating is not used. A sparse matrix is users x items.
+            Interactions. The columns user, item and timestamp of a DataFrame are found by name;
+            where neither a user nor an item is named, and in an array, the first two columns are
+            user and item and the others are ignored. The timestamp gives the order of a user's
+            rows, else row order does. A sparse matrix is users x items.
         y : array-like of shape (n_samples,) or None, default=None
             None makes every row a positive and draws negatives anew each epoch. Labels in [0, 1]
             are trained on as they are, without further negatives. A row labelled 0 is in nobody's

@@ -326,9 +326,15 @@ class ItemWeightsRanker:
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
+        # A user in several rows is scored once.
+        distinct, places = np.unique(users, return_inverse=True)
+        order = np.argsort(places, kind="stable")
+        bounds = np.searchsorted(places[order], np.arange(len(distinct) + 1))
         scores = np.empty(items.shape)
-        for block in blocks(len(users), self.seen.shape[1]):
-            scores[block] = np.take_along_axis(self.score_items(users[block]), items[block], axis=1)
+        for block in blocks(len(distinct), self.seen.shape[1]):
+            rows = order[bounds[block.start] : bounds[block.stop]]
+            of_users = self.score_items(distinct[block])
+            scores[rows] = of_users[(places[rows] - block.start)[:, None], items[rows]]
         return scores
 
 
