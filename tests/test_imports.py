@@ -17,6 +17,7 @@ ORDER = [
     "interactions.ids",
     "interactions.table_kinds",
     "interactions.tables",
+    "interactions.moments",
     "interactions.timeline",
     "interactions.seen",
     "interactions.unseen",

@@ -20,7 +20,7 @@ from scipy.special import expit, logit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf._arrays import Codes, Ids, Scores
+from neumf._arrays import Codes, Float64s, Ids, Scores
 from neumf._ranking import top_lists
 from neumf._validation import check_int
 from neumf.interactions.encoded_rows import EncodedRows
@@ -133,6 +133,30 @@ class PopularityRanker:
         return self.logits[items]
 
 
+@dataclass(frozen=True)
+class QueryRanker:
+    """Scores queries, each of a user, as another ranker scores the users.
+
+    Attributes
+    ----------
+    ranker : Ranker
+        What scores users.
+    users : ndarray of shape (n_queries,)
+        The index of each query's user.
+    """
+
+    ranker: Ranker
+    users: Codes
+
+    def score_items(self, users: Codes) -> Scores:
+        """Return scores of shape (len(users), n_items); `users` are numbers of queries."""
+        return self.ranker.score_items(self.users[users])
+
+    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+        """Return scores of the shape of items; `users` are numbers of queries."""
+        return self.ranker.score_candidates(self.users[users], items)
+
+
 class BaseRecommender(BaseEstimator, ABC):
     """Base of recommenders: gives `predict`, `recommend`, `score` and the like.
 
@@ -213,6 +237,13 @@ class BaseRecommender(BaseEstimator, ABC):
     @abstractmethod
     def ranker_(self) -> Ranker:
         """What gives the scores, by index of users and items."""
+
+    def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
+        """Return what scores users, each at a moment: here the same at any.
+
+        See :class:`neumf.protocols.TimedRecommender`.
+        """
+        return QueryRanker(self.ranker_, users)
 
     def predict(self, X: Any, *, interactions: Any = None) -> NDArray[np.float64]:
         """Return the probability of each interaction.

@@ -13,9 +13,9 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Scores
+from neumf._arrays import Codes, Float64s, Scores
 
-__all__ = ["Ranker", "Recommender"]
+__all__ = ["Ranker", "Recommender", "TimedRecommender"]
 
 
 class Ranker(Protocol):
@@ -81,3 +81,25 @@ class Recommender(Protocol):
     @property
     def ranker_(self) -> Ranker:
         """What gives the scores."""
+
+
+@runtime_checkable
+class TimedRecommender(Recommender, Protocol):
+    """A recommender whose scores may depend on the moment at which it is asked."""
+
+    def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
+        """Return what scores queries: users, each at a moment.
+
+        Parameters
+        ----------
+        users : ndarray of shape (n_queries,)
+            Indices of users; -1 is an unknown one, whom the ranker is not asked about.
+        seconds : ndarray of shape (n_queries,)
+            The moment of each query, as the timestamps of `fit` in seconds. What happened at it or
+            later is not known to the ranker.
+
+        Returns
+        -------
+        ranker : Ranker
+            Takes numbers of queries in the place of indices of users.
+        """

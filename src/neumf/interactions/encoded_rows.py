@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float32s
+from neumf._arrays import Codes, Float32s, Float64s
 from neumf._validation import check_labels, check_weights
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.tables import Interactions
@@ -35,6 +35,8 @@ class EncodedRows:
         `y`.
     weights : ndarray of shape (n_samples,) or None
         `sample_weight`.
+    ticks_per_second : int
+        How many units of the timestamps make a second.
     """
 
     user_ids: pd.Index
@@ -45,6 +47,7 @@ class EncodedRows:
     ordered: bool
     labels: Float32s | None
     weights: Float32s | None
+    ticks_per_second: int = 1
 
     @classmethod
     def encode(
@@ -65,6 +68,7 @@ class EncodedRows:
             rows.ordered,
             labels=None if y is None else check_labels(y, len(rows)),
             weights=None if sample_weight is None else check_weights(sample_weight, len(rows)),
+            ticks_per_second=rows.ticks_per_second,
         )
 
     @property
@@ -76,6 +80,11 @@ class EncodedRows:
     def positive(self) -> NDArray[np.bool_] | None:
         """Which rows are positives: those with a label above 0; None means all."""
         return None if self.labels is None else self.labels > 0
+
+    @property
+    def seconds(self) -> Float64s | None:
+        """The timestamps in seconds, of datetimes those since 1970; None without timestamps."""
+        return None if self.timestamps is None else self.timestamps / self.ticks_per_second
 
     @cached_property
     def seen(self) -> sp.csr_array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Ids
+from neumf._arrays import Codes, Float64s, Ids
 from neumf.interactions.ids import check_ids, show
 from neumf.interactions.table_kinds import Table, open_table
 
@@ -24,6 +24,8 @@ _COLUMN_NAMES = {
     "timestamp": ("timestamp", "unixReviewTime"),
     "rating": ("rating", "overall"),
 }
+
+_TICKS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,15 @@ class Interactions:
         Numbers that grow with time; None where row order is time order.
     ordered : bool
         False for a sparse matrix, whose rows tell nothing about time.
+    ticks_per_second : int
+        How many units of the timestamps make a second. Numbers of the user count as seconds.
     """
 
     users: Ids
     items: Ids
     timestamps: NDArray[Any] | None
     ordered: bool = True
+    ticks_per_second: int = 1
 
     def __len__(self) -> int:
         return len(self.users)
@@ -51,7 +56,12 @@ class Interactions:
     def take(self, rows: NDArray[Any]) -> Interactions:
         """Return some of the rows, by position or mask."""
         times = None if self.timestamps is None else self.timestamps[rows]
-        return Interactions(self.users[rows], self.items[rows], times, self.ordered)
+        return replace(self, users=self.users[rows], items=self.items[rows], timestamps=times)
+
+    @property
+    def seconds(self) -> Float64s | None:
+        """The timestamps in seconds, of datetimes those since 1970; None without timestamps."""
+        return None if self.timestamps is None else self.timestamps / self.ticks_per_second
 
 
 def read_interactions(
@@ -77,10 +87,14 @@ def read_interactions(
             f"{argument} must hold at least one interaction (a row with a user and an item). "
             f"Received 0 sample(s), a table of shape {table.shape}."
         )
+    times, ticks = None, 1
+    if with_timestamps:
+        times, ticks = _read_timestamps(table, columns, argument)
     return Interactions(
         users=check_ids(table.column(columns["user"]), f"{argument}: user ids"),
         items=check_ids(table.column(columns["item"]), f"{argument}: item ids"),
-        timestamps=_read_timestamps(table, columns, argument) if with_timestamps else None,
+        timestamps=times,
+        ticks_per_second=ticks,
     )
 
 
@@ -213,11 +227,14 @@ def _refuse_values_not_finite(matrix: Any, argument: str) -> None:
         )
 
 
-def _read_timestamps(table: Table, columns: dict[str, int], argument: str) -> NDArray[Any] | None:
+def _read_timestamps(
+    table: Table, columns: dict[str, int], argument: str
+) -> tuple[NDArray[Any] | None, int]:
+    """Return the timestamps as numbers, and how many of their units make a second."""
     if "timestamp" in columns:
         return _check_timestamps(table.column(columns["timestamp"]), argument)
     _warn_of_unnamed_times(table, columns, argument)
-    return None
+    return None, 1
 
 
 def _warn_of_unnamed_times(table: Table, columns: dict[str, int], argument: str) -> None:
@@ -249,12 +266,14 @@ def _levels_to_the_caller() -> int:
     return level
 
 
-def _check_timestamps(column: pd.Series, argument: str) -> NDArray[Any]:
-    """Return timestamps as numbers; refuse what has no place in time."""
+def _check_timestamps(column: pd.Series, argument: str) -> tuple[NDArray[Any], int]:
+    """Return timestamps as numbers and their units per second; refuse what has no place in time."""
     column = column.infer_objects()
+    ticks_per_second = 1
     if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
         # In the column's own unit: years after 2262 do not fit nanoseconds.
-        numbers = pd.DatetimeIndex(column).asi8
+        times = pd.DatetimeIndex(column)
+        numbers, ticks_per_second = times.asi8, _TICKS_PER_SECOND[times.unit]
     else:
         numbers = _numbers(column)
     bad = column.isna().to_numpy() | ~np.isfinite(numbers)
@@ -265,7 +284,7 @@ def _check_timestamps(column: pd.Series, argument: str) -> NDArray[Any]:
             f"{show(column.array, row)} in row {row} ({int(bad.sum())} such rows). Drop the rows, "
             "fill them, or convert the column with pandas.to_datetime."
         )
-    return numbers
+    return numbers, ticks_per_second
 
 
 def _numbers(column: pd.Series) -> NDArray[Any]:
