@@ -46,6 +46,7 @@ ORDER = [
     "_lists",
     "metrics",
     "_held_out",
+    "_rankers",
     "_ranking",
     "scorers",
     "_exposure",

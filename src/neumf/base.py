@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +20,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf._arrays import Codes, Float64s, Ids, Scores
+from neumf._rankers import PopularityRanker, QueryRanker
 from neumf._ranking import top_lists
 from neumf._validation import check_int
 from neumf.interactions.encoded_rows import EncodedRows
@@ -110,51 +110,6 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
     validate_data(recommender, X, skip_check_array=True)
     for name, value in recommender._attributes_of_rows(rows, rows.seen).items():
         setattr(recommender, name, value)
-
-
-@dataclass(frozen=True)
-class PopularityRanker:
-    """Ranks items by popularity, the same for every user.
-
-    Attributes
-    ----------
-    logits : ndarray of shape (n_items,)
-        Logit of the probability that a user interacts with the item.
-    """
-
-    logits: NDArray[np.float64]
-
-    def score_items(self, users: Codes) -> Scores:
-        """Return scores of shape (len(users), n_items)."""
-        return np.tile(self.logits, (len(users), 1))
-
-    def score_candidates(self, users: Codes, items: Codes) -> Scores:
-        """Return scores of the shape of items."""
-        return self.logits[items]
-
-
-@dataclass(frozen=True)
-class QueryRanker:
-    """Scores queries, each of a user, as another ranker scores the users.
-
-    Attributes
-    ----------
-    ranker : Ranker
-        What scores users.
-    users : ndarray of shape (n_queries,)
-        The index of each query's user.
-    """
-
-    ranker: Ranker
-    users: Codes
-
-    def score_items(self, users: Codes) -> Scores:
-        """Return scores of shape (len(users), n_items); `users` are numbers of queries."""
-        return self.ranker.score_items(self.users[users])
-
-    def score_candidates(self, users: Codes, items: Codes) -> Scores:
-        """Return scores of the shape of items; `users` are numbers of queries."""
-        return self.ranker.score_candidates(self.users[users], items)
 
 
 class BaseRecommender(BaseEstimator, ABC):

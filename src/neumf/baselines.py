@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from neumf._arrays import Codes, Scores
+from neumf._rankers import PopularityRanker
 from neumf._ranking import blocks
 from neumf._validation import check_int, check_real
-from neumf.base import BaseRecommender, PopularityRanker, keep_rows, read_rows
+from neumf.base import BaseRecommender, keep_rows, read_rows
 
 __all__ = ["EASERecommender", "ItemKNNRecommender", "PopularityRecommender"]
 
