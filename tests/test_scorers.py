@@ -740,7 +740,7 @@ def test_cross_validation_passes_the_labels_on(rng):
 @pytest.mark.parametrize("data", ["movietweetings", "movielens-100k"])
 def test_popularity_scores_as_a_few_lines_of_pandas_say(data, request):
     if data == "movietweetings":
-        X = filter_k_core(load_movietweetings(), 5)
+        X = filter_k_core(load_movietweetings(), 20)
     else:
         X = read_movielens(request.getfixturevalue("real_data")("ml-100k", "u.data"))
     last = X.sort_values("timestamp", kind="stable").groupby("user").tail(1).index
