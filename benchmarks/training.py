@@ -29,20 +29,18 @@ import numpy as np
 import pandas as pd
 from sampling import zipf
 
-from neumf import LeaveLastOutSplitter, NeuMFRecommender, datasets
-from neumf._held_out import HeldOutRows
-from neumf._ranking import exact_lists, mean_over_lists
+from neumf import LeaveLastOutSplitter, NeuMFRecommender, datasets, ndcg_scorer
+from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.unseen import UnseenItems, sample_unseen_items
-from neumf.metrics import ndcg_at_k
-from neumf.model.network import initial_network
-from neumf.training.trainer import (
-    Trainer,
-    TrainingRows,
-    TrainingSettings,
-    _compile_run,
-    import_tensorflow,
-)
+from neumf.model.layers import NeuMFLayers
+from neumf.model.network import Blueprint, Network
+from neumf.model.user_towers import UserIds
+from neumf.training.batches import Negatives, TrainingRows
+from neumf.training.losses import LOSSES
+from neumf.training.program import compile_program
+from neumf.training.runtime import import_tensorflow
+from neumf.training.trainer import Trainer, TrainingSettings
 
 N_NEGATIVES = 4
 PAPER = {"n_factors": 8, "mlp_embedding_dim": 32, "hidden_layer_sizes": (32, 16, 8)}
@@ -68,11 +66,24 @@ def read_table(arguments):
     return read(arguments.path)
 
 
+def make_blueprint(width):
+    layers = NeuMFLayers(**width)
+    return Blueprint.of_towers(layers, UserIds(layers.width, history_length=0))
+
+
 def make_trainer(users, items, shape, width, batch_size, seed=1):
-    settings = TrainingSettings("binary_crossentropy", N_NEGATIVES, batch_size, 1e-3, 0.0, 0.0)
-    rows = TrainingRows(users, items, None, None, UnseenItems(seen_matrix(users, items, shape)))
-    rng = np.random.default_rng(seed)
-    return Trainer(initial_network(*shape, **width, rng=rng), rows, settings, rng)
+    loss = LOSSES["binary_crossentropy"]
+    settings = TrainingSettings(loss, N_NEGATIVES, batch_size, 1e-3, 0.0, 0.0)
+    unseen = UnseenItems(seen_matrix(users, items, shape))
+    rows = TrainingRows(users, items, negatives=Negatives(unseen, users))
+    rng, blueprint = np.random.default_rng(seed), make_blueprint(width)
+    return Trainer(blueprint, blueprint.initial_weights(*shape, rng), rows, settings, rng)
+
+
+def network_of(trainer, n_users):
+    """Return the network as it is trained by now, with users who have no history."""
+    no_history = np.empty((n_users, 0), np.int32)
+    return Network.of_weights(make_blueprint(PAPER), trainer.weights(), no_history)
 
 
 def make_keras_epoch(users, items, shape, width, batch_size, seed=1):
@@ -188,8 +199,25 @@ def compare_catalogues(arguments):
     return results
 
 
+class RankerRecommender(BaseRecommender):
+    """Lets the scorers of neumf rank by anything that scores the items of a user."""
+
+    def __init__(self, ranker=None):
+        self.ranker = ranker
+
+    def fit(self, X, y=None):
+        """Keep what was seen."""
+        keep_rows(self, X, read_rows(X, y))
+        return self
+
+    @property
+    def ranker_(self):
+        """What gives the scores."""
+        return self.ranker
+
+
 class KerasRanker:
-    """Lets the evaluation of neumf rank by a Keras model of (user, item)."""
+    """Scores by a Keras model of (user, item)."""
 
     def __init__(self, model, n_items):
         self.model, self.n_items = model, n_items
@@ -208,16 +236,10 @@ def compare_time_to_accuracy(arguments):
     X_test = X_test[X_test["item"].isin(X_train["item"])]
     (users, user_ids), (items, item_ids) = X_train["user"].factorize(), X_train["item"].factorize()
     shape = (len(user_ids), len(item_ids))
-    seen = seen_matrix(users, items, shape)
-    held_out = HeldOutRows(
-        np.arange(len(X_test)),
-        user_ids.get_indexer(X_test["user"]),
-        item_ids.get_indexer(X_test["item"]),
-        shape[1],
-    ).gather()
+    recommender, scorer = RankerRecommender().fit(X_train), ndcg_scorer()
 
     def measure(ranker):
-        return mean_over_lists(ndcg_at_k, 10, exact_lists(ranker, held_out, seen))
+        return scorer(recommender.set_params(ranker=ranker), X_test)
 
     plain, plain_seconds = [], []
     for seed in range(arguments.seeds):
@@ -234,12 +256,12 @@ def compare_time_to_accuracy(arguments):
     results = []
     for seed in range(arguments.seeds):
         # Each seed compiles anew, as a new process would.
-        _compile_run.cache_clear()
+        compile_program.cache_clear()
         start, reached, values = time.perf_counter(), None, []
         trainer = make_trainer(users, items, shape, PAPER, 256, seed)
         for _ in range(20):
             trainer.run_epoch()
-            values.append(measure(trainer.network()))
+            values.append(measure(network_of(trainer, shape[0])))
             if reached is None and values[-1] >= np.mean(plain):
                 reached = time.perf_counter() - start
         results.append(

@@ -126,6 +126,14 @@ def test_what_is_measured_of_new_rows_is_printed(script, options, rows, tmp_path
 
 
 @pytest.mark.parametrize(
+    "path", sorted((ROOT / "benchmarks").rglob("*.py")), ids=lambda path: path.name
+)
+def test_benchmark_finds_what_it_imports(path, tmp_path):
+    code = f"import runpy, sys; sys.path.insert(0, {str(path.parent)!r}); runpy.run_path({str(path)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize(
     "path", sorted((ROOT / "examples").glob("plot_*.py")), ids=lambda path: path.name
 )
 def test_example_runs(path, tmp_path):
