@@ -188,14 +188,18 @@ class TestFit:
         assert list(sampler.users_) == ["b", "a"]
         assert list(sampler.items_) == [7, 5]
         assert sampler.seen_.toarray().tolist() == [[True, True], [False, True]]
-        assert sampler.n_interactions_.tolist() == [1, 3]
+        assert sampler.popularity_.tolist() == [1, 2]  # b had 5 twice
 
     @pytest.mark.parametrize(
         ("parameters", "error", "match"),
         [
             ({"n_negatives": 0}, ValueError, "n_negatives must be an int >= 1"),
             ({"n_negatives": 1.0}, TypeError, "n_negatives must be an int >= 1"),
-            ({"strategy": "popular"}, ValueError, "strategy must be one of.*Did you mean"),
+            (
+                {"negative_strategy": "popular"},
+                ValueError,
+                "negative_strategy must be one of.*Did you mean",
+            ),
         ],
     )
     def test_checks_parameters(self, parameters, error, match):
@@ -207,7 +211,7 @@ class TestFit:
         assert sampler.fit(nearly_saturated()) is sampler
 
     def test_clone_keeps_parameters(self):
-        parameters = {"n_negatives": 2, "strategy": "popularity", "random_state": 3}
+        parameters = {"n_negatives": 2, "negative_strategy": "popularity", "random_state": 3}
         assert clone(NegativeSampler(**parameters)).get_params() == parameters
 
     def test_survives_pickle(self):
@@ -224,7 +228,7 @@ class TestTransform:
 
     @given(tables_with_room(), st.sampled_from(STRATEGIES), st.integers(0, 2**32 - 1))
     def test_draws_items_of_the_catalogue_that_the_user_has_not_seen(self, X, strategy, seed):
-        sampler = NegativeSampler(n_negatives=3, strategy=strategy, random_state=seed)
+        sampler = NegativeSampler(n_negatives=3, negative_strategy=strategy, random_state=seed)
         negatives = sampler.fit_transform(X)
         catalogue, seen = set(X["item"]), slow_seen(X)
         for user, items in zip(X["user"], negatives.tolist(), strict=True):
@@ -268,7 +272,7 @@ class TestTransform:
 
     @pytest.mark.parametrize("strategy", STRATEGIES)
     def test_draws_the_only_item_left_every_time(self, strategy):
-        sampler = NegativeSampler(n_negatives=10, strategy=strategy)
+        sampler = NegativeSampler(n_negatives=10, negative_strategy=strategy)
         assert (sampler.fit_transform(nearly_saturated(20))[:19] == 19).all()
 
     @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -276,7 +280,7 @@ class TestTransform:
         X = pd.DataFrame({"user": ["a", "a", "b"], "item": [1, 2, 1]})
         match = r"no negatives can be drawn for user 'a'.*\(1 such users\)"
         with pytest.raises(ValueError, match=match):
-            NegativeSampler(strategy=strategy).fit_transform(X)
+            NegativeSampler(negative_strategy=strategy).fit_transform(X)
 
     def test_refuses_users_whose_rows_complete_the_catalogue(self):
         sampler = NegativeSampler().fit(nearly_saturated(4))
@@ -303,11 +307,13 @@ class TestTransform:
         assert drawn[4] == 0
         assert chisquare(np.delete(drawn, 4)).pvalue > 1e-4
 
-    def test_popularity_draws_in_proportion_to_the_number_of_interactions(self):
+    def test_popularity_draws_in_proportion_to_the_users_who_had_an_item(self):
         counts = [(f"user {j}", item) for item in range(10) for j in range(item + 1)]
         X = pd.DataFrame(counts, columns=["user", "item"])
         new = pd.DataFrame({"user": ["new"], "item": [4]})
-        sampler = NegativeSampler(n_negatives=20_000, strategy="popularity", random_state=0)
+        sampler = NegativeSampler(
+            n_negatives=20_000, negative_strategy="popularity", random_state=0
+        )
         drawn = np.bincount(sampler.fit(X).transform(new).ravel(), minlength=10)
         expected = np.delete(np.arange(1, 11), 4)
         assert drawn[4] == 0
@@ -437,7 +443,7 @@ class TestRandomState:
     @pytest.mark.parametrize("strategy", STRATEGIES)
     def test_one_int_draws_the_same_in_every_sampler(self, strategy):
         first, second = (
-            NegativeSampler(strategy=strategy, random_state=3).fit_transform(self.X)
+            NegativeSampler(negative_strategy=strategy, random_state=3).fit_transform(self.X)
             for _ in range(2)
         )
         np.testing.assert_array_equal(first, second)
@@ -479,7 +485,7 @@ class TestRandomState:
     def test_touches_no_global_generator(self, make, strategy):
         numpy_before = np.random.get_state()  # noqa: NPY002 - the global one is what is watched
         python_before = random.getstate()
-        sampler = NegativeSampler(strategy=strategy, random_state=make()).fit(self.X)
+        sampler = NegativeSampler(negative_strategy=strategy, random_state=make()).fit(self.X)
         sampler.transform(self.X)
         sampler.fit_resample(self.X)
         numpy_after = np.random.get_state()  # noqa: NPY002

@@ -15,7 +15,7 @@ from neumf._arrays import Codes, Ids
 from neumf._random import RandomState, make_generator
 from neumf._validation import check_int, check_option
 from neumf.interactions.ids import index_ids, lookup_ids
-from neumf.interactions.seen import seen_matrix
+from neumf.interactions.seen import count_users, seen_matrix
 from neumf.interactions.tables import (
     Interactions,
     concatenate_tables,
@@ -33,9 +33,8 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
     ----------
     n_negatives : int, default=4
         Number of negatives for each row.
-    strategy : {"uniform", "popularity"}, default="uniform"
-        Draw every unseen item with the same probability, or in proportion to its number of
-        interactions.
+    negative_strategy : {"uniform", "popularity"}, default="uniform"
+        Draw every unseen item with the same probability, or in proportion to the users who had it.
     random_state : int, RandomState, Generator or None, default=None
         An int draws the same negatives at every call; None draws anew.
 
@@ -47,8 +46,8 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         The catalogue: the id of each item, by index.
     seen_ : csr_array of shape (n_users, n_items)
         The items that each user has seen.
-    n_interactions_ : ndarray of shape (n_items,)
-        Number of interactions with each item.
+    popularity_ : ndarray of shape (n_items,)
+        Number of users who interacted with each item.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -82,11 +81,11 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         n_negatives: int = 4,
-        strategy: Strategy = "uniform",
+        negative_strategy: Strategy = "uniform",
         random_state: RandomState = None,
     ) -> None:
         self.n_negatives = n_negatives
-        self.strategy = strategy
+        self.negative_strategy = negative_strategy
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -186,13 +185,13 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
     def _fit_rows(self, X: Any) -> Interactions:
         """Learn what `fit` learns; return the rows, which thus are read once."""
         check_int("n_negatives", self.n_negatives, 1)
-        check_option("strategy", self.strategy, ("uniform", "popularity"))
+        check_option("negative_strategy", self.negative_strategy, ("uniform", "popularity"))
         rows = read_interactions(X, with_timestamps=False)
         validate_data(self, X, skip_check_array=True)
         users, self.users_ = index_ids(rows.users)
         items, self.items_ = index_ids(rows.items)
         self.seen_ = seen_matrix(users, items, (len(self.users_), len(self.items_)))
-        self.n_interactions_ = np.bincount(items)
+        self.popularity_ = count_users(self.seen_)
         return rows
 
     def _draw(self, rows: Interactions) -> Ids:
@@ -217,4 +216,4 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         )
 
     def _tickets(self) -> NDArray[np.int64] | None:
-        return None if self.strategy == "uniform" else self.n_interactions_
+        return None if self.negative_strategy == "uniform" else self.popularity_
