@@ -30,8 +30,8 @@ _UNSPOKEN = -1e-6
 class ItemWeightsRecommender(BaseRecommender):
     """Base of recommenders whose scores are a user's items times the weights of items.
 
-    A subclass has the parameter `decay`, and may have `history_length`. Its `fit` sets
-    `item_weights_`, and `user_items_` to what each user had or, if all of it counts alike, to None.
+    A subclass has the parameter `decay`. Its `fit` sets `item_weights_`, and calls
+    `_keep_user_items`.
     """
 
     item_weights_: NDArray[np.floating[Any]] | sp.csr_array
@@ -40,6 +40,14 @@ class ItemWeightsRecommender(BaseRecommender):
 
     # Whether an item that a user had twice counts twice.
     _repeats_count = False
+
+    def _keep_user_items(
+        self, past: UserItems | None, decay: Span | None, length: int | None = None
+    ) -> None:
+        """Keep the last items of users, all without a length; None lets all seen count alike."""
+        if past is not None and length is not None:
+            past = past.take(np.arange(len(past.bounds) - 1), length)
+        self.user_items_, self._decay, self._length = past, decay, length
 
     @property
     def ranker_(self) -> ItemWeightsRanker:
@@ -84,11 +92,10 @@ class ItemWeightsRecommender(BaseRecommender):
 
     def _weigh_items(self, users: Codes) -> sp.csr_array:
         """Return how much each item counts for users, shape (n, n_items)."""
-        if self.user_items_ is None:
+        if self.user_items_ is None or self._decay is None:
             return self.seen_[users]
-        length = getattr(self, "history_length", None)
-        span = read_span(self.decay, "decay")
-        weights = self.user_items_.weigh_last(users, span, length, len(self.items_))
+        shape = self._length, len(self.items_)
+        weights = self.user_items_.weigh_last(users, self._decay, *shape)
         return weights if self._repeats_count else _largest_of_repeats(weights)
 
     def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
@@ -96,10 +103,10 @@ class ItemWeightsRecommender(BaseRecommender):
             self.user_items_ = self.user_items_.take(codes).followed_by(new)
 
     def _check_order_of_interactions(self, new: Interactions) -> None:
-        if self.user_items_ is None or len(new) == 0:
+        if self._decay is None or len(new) == 0:
             return
         _require_order(new.ordered, "interactions", self.decay)
-        if read_span(self.decay, "decay").in_time:
+        if self._decay.in_time:
             require_timestamps(new.timestamps, self.decay, "decay", "interactions")
 
 
@@ -112,12 +119,12 @@ def check_order(rows: EncodedRows, decay: Any) -> Span:
     return span
 
 
-def keep_order(rows: EncodedRows, decay: Any) -> UserItems | None:
-    """Return what each user had in its order, None for a recommender without decay."""
+def read_order(rows: EncodedRows, decay: Any) -> tuple[UserItems | None, Span | None]:
+    """Return what each user had in its order, and the decay; None for one without decay."""
     if decay is None:
-        return None
+        return None, None
     span = check_order(rows, decay)
-    return UserItems.of_rows(rows, with_seconds=span.in_time)[0]
+    return UserItems.of_rows(rows, with_seconds=span.in_time)[0], span
 
 
 def _require_order(ordered: bool, table: str, decay: Any) -> None:
@@ -183,17 +190,21 @@ def largest_of_rows(matrix: sp.csr_array, n: int | None) -> sp.csr_array:
 
 def require_memory(n_items: int, n_matrices: int, remedy: str) -> None:
     """Raise if so many matrices of all pairs of items cannot fit into the machine's memory."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # not known on this system
-        return
-    needed = 8 * n_matrices * n_items**2
+    needed, memory = 8 * n_matrices * n_items**2, _physical_memory()
     if needed > memory:
         raise MemoryError(
             f"X must have fewer items: this recommender solves for all pairs of items at once. "
             f"Received {n_items:,} items, for which it would take {needed / 1e9:,.0f} GB of memory "
             f"of the {memory / 1e9:,.0f} GB that are there. {remedy}"
         )
+
+
+def _physical_memory() -> float:
+    """Return the memory of the machine in bytes, as far as it is known."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return np.inf
 
 
 def _largest_of_repeats(matrix: sp.csr_array) -> sp.csr_array:

@@ -11,7 +11,7 @@ from neumf._validation import check_real
 from neumf.base import keep_rows, read_rows
 from neumf.baselines._item_weights import (
     ItemWeightsRecommender,
-    keep_order,
+    read_order,
     require_memory,
     users_in_common,
 )
@@ -118,7 +118,7 @@ class EASERecommender(ItemWeightsRecommender):
         """
         check_real("regularization", self.regularization, above=0)
         rows = read_rows(X, y, sample_weight)
-        past = keep_order(rows, self.decay)
+        past, span = read_order(rows, self.decay)
         require_memory(rows.shape[1], 3, "Take ItemKNNRecommender, or keep fewer items.")
         gram = users_in_common(rows.seen).toarray()
         gram[np.diag_indices_from(gram)] += self.regularization
@@ -126,6 +126,6 @@ class EASERecommender(ItemWeightsRecommender):
         weights = inverse / -np.diag(inverse)
         np.fill_diagonal(weights, 0)
         keep_rows(self, X, rows)
-        self.user_items_ = past
+        self._keep_user_items(past, span)
         self.item_weights_ = weights
         return self

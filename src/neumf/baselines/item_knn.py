@@ -11,7 +11,7 @@ from neumf._validation import check_int, check_real
 from neumf.base import keep_rows, read_rows
 from neumf.baselines._item_weights import (
     ItemWeightsRecommender,
-    keep_order,
+    read_order,
     users_in_common,
 )
 
@@ -118,7 +118,7 @@ class ItemKNNRecommender(ItemWeightsRecommender):
         check_int("n_neighbors", self.n_neighbors, 1)
         check_real("shrinkage", self.shrinkage)
         rows = read_rows(X, y, sample_weight)
-        past = keep_order(rows, self.decay)
+        past, span = read_order(rows, self.decay)
         similar = users_in_common(rows.seen).tocoo()
         root = np.sqrt(similar.diagonal())
         i, j = similar.row, similar.col
@@ -129,6 +129,6 @@ class ItemKNNRecommender(ItemWeightsRecommender):
         rank = np.arange(len(order)) - starts[j[order]]
         kept = order[(rank < self.n_neighbors) & (values[order] > 0)]
         keep_rows(self, X, rows)
-        self.user_items_ = past
+        self._keep_user_items(past, span)
         self.item_weights_ = sp.csr_array((values[kept], (i[kept], j[kept])), shape=similar.shape)
         return self

@@ -159,7 +159,7 @@ class NextItemRidgeRecommender(ItemWeightsRecommender):
         if self.max_entries is not None:
             every = sp.csr_array(self.item_weights_)
             self.item_weights_ = largest_of_rows(every, self.max_entries)
-        self.user_items_ = past.take(np.arange(rows.shape[0]), self.history_length)
+        self._keep_user_items(past, span, self.history_length)
         return self
 
 

@@ -156,7 +156,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
         counts = NextItemCounts(past, rows.shape[1], row_weights, self.history_length, span)
         keep_rows(self, X, rows)
         self.item_weights_ = _weigh(counts, self.shrinkage, self.max_entries)
-        self.user_items_ = past.take(np.arange(rows.shape[0]), self.history_length)
+        self._keep_user_items(past, span, self.history_length)
         return self
 
 

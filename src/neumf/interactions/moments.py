@@ -66,6 +66,8 @@ def read_span(value: Any, argument: str) -> Span:
     if isinstance(value, str | dt.timedelta | np.timedelta64):  # a Timedelta is a timedelta
         try:
             duration = pd.Timedelta(value)
+            if isinstance(value, str) and value.strip().replace(".", "").isdigit():
+                raise ValueError("pandas takes a number without a unit for nanoseconds")
         except ValueError as error:
             raise ValueError(f"{rule}. Received: {value!r}.") from error
         span = Span(duration.total_seconds(), in_time=True)
