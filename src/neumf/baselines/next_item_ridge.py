@@ -30,7 +30,7 @@ class NextItemRidgeRecommender(ItemWeightsRecommender):
 
     Parameters
     ----------
-    regularization : float, default=100.0
+    regularization : float, default=500.0
         Weight of the squared L2 norm of the item weights.
     history_length : int, default=20
         So many of a user's items before a row predict its item.
@@ -104,7 +104,7 @@ class NextItemRidgeRecommender(ItemWeightsRecommender):
 
     def __init__(
         self,
-        regularization: float = 100.0,
+        regularization: float = 500.0,
         *,
         history_length: int = 20,
         decay: Any = 5.0,
