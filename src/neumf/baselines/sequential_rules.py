@@ -192,8 +192,8 @@ class NextItemCounts:
         ).astype(np.float64)
         return counts
 
-    def blocks(self) -> Iterator[tuple[slice, sp.csr_array, Float64s]]:
-        """Yield a slice of items, their rows of S'T, and their column sums of S squared."""
+    def blocks(self) -> Iterator[tuple[sp.csr_array, Float64s]]:
+        """Yield rows of S'T for some items after others, and their column sums of S squared."""
         items = self.past.items
         order = np.argsort(items, kind="stable")
         bounds = np.append(0, np.cumsum(np.bincount(items, minlength=self.n_items)))
@@ -203,7 +203,7 @@ class NextItemCounts:
             room = bounds[start] + _BLOCK_PAIRS // self.history_length
             stop = max(start + 1, int(np.searchsorted(bounds, room, side="right")) - 1)
             places = order[bounds[start] : bounds[stop]]
-            yield slice(start, stop), *self._count(places, ends[places], bounds[start : stop + 1])
+            yield self._count(places, ends[places], bounds[start : stop + 1])
             start = stop
 
     def _count(self, places: Codes, ends: Codes, bounds: Codes) -> tuple[sp.csr_array, Float64s]:
@@ -222,14 +222,15 @@ class NextItemCounts:
             (ones, np.arange(len(places)), by_item), shape=(len(by_item) - 1, len(places))
         )
         sums = np.append(0, np.cumsum(squares))[later_bounds[by_item]]
-        return gather @ of_places, np.diff(sums)
+        return sp.csr_array(gather @ of_places), np.diff(sums)
 
 
 def _weigh(counts: NextItemCounts, shrinkage: float, max_entries: int | None) -> sp.csr_array:
     """Return the weights of items."""
     of_targets = _power(counts.of_targets + shrinkage, _TARGET_POWER)
     parts = []
-    for _, together, squares in counts.blocks():
+    for together, squares in counts.blocks():
+        together.eliminate_zeros()  # of rows with no weight, or too long after the item
         of_sources = np.repeat(_power(squares + shrinkage, _SOURCE_POWER), np.diff(together.indptr))
         together.data *= (of_sources * of_targets[together.indices]).astype(np.float32)
         parts.append(largest_of_rows(together, max_entries))

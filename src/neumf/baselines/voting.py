@@ -112,7 +112,8 @@ class VotingRecommender(BaseRecommender):
             By name; a parameter of a member as ``name__parameter``.
         """
         parameters: dict[str, Any] = super().get_params(deep=False)
-        if deep:
+        # What is no list of members is refused by `fit`.
+        if deep and _are_pairs(self.recommenders):
             for name, member in self.recommenders:
                 parameters[name] = member
                 if hasattr(member, "get_params"):
@@ -140,12 +141,11 @@ class VotingRecommender(BaseRecommender):
         """
         if "recommenders" in parameters:
             self.recommenders = parameters.pop("recommenders")
-        names = [name for name, _ in self.recommenders]
+        pairs = self.recommenders if _are_pairs(self.recommenders) else []
+        names = [name for name, _ in pairs]
         replaced = {name: parameters.pop(name) for name in names if name in parameters}
         if replaced:
-            self.recommenders = [
-                (name, replaced.get(name, member)) for name, member in self.recommenders
-            ]
+            self.recommenders = [(name, replaced.get(name, member)) for name, member in pairs]
         super().set_params(**parameters)
         return self
 
@@ -250,10 +250,7 @@ def _check_members(
     recommenders: Any, weights: Any
 ) -> tuple[list[tuple[str, BaseRecommender]], Float64s]:
     """Return the members that are not dropped, and weights that add up to 1."""
-    if not isinstance(recommenders, list | tuple) or not all(
-        isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
-        for pair in recommenders
-    ):
+    if not _are_pairs(recommenders):
         raise TypeError(
             f"recommenders must be a list of (name, recommender). Received: {recommenders!r}."
         )
@@ -279,6 +276,14 @@ def _check_members(
         )
     members = [pair for pair, keep in zip(recommenders, kept, strict=True) if keep]
     return members, shares / shares.sum()
+
+
+def _are_pairs(recommenders: Any) -> bool:
+    """Tell whether this is a list of names with something each."""
+    return isinstance(recommenders, list | tuple) and all(
+        isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
+        for pair in recommenders
+    )
 
 
 def _check_names(names: list[str]) -> None:
