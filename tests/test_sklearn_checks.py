@@ -10,7 +10,10 @@ from neumf import (
     ItemKNNRecommender,
     NegativeSampler,
     NeuMFRecommender,
+    NextItemRidgeRecommender,
     PopularityRecommender,
+    SequentialRulesRecommender,
+    VotingRecommender,
 )
 
 
@@ -36,6 +39,18 @@ class ScaledEASERecommender(WithScaledLabels, EASERecommender):
     pass
 
 
+class ScaledSequentialRulesRecommender(WithScaledLabels, SequentialRulesRecommender):
+    pass
+
+
+class ScaledNextItemRidgeRecommender(WithScaledLabels, NextItemRidgeRecommender):
+    pass
+
+
+class ScaledVotingRecommender(WithScaledLabels, VotingRecommender):
+    pass
+
+
 class ScaledNeuMFRecommender(WithScaledLabels, NeuMFRecommender):
     pass
 
@@ -47,6 +62,8 @@ SMALL = {
     "epochs": 1,
     "random_state": 0,
 }
+
+MEMBERS = [("popular", PopularityRecommender()), ("knn", ItemKNNRecommender())]
 
 COLUMNS = "only user and item count: other columns may be there in fit and not in predict"
 LABELS = "y holds labels between 0 and 1, no classes and no ratings, and others are refused"
@@ -106,10 +123,16 @@ EXPECTED_FAILURES = {
     "PopularityRecommender": UNSCALED,
     "ItemKNNRecommender": UNSCALED,
     "EASERecommender": UNSCALED,
+    "SequentialRulesRecommender": UNSCALED,
+    "NextItemRidgeRecommender": UNSCALED,
+    "VotingRecommender": UNSCALED,
     "NeuMFRecommender": UNSCALED,
     "ScaledPopularityRecommender": SCALED,
     "ScaledItemKNNRecommender": SCALED,
     "ScaledEASERecommender": SCALED,
+    "ScaledSequentialRulesRecommender": SCALED,
+    "ScaledNextItemRidgeRecommender": SCALED,
+    "ScaledVotingRecommender": SCALED,
     "ScaledNeuMFRecommender": SCALED,
 }
 
@@ -128,10 +151,20 @@ if sklearn.__version__.startswith("1.6."):
         PopularityRecommender(),
         ItemKNNRecommender(),
         EASERecommender(),
+        SequentialRulesRecommender(),
+        NextItemRidgeRecommender(),
+        VotingRecommender(MEMBERS),
+        PopularityRecommender(half_life=3),
+        ItemKNNRecommender(decay=3),
         NeuMFRecommender(**SMALL),
         ScaledPopularityRecommender(),
         ScaledItemKNNRecommender(),
         ScaledEASERecommender(),
+        ScaledEASERecommender(decay=3),
+        ScaledSequentialRulesRecommender(),
+        ScaledNextItemRidgeRecommender(),
+        ScaledVotingRecommender(MEMBERS),
+        ScaledPopularityRecommender(half_life=3),
         ScaledNeuMFRecommender(**SMALL),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],

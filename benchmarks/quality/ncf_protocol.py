@@ -12,8 +12,9 @@ settings on. Of a whole data set, ``--drop-last`` gives the validation split: it
 each user's last row, which is the test row.
 
 ``--preset`` takes the presets of `NeuMFRecommender.from_preset`, "default" (its default
-parameters), "popularity", "itemknn", "ease", and "ials" where ``implicit`` is installed. ``--set``
-changes their parameters.
+parameters), "popularity", "itemknn", "ease", "rules" (sequential rules), "ridge" (of the next
+item), and "ials" where ``implicit`` is installed. ``--set`` changes their parameters, for example
+``--preset popularity --set half_life=30D``.
 """
 
 import argparse
@@ -32,7 +33,9 @@ from neumf import (
     ItemKNNRecommender,
     LeaveLastOutSplitter,
     NeuMFRecommender,
+    NextItemRidgeRecommender,
     PopularityRecommender,
+    SequentialRulesRecommender,
     datasets,
     hr_scorer,
     metrics,
@@ -44,6 +47,8 @@ BASELINES = {
     "popularity": PopularityRecommender,
     "itemknn": ItemKNNRecommender,
     "ease": EASERecommender,
+    "rules": SequentialRulesRecommender,
+    "ridge": NextItemRidgeRecommender,
 }
 
 
@@ -86,12 +91,9 @@ class IALSRecommender(BaseRecommender):
 
 def main():
     arguments = parse_arguments()
-    X_train = datasets.filter_k_core(read_table(arguments.train), arguments.k_core)
-    splitter = LeaveLastOutSplitter()
-    if arguments.drop_last:
-        X_train, _ = splitter.train_test_split(X_train)
+    X_train = read_training_rows(arguments.train, arguments.k_core, arguments.drop_last)
     if arguments.test is None:
-        X_train, X_test = splitter.train_test_split(X_train)
+        X_train, X_test = LeaveLastOutSplitter().train_test_split(X_train)
     else:
         X_test = read_table(arguments.test)
     negatives = read_negatives(arguments.negatives, X_test) if arguments.negatives else None
@@ -144,6 +146,12 @@ def parse_option(text):
         return name, ast.literal_eval(value)
     except (SyntaxError, ValueError):
         return name, value
+
+
+def read_training_rows(path, k_core, drop_last):
+    """Return the rows of a table, or its training rows where the last ones are test rows."""
+    X = datasets.filter_k_core(read_table(path), k_core)
+    return LeaveLastOutSplitter().train_test_split(X)[0] if drop_last else X
 
 
 def read_table(path):

@@ -2,7 +2,12 @@
 
 from neumf import datasets, metrics, plotting
 from neumf._recommender import NeuMFRecommender
-from neumf.baselines import EASERecommender, ItemKNNRecommender, PopularityRecommender
+from neumf.baselines.ease import EASERecommender
+from neumf.baselines.item_knn import ItemKNNRecommender
+from neumf.baselines.next_item_ridge import NextItemRidgeRecommender
+from neumf.baselines.popularity import PopularityRecommender
+from neumf.baselines.sequential_rules import SequentialRulesRecommender
+from neumf.baselines.voting import VotingRecommender
 from neumf.evaluation import compare, evaluate
 from neumf.interactions.id_encoder import IdEncoder
 from neumf.interactions.leave_last_out_splitter import LeaveLastOutSplitter
@@ -18,7 +23,10 @@ __all__ = [
     "LeaveLastOutSplitter",
     "NegativeSampler",
     "NeuMFRecommender",
+    "NextItemRidgeRecommender",
     "PopularityRecommender",
+    "SequentialRulesRecommender",
+    "VotingRecommender",
     "compare",
     "datasets",
     "evaluate",

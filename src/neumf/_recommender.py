@@ -33,6 +33,7 @@ from neumf.interactions.seen import seen_rows
 from neumf.interactions.tables import Interactions, read_interactions
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.unseen import Strategy
+from neumf.interactions.user_items import UserItems
 from neumf.model.keras_model import build_keras_model
 from neumf.model.network import Network, Weights
 from neumf.model.user_map import UserMap
@@ -495,11 +496,11 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
                 f"the network. Received: {received}. Set it back, or call fit with all rows."
             )
 
-    def _fold_in(self, codes: Codes, users: Codes, items: Codes, seen: sp.csr_array) -> None:
+    def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
         was = self.histories_[codes]
         was[codes < 0] = -1
-        timelines = read_timelines(users, None, len(codes))
-        after = read_histories(timelines, items, was.shape[1], before=was).last()
+        timelines = read_timelines(new.users, None, len(codes))
+        after = read_histories(timelines, new.items, was.shape[1], before=was).last()
         tastes = Taste(was, seen_rows(self.seen_, codes)), Taste(after, seen)
         vectors = fold_in(self.network_, self.user_map_, self.recency, codes, *tastes)
         self.histories_, self.network_ = after, self.network_.with_users(vectors)

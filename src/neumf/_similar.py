@@ -1,15 +1,16 @@
-"""The users or items whose vectors point in the most similar direction."""
+"""The users or items that are most similar to others."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from neumf._arrays import Float32s
+from neumf._arrays import Codes, Float32s, Scores
 from neumf._ranking import top_lists
 from neumf._validation import check_int
 from neumf.interactions.ids import lookup_ids, read_ids, show
@@ -46,7 +47,7 @@ class SimilarityMixin:
             If `fit` did not see an item, or `k` is no int of at least 1.
         """
         check_is_fitted(self)
-        return _find_similar("item", items, self.items_, self._vectors("items"), k)
+        return find_similar("item", items, self.items_, k, _cosines(self._vectors("items")))
 
     def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
         """Return the users whose vectors point in the most similar direction.
@@ -69,13 +70,28 @@ class SimilarityMixin:
             If `fit` did not see a user, or `k` is no int of at least 1.
         """
         check_is_fitted(self)
-        return _find_similar("user", users, self.users_, self._vectors("users"), k)
+        return find_similar("user", users, self.users_, k, _cosines(self._vectors("users")))
 
 
-def _find_similar(
-    word: str, ids: Any, vocabulary: pd.Index, vectors: Float32s, k: int
+def find_similar(
+    word: str, ids: Any, vocabulary: pd.Index, k: int, score: Callable[[Codes], Scores]
 ) -> pd.DataFrame:
-    """Return the k nearest rows by cosine, the row itself left out."""
+    """Return, for each of the users or items, the k others with the highest scores.
+
+    Parameters
+    ----------
+    word : str
+        "user" or "item".
+    ids : id or array-like of ids
+        Whose similar ones are asked for.
+    vocabulary : Index
+        The ids that `fit` saw.
+    k : int
+        Number of similar ones.
+    score : callable
+        Gives, for indices, a new array of the scores of all, shape (n, len(vocabulary)); -inf is
+        never returned.
+    """
     check_int("k", k, 1)
     ids = read_ids(ids, f"{word}s", vocabulary)
     codes = lookup_ids(ids, vocabulary, f"{word}s")
@@ -85,19 +101,29 @@ def _find_similar(
             f"{word}s must be among those that fit saw. Received {show(unknown, 0)} "
             f"({len(unknown)} unknown)."
         )
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
-    def score(block: slice) -> Float32s:
-        cosines: Float32s = unit[codes[block]] @ unit.T
-        cosines[np.arange(len(cosines)), codes[block]] = -np.inf
-        return cosines
+    def score_others(block: slice) -> Scores:
+        scores = score(codes[block])
+        scores[np.arange(len(scores)), codes[block]] = -np.inf
+        return scores
 
-    rows, found, cosines, ranks = top_lists(len(codes), len(vocabulary), k, score)
+    rows, found, scores, ranks = top_lists(len(codes), len(vocabulary), k, score_others)
     return pd.DataFrame(
         {
             word: ids[rows],
             f"similar_{word}": vocabulary.to_numpy()[found],
-            "score": cosines,
+            "score": scores,
             "rank": ranks,
         }
     )
+
+
+def _cosines(vectors: Float32s) -> Callable[[Codes], Scores]:
+    """Return what gives the cosines of some vectors with all."""
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+    def score(codes: Codes) -> Scores:
+        cosines: Scores = unit[codes] @ unit.T
+        return cosines
+
+    return score

@@ -37,6 +37,7 @@ from neumf.interactions.ids import (
 from neumf.interactions.seen import count_users, seen_matrix, seen_rows, stored_places
 from neumf.interactions.tables import Interactions, read_interactions
 from neumf.interactions.timeline import time_order
+from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 from neumf.scorers import ndcg_scorer
 
@@ -124,8 +125,8 @@ class BaseRecommender(BaseEstimator, ABC):
       takes them for logits.
 
     The scorers, :func:`neumf.evaluate`, :func:`neumf.compare` and scikit-learn's searches then work
-    with it. `interactions=` and `folded_in` work if it also writes ``_fold_in(codes, users,
-    items, seen)``, see there.
+    with it. `interactions=` and `folded_in` work if it also writes ``_fold_in(codes, new, seen)``,
+    see there.
 
     Attributes
     ----------
@@ -451,10 +452,15 @@ class BaseRecommender(BaseEstimator, ABC):
         # The users that stay unknown leave the index, and the others move up.
         codes, user_ids = codes[told], user_ids[told]
         users, items = (np.cumsum(told) - 1)[users[order]], items[order]
-        shape = (len(user_ids), len(self.items_))
-        seen = self._seen_after(codes, seen_matrix(users, items, shape))
+        seconds = None if new.seconds is None else new.seconds[order]
+        rows = UserItems.of_sorted_rows(users, items, seconds, len(user_ids))
+        seen = self._seen_after(codes, seen_matrix(users, items, (len(user_ids), len(self.items_))))
+        return self._after(user_ids, codes, rows, seen)
+
+    def _after(self, user_ids: pd.Index, codes: Codes, new: UserItems, seen: sp.csr_array) -> Self:
+        """Return a copy that knows these users alone, as `_fold_in` has them."""
         known = copy(self)
-        known._fold_in(codes, users, items, seen)
+        known._fold_in(codes, new, seen)
         known.users_, known.seen_ = user_ids, seen
         return known
 
@@ -467,14 +473,14 @@ class BaseRecommender(BaseEstimator, ABC):
         parts = (before.data, before.indices, before.indptr)
         return sp.csr_array(sp.csr_array(parts, shape=seen.shape) + seen)
 
-    def _fold_in(self, codes: Codes, users: Codes, items: Codes, seen: sp.csr_array) -> None:
+    def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
         """Bring what the ranker needs, besides `users_` and `seen_`, to users with new rows.
 
         `self` is a shallow copy, whose attributes may be set but whose arrays must not be written
-        to. `codes` are the indices that its users had before, -1 for new ones; `users` and `items`
-        the new rows by index, user by user and oldest first; `seen` what the users have seen after
-        them. `users_` and `seen_` follow by themselves: a ranker that needs no more does nothing
-        here.
+        to. `codes` are the indices that its users had before, -1 for new ones; `new` holds their
+        new rows, ``new.users`` and ``new.items`` by index, user by user and oldest first, and, if
+        the table had timestamps, ``new.seconds``; `seen` what the users have seen after them.
+        `users_` and `seen_` follow by themselves: a ranker that needs no more does nothing here.
         """
         raise NotImplementedError(
             f"{type(self).__name__} cannot take interactions that came after fit: it has no method "
@@ -482,7 +488,7 @@ class BaseRecommender(BaseEstimator, ABC):
         )
 
     def _check_order_of_interactions(self, new: Interactions) -> None:
-        """Raise if the rows have no order in time and the recommender needs one."""
+        """Raise if the rows have no order in time, or no times, and the recommender needs them."""
 
     def _user_codes(self, ids: Ids) -> Codes:
         """Return indices of users, -1 for unknown ones; they get a list all the same."""

@@ -1,8 +1,9 @@
-"""Moments in time that a user of the library names."""
+"""Moments in time, and spans of it, that a user of the library names."""
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -32,3 +33,58 @@ def read_moment(value: Any, argument: str) -> float:
     if not np.isfinite(float(value)):
         raise ValueError(f"{rule}. Received: {value!r}.")
     return float(value)
+
+
+@dataclass(frozen=True)
+class Span:
+    """How far apart rows are: in rows, or in time.
+
+    Attributes
+    ----------
+    length : float
+        So many rows, or seconds.
+    in_time : bool
+        Tells which.
+    """
+
+    length: float
+    in_time: bool
+
+
+def read_span(value: Any, argument: str) -> Span:
+    """Return the span that a parameter names: a number counts rows, a duration is one of time.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the value is no number and no duration, or not above 0.
+    """
+    rule = (
+        f"{argument} must be a number of rows above 0, or a duration above 0 such as "
+        "pandas.Timedelta(days=30) or '30D'"
+    )
+    if isinstance(value, str | dt.timedelta | np.timedelta64):  # a Timedelta is a timedelta
+        try:
+            duration = pd.Timedelta(value)
+            if isinstance(value, str) and value.strip().replace(".", "").isdigit():
+                raise ValueError("pandas takes a number without a unit for nanoseconds")
+        except ValueError as error:
+            raise ValueError(f"{rule}. Received: {value!r}.") from error
+        span = Span(duration.total_seconds(), in_time=True)
+    elif isinstance(value, Real) and not isinstance(value, bool):
+        span = Span(float(value), in_time=False)
+    else:
+        raise TypeError(f"{rule}. Received: {value!r} of type {type(value).__name__}.")
+    if not 0 < span.length < np.inf:  # neither is NaT, whose seconds are NaN
+        raise ValueError(f"{rule}. Received: {value!r}.")
+    return span
+
+
+def require_timestamps(seconds: Any, value: Any, argument: str, table: str) -> None:
+    """Raise if a parameter is a duration and the rows of the table have no timestamps."""
+    if seconds is None:
+        raise ValueError(
+            f"{table} must have timestamps where {argument} is a duration. Received "
+            f"{argument}={value!r} and a table without a column 'timestamp'. Name the column of "
+            f"the times 'timestamp', or give {argument} as a number of rows."
+        )

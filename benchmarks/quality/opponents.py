@@ -1,0 +1,151 @@
+r"""Tune the simple opponents on one table's validation split, and show the best of each.
+
+    python benchmarks/quality/opponents.py --name ML-100K --train ml-100k/u.data --drop-last
+    python benchmarks/quality/opponents.py --name MovieTweetings --train movietweetings --k-core 5 \
+        --drop-last
+    python benchmarks/quality/opponents.py --report opponents-ML-100K.json ...
+
+Each opponent is fitted with every setting of its grid (`GRIDS`, printed with the results; the
+smaller `LARGE` for a million rows or more) on the training rows without each user's last one, and
+chosen by exact NDCG@10 of that one. The best is fitted again for its figures: exact and among 99
+items that the user has no row of, seconds of `fit`, and the size of the pickled recommender. They
+are chosen and measured on the same rows, as the settings of the networks are.
+
+``--report`` writes the Markdown table of several results.
+"""
+
+import argparse
+import json
+import pickle
+import time
+import warnings
+from pathlib import Path
+
+from ncf_protocol import BASELINES, IALSRecommender, measure, read_training_rows
+from sklearn.model_selection import ParameterGrid
+
+from neumf import LeaveLastOutSplitter, ndcg_scorer
+
+RECOMMENDERS = BASELINES | {"ials": IALSRecommender}
+
+GRIDS = {
+    "popularity": [{}],
+    "popularity, of late": [
+        {"half_life": [300, 1000, 3000, 10_000, 30_000, "1D", "3D", "10D", "30D", "100D", "365D"]}
+    ],
+    "itemknn": [{"n_neighbors": [30, 100, 300], "shrinkage": [0, 10, 30, 100, 300]}],
+    "itemknn, decay": [
+        {"n_neighbors": [100], "shrinkage": [0, 10, 30, 100], "decay": [2, 4, 8, 16, "30D"]}
+    ],
+    "ease": [{"regularization": [50, 150, 500, 1500]}],
+    "ease, decay": [
+        {"regularization": [150, 500, 1500], "decay": [1, 2, 4, 8, 12, 20, "7D", "30D", "365D"]}
+    ],
+    "rules": [{"shrinkage": [10, 20, 50], "decay": [3, 5, 8, "30D", "365D"]}],
+    "ridge": [{"regularization": [100, 200, 500, 1000], "decay": [3, 5, 8, "30D", "365D"]}],
+    "ials": [
+        {
+            "factors": [64, 128, 192],
+            "regularization": [10, 30, 100],
+            "alpha": [4, 16],
+            "iterations": [16],
+        }
+    ],
+}
+
+LARGE = {
+    "popularity": [{}],
+    "popularity, of late": [{"half_life": [10_000, 100_000, 300_000, "30D", "365D"]}],
+    "itemknn": [{"n_neighbors": [100, 300], "shrinkage": [0, 30]}],
+    "itemknn, decay": [{"n_neighbors": [100], "shrinkage": [0], "decay": [2, 5, 10]}],
+    "ease": [{"regularization": [150, 500, 1500]}],
+    "ease, decay": [{"regularization": [500], "decay": [3, 5, 8]}],
+    "rules": [{"shrinkage": [20, 50], "decay": [2, 3, 5]}],
+    "ridge": [{"regularization": [100, 500], "decay": [3, 5]}],
+    "ials": [
+        {"factors": [64], "regularization": [10, 30], "alpha": [1, 4], "iterations": [16]},
+        {"factors": [192], "regularization": [30], "alpha": [1, 4], "iterations": [16]},
+    ],
+}
+
+
+def main():
+    arguments = parse_arguments()
+    warnings.filterwarnings("ignore", message=r"\d+ of \d+ held-out rows name")
+    if arguments.report:
+        report([json.loads(path.read_text()) for path in arguments.report])
+        return
+    rows = read_training_rows(arguments.train, arguments.k_core, arguments.drop_last)
+    X_train, X_held_out = LeaveLastOutSplitter().train_test_split(rows)
+    grids = LARGE if len(X_train) >= 900_000 else GRIDS
+    results = {}
+    for name in arguments.opponents or grids:
+        results[name] = search(name, grids[name], X_train, X_held_out)
+        print(f"{name}: {results[name]}", flush=True)
+        facts = {"name": arguments.name, "n_rows": len(X_train), "n_items": count_items(X_train)}
+        path = arguments.json or Path(f"opponents-{arguments.name}.json")
+        path.write_text(json.dumps(facts | {"grids": grids, "results": results}, indent=2))
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--name", default="table")
+    parser.add_argument("--train", help="as for ncf_protocol.py")
+    parser.add_argument("--k-core", type=int, default=1)
+    parser.add_argument("--drop-last", action="store_true")
+    parser.add_argument("--opponents", nargs="+", choices=list(GRIDS), help="by default all")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--report", nargs="+", type=Path)
+    arguments = parser.parse_args()
+    if not arguments.train and not arguments.report:
+        parser.error("one of --train and --report is needed")
+    return arguments
+
+
+def count_items(X):
+    return int(X["item"].nunique())
+
+
+def make(name, parameters):
+    return RECOMMENDERS[name.split(",")[0]](**parameters)
+
+
+def search(name, grid, X_train, X_held_out):
+    """Return the best setting with its figures, and how many were tried in what time."""
+    start = time.perf_counter()
+    settings = list(ParameterGrid(grid))
+    scores = [
+        ndcg_scorer()(make(name, setting).fit(X_train), X_held_out) if len(settings) > 1 else 0.0
+        for setting in settings
+    ]
+    best = settings[scores.index(max(scores))]
+    seconds = time.perf_counter() - start
+    recommender = make(name, best)
+    figures = measure(recommender, X_train, X_held_out, None)
+    size = len(pickle.dumps(recommender)) / 1e6
+    return {"setting": best, "tried": len(settings), "search": seconds, "MB": size} | figures
+
+
+def report(tables):
+    """Print a Markdown table of the results, and the grids."""
+    figures = ["HR@10 (99)", "NDCG@10 (99)", "HR@10 (exact)", "NDCG@10 (exact)"]
+    print("| data | opponent | setting | " + " | ".join(figures) + " | fit, s | MB |")
+    print("|" + "---|" * (len(figures) + 5))
+    for table in tables:
+        for name, result in table["results"].items():
+            setting = ", ".join(f"{key}={value!r}" for key, value in result["setting"].items())
+            values = " | ".join(f"{result[figure]:.3f}" for figure in figures)
+            print(
+                f"| {table['name']} | {name} | {setting} | {values} | {result['seconds']:.2f} | "
+                f"{result['MB']:.1f} |"
+            )
+    for table in tables:
+        print(f"\nGrids of {table['name']} ({table['n_rows']:,} rows, {table['n_items']:,} items):")
+        for name in table["results"]:
+            print(f"- {name}: {table['grids'][name]}")
+
+
+if __name__ == "__main__":
+    main()

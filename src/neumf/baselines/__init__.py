@@ -1,0 +1,1 @@
+"""Recommenders that a network has to beat: a file each."""
