@@ -260,6 +260,30 @@ def test_pipelines_and_searches_are_measured_as_what_is_in_them(tables, model):
     )
 
 
+def test_seen_items_are_candidates_and_in_the_lists_where_asked_for(tables, model):
+    X_train, X_test = tables
+    options = {"k": 4, "n_negatives": 7, "exclude_seen": False}
+    repeated = pd.concat([X_test, X_train.groupby("user").head(1)])
+    values = values_of(
+        evaluate(model, repeated, metrics=["ndcg", "coverage", "overlap"], **options)
+    )
+    for ranking, n_negatives in {"exact": None, "sampled": 7}.items():
+        scorer = ndcg_scorer(k=4, n_negatives=n_negatives, exclude_seen=False)
+        assert values[ranking, "ndcg", 4] == pytest.approx(scorer(model, repeated))
+    lists = model.recommend(X_train["user"].unique(), k=4, exclude_seen=False)
+    assert values["exact", "coverage", 4] == lists["item"].nunique() / len(model.items_)
+    compared = compare({"neighbours": model}, X_train, repeated, metrics=["ndcg"], **options)
+    assert compared["value"].tolist() == values.xs("ndcg", level="metric").tolist()
+
+
+def test_held_out_items_under_other_labels_are_no_candidates_where_seen_ones_are():
+    X_train = [["a", "w"], ["a", "x"], ["b", "x"], ["b", "y"], ["c", "x"], ["d", "z"], ["d", "w"]]
+    model = PopularityRecommender().fit(X_train)
+    X_test = pd.DataFrame({"user": ["a", "a"], "item": ["x", "w"], "label": [0, 1]})
+    results = evaluate(model, X_test, metrics="mrr", k=3, by="label", exclude_seen=False)
+    assert results["value"].tolist() == [1, 1]  # x is more popular than w, which is than the rest
+
+
 @pytest.mark.parametrize("n_negatives", [None, 7])
 def test_order_of_rows_changes_nothing(tables, model, n_negatives):
     shuffled = tables[1].sample(frac=1, random_state=0)

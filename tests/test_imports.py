@@ -50,6 +50,7 @@ ORDER = [
     "_ranking",
     "scorers",
     "_exposure",
+    "_measures",
     "evaluation",
     "base",
     "baselines",

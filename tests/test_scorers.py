@@ -172,6 +172,60 @@ def test_held_out_item_that_was_seen_stays_a_candidate_with_a_warning():
         assert hr_scorer(k=1)(recommender, [["a", "x"], ["a", "z"]]) == 1
 
 
+# Seen items as candidates
+
+
+def random_repeats(rng, n_users=15, n_items=30, n_seen=8):
+    """Draw training rows and two held-out rows of each user, one of them of a seen item."""
+    train, test = random_split(rng, n_users, n_items, n_seen)
+    repeated = train[train["user"] > 0].groupby("user", sort=False).head(1)
+    return train, pd.concat([test, repeated])
+
+
+@pytest.mark.parametrize("k", [1, 5, 50])
+def test_exact_score_among_seen_items_too_equals_brute_force(rng, k):
+    train, test = random_repeats(rng)
+    table = score_table(rng.random((15, 30)))
+    recommender = TableRecommender(table).fit(train)
+    # Whoever has seen nothing has all items as candidates.
+    unseen = train.assign(user=-1)
+
+    ndcg, recall = brute_force(table.to_numpy(), unseen, test, k)
+
+    scorer = make_ranking_scorer(metrics.recall_at_k, k, exclude_seen=False)
+    assert ndcg_scorer(k, exclude_seen=False)(recommender, test) == pytest.approx(ndcg)
+    assert scorer(recommender, test) == pytest.approx(recall)
+
+
+def test_negatives_may_be_seen_items_but_no_held_out_ones(rng):
+    train, test = random_repeats(rng)
+    recommender = random_recommender(rng, train)
+    scorer = ndcg_scorer(n_negatives=28, exclude_seen=False)
+
+    negatives = value_and_negatives(scorer, recommender, test)[1][:, 2:]
+
+    for user, codes in enumerate(negatives, start=1):
+        held_out = set(test.loc[test["user"] == user, "item"])
+        assert set(recommender.items_[codes]) == set(range(30)) - held_out
+
+
+def test_all_other_items_as_negatives_give_the_exact_value_among_seen_items_too(rng):
+    train, test = random_repeats(rng)
+    recommender = random_recommender(rng, train)
+
+    assert ndcg_scorer(n_negatives=28, exclude_seen=False)(recommender, test) == pytest.approx(
+        ndcg_scorer(exclude_seen=False)(recommender, test)
+    )
+    with pytest.warns(UserWarning, match="at most 28 .* items beside the held-out ones"):
+        ndcg_scorer(n_negatives=29, exclude_seen=False)(recommender, test)
+
+
+@pytest.mark.parametrize("value", [None, 1, "no"])
+def test_exclude_seen_must_be_true_or_false(value):
+    with pytest.raises(TypeError, match="exclude_seen must be True or False"):
+        ndcg_scorer(exclude_seen=value)
+
+
 def test_fewer_candidates_than_k_make_a_shorter_list():
     train = interactions({"a": ["x"], "b": ["x", "y", "z"]})
 
@@ -659,6 +713,10 @@ def test_scorer_survives_pickling(split, scorer):
 def test_repr_of_a_scorer_says_how_to_make_it():
     assert repr(hr_scorer(5, n_negatives=99)) == (
         "make_ranking_scorer(hit_rate_at_k, k=5, n_negatives=99, random_state=0)"
+    )
+    assert repr(hr_scorer(5, exclude_seen=False)) == (
+        "make_ranking_scorer(hit_rate_at_k, k=5, n_negatives=None, random_state=0, "
+        "exclude_seen=False)"
     )
 
 

@@ -14,11 +14,32 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf._arrays import Codes, Ids
 from neumf._random import hash_mix
-from neumf._validation import check_labels, warn_caller
+from neumf._validation import check_bool, check_int, check_labels, warn_caller
 from neumf.interactions.ids import index_ids, lookup_ids
 from neumf.interactions.seen import seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions, read_interactions
 from neumf.protocols import Recommender
+
+
+@dataclass(frozen=True, eq=False)
+class RankingTask:
+    """What held-out rows are ranked among: parameters of the scorers, `evaluate` and `compare`."""
+
+    n_negatives: int | None = None
+    random_state: int = 0
+    exclude_seen: bool = True
+
+    def __post_init__(self) -> None:
+        if self.n_negatives is not None:
+            check_int("n_negatives", self.n_negatives, 1)
+        # An int, so that every candidate of a search meets the same negatives.
+        check_int("random_state", self.random_state, 0)
+        check_bool("exclude_seen", self.exclude_seen)
+
+    def __str__(self) -> str:
+        """Return the parameters as in a call, those of rare use only where they are not default."""
+        shown = f"n_negatives={self.n_negatives}, random_state={self.random_state}"
+        return shown if self.exclude_seen else f"{shown}, exclude_seen=False"
 
 
 @dataclass(frozen=True)
@@ -92,12 +113,14 @@ class HeldOutRows:
 
 
 def read_held_out(
-    estimator: Any, X: Any, y: Any, n_negatives: int | None, random_state: int
-) -> tuple[Recommender, HeldOutRows]:
-    """Return the recommender inside an estimator, and the rows of X as it knows them.
+    estimator: Any, X: Any, y: Any, task: RankingTask
+) -> tuple[Recommender, HeldOutRows, sp.csr_array]:
+    """Return the recommender inside an estimator, the rows of X as it knows them, and what it bars.
 
-    Rows with a label of 0 are left out. Unknown ids, rows that `fit` saw, and users with fewer than
-    `n_negatives` unseen items come with a warning.
+    The matrix of shape (n_users, n_items) says which items are no candidates, unless they are the
+    positives of the query: those held out and, if `task` says so, those seen. Rows with a label of
+    0 are left out. Unknown ids, rows that `fit` saw (if seen items are no candidates), and users
+    with fewer than `n_negatives` candidates come with a warning.
     """
     recommender, X = _unwrap(estimator, X)
     rows = _positive_rows(read_interactions(X, with_timestamps=False), y)
@@ -105,15 +128,15 @@ def read_held_out(
     users = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")
     queries, users = _part_unknown(users[codes])
     items = lookup_ids(rows.items, recommender.items_, "X: item ids")
-    keys = _row_keys(rows, random_state)
+    keys = _row_keys(rows, task.random_state)
     held_out = HeldOutRows(queries, users, items, len(recommender.items_), keys)
-    gathered = held_out.gather()
-    seen = seen_rows(recommender.seen_, gathered.users)
     _warn_of_unknown(held_out)
-    _warn_of_seen(gathered, seen)
-    if n_negatives is not None:
-        _warn_of_few_unseen(gathered, seen, n_negatives)
-    return recommender, held_out
+    if task.exclude_seen:
+        _warn_of_seen(held_out.gather(), recommender.seen_)
+    barred = _barred(recommender, held_out, task.exclude_seen)
+    if task.n_negatives is not None:
+        _warn_of_few_candidates(held_out, barred, task)
+    return recommender, held_out, barred
 
 
 def order_of_ids(ids: pd.Index) -> Codes:
@@ -139,6 +162,14 @@ def _unwrap(estimator: Any, X: Any) -> tuple[Recommender, Any]:
         f"{', '.join(wanted)}), or a Pipeline or search that ends in one. Received: {estimator!r}, "
         f"without {', '.join(name for name in wanted if not hasattr(estimator, name))}."
     )
+
+
+def _barred(recommender: Recommender, rows: HeldOutRows, exclude_seen: bool) -> sp.csr_array:
+    """Return the items of each user that are no candidates, shape (n_users, n_items)."""
+    found = ~rows.missed
+    shape = recommender.seen_.shape
+    barred = seen_matrix(rows.users[rows.queries][found], rows.items[found], shape)
+    return sp.csr_array(recommender.seen_ + barred) if exclude_seen else barred
 
 
 def _positive_rows(rows: Interactions, y: Any) -> Interactions:
@@ -186,21 +217,24 @@ def _warn_of_unknown(rows: HeldOutRows) -> None:
 
 
 def _warn_of_seen(held_out: HeldOut, seen: sp.csr_array) -> None:
-    repeated = held_out.positives.multiply(seen).nnz
+    repeated = held_out.positives.multiply(seen_rows(seen, held_out.users)).nnz
     if repeated:
         warn_caller(
             f"{repeated} of {held_out.positives.nnz} held-out (user, item) pairs were among the "
-            "rows given to fit. If these are training rows, the score says nothing about new ones."
+            "rows given to fit. If these are training rows, the score says nothing about new ones. "
+            "If users come back to items, set exclude_seen=False: what they have seen then are "
+            "candidates too."
         )
 
 
-def _warn_of_few_unseen(held_out: HeldOut, seen: sp.csr_array, n_negatives: int) -> None:
-    known = held_out.users >= 0
-    n_unseen = seen.shape[1] - np.diff(sp.csr_array(seen + held_out.positives).indptr)[known]
-    n_short = np.sum(n_unseen < n_negatives)
+def _warn_of_few_candidates(rows: HeldOutRows, barred: sp.csr_array, task: RankingTask) -> None:
+    users = np.unique(rows.users[rows.users >= 0])
+    n_left = barred.shape[1] - np.diff(barred.indptr)[users]
+    n_short = np.sum(n_left < task.n_negatives)
     if n_short:
+        which = "that they have not seen" if task.exclude_seen else "beside the held-out ones"
         warn_caller(
-            f"n_negatives must be at most {n_unseen.min()} for all users to have so many items "
-            f"that they have not seen. Received: {n_negatives}. {n_short} of {len(n_unseen)} known "
+            f"n_negatives must be at most {n_left.min()} for all users to have so many items "
+            f"{which}. Received: {task.n_negatives}. {n_short} of {len(n_left)} known "
             "users have fewer, and their held-out items are ranked among all of these."
         )

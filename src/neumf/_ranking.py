@@ -69,39 +69,42 @@ def top_lists(
 
 
 def ranked_lists(
-    recommender: Recommender, held_out: HeldOut, seen: sp.csr_array, n_negatives: int | None
+    recommender: Recommender, held_out: HeldOut, barred: sp.csr_array, n_negatives: int | None
 ) -> Iterator[Lists]:
-    """Yield relevance and scores among the whole catalogue, or among so many unseen items."""
+    """Yield relevance and scores among the whole catalogue, or among so many items drawn from it.
+
+    `barred`, of shape (n_users, n_items), says what is no candidate unless it is a positive.
+    """
     if n_negatives is None:
-        return exact_lists(recommender.ranker_, held_out, seen)
+        return exact_lists(recommender.ranker_, held_out, barred)
     order = order_of_ids(recommender.items_)
-    return sampled_lists(recommender.ranker_, held_out, seen, n_negatives, order)
+    return sampled_lists(recommender.ranker_, held_out, barred, n_negatives, order)
 
 
-def exact_lists(ranker: Ranker, held_out: HeldOut, seen: sp.csr_array) -> Iterator[Lists]:
-    """Yield relevance and scores of the whole catalogue, without the other items seen."""
-    seen = seen_rows(seen, held_out.users)
-    for block in blocks(len(held_out.users), seen.shape[1]):
+def exact_lists(ranker: Ranker, held_out: HeldOut, barred: sp.csr_array) -> Iterator[Lists]:
+    """Yield relevance and scores of the whole catalogue, without the other items barred."""
+    barred = seen_rows(barred, held_out.users)
+    for block in blocks(len(held_out.users), barred.shape[1]):
         users = held_out.users[block]
         positives = held_out.positives[block]
         scores = _spread(ranker.score_items(users[users >= 0]), users >= 0)
         places = stored_places(positives)
         own = scores[places]
-        scores[stored_places(seen[block])] = -np.inf
+        scores[stored_places(barred[block])] = -np.inf
         scores[places] = own
         yield _with_missed(positives.toarray(), scores, held_out.n_unknown[block])
 
 
 def sampled_lists(
-    ranker: Ranker, held_out: HeldOut, seen: sp.csr_array, n_negatives: int, order: Codes
+    ranker: Ranker, held_out: HeldOut, barred: sp.csr_array, n_negatives: int, order: Codes
 ) -> Iterator[Lists]:
-    """Yield relevance and scores of the held-out items and distinct unseen ones.
+    """Yield relevance and scores of the held-out items and distinct ones that are not barred.
 
     Items are drawn by their place in `order`: with an order of the ids themselves, what is drawn
     does not depend on the order in which `fit` met them.
     """
     positives = held_out.positives
-    barred = (seen_rows(seen, held_out.users) + positives).astype(bool)[:, order]
+    barred = (seen_rows(barred, held_out.users) + positives).astype(bool)[:, order]
     barred.sort_indices()
     negatives = _sample_distinct(UnseenItems(barred), held_out.keys, n_negatives)
     negatives = np.where(negatives < 0, -1, order[negatives])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from neumf import metrics
-from neumf._held_out import read_held_out
+from neumf._held_out import RankingTask, read_held_out
 from neumf._ranking import mean_over_lists, ranked_lists
 from neumf._validation import check_int
 
@@ -16,7 +16,12 @@ Metric = Callable[..., float]
 
 
 def make_ranking_scorer(
-    metric: Metric, k: int = 10, n_negatives: int | None = None, random_state: int = 0
+    metric: Metric,
+    k: int = 10,
+    n_negatives: int | None = None,
+    random_state: int = 0,
+    *,
+    exclude_seen: bool = True,
 ) -> RankingScorer:
     """Make a scorer that ranks held-out items.
 
@@ -35,6 +40,9 @@ def make_ranking_scorer(
         users have.
     random_state : int, default=0
         Seed of the drawn items.
+    exclude_seen : bool, default=True
+        False is for tables in which users come back to items, as to the goods of a shop: what a
+        user has seen is a candidate like any other item, and may be drawn among the `n_negatives`.
 
     Returns
     -------
@@ -52,12 +60,14 @@ def make_ranking_scorer(
     - A query is a user with all of their rows in X (one row, with leave-last-out); rows that `y`
       labels 0 are no positives. The value is the mean over queries.
     - Candidates are the catalogue that the estimator was fitted on, without the items that the
-      user has seen in `fit` and without the user's other held-out items.
+      user has seen in `fit` (unless ``exclude_seen=False``). Drawn are those of them that are not
+      held out for the user.
     - A user or an item that `fit` did not see is a miss. Misses are counted in a warning and never
       dropped. Each row of an unknown user is a query of its own: behind an encoder unknown users
       cannot be told apart, and the value is the same with and without one.
     - A held-out item that the user had seen already (a repeated interaction, or a training row)
-      stays a candidate, with a warning: on training rows the value is no estimate of anything.
+      stays a candidate, with a warning unless ``exclude_seen=False``: on training rows the value
+      is no estimate of anything.
     - Negatives are distinct and depend on (`random_state`, user, item) and on what can be drawn,
       nothing else: they are the same for every candidate of a search, any ``n_jobs`` and any order
       of rows. The ids that count are those that reach the recommender, so behind an encoder other
@@ -76,20 +86,24 @@ def make_ranking_scorer(
     >>> scorer(PopularityRecommender().fit(X), [["c", 1], ["b", 2]])
     1.0
     """
-    return RankingScorer(metric, k, n_negatives, random_state)
+    return RankingScorer(metric, k, RankingTask(n_negatives, random_state, exclude_seen))
 
 
-def hr_scorer(k: int = 10, n_negatives: int | None = None, random_state: int = 0) -> RankingScorer:
+def hr_scorer(
+    k: int = 10,
+    n_negatives: int | None = None,
+    random_state: int = 0,
+    *,
+    exclude_seen: bool = True,
+) -> RankingScorer:
     """Make a scorer of the hit rate: the share of users with a held-out item in the top k.
 
     Parameters
     ----------
     k : int, default=10
         Length of the list.
-    n_negatives : int or None, default=None
+    n_negatives, random_state, exclude_seen
         See :func:`make_ranking_scorer`.
-    random_state : int, default=0
-        Seed of the drawn items.
 
     Returns
     -------
@@ -103,11 +117,17 @@ def hr_scorer(k: int = 10, n_negatives: int | None = None, random_state: int = 0
     >>> hr_scorer(k=1)(PopularityRecommender().fit(X), [["c", 3], ["b", 2]])
     0.5
     """
-    return make_ranking_scorer(metrics.hit_rate_at_k, k, n_negatives, random_state)
+    return RankingScorer(
+        metrics.hit_rate_at_k, k, RankingTask(n_negatives, random_state, exclude_seen)
+    )
 
 
 def ndcg_scorer(
-    k: int = 10, n_negatives: int | None = None, random_state: int = 0
+    k: int = 10,
+    n_negatives: int | None = None,
+    random_state: int = 0,
+    *,
+    exclude_seen: bool = True,
 ) -> RankingScorer:
     """Make a scorer of the normalised discounted cumulative gain.
 
@@ -115,10 +135,8 @@ def ndcg_scorer(
     ----------
     k : int, default=10
         Length of the list.
-    n_negatives : int or None, default=None
+    n_negatives, random_state, exclude_seen
         See :func:`make_ranking_scorer`.
-    random_state : int, default=0
-        Seed of the drawn items.
 
     Returns
     -------
@@ -132,30 +150,22 @@ def ndcg_scorer(
     >>> ndcg_scorer(k=1)(PopularityRecommender().fit(X), [["c", 3], ["b", 2]])
     0.5
     """
-    return make_ranking_scorer(metrics.ndcg_at_k, k, n_negatives, random_state)
+    return RankingScorer(metrics.ndcg_at_k, k, RankingTask(n_negatives, random_state, exclude_seen))
 
 
 class RankingScorer:
     """A scorer as :func:`make_ranking_scorer` makes it."""
 
-    def __init__(self, metric: Metric, k: int, n_negatives: int | None, random_state: int) -> None:
+    def __init__(self, metric: Metric, k: int, task: RankingTask) -> None:
         _check_metric(metric)
         check_int("k", k, 1)
-        if n_negatives is not None:
-            check_int("n_negatives", n_negatives, 1)
-        # An int, so that every candidate of a search meets the same negatives.
-        check_int("random_state", random_state, 0)
         self.metric = metric
         self.k = k
-        self.n_negatives = n_negatives
-        self.random_state = random_state
+        self.task = task
 
     def __repr__(self) -> str:
         name = getattr(self.metric, "__name__", repr(self.metric))
-        return (
-            f"make_ranking_scorer({name}, k={self.k}, n_negatives={self.n_negatives}, "
-            f"random_state={self.random_state})"
-        )
+        return f"make_ranking_scorer({name}, k={self.k}, {self.task})"
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
         """Score a fitted recommender, or a pipeline or search that ends in one.
@@ -174,8 +184,8 @@ class RankingScorer:
         score : float
             The mean of the metric over users.
         """
-        recommender, held_out = read_held_out(estimator, X, y, self.n_negatives, self.random_state)
-        lists = ranked_lists(recommender, held_out.gather(), recommender.seen_, self.n_negatives)
+        recommender, rows, barred = read_held_out(estimator, X, y, self.task)
+        lists = ranked_lists(recommender, rows.gather(), barred, self.task.n_negatives)
         return mean_over_lists(self.metric, self.k, lists)
 
 

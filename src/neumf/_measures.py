@@ -1,0 +1,215 @@
+"""What `evaluate` and `compare` measure: metrics per user, of the rows of each label."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from neumf import _lists
+from neumf._arrays import Float64s, Scores
+from neumf._exposure import Recommended, coverage, gini, novelty, overlap
+from neumf._held_out import HeldOut, RankingTask, read_held_out
+from neumf._lists import TopLists, aucs, describe_tops
+from neumf._ranking import ranked_lists, top_items
+from neumf._validation import check_int, check_option
+from neumf.protocols import Recommender
+
+_AT_K: dict[str, Callable[[TopLists], Float64s]] = {
+    "hr": _lists.hit_rates,
+    "ndcg": _lists.ndcgs,
+    "recall": _lists.recalls,
+    "precision": _lists.precisions,
+    "map": _lists.average_precisions,
+    "mrr": _lists.reciprocal_ranks,
+}
+_OF_LISTS: dict[str, Callable[[Recommended], Float64s]] = {
+    "coverage": coverage,
+    "novelty": novelty,
+    "gini": gini,
+    "overlap": overlap,
+}
+_METRICS = (*_AT_K, "auc", *_OF_LISTS)
+
+# Half of a 95 % confidence interval, in standard errors.
+_HALF_WIDTH = 1.96
+
+# How the candidates were ranked, the metric, and k (None for the whole list).
+_Key = tuple[str, str, int | None]
+# A value per user; one alone is a property of all lists together.
+_Values = dict[_Key, Float64s]
+# The same, block by block of users.
+_Parts = defaultdict[_Key, list[Float64s]]
+
+
+class Settings(NamedTuple):
+    """What to measure."""
+
+    metrics: list[str]
+    cutoffs: list[int]
+    task: RankingTask
+
+    @classmethod
+    def read(cls, metrics: Any, k: Any, task: RankingTask) -> Settings:
+        """Check the parameters of these names."""
+        names = [metrics] if isinstance(metrics, str) else list(metrics)
+        for name in names:
+            check_option("metrics", name, _METRICS)
+        cutoffs = list(k) if isinstance(k, Iterable) else [k]
+        for cutoff in cutoffs:
+            check_int("k", cutoff, 1)
+        if not names or not cutoffs:
+            raise ValueError("metrics and k must name at least one metric and one length.")
+        return cls(list(dict.fromkeys(names)), sorted(set(cutoffs)), task)
+
+
+class Group(NamedTuple):
+    """What was measured on the rows of one label."""
+
+    label: dict[str, Any]
+    values: _Values
+    n_users: int
+    n_misses: int
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of the table."""
+        for (ranking, metric, k), values in self.values.items():
+            yield {
+                **self.label,
+                "ranking": ranking,
+                "metric": metric,
+                "k": k,
+                "value": np.mean(values),
+                "stderr": _standard_error(values),
+                "n_users": self.n_users,
+                "n_misses": self.n_misses,
+            }
+
+    def differences(self, reference: Group) -> Iterator[dict[str, float]]:
+        """Yield the differences from a reference, for the rows of the table."""
+        for key, values in self.values.items():
+            others = reference.values[key]
+            if len(others) != len(values):
+                raise ValueError(
+                    "estimators must meet the same users in X_test, so that differences can be "
+                    f"paired. Received one that meets {len(values)} users (each row of an unknown "
+                    f"user counts), and a first one that meets {len(others)}. Leave steps out of "
+                    "the pipelines that drop or rename users."
+                )
+            # Sums of the same numbers in another order differ in the last digits.
+            differences = np.where(np.isclose(values, others, 1e-12, 0), 0, values - others)
+            yield {
+                "difference": float(np.mean(differences)),
+                "margin": _HALF_WIDTH * _standard_error(differences),
+            }
+
+
+def _standard_error(values: Float64s) -> float:
+    """Return what the standard deviation of means over resampled users converges to."""
+    return float(np.std(values) / np.sqrt(len(values))) if len(values) > 1 else np.nan
+
+
+def measure(estimator: Any, X: Any, settings: Settings, by: Any) -> list[Group]:
+    """Measure a fitted recommender, label by label."""
+    recommender, rows, barred = read_held_out(estimator, X, None, settings.task)
+    return [
+        Group(
+            label,
+            _measure_queries(recommender, rows.gather(part), barred, settings),
+            len(np.unique(rows.queries[part])),
+            int(rows.missed[part].sum()),
+        )
+        for label, part in _rows_by_label(X, by, len(rows.items))
+    ]
+
+
+def _rows_by_label(
+    X: Any, by: Any, n_rows: int
+) -> Iterator[tuple[dict[str, Any], NDArray[np.bool_]]]:
+    """Yield each label, with its name, and the rows that have it."""
+    if by is None:
+        yield {}, np.ones(n_rows, dtype=bool)
+        return
+    if isinstance(by, str):
+        if not isinstance(X, pd.DataFrame) or by not in X.columns:
+            raise ValueError(
+                f"by must be a column of X or a label per row. Received {by!r}; X has the columns "
+                f"{list(getattr(X, 'columns', []))}."
+            )
+        name, labels = by, X[by]
+    else:
+        name, labels = "by", pd.Series(by)
+    if len(labels) != n_rows:
+        raise ValueError(
+            f"by must hold one label per row of X, {n_rows}. Received {len(labels)} labels."
+        )
+    codes, names = pd.factorize(labels, use_na_sentinel=False)
+    for code, label in enumerate(names):
+        yield {name: label}, codes == code
+
+
+def _measure_queries(
+    recommender: Recommender, held_out: HeldOut, barred: sp.csr_array, settings: Settings
+) -> _Values:
+    values = _exact_values(recommender, held_out, barred, settings)
+    n_negatives = settings.task.n_negatives
+    if n_negatives is not None and not set(settings.metrics) <= set(_OF_LISTS):
+        parts: _Parts = defaultdict(list)
+        for lists in ranked_lists(recommender, held_out, barred, n_negatives):
+            _add_accuracy(parts, "sampled", *lists, settings)
+        values |= _joined(parts)
+    place = settings.metrics.index
+    return dict(sorted(values.items(), key=lambda item: place(item[0][1])))
+
+
+def _exact_values(
+    recommender: Recommender, held_out: HeldOut, barred: sp.csr_array, settings: Settings
+) -> _Values:
+    """Return the metrics of accuracy among the whole catalogue, and those of lists."""
+    of_lists = [metric for metric in settings.metrics if metric in _OF_LISTS]
+    parts: _Parts = defaultdict(list)
+    tops = []
+    n_done = 0
+    for relevance, scores in ranked_lists(recommender, held_out, barred, None):
+        _add_accuracy(parts, "exact", relevance, scores, settings)
+        if of_lists:
+            users, items, ranks = top_items(scores[:, : barred.shape[1]], settings.cutoffs[-1])
+            tops.append((users + n_done, items, ranks))
+            n_done += len(scores)
+    if not of_lists:
+        return _joined(parts)
+    users, items, ranks = (np.concatenate(column) for column in zip(*tops, strict=True))
+    information = -np.log2(np.maximum(recommender.popularity_, 1) / len(recommender.users_))
+    for k in settings.cutoffs:
+        shown = Recommended(users[ranks <= k], items[ranks <= k], k, information)
+        for metric in of_lists:
+            values = _OF_LISTS[metric](shown) if len(users) else np.array([np.nan])
+            parts["exact", metric, k].append(values)
+    return _joined(parts)
+
+
+def _add_accuracy(
+    parts: _Parts,
+    ranking: str,
+    relevance: NDArray[np.bool_],
+    scores: Scores,
+    settings: Settings,
+) -> None:
+    """Add the values of a block of users."""
+    at_k = [metric for metric in settings.metrics if metric in _AT_K]
+    if at_k:
+        tops = describe_tops(relevance, scores, settings.cutoffs[-1])
+        for metric, k in product(at_k, settings.cutoffs):
+            parts[ranking, metric, k].append(_AT_K[metric](tops.cut(k)))
+    if "auc" in settings.metrics:
+        parts[ranking, "auc", None].append(aucs(relevance, scores))
+
+
+def _joined(parts: _Parts) -> _Values:
+    return {key: np.concatenate(values) for key, values in parts.items()}
