@@ -215,6 +215,31 @@ def test_unknown_ids_are_counted_and_count_as_misses(tables, model):
     assert both["value"][0] == pytest.approx((alone["value"][1:].sum() + first) / 61)
 
 
+def test_new_users_with_earlier_rows_are_measured_as_if_they_were_known(tables):
+    X_train, X_test = tables
+    is_new = X_train["user"].isin(["u3", "u4", "u5"])
+    model = ItemKNNRecommender(n_neighbors=5).fit(X_train[~is_new])
+    X_test = X_test[X_test["item"].isin(model.items_)]
+    options = {"metrics": ["ndcg", "coverage", "novelty"], "k": 5, "n_negatives": 7}
+
+    results = evaluate(model, X_test, interactions=X_train[is_new], **options)
+
+    folded = evaluate(model.folded_in(X_train[is_new]), X_test, **options)
+    accuracy = results["metric"] == "ndcg"
+    assert_frame_equal(results[accuracy], folded[accuracy])
+    assert set(results["n_misses"]) == {0}
+    # Novelty counts the users whom popularity counts, those of fit.
+    share = model.popularity_ / (X_train["user"].nunique() - 3)
+    lists = model.recommend(X_test["user"].unique(), k=5, interactions=X_train[is_new])
+    bits = -np.log2(share[model.items_.get_indexer(lists["item"])])
+    novelty = results.loc[results["metric"] == "novelty", "value"].item()
+    assert novelty == pytest.approx(bits.mean())
+    compared = compare(
+        {"neighbours": model}, X_train[~is_new], X_test, interactions=X_train[is_new], **options
+    )
+    assert compared["value"].tolist() == results["value"].tolist()
+
+
 def test_unknown_users_alone_have_no_lists(model):
     X_test = pd.DataFrame({"user": ["x", "y"], "item": [1, 2]})
     with pytest.warns(UserWarning, match="2 of 2 held-out rows"):

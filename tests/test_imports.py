@@ -52,6 +52,7 @@ ORDER = [
     "_exposure",
     "_measures",
     "evaluation",
+    "_new_rows",
     "base",
     "baselines",
     "_callbacks",

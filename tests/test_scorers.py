@@ -11,10 +11,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from neumf import (
     IdEncoder,
+    ItemKNNRecommender,
     LeaveLastOutSplitter,
     PopularityRecommender,
     evaluate,
@@ -473,6 +475,102 @@ def test_ids_of_another_kind_are_refused(split):
 
     with pytest.raises(ValueError, match="X: user ids must be of the kind that fit saw"):
         ndcg_scorer()(PopularityRecommender().fit(train), test.astype(str))
+
+
+# New users
+
+
+def split_with_new_users(rng):
+    """Training rows, earlier rows of three new users and one known one, and held-out rows."""
+    train, test = random_split(rng)
+    is_new = train["user"].isin([3, 7, 11])
+    later = train.loc[train["user"] == 5].tail(3)
+    earlier = pd.concat([train[is_new], later])
+    return train[~is_new].drop(later.index), earlier, test
+
+
+@pytest.mark.parametrize("n_negatives", [None, 21])
+def test_new_users_are_ranked_by_their_earlier_rows(rng, n_negatives):
+    train, earlier, test = split_with_new_users(rng)
+    recommender = ItemKNNRecommender().fit(train)
+    # The score is the sum of the weights of all items that a user has seen.
+    seen = pd.crosstab(*pd.concat([train, earlier])[["user", "item"]].to_numpy().T) > 0
+    scores = pd.DataFrame(
+        seen[recommender.items_].to_numpy() @ recommender.item_weights_.toarray(),
+        columns=recommender.items_,
+    )[range(30)].to_numpy()
+
+    ndcg = brute_force(scores, pd.concat([train, earlier]), test, 10)[0]
+
+    scorer = ndcg_scorer(n_negatives=n_negatives, interactions=earlier)
+    assert scorer(recommender, test) == pytest.approx(ndcg)
+
+
+def test_new_users_without_earlier_rows_are_still_misses(rng):
+    train, earlier, test = split_with_new_users(rng)
+    recommender = PopularityRecommender().fit(train)
+
+    with pytest.warns(UserWarning, match=r"1 of 14 held-out rows .*\(1 an unknown user, 0"):
+        hr_scorer(interactions=earlier[earlier["user"] != 7])(recommender, test)
+
+
+def test_earlier_rows_change_nothing_about_the_recommender(rng):
+    train, earlier, test = split_with_new_users(rng)
+    recommender = ItemKNNRecommender().fit(train)
+    before = pickle.dumps(recommender)
+
+    hr_scorer(interactions=earlier)(recommender, test)
+
+    assert pickle.dumps(recommender) == before
+
+
+def test_earlier_rows_go_through_the_steps_of_a_pipeline(rng):
+    train, earlier, test = split_with_new_users(rng)
+
+    def shift(X):
+        return X.assign(user=X["user"] + 1000)
+
+    pipeline = make_pipeline(FunctionTransformer(shift), ItemKNNRecommender()).fit(train)
+    bare = ItemKNNRecommender().fit(train)
+
+    scorer = ndcg_scorer(interactions=earlier)
+    assert scorer(pipeline, test) == pytest.approx(scorer(bare, test))
+
+
+def test_an_encoder_that_gives_all_new_users_one_id_is_refused(rng):
+    train, earlier, test = split_with_new_users(rng)
+    encoder = IdEncoder(handle_unknown="use_encoded_value")
+    pipeline = make_pipeline(encoder, ItemKNNRecommender()).fit(train)
+
+    with pytest.raises(ValueError, match=r"an id for each new user. Received 2 .* such as -1"):
+        ndcg_scorer(interactions=earlier)(pipeline, test)
+
+
+def test_an_encoder_that_knows_all_users_is_no_hindrance(rng):
+    train, earlier, test = split_with_new_users(rng)
+    known = test[test["user"].isin(train["user"])]
+    encoder = IdEncoder(handle_unknown="use_encoded_value")
+    pipeline = make_pipeline(encoder, ItemKNNRecommender()).fit(train)
+    scorer = ndcg_scorer(interactions=earlier[earlier["user"] == 5])
+
+    assert scorer(pipeline, known) == pytest.approx(scorer(ItemKNNRecommender().fit(train), known))
+
+
+def test_earlier_rows_that_are_held_out_too_are_warned_about(rng):
+    train, _, test = split_with_new_users(rng)
+
+    with pytest.warns(UserWarning, match="given to fit or as interactions"):
+        hr_scorer(interactions=test)(PopularityRecommender().fit(train), test)
+
+
+def test_recommender_that_cannot_fold_in_is_refused(rng):
+    train, earlier, test = split_with_new_users(rng)
+    fitted = PopularityRecommender().fit(train)
+    names = ("users_", "items_", "seen_", "popularity_", "ranker_")
+    stranger = SimpleNamespace(**{name: getattr(fitted, name) for name in names})
+
+    with pytest.raises(TypeError, match="with a method folded_in"):
+        hr_scorer(interactions=earlier)(stranger, test)
 
 
 # Labels

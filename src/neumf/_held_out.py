@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from neumf._arrays import Codes, Ids
 from neumf._random import hash_mix
 from neumf._validation import check_bool, check_int, check_labels, warn_caller
-from neumf.interactions.ids import index_ids, lookup_ids
+from neumf.interactions.ids import index_ids, lookup_ids, show
 from neumf.interactions.seen import seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions, read_interactions
 from neumf.protocols import Recommender
@@ -28,6 +28,7 @@ class RankingTask:
     n_negatives: int | None = None
     random_state: int = 0
     exclude_seen: bool = True
+    interactions: Any = None
 
     def __post_init__(self) -> None:
         if self.n_negatives is not None:
@@ -39,7 +40,8 @@ class RankingTask:
     def __str__(self) -> str:
         """Return the parameters as in a call, those of rare use only where they are not default."""
         shown = f"n_negatives={self.n_negatives}, random_state={self.random_state}"
-        return shown if self.exclude_seen else f"{shown}, exclude_seen=False"
+        shown += "" if self.exclude_seen else ", exclude_seen=False"
+        return shown if self.interactions is None else f"{shown}, interactions=..."
 
 
 @dataclass(frozen=True)
@@ -112,17 +114,43 @@ class HeldOutRows:
         return (self.users[self.queries] < 0) | (self.items < 0)
 
 
-def read_held_out(
-    estimator: Any, X: Any, y: Any, task: RankingTask
-) -> tuple[Recommender, HeldOutRows, sp.csr_array]:
-    """Return the recommender inside an estimator, the rows of X as it knows them, and what it bars.
+class Matched(NamedTuple):
+    """A recommender, and held-out rows as it knows them.
 
-    The matrix of shape (n_users, n_items) says which items are no candidates, unless they are the
-    positives of the query: those held out and, if `task` says so, those seen. Rows with a label of
-    0 are left out. Unknown ids, rows that `fit` saw (if seen items are no candidates), and users
-    with fewer than `n_negatives` candidates come with a warning.
+    Attributes
+    ----------
+    recommender : Recommender
+        Knows the users of `fit` and those of `interactions`.
+    rows : HeldOutRows
+        The rows.
+    barred : csr_array of shape (n_users, n_items)
+        Which items are no candidates, unless they are the positives of a query: those held out for
+        the user and, where asked for, those seen.
+    n_fitted_users : int
+        Number of users that `fit` saw.
     """
-    recommender, X = _unwrap(estimator, X)
+
+    recommender: Recommender
+    rows: HeldOutRows
+    barred: sp.csr_array
+    n_fitted_users: int
+
+
+def read_held_out(estimator: Any, X: Any, y: Any, task: RankingTask) -> Matched:
+    """Match the rows of X with the recommender inside an estimator.
+
+    Rows with a label of 0 are left out. Unknown ids, rows that `fit` saw (if seen items are no
+    candidates), and users with fewer than `n_negatives` candidates come with a warning.
+    """
+    fitted, tables = _unwrap(
+        estimator, [X] if task.interactions is None else [X, task.interactions]
+    )
+    recommender = fitted
+    if task.interactions is not None:
+        if tables[0] is not X:
+            _refuse_merged_users(fitted, [X, task.interactions], tables)
+        recommender = _fold_in(fitted, tables[1])
+    X = tables[0]
     rows = _positive_rows(read_interactions(X, with_timestamps=False), y)
     codes, ids = index_ids(rows.users)
     users = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")
@@ -136,7 +164,7 @@ def read_held_out(
     barred = _barred(recommender, held_out, task.exclude_seen)
     if task.n_negatives is not None:
         _warn_of_few_candidates(held_out, barred, task)
-    return recommender, held_out, barred
+    return Matched(recommender, held_out, barred, len(fitted.users_))
 
 
 def order_of_ids(ids: pd.Index) -> Codes:
@@ -144,16 +172,18 @@ def order_of_ids(ids: pd.Index) -> Codes:
     return np.argsort(_hash_ids(ids))
 
 
-def _unwrap(estimator: Any, X: Any) -> tuple[Recommender, Any]:
-    """Return the recommender inside, and X as it reaches it."""
+def _unwrap(estimator: Any, tables: list[Any]) -> tuple[Recommender, list[Any]]:
+    """Return the recommender inside, and tables as they reach it."""
     if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):  # a search
         check_is_fitted(estimator, "best_estimator_")
-        return _unwrap(estimator.best_estimator_, X)
+        return _unwrap(estimator.best_estimator_, tables)
     if isinstance(estimator, Pipeline):
         check_is_fitted(estimator[-1])
-        return _unwrap(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
+        if len(estimator) > 1:
+            tables = [estimator[:-1].transform(X) for X in tables]
+        return _unwrap(estimator[-1], tables)
     if isinstance(estimator, Recommender):
-        return estimator, X
+        return estimator, tables
     if hasattr(estimator, "recommend"):
         check_is_fitted(estimator)
     wanted = ("users_", "items_", "seen_", "popularity_", "ranker_")
@@ -162,6 +192,39 @@ def _unwrap(estimator: Any, X: Any) -> tuple[Recommender, Any]:
         f"{', '.join(wanted)}), or a Pipeline or search that ends in one. Received: {estimator!r}, "
         f"without {', '.join(name for name in wanted if not hasattr(estimator, name))}."
     )
+
+
+def _fold_in(recommender: Recommender, interactions: Any) -> Recommender:
+    if not hasattr(recommender, "folded_in"):
+        raise TypeError(
+            "interactions can be told to recommenders with a method folded_in, such as those that "
+            f"derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit it with the "
+            "interactions in X."
+        )
+    folded: Recommender = recommender.folded_in(interactions)
+    return folded
+
+
+def _refuse_merged_users(recommender: Recommender, given: list[Any], reached: list[Any]) -> None:
+    """Raise if users that `fit` did not see reach the recommender under one id.
+
+    `given` are tables, and `reached` what the steps of a pipeline made of them.
+    """
+    before, after = (
+        np.concatenate([read_interactions(X, with_timestamps=False).users for X in tables])
+        for tables in (given, reached)
+    )
+    users, ids = index_ids(after)
+    unknown = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")[users] < 0
+    pairs = pd.DataFrame({"before": index_ids(before)[0], "after": users})[unknown]
+    merged = pairs.drop_duplicates()["after"].duplicated()
+    if merged.any():
+        raise ValueError(
+            "interactions must reach the recommender with an id for each new user. Received "
+            f"{merged.sum()} new users with an id that the steps of the pipeline give another one "
+            f"too, such as {show(ids, int(pairs['after'][merged[merged].index[0]]))}: they could "
+            "not be told apart. Leave the encoder out: recommenders take ids as they are."
+        )
 
 
 def _barred(recommender: Recommender, rows: HeldOutRows, exclude_seen: bool) -> sp.csr_array:
@@ -221,9 +284,9 @@ def _warn_of_seen(held_out: HeldOut, seen: sp.csr_array) -> None:
     if repeated:
         warn_caller(
             f"{repeated} of {held_out.positives.nnz} held-out (user, item) pairs were among the "
-            "rows given to fit. If these are training rows, the score says nothing about new ones. "
-            "If users come back to items, set exclude_seen=False: what they have seen then are "
-            "candidates too."
+            "rows given to fit or as interactions. If these are training rows, the score says "
+            "nothing about new ones. If users come back to items, set exclude_seen=False: all "
+            "items are candidates then."
         )
 
 

@@ -9,17 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf import _lists
 from neumf._arrays import Float64s, Scores
 from neumf._exposure import Recommended, coverage, gini, novelty, overlap
-from neumf._held_out import HeldOut, RankingTask, read_held_out
+from neumf._held_out import HeldOut, Matched, RankingTask, read_held_out
 from neumf._lists import TopLists, aucs, describe_tops
 from neumf._ranking import ranked_lists, top_items
 from neumf._validation import check_int, check_option
-from neumf.protocols import Recommender
 
 _AT_K: dict[str, Callable[[TopLists], Float64s]] = {
     "hr": _lists.hit_rates,
@@ -117,11 +115,12 @@ def _standard_error(values: Float64s) -> float:
 
 def measure(estimator: Any, X: Any, settings: Settings, by: Any) -> list[Group]:
     """Measure a fitted recommender, label by label."""
-    recommender, rows, barred = read_held_out(estimator, X, None, settings.task)
+    matched = read_held_out(estimator, X, None, settings.task)
+    rows = matched.rows
     return [
         Group(
             label,
-            _measure_queries(recommender, rows.gather(part), barred, settings),
+            _measure_queries(matched, rows.gather(part), settings),
             len(np.unique(rows.queries[part])),
             int(rows.missed[part].sum()),
         )
@@ -154,38 +153,35 @@ def _rows_by_label(
         yield {name: label}, codes == code
 
 
-def _measure_queries(
-    recommender: Recommender, held_out: HeldOut, barred: sp.csr_array, settings: Settings
-) -> _Values:
-    values = _exact_values(recommender, held_out, barred, settings)
+def _measure_queries(matched: Matched, held_out: HeldOut, settings: Settings) -> _Values:
+    values = _exact_values(matched, held_out, settings)
     n_negatives = settings.task.n_negatives
     if n_negatives is not None and not set(settings.metrics) <= set(_OF_LISTS):
         parts: _Parts = defaultdict(list)
-        for lists in ranked_lists(recommender, held_out, barred, n_negatives):
+        for lists in ranked_lists(matched, held_out, n_negatives):
             _add_accuracy(parts, "sampled", *lists, settings)
         values |= _joined(parts)
     place = settings.metrics.index
     return dict(sorted(values.items(), key=lambda item: place(item[0][1])))
 
 
-def _exact_values(
-    recommender: Recommender, held_out: HeldOut, barred: sp.csr_array, settings: Settings
-) -> _Values:
+def _exact_values(matched: Matched, held_out: HeldOut, settings: Settings) -> _Values:
     """Return the metrics of accuracy among the whole catalogue, and those of lists."""
     of_lists = [metric for metric in settings.metrics if metric in _OF_LISTS]
     parts: _Parts = defaultdict(list)
     tops = []
     n_done = 0
-    for relevance, scores in ranked_lists(recommender, held_out, barred, None):
+    for relevance, scores in ranked_lists(matched, held_out, None):
         _add_accuracy(parts, "exact", relevance, scores, settings)
         if of_lists:
-            users, items, ranks = top_items(scores[:, : barred.shape[1]], settings.cutoffs[-1])
+            users, items, ranks = top_items(scores[:, : matched.rows.n_items], settings.cutoffs[-1])
             tops.append((users + n_done, items, ranks))
             n_done += len(scores)
     if not of_lists:
         return _joined(parts)
     users, items, ranks = (np.concatenate(column) for column in zip(*tops, strict=True))
-    information = -np.log2(np.maximum(recommender.popularity_, 1) / len(recommender.users_))
+    popularity = matched.recommender.popularity_
+    information = -np.log2(np.maximum(popularity, 1) / matched.n_fitted_users)
     for k in settings.cutoffs:
         shown = Recommended(users[ranks <= k], items[ranks <= k], k, information)
         for metric in of_lists:

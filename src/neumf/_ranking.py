@@ -9,11 +9,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Scores
-from neumf._held_out import HeldOut, order_of_ids
+from neumf._held_out import HeldOut, Matched, order_of_ids
 from neumf._random import hash_mix
 from neumf.interactions.seen import seen_rows, stored_places
 from neumf.interactions.unseen import UnseenItems
-from neumf.protocols import Ranker, Recommender
+from neumf.protocols import Ranker
 
 # Scores that are held at once.
 _BLOCK_SIZE = 2**23
@@ -68,13 +68,9 @@ def top_lists(
     return rows, items, values, ranks
 
 
-def ranked_lists(
-    recommender: Recommender, held_out: HeldOut, barred: sp.csr_array, n_negatives: int | None
-) -> Iterator[Lists]:
-    """Yield relevance and scores among the whole catalogue, or among so many items drawn from it.
-
-    `barred`, of shape (n_users, n_items), says what is no candidate unless it is a positive.
-    """
+def ranked_lists(matched: Matched, held_out: HeldOut, n_negatives: int | None) -> Iterator[Lists]:
+    """Yield relevance and scores among the whole catalogue, or among so many sampled items."""
+    recommender, barred = matched.recommender, matched.barred
     if n_negatives is None:
         return exact_lists(recommender.ranker_, held_out, barred)
     order = order_of_ids(recommender.items_)

@@ -6,7 +6,6 @@ A subclass of :class:`BaseRecommender` writes `fit` and `ranker_`; `fit` reads i
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from copy import copy
 from typing import Any, Self
@@ -20,23 +19,21 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf._arrays import Codes, Float64s, Ids, Scores
+from neumf._new_rows import match_new_rows
 from neumf._rankers import PopularityRanker, QueryRanker
 from neumf._ranking import top_lists
-from neumf._validation import check_int
+from neumf._validation import check_int, warn_caller
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.ids import (
     describe_other_kind,
     encode_ids,
     extend_index,
     index_ids,
-    kind_of_ids,
     lookup_ids,
     read_ids,
-    show,
 )
 from neumf.interactions.seen import count_users, seen_matrix, seen_rows, stored_places
 from neumf.interactions.tables import Interactions, read_interactions
-from neumf.interactions.timeline import time_order
 from neumf.protocols import Ranker
 from neumf.scorers import ndcg_scorer
 
@@ -301,7 +298,7 @@ class BaseRecommender(BaseEstimator, ABC):
             ids = self.users_.to_numpy() if new is None else pd.unique(new.users)
         else:
             ids = read_ids(users, "users", self.users_)
-        known = self if new is None else self._folded_in(ids, new, stacklevel=3)
+        known = self if new is None else self._folded_in(ids, new)
         codes = known._user_codes(ids)
         barred = self._barred_items(allow, deny)
 
@@ -355,7 +352,7 @@ class BaseRecommender(BaseEstimator, ABC):
         check_is_fitted(self)
         new = read_interactions(interactions)
         ids = extend_index(new.users, self.users_, "interactions: user ids")[1]
-        return self._folded_in(ids.to_numpy(), new, stacklevel=3)
+        return self._folded_in(ids.to_numpy(), new)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return NDCG@10 of held-out interactions, ranked among the whole catalogue.
@@ -402,60 +399,32 @@ class BaseRecommender(BaseEstimator, ABC):
             recommender = self
         else:
             new = read_interactions(interactions, "interactions", may_be_empty=True)
-            recommender = self._folded_in(rows.users, new, stacklevel=4)
+            recommender = self._folded_in(rows.users, new)
         users = lookup_ids(rows.users, recommender.users_, "X: user ids")
         items = lookup_ids(rows.items, self.items_, "X: item ids")
         known = (users >= 0) & (items >= 0)
         if not known.all():
-            warnings.warn(
+            warn_caller(
                 f"{int((~known).sum())} of {len(known)} rows name a user or an item that fit did "
-                "not see; their value is NaN.",
-                UserWarning,
-                stacklevel=3,
+                "not see; their value is NaN."
             )
         logits = np.full(len(rows), np.nan)
         ranker = recommender.ranker_
         logits[known] = ranker.score_candidates(users[known], items[known, None])[:, 0]
         return logits
 
-    def _folded_in(self, ids: Ids, new: Interactions, stacklevel: int) -> Self:
+    def _folded_in(self, ids: Ids, new: Interactions) -> Self:
         """Return a copy that knows these users, as they are after new interactions, and no others.
 
         Those that neither `fit` nor a row with a known item tells of stay unknown.
         """
-        items = lookup_ids(new.items, self.items_, "interactions: item ids")
-        if (items < 0).any():
-            warnings.warn(
-                f"{int((items < 0).sum())} of {len(items)} rows of interactions have an item that "
-                "fit did not see; they are skipped.",
-                UserWarning,
-                stacklevel=stacklevel,
-            )
-        user_ids = index_ids(ids)[1]
-        users = encode_ids(new.users, user_ids)
-        _refuse_other_kind(users, new.users, user_ids)
         self._check_order_of_interactions(new)
-        order = time_order(users, new.timestamps)
-        order = order[(users[order] >= 0) & (items[order] >= 0)]
-        codes = encode_ids(user_ids.to_numpy(), self.users_)
-        if len(users) and (users < 0).all() and (codes < 0).any():
-            warnings.warn(
-                f"None of the {len(users)} rows of interactions is of a user asked for, such as "
-                f"{show(user_ids, 0)}. Behind the steps of a pipeline, pass "
-                "pipeline[:-1].transform(interactions).",
-                UserWarning,
-                stacklevel=stacklevel,
-            )
-        told = codes >= 0
-        told[users[order]] = True
-        # The users that stay unknown leave the index, and the others move up.
-        codes, user_ids = codes[told], user_ids[told]
-        users, items = (np.cumsum(told) - 1)[users[order]], items[order]
-        shape = (len(user_ids), len(self.items_))
-        seen = self._seen_after(codes, seen_matrix(users, items, shape))
+        rows = match_new_rows(new, ids, self.users_, self.items_)
+        shape = (len(rows.user_ids), len(self.items_))
+        seen = self._seen_after(rows.codes, seen_matrix(rows.users, rows.items, shape))
         known = copy(self)
-        known._fold_in(codes, users, items, seen)
-        known.users_, known.seen_ = user_ids, seen
+        known._fold_in(rows.codes, rows.users, rows.items, seen)
+        known.users_, known.seen_ = rows.user_ids, seen
         return known
 
     def _seen_after(self, codes: Codes, seen: sp.csr_array) -> sp.csr_array:
@@ -489,10 +458,8 @@ class BaseRecommender(BaseEstimator, ABC):
         codes = encode_ids(ids, self.users_)
         complaint = describe_other_kind(codes, ids, self.users_, "users")
         if complaint:
-            warnings.warn(
-                f"{complaint} Until then they are unknown users, who get the most popular items.",
-                UserWarning,
-                stacklevel=3,
+            warn_caller(
+                f"{complaint} Until then they are unknown users, who get the most popular items."
             )
         return codes
 
@@ -518,15 +485,3 @@ class BaseRecommender(BaseEstimator, ABC):
     def _known_items(self, ids: Any, argument: str) -> Codes:
         codes = lookup_ids(read_ids(ids, argument, self.items_), self.items_, argument)
         return codes[codes >= 0]
-
-
-def _refuse_other_kind(codes: Codes, ids: Ids, asked: pd.Index) -> None:
-    """Raise if interactions name none of the users asked for because strings meet numbers."""
-    kinds = kind_of_ids(ids), kind_of_ids(asked)
-    if (codes < 0).all() and None not in kinds and kinds[0] != kinds[1]:
-        raise ValueError(
-            "interactions: user ids must be of the kind of the users asked for, "
-            f"{kinds[1]} such as {show(asked, 0)}. Received {kinds[0]} such as {show(ids, 0)}. "
-            "Convert them, for example with astype; behind the steps of a pipeline, pass "
-            "pipeline[:-1].transform(interactions)."
-        )

@@ -24,6 +24,7 @@ def evaluate(
     by: Any = None,
     random_state: int = 0,
     exclude_seen: bool = True,
+    interactions: Any = None,
 ) -> pd.DataFrame:
     r"""Measure a fitted recommender on held-out rows.
 
@@ -50,6 +51,9 @@ def evaluate(
     exclude_seen : bool, default=True
         Whether what users have seen is no candidate, see :func:`make_ranking_scorer`; the
         recommended lists are without it, too.
+    interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
+        What users, new ones too, did after `fit` and before X, see :func:`make_ranking_scorer`:
+        they are known then, and no misses.
 
     Returns
     -------
@@ -63,8 +67,8 @@ def evaluate(
         - `stderr`: the standard error of that mean over users, which a bootstrap over users
           converges to: their standard deviation divided by the root of their number. NaN for
           "coverage", "gini" and "overlap", which are no means over users;
-        - `n_users`: number of users (of a label); of one whom `fit` did not see, each row counts;
-        - `n_misses`: held-out rows whose user or item `fit` did not see. They count as misses.
+        - `n_users`: number of users (of a label); of an unknown one each row counts;
+        - `n_misses`: held-out rows whose user or item is unknown. They count as misses.
 
     Raises
     ------
@@ -83,7 +87,7 @@ def evaluate(
 
     The metrics of lists look at the `k` best items of the whole catalogue that a user has not seen
     (all of them with ``exclude_seen=False``), however the accuracy is measured, for the users in X
-    that `fit` saw:
+    that `fit` or `interactions` tell of:
 
     - "coverage": the share of the catalogue that is in at least one list;
     - "novelty": the mean over a list of :math:`-\log_2(\mathrm{popularity}_i / n_\mathrm{users})`,
@@ -125,7 +129,7 @@ def evaluate(
     2  coverage  1  0.667     NaN        2
     3  coverage  2  1.000     NaN        2
     """
-    task = RankingTask(n_negatives, random_state, exclude_seen)
+    task = RankingTask(n_negatives, random_state, exclude_seen, interactions)
     settings = Settings.read(metrics, k, task)
     return _table(row for group in measure(estimator, X, settings, by) for row in group.rows())
 
@@ -141,6 +145,7 @@ def compare(
     by: Any = None,
     random_state: int = 0,
     exclude_seen: bool = True,
+    interactions: Any = None,
 ) -> pd.DataFrame:
     """Fit several recommenders to the same rows, and measure them on the same held-out rows.
 
@@ -151,7 +156,7 @@ def compare(
         held against: put the baseline there.
     X_train, X_test : array-like of shape (n_samples, n_features >= 2)
         Interactions, as from :meth:`LeaveLastOutSplitter.train_test_split`.
-    metrics, k, n_negatives, by, random_state, exclude_seen
+    metrics, k, n_negatives, by, random_state, exclude_seen, interactions
         See :func:`evaluate`; `by` labels the rows of `X_test`.
 
     Returns
@@ -196,7 +201,7 @@ def compare(
             "estimators must be a dict of at least one name and estimator, such as "
             f"{{'popularity': PopularityRecommender()}}. Received: {estimators!r}."
         )
-    task = RankingTask(n_negatives, random_state, exclude_seen)
+    task = RankingTask(n_negatives, random_state, exclude_seen, interactions)
     settings = Settings.read(metrics, k, task)
     rows = []
     reference: list[Group] = []

@@ -22,6 +22,7 @@ def make_ranking_scorer(
     random_state: int = 0,
     *,
     exclude_seen: bool = True,
+    interactions: Any = None,
 ) -> RankingScorer:
     """Make a scorer that ranks held-out items.
 
@@ -43,6 +44,12 @@ def make_ranking_scorer(
     exclude_seen : bool, default=True
         False is for tables in which users come back to items, as to the goods of a shop: what a
         user has seen is a candidate like any other item, and may be drawn among the `n_negatives`.
+    interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
+        What users did after `fit` and before X, a table like X. A new user who is in it is known
+        and gets a list of their own, without training (fold-in, see `recommend` of the
+        recommenders); without it they are misses. For users whom `fit` saw the rows are appended to
+        what they did before. The rows count as seen. Behind a pipeline they pass through its steps
+        as X does, which must not be encoders that give all new users one id.
 
     Returns
     -------
@@ -62,9 +69,10 @@ def make_ranking_scorer(
     - Candidates are the catalogue that the estimator was fitted on, without the items that the
       user has seen in `fit` (unless ``exclude_seen=False``). Drawn are those of them that are not
       held out for the user.
-    - A user or an item that `fit` did not see is a miss. Misses are counted in a warning and never
-      dropped. Each row of an unknown user is a query of its own: behind an encoder unknown users
-      cannot be told apart, and the value is the same with and without one.
+    - An unknown user or item, one that neither `fit` saw nor, of users, `interactions` tell of, is
+      a miss. Misses are counted in a warning and never dropped. Each row of an unknown user is a
+      query of its own: behind an encoder unknown users cannot be told apart, and the value is the
+      same with and without one.
     - A held-out item that the user had seen already (a repeated interaction, or a training row)
       stays a candidate, with a warning unless ``exclude_seen=False``: on training rows the value
       is no estimate of anything.
@@ -86,7 +94,9 @@ def make_ranking_scorer(
     >>> scorer(PopularityRecommender().fit(X), [["c", 1], ["b", 2]])
     1.0
     """
-    return RankingScorer(metric, k, RankingTask(n_negatives, random_state, exclude_seen))
+    return RankingScorer(
+        metric, k, RankingTask(n_negatives, random_state, exclude_seen, interactions)
+    )
 
 
 def hr_scorer(
@@ -95,6 +105,7 @@ def hr_scorer(
     random_state: int = 0,
     *,
     exclude_seen: bool = True,
+    interactions: Any = None,
 ) -> RankingScorer:
     """Make a scorer of the hit rate: the share of users with a held-out item in the top k.
 
@@ -102,7 +113,7 @@ def hr_scorer(
     ----------
     k : int, default=10
         Length of the list.
-    n_negatives, random_state, exclude_seen
+    n_negatives, random_state, exclude_seen, interactions
         See :func:`make_ranking_scorer`.
 
     Returns
@@ -118,7 +129,7 @@ def hr_scorer(
     0.5
     """
     return RankingScorer(
-        metrics.hit_rate_at_k, k, RankingTask(n_negatives, random_state, exclude_seen)
+        metrics.hit_rate_at_k, k, RankingTask(n_negatives, random_state, exclude_seen, interactions)
     )
 
 
@@ -128,6 +139,7 @@ def ndcg_scorer(
     random_state: int = 0,
     *,
     exclude_seen: bool = True,
+    interactions: Any = None,
 ) -> RankingScorer:
     """Make a scorer of the normalised discounted cumulative gain.
 
@@ -135,7 +147,7 @@ def ndcg_scorer(
     ----------
     k : int, default=10
         Length of the list.
-    n_negatives, random_state, exclude_seen
+    n_negatives, random_state, exclude_seen, interactions
         See :func:`make_ranking_scorer`.
 
     Returns
@@ -150,7 +162,9 @@ def ndcg_scorer(
     >>> ndcg_scorer(k=1)(PopularityRecommender().fit(X), [["c", 3], ["b", 2]])
     0.5
     """
-    return RankingScorer(metrics.ndcg_at_k, k, RankingTask(n_negatives, random_state, exclude_seen))
+    return RankingScorer(
+        metrics.ndcg_at_k, k, RankingTask(n_negatives, random_state, exclude_seen, interactions)
+    )
 
 
 class RankingScorer:
@@ -184,8 +198,8 @@ class RankingScorer:
         score : float
             The mean of the metric over users.
         """
-        recommender, rows, barred = read_held_out(estimator, X, y, self.task)
-        lists = ranked_lists(recommender, rows.gather(), barred, self.task.n_negatives)
+        matched = read_held_out(estimator, X, y, self.task)
+        lists = ranked_lists(matched, matched.rows.gather(), self.task.n_negatives)
         return mean_over_lists(self.metric, self.k, lists)
 
 
