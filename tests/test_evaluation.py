@@ -1,4 +1,5 @@
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,75 @@ def test_constant_scores_get_what_chance_gives_among_100_candidates():
     values = values_of(evaluate(model, X_test, metrics=["hr", "ndcg"], k=10, n_negatives=99))
     assert values["sampled", "hr", 10] == pytest.approx(0.1)
     assert round(values["sampled", "ndcg", 10], 4) == 0.0454
+
+
+# evaluate: metrics of one's own
+
+
+@pytest.mark.parametrize("n_negatives", [None, 7])
+def test_a_metric_of_ones_own_has_the_values_and_errors_of_the_one_that_it_copies(
+    tables, model, n_negatives
+):
+    options = {"k": [2, 5], "n_negatives": n_negatives}
+    for name, metric in AT_K.items():
+        own = evaluate(model, tables[1], metrics=metric, **options)
+        assert set(own["metric"]) == {metric.__name__}
+        known = evaluate(model, tables[1], metrics=name, **options)
+        columns = ["ranking", "k", "value", "stderr", "n_users"]
+        assert_frame_equal(own[columns], known[columns])
+
+
+def test_a_metric_of_ones_own_is_given_one_query_at_a_time_as_a_scorer_gives_many(tables, model):
+    shapes = set()
+
+    def n_found(y_true, y_score, k):
+        shapes.add(y_true.shape)
+        threshold = np.sort(y_score, axis=1)[:, -k, None]
+        return float(np.mean(np.sum(y_true & (y_score >= threshold), axis=1)))
+
+    results = evaluate(model, tables[1], metrics=["hr", n_found], k=3)
+
+    assert results["metric"].tolist() == ["hr", "n_found"]
+    assert shapes == {(1, 25)}
+    scorer = make_ranking_scorer(n_found, k=3)
+    assert results["value"][1] == pytest.approx(scorer(model, tables[1]))
+
+
+def test_compare_takes_a_metric_of_ones_own(tables):
+    models = {"popularity": PopularityRecommender(), "neighbours": ItemKNNRecommender()}
+    own = compare(models, *tables, metrics=[metrics.ndcg_at_k], k=5)
+    known = compare(models, *tables, metrics="ndcg", k=5)
+    assert_frame_equal(own.drop(columns="metric"), known.drop(columns="metric"))
+
+
+def named(name):
+    def metric(y_true, y_score, k):
+        return 0.0
+
+    metric.__name__ = name
+    return metric
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ([lambda y_true, y_score, k: 0.0], "metrics must be names or functions with a name"),
+        ([partial(metrics.ndcg_at_k)], "metrics must be names or functions with a name"),
+        ([named("hr")], "metrics must have a name each.* called 'hr', .* pass the string"),
+        ([named("a"), named("a")], "metrics must have a name each.* called 'a'"),
+        ([5], "metrics must be one of 'hr'"),
+    ],
+    ids=["lambda", "partial", "a name of ours", "a name twice", "no metric"],
+)
+def test_metrics_without_a_name_of_their_own_are_refused(tables, model, asked, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(model, tables[1], metrics=asked)
+
+
+def test_a_metric_named_twice_is_measured_once(tables, model):
+    asked = ["hr", metrics.ndcg_at_k, "hr", metrics.ndcg_at_k]
+    results = evaluate(model, tables[1], metrics=asked, k=5)
+    assert results["metric"].tolist() == ["hr", "ndcg_at_k"]
 
 
 # evaluate: sampled beside exact

@@ -35,6 +35,9 @@ _OF_LISTS: dict[str, Callable[[Recommended], Float64s]] = {
 }
 _METRICS = (*_AT_K, "auc", *_OF_LISTS)
 
+# One of the names, or a metric of the user's own, see `evaluate`.
+Metric = str | Callable[..., float]
+
 # Half of a 95 % confidence interval, in standard errors.
 _HALF_WIDTH = 1.96
 
@@ -50,21 +53,43 @@ class Settings(NamedTuple):
     """What to measure."""
 
     metrics: list[str]
+    own: dict[str, Callable[..., float]]
     cutoffs: list[int]
     task: RankingTask
 
     @classmethod
     def read(cls, metrics: Any, k: Any, task: RankingTask) -> Settings:
         """Check the parameters of these names."""
-        names = [metrics] if isinstance(metrics, str) else list(metrics)
+        asked = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+        own = _read_own(asked)
+        names = [metric.__name__ if callable(metric) else metric for metric in asked]
         for name in names:
-            check_option("metrics", name, _METRICS)
+            check_option("metrics", name, (*_METRICS, *own))
         cutoffs = list(k) if isinstance(k, Iterable) else [k]
         for cutoff in cutoffs:
             check_int("k", cutoff, 1)
         if not names or not cutoffs:
             raise ValueError("metrics and k must name at least one metric and one length.")
-        return cls(list(dict.fromkeys(names)), sorted(set(cutoffs)), task)
+        return cls(list(dict.fromkeys(names)), own, sorted(set(cutoffs)), task)
+
+
+def _read_own(asked: list[Any]) -> dict[str, Callable[..., float]]:
+    """Return the metrics of the user's own by name."""
+    own: dict[str, Callable[..., float]] = {}
+    functions: list[Any] = [metric for metric in asked if callable(metric)]
+    for metric in functions:
+        name = getattr(metric, "__name__", "<lambda>")
+        if name == "<lambda>":
+            raise ValueError(
+                "metrics must be names or functions with a name, which the table shows. Received: "
+                f"{metric!r}. Define it with def name(y_true, y_score, k)."
+            )
+        if name in _METRICS or own.setdefault(name, metric) != metric:
+            raise ValueError(
+                f"metrics must have a name each. Received a function called {name!r}, as another "
+                "metric is. Rename it, or pass the string if it is that metric."
+            )
+    return own
 
 
 class Group(NamedTuple):
@@ -203,8 +228,20 @@ def _add_accuracy(
         tops = describe_tops(relevance, scores, settings.cutoffs[-1])
         for metric, k in product(at_k, settings.cutoffs):
             parts[ranking, metric, k].append(_AT_K[metric](tops.cut(k)))
+    for (name, own), k in product(settings.own.items(), settings.cutoffs):
+        parts[ranking, name, k].append(_query_by_query(own, relevance, scores, k))
     if "auc" in settings.metrics:
         parts[ranking, "auc", None].append(aucs(relevance, scores))
+
+
+def _query_by_query(
+    metric: Callable[..., float], relevance: NDArray[np.bool_], scores: Scores, k: int
+) -> Float64s:
+    """Return the value of each query, which a metric, the mean over queries, gives of it alone."""
+    rows = range(len(scores))
+    return np.array(
+        [float(metric(relevance[i : i + 1], scores[i : i + 1], k=k)) for i in rows], np.float64
+    )
 
 
 def _joined(parts: _Parts) -> _Values:

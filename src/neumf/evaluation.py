@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from neumf._held_out import RankingTask
-from neumf._measures import Group, Settings, measure
+from neumf._measures import Group, Metric, Settings, measure
 
 __all__ = ["compare", "evaluate"]
 
@@ -18,7 +18,7 @@ def evaluate(
     estimator: Any,
     X: Any,
     *,
-    metrics: Sequence[str] = ("hr", "ndcg", "mrr", "coverage", "novelty"),
+    metrics: Metric | Sequence[Metric] = ("hr", "ndcg", "mrr", "coverage", "novelty"),
     k: int | Sequence[int] = (5, 10, 20),
     n_negatives: int | None = None,
     by: Any = None,
@@ -34,10 +34,12 @@ def evaluate(
         A fitted recommender, or a fitted pipeline or search that ends in one.
     X : array-like of shape (n_samples, n_features >= 2)
         Held-out interactions, of users with one or several of them.
-    metrics : sequence of str, default=("hr", "ndcg", "mrr", "coverage", "novelty")
+    metrics : sequence of str or callable, default=("hr", "ndcg", "mrr", "coverage", "novelty")
         Of accuracy: "hr", "ndcg", "recall", "precision", "map", "mrr", see :mod:`neumf.metrics`,
         and "auc", for which `k` does not matter. Of the recommended lists: "coverage", "novelty",
-        "gini", "overlap", see Notes.
+        "gini", "overlap", see Notes. And metrics of your own, as :func:`make_ranking_scorer` takes
+        them: functions ``metric(y_true, y_score, k=k) -> float``, which are called by their names.
+        Each is called once per user, with arrays of one row, so that it has a standard error.
     k : int or sequence of int, default=(5, 10, 20)
         Lengths of the list.
     n_negatives : int or None, default=None
@@ -73,7 +75,8 @@ def evaluate(
     Raises
     ------
     ValueError, TypeError
-        If a parameter is out of range, the estimator is no recommender, or X cannot be read.
+        If a parameter is out of range, two metrics have one name, the estimator is no recommender,
+        or X cannot be read.
 
     See Also
     --------
@@ -128,6 +131,17 @@ def evaluate(
     1        hr  2  1.000   0.000        2
     2  coverage  1  0.667     NaN        2
     3  coverage  2  1.000     NaN        2
+
+    A metric of your own, here the share of users whose held-out item beats all others:
+
+    >>> import numpy as np
+    >>> def beats_all(y_true, y_score, k):
+    ...     others = np.where(y_true, -np.inf, y_score).max(axis=1)
+    ...     return float(np.mean(np.where(y_true, y_score, -np.inf).max(axis=1) > others))
+    >>> results = evaluate(model, [["c", 3], ["b", 2]], metrics=[beats_all], k=1)
+    >>> results[["metric", "value", "stderr"]].round(3)
+          metric  value  stderr
+    0  beats_all    0.5   0.354
     """
     task = RankingTask(n_negatives, random_state, exclude_seen, interactions)
     settings = Settings.read(metrics, k, task)
@@ -139,7 +153,7 @@ def compare(
     X_train: Any,
     X_test: Any,
     *,
-    metrics: Sequence[str] = ("hr", "ndcg", "mrr", "coverage", "novelty"),
+    metrics: Metric | Sequence[Metric] = ("hr", "ndcg", "mrr", "coverage", "novelty"),
     k: int | Sequence[int] = (5, 10, 20),
     n_negatives: int | None = None,
     by: Any = None,
