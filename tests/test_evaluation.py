@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from pandas.testing import assert_frame_equal
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -518,6 +520,61 @@ def test_compare_leaves_the_estimators_unfitted(tables):
     model = PopularityRecommender()
     compare({"popularity": model}, *tables, metrics="hr", k=5)
     assert not hasattr(model, "users_")
+
+
+class FitsOnce(PopularityRecommender):
+    """Refuses to be fitted again, also as a clone."""
+
+    fits = 0
+
+    def fit(self, X, y=None):
+        type(self).fits += 1
+        assert self.fits == 1
+        return super().fit(X, y)
+
+
+@pytest.fixture
+def fits_once():
+    FitsOnce.fits = 0
+    return FitsOnce()
+
+
+def test_compare_takes_fitted_models_as_they_are(tables, fits_once):
+    X_train, X_test = tables
+    expected = compare({"a": PopularityRecommender(), "b": ItemKNNRecommender()}, X_train, X_test)
+    fitted = {"a": fits_once.fit(X_train), "b": ItemKNNRecommender().fit(X_train)}
+    assert_frame_equal(compare(fitted, None, X_test), expected)
+
+
+def test_compare_fits_no_frozen_model(tables, fits_once):
+    X_train, X_test = tables
+    expected = compare({"a": PopularityRecommender(), "b": ItemKNNRecommender()}, X_train, X_test)
+    frozen = FrozenEstimator(fits_once.fit(X_train))
+    assert_frame_equal(compare({"a": frozen, "b": ItemKNNRecommender()}, X_train, X_test), expected)
+
+
+@pytest.mark.parametrize(
+    "wrap", [FrozenEstimator, make_pipeline, GridSearchCV], ids=lambda w: w.__name__
+)
+def test_compare_without_training_rows_wants_fitted_models(tables, wrap):
+    model = PopularityRecommender()
+    estimator = wrap(model, {}) if wrap is GridSearchCV else wrap(model)
+    with pytest.raises(NotFittedError, match="not fitted"):
+        compare({"popularity": estimator}, None, tables[1])
+
+
+def test_frozen_models_are_measured_as_what_is_in_them(tables, model):
+    X_train, X_test = tables
+    expected = evaluate(model, X_test, metrics=["ndcg", "coverage"])
+    pipeline = make_pipeline(IdEncoder(), ItemKNNRecommender(n_neighbors=5)).fit(X_train)
+    for frozen in (
+        FrozenEstimator(model),
+        FrozenEstimator(FrozenEstimator(model)),
+        FrozenEstimator(pipeline),
+        make_pipeline(FrozenEstimator(pipeline)),
+    ):
+        assert_frame_equal(evaluate(frozen, X_test, metrics=["ndcg", "coverage"]), expected)
+        assert ndcg_scorer(5)(frozen, X_test) == expected["value"][0]
 
 
 def test_compare_takes_labels_of_the_held_out_rows(tables):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -174,6 +175,8 @@ def order_of_ids(ids: pd.Index) -> Codes:
 
 def _unwrap(estimator: Any, tables: list[Any]) -> tuple[Recommender, list[Any]]:
     """Return the recommender inside, and tables as they reach it."""
+    if isinstance(estimator, FrozenEstimator):
+        return _unwrap(estimator.estimator, tables)
     if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):  # a search
         check_is_fitted(estimator, "best_estimator_")
         return _unwrap(estimator.best_estimator_, tables)

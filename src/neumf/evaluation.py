@@ -161,15 +161,19 @@ def compare(
     exclude_seen: bool = True,
     interactions: Any = None,
 ) -> pd.DataFrame:
-    """Fit several recommenders to the same rows, and measure them on the same held-out rows.
+    """Fit recommenders to the same rows, if they are not yet, and measure them on the same rows.
 
     Parameters
     ----------
     estimators : dict of str to estimator
-        Recommenders by name; clones of them are fitted. The first is the one that the others are
-        held against: put the baseline there.
-    X_train, X_test : array-like of shape (n_samples, n_features >= 2)
-        Interactions, as from :meth:`LeaveLastOutSplitter.train_test_split`.
+        Recommenders by name; clones of them are fitted, if `X_train` is given. The first is the one
+        that the others are held against: put the baseline there.
+    X_train : array-like of shape (n_samples, n_features >= 2) or None
+        Interactions to fit to, as from :meth:`LeaveLastOutSplitter.train_test_split`. None takes
+        all estimators as they were fitted. If some are fitted already, wrap these in
+        :class:`sklearn.frozen.FrozenEstimator`, so that they stay as they are.
+    X_test : array-like of shape (n_samples, n_features >= 2)
+        Held-out interactions.
     metrics, k, n_negatives, by, random_state, exclude_seen, interactions
         See :func:`evaluate`; `by` labels the rows of `X_test`.
 
@@ -209,6 +213,12 @@ def compare(
     >>> results = compare(models, X_train, X_test, metrics=["ndcg"], k=10)
     >>> list(results["estimator"]), bool(results["difference"][1] > 0)
     (['popularity', 'neighbours'], True)
+
+    Recommenders that are fitted already:
+
+    >>> fitted = {name: model.fit(X_train) for name, model in models.items()}
+    >>> compare(fitted, None, X_test, metrics=["ndcg"], k=10).equals(results)
+    True
     """
     if not isinstance(estimators, Mapping) or not estimators:
         raise ValueError(
@@ -220,7 +230,10 @@ def compare(
     rows = []
     reference: list[Group] = []
     for name, estimator in estimators.items():
-        groups = measure(clone(estimator).fit(X_train), X_test, settings, by)
+        if X_train is not None:
+            # The None is for FrozenEstimator, whose `fit` has no default for y.
+            estimator = clone(estimator).fit(X_train, None)
+        groups = measure(estimator, X_test, settings, by)
         reference = reference or groups
         for group, other in zip(groups, reference, strict=True):
             for row, compared in zip(group.rows(), group.differences(other), strict=True):
