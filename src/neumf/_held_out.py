@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,12 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from neumf._arrays import Codes, Ids
+from neumf._arrays import Codes, Float64s, Ids
 from neumf._random import hash_mix
-from neumf._validation import check_bool, check_int, check_labels, warn_caller
+from neumf._rankers import refuse_untimed
+from neumf._validation import check_bool, check_int, check_labels, check_option, warn_caller
 from neumf.interactions.ids import index_ids, lookup_ids, show
+from neumf.interactions.moments import moments_of_rows
 from neumf.interactions.seen import seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions, read_interactions
 from neumf.protocols import Recommender
@@ -30,6 +32,7 @@ class RankingTask:
     random_state: int = 0
     exclude_seen: bool = True
     interactions: Any = None
+    at: Literal["row"] | None = None
 
     def __post_init__(self) -> None:
         if self.n_negatives is not None:
@@ -37,12 +40,14 @@ class RankingTask:
         # An int, so that every candidate of a search meets the same negatives.
         check_int("random_state", self.random_state, 0)
         check_bool("exclude_seen", self.exclude_seen)
+        check_option("at", self.at, (None, "row"))
 
     def __str__(self) -> str:
         """Return the parameters as in a call, those of rare use only where they are not default."""
         shown = f"n_negatives={self.n_negatives}, random_state={self.random_state}"
         shown += "" if self.exclude_seen else ", exclude_seen=False"
-        return shown if self.interactions is None else f"{shown}, interactions=..."
+        shown += "" if self.interactions is None else ", interactions=..."
+        return shown if self.at is None else f"{shown}, at={self.at!r}"
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,15 @@ class HeldOut:
         Number of held-out items that are not.
     keys : ndarray of shape (n_queries,) of uint64
         Seed of each query's own random stream.
+    seconds : ndarray of shape (n_queries,) or None
+        The moment of each query, that of its first row; None where no moment is told.
     """
 
     users: Codes
     positives: sp.csr_array
     n_unknown: NDArray[np.intp]
     keys: NDArray[np.uint64]
+    seconds: Float64s | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,8 @@ class HeldOutRows:
         Size of the catalogue.
     keys : ndarray of shape (n_rows,) of uint64 or None
         Hash of each row's ids; None where nothing will be drawn.
+    seconds : ndarray of shape (n_rows,) or None
+        The moment of each row; None where no moment is told.
     """
 
     queries: Codes
@@ -90,6 +100,7 @@ class HeldOutRows:
     items: Codes
     n_items: int
     keys: NDArray[np.uint64] | None = None
+    seconds: Float64s | None = None
 
     def gather(self, rows: slice | NDArray[np.bool_] = slice(None)) -> HeldOut:
         """Gather some of the rows to one query per user.
@@ -102,11 +113,16 @@ class HeldOutRows:
         keys = np.zeros(len(kept), dtype=np.uint64)
         if self.keys is not None:
             np.add.at(keys, queries, self.keys[rows])
+        seconds = None
+        if self.seconds is not None:
+            seconds = np.full(len(kept), np.inf)
+            np.minimum.at(seconds, queries, self.seconds[rows])
         return HeldOut(
             self.users[kept],
             seen_matrix(queries[known], items[known], (len(kept), self.n_items)),
             np.bincount(queries[~known], minlength=len(kept)),
             keys,
+            seconds,
         )
 
     @property
@@ -152,13 +168,17 @@ def read_held_out(estimator: Any, X: Any, y: Any, task: RankingTask) -> Matched:
             _refuse_merged_users(fitted, [X, task.interactions], tables)
         recommender = _fold_in(fitted, tables[1])
     X = tables[0]
-    rows = _positive_rows(read_interactions(X, with_timestamps=False), y)
+    rows = _positive_rows(read_interactions(X, with_timestamps=task.at is not None), y)
+    seconds = None
+    if task.at is not None:
+        refuse_untimed(fitted)
+        seconds = moments_of_rows(rows)
     codes, ids = index_ids(rows.users)
     users = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")
     queries, users = _part_unknown(users[codes])
     items = lookup_ids(rows.items, recommender.items_, "X: item ids")
     keys = _row_keys(rows, task.random_state)
-    held_out = HeldOutRows(queries, users, items, len(recommender.items_), keys)
+    held_out = HeldOutRows(queries, users, items, len(recommender.items_), keys, seconds)
     _warn_of_unknown(held_out)
     if task.exclude_seen:
         _warn_of_seen(held_out.gather(), recommender.seen_)

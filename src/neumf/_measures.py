@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -179,25 +180,35 @@ def _rows_by_label(
 
 
 def _measure_queries(matched: Matched, held_out: HeldOut, settings: Settings) -> _Values:
-    values = _exact_values(matched, held_out, settings)
-    n_negatives = settings.task.n_negatives
-    if n_negatives is not None and not set(settings.metrics) <= set(_OF_LISTS):
-        parts: _Parts = defaultdict(list)
-        for lists in ranked_lists(matched, held_out, n_negatives):
-            _add_accuracy(parts, "sampled", *lists, settings)
-        values |= _joined(parts)
+    values = _values_of(matched, replace(held_out, seconds=None), settings)
+    if held_out.seconds is not None:
+        values |= _values_of(matched, held_out, settings, ", timed")
     place = settings.metrics.index
     return dict(sorted(values.items(), key=lambda item: place(item[0][1])))
 
 
-def _exact_values(matched: Matched, held_out: HeldOut, settings: Settings) -> _Values:
+def _values_of(
+    matched: Matched, held_out: HeldOut, settings: Settings, suffix: str = ""
+) -> _Values:
+    """Return the metrics of exact and of sampled rankings, whose names end in the suffix."""
+    values = _exact_values(matched, held_out, settings, f"exact{suffix}")
+    n_negatives = settings.task.n_negatives
+    if n_negatives is not None and not set(settings.metrics) <= set(_OF_LISTS):
+        parts: _Parts = defaultdict(list)
+        for lists in ranked_lists(matched, held_out, n_negatives):
+            _add_accuracy(parts, f"sampled{suffix}", *lists, settings)
+        values |= _joined(parts)
+    return values
+
+
+def _exact_values(matched: Matched, held_out: HeldOut, settings: Settings, ranking: str) -> _Values:
     """Return the metrics of accuracy among the whole catalogue, and those of lists."""
     of_lists = [metric for metric in settings.metrics if metric in _OF_LISTS]
     parts: _Parts = defaultdict(list)
     tops = []
     n_done = 0
     for relevance, scores in ranked_lists(matched, held_out, None):
-        _add_accuracy(parts, "exact", relevance, scores, settings)
+        _add_accuracy(parts, ranking, relevance, scores, settings)
         if of_lists:
             users, items, ranks = top_items(scores[:, : matched.rows.n_items], settings.cutoffs[-1])
             tops.append((users + n_done, items, ranks))
@@ -211,7 +222,7 @@ def _exact_values(matched: Matched, held_out: HeldOut, settings: Settings) -> _V
         shown = Recommended(users[ranks <= k], items[ranks <= k], k, information)
         for metric in of_lists:
             values = _OF_LISTS[metric](shown) if len(users) else np.array([np.nan])
-            parts["exact", metric, k].append(values)
+            parts[ranking, metric, k].append(values)
     return _joined(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from neumf._arrays import Codes, Scores
 from neumf._held_out import HeldOut, Matched, order_of_ids
 from neumf._random import hash_mix
+from neumf._rankers import ranker_at
 from neumf.interactions.seen import seen_rows, stored_places
 from neumf.interactions.unseen import UnseenItems
 from neumf.protocols import Ranker
@@ -70,11 +72,17 @@ def top_lists(
 
 def ranked_lists(matched: Matched, held_out: HeldOut, n_negatives: int | None) -> Iterator[Lists]:
     """Yield relevance and scores among the whole catalogue, or among so many sampled items."""
-    recommender, barred = matched.recommender, matched.barred
+    recommender, barred, users = matched.recommender, matched.barred, held_out.users
+    if held_out.seconds is None:
+        ranker = recommender.ranker_
+    else:
+        ranker = ranker_at(recommender, users, held_out.seconds)
+        # The ranker takes queries in the place of users.
+        barred = seen_rows(barred, users)
+        held_out = replace(held_out, users=np.where(users < 0, -1, np.arange(len(users))))
     if n_negatives is None:
-        return exact_lists(recommender.ranker_, held_out, barred)
-    order = order_of_ids(recommender.items_)
-    return sampled_lists(recommender.ranker_, held_out, barred, n_negatives, order)
+        return exact_lists(ranker, held_out, barred)
+    return sampled_lists(ranker, held_out, barred, n_negatives, order_of_ids(recommender.items_))
 
 
 def exact_lists(ranker: Ranker, held_out: HeldOut, barred: sp.csr_array) -> Iterator[Lists]:

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf._arrays import Codes, Float64s, Ids, Scores
 from neumf._new_rows import match_new_rows
-from neumf._rankers import PopularityRanker, QueryRanker
+from neumf._rankers import PopularityRanker, QueryRanker, ranker_at, refuse_untimed
 from neumf._ranking import top_lists
 from neumf._validation import check_int, warn_caller
 from neumf.interactions.encoded_rows import EncodedRows
@@ -32,6 +32,7 @@ from neumf.interactions.ids import (
     lookup_ids,
     read_ids,
 )
+from neumf.interactions.moments import moments_of_rows, read_moment
 from neumf.interactions.seen import count_users, seen_matrix, seen_rows, stored_places
 from neumf.interactions.tables import Interactions, read_interactions
 from neumf.protocols import Ranker
@@ -197,7 +198,7 @@ class BaseRecommender(BaseEstimator, ABC):
         """
         return QueryRanker(self.ranker_, users)
 
-    def predict(self, X: Any, *, interactions: Any = None) -> NDArray[np.float64]:
+    def predict(self, X: Any, *, interactions: Any = None, at: Any = None) -> NDArray[np.float64]:
         """Return the probability of each interaction.
 
         Parameters
@@ -206,6 +207,8 @@ class BaseRecommender(BaseEstimator, ABC):
             Pairs of user and item; further columns are ignored.
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
             What users did since `fit`, see `recommend`.
+        at : "row", float, datetime or None, default=None
+            The moment of the question, see `recommend`; "row" asks for each row at its timestamp.
 
         Returns
         -------
@@ -216,11 +219,14 @@ class BaseRecommender(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            If X cannot be read, or its ids are strings where `fit` saw numbers, or the reverse.
+            If X cannot be read, its ids are strings where `fit` saw numbers, or the reverse, or
+            `at` is no moment, or asks for timestamps where there are none.
         """
-        return expit(self._logits(X, interactions))
+        return expit(self._logits(X, interactions, at))
 
-    def decision_function(self, X: Any, *, interactions: Any = None) -> NDArray[np.float64]:
+    def decision_function(
+        self, X: Any, *, interactions: Any = None, at: Any = None
+    ) -> NDArray[np.float64]:
         """Return the logit of each interaction.
 
         Parameters
@@ -229,6 +235,8 @@ class BaseRecommender(BaseEstimator, ABC):
             Pairs of user and item; further columns are ignored.
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
             What users did since `fit`, see `recommend`.
+        at : "row", float, datetime or None, default=None
+            The moment of the question, see `recommend`; "row" asks for each row at its timestamp.
 
         Returns
         -------
@@ -239,9 +247,10 @@ class BaseRecommender(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            If X cannot be read, or its ids are strings where `fit` saw numbers, or the reverse.
+            If X cannot be read, its ids are strings where `fit` saw numbers, or the reverse, or
+            `at` is no moment, or asks for timestamps where there are none.
         """
-        return self._logits(X, interactions)
+        return self._logits(X, interactions, at)
 
     def recommend(
         self,
@@ -252,6 +261,7 @@ class BaseRecommender(BaseEstimator, ABC):
         allow: Any = None,
         deny: Any = None,
         interactions: Any = None,
+        at: Any = None,
     ) -> pd.DataFrame:
         """Return the best items for each user.
 
@@ -274,6 +284,12 @@ class BaseRecommender(BaseEstimator, ABC):
             `fit` saw, the rows are appended to what they did before; for a new one, they are all
             there is. The rows count as seen, and nothing is learned or stored. Items that `fit`
             did not see are skipped, with a warning that counts them.
+        at : float, datetime or None, default=None
+            The moment of the question: a number of seconds or a datetime, as the timestamps of
+            `fit` are. None is just after the last row of `fit`. Recommenders whose scores depend on
+            it know what happened before it alone; others give the same lists at any moment. The
+            items that count as seen, and the popularity that ranks the lists of unknown users, are
+            those of all rows, whatever the moment.
 
         Returns
         -------
@@ -284,8 +300,9 @@ class BaseRecommender(BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            If `k` is no int of at least 1, an id is missing, or item ids are strings where `fit`
-            saw numbers, or the reverse.
+            If `k` is no int of at least 1, an id is missing, item ids are strings where `fit`
+            saw numbers, or the reverse, or `at` is no moment or the rows of `fit` had no
+            timestamps.
         """
         check_is_fitted(self)
         check_int("k", k, 1)
@@ -300,10 +317,12 @@ class BaseRecommender(BaseEstimator, ABC):
             ids = read_ids(users, "users", self.users_)
         known = self if new is None else self._folded_in(ids, new)
         codes = known._user_codes(ids)
+        moments = None if at is None else np.full(len(codes), read_moment(at, "at"))
+        ranker = known._ranker_of_queries(codes, moments)
         barred = self._barred_items(allow, deny)
 
         def score(block: slice) -> Scores:
-            scores = known._scores_or_popularity(codes[block])
+            scores = known._scores_or_popularity(ranker, codes, block)
             if exclude_seen:
                 scores[stored_places(seen_rows(known.seen_, codes[block]))] = -np.inf
             scores[:, barred] = -np.inf
@@ -389,12 +408,19 @@ class BaseRecommender(BaseEstimator, ABC):
             "seen_": seen,
             "popularity_": popularity,
             "popularity_logits_": logit((popularity + 1) / (rows.shape[0] + 2)),  # Laplace's rule
+            "_knows_times": rows.timestamps is not None,
         }
 
-    def _logits(self, X: Any, interactions: Any) -> NDArray[np.float64]:
+    def _logits(self, X: Any, interactions: Any, at: Any) -> NDArray[np.float64]:
         """Return the logit of each row, NaN with a warning where the user or item is unknown."""
         check_is_fitted(self)
-        rows = read_interactions(X, with_timestamps=False)
+        of_rows = isinstance(at, str) and at == "row"
+        rows = read_interactions(X, with_timestamps=of_rows)
+        moments = None
+        if at is not None:
+            moments = (
+                moments_of_rows(rows) if of_rows else np.full(len(rows), read_moment(at, "at"))
+            )
         if interactions is None:
             recommender = self
         else:
@@ -409,9 +435,17 @@ class BaseRecommender(BaseEstimator, ABC):
                 "not see; their value is NaN."
             )
         logits = np.full(len(rows), np.nan)
-        ranker = recommender.ranker_
-        logits[known] = ranker.score_candidates(users[known], items[known, None])[:, 0]
+        ranker = recommender._ranker_of_queries(users, moments)
+        queries = np.flatnonzero(known)
+        logits[known] = ranker.score_candidates(queries, items[known, None])[:, 0]
         return logits
+
+    def _ranker_of_queries(self, users: Codes, moments: Float64s | None) -> Ranker:
+        """Return what scores queries: users (-1: unknown), each at a moment if there are any."""
+        if moments is None:
+            return QueryRanker(self.ranker_, users)
+        refuse_untimed(self)
+        return ranker_at(self, users, moments)
 
     def _folded_in(self, ids: Ids, new: Interactions) -> Self:
         """Return a copy that knows these users, as they are after new interactions, and no others.
@@ -463,14 +497,14 @@ class BaseRecommender(BaseEstimator, ABC):
             )
         return codes
 
-    def _scores_or_popularity(self, users: Codes) -> Scores:
-        """Return scores of all items, those of popularity for unknown users (-1)."""
-        known = users >= 0
+    def _scores_or_popularity(self, ranker: Ranker, users: Codes, block: slice) -> Scores:
+        """Return a block of queries' scores of all items, those of popularity for unknown users."""
+        queries, known = np.arange(block.start, block.stop), users[block] >= 0
         if known.all():
-            return self.ranker_.score_items(users)
-        scores = PopularityRanker(self.popularity_logits_).score_items(users)
+            return ranker.score_items(queries)
+        scores = PopularityRanker(self.popularity_logits_).score_items(queries)
         if known.any():
-            scores[known] = self.ranker_.score_items(users[known])
+            scores[known] = ranker.score_items(queries[known])
         return scores
 
     def _barred_items(self, allow: Any, deny: Any) -> NDArray[np.bool_]:

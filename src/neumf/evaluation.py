@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from sklearn.base import clone
@@ -25,6 +25,7 @@ def evaluate(
     random_state: int = 0,
     exclude_seen: bool = True,
     interactions: Any = None,
+    at: Literal["row"] | None = None,
 ) -> pd.DataFrame:
     r"""Measure a fitted recommender on held-out rows.
 
@@ -56,6 +57,10 @@ def evaluate(
     interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
         What users, new ones too, did after `fit` and before X, see :func:`make_ranking_scorer`:
         they are known then, and no misses.
+    at : "row" or None, default=None
+        "row" ranks also as a recommender would that knows the moment of each user's (first)
+        held-out row, see :func:`make_ranking_scorer`. X and what the estimator was fitted to must
+        have timestamps.
 
     Returns
     -------
@@ -64,6 +69,7 @@ def evaluate(
 
         - the labels of `by` (under the name of the column, or "by"), if given;
         - `ranking`: "exact", among the whole catalogue, or "sampled", among `n_negatives` items;
+          "exact, timed" and "sampled, timed" are rankings of recommenders that are told the moment;
         - `metric` and `k` (missing for "auc");
         - `value`: the mean over users;
         - `stderr`: the standard error of that mean over users, which a bootstrap over users
@@ -143,7 +149,7 @@ def evaluate(
           metric  value  stderr
     0  beats_all    0.5   0.354
     """
-    task = RankingTask(n_negatives, random_state, exclude_seen, interactions)
+    task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at)
     settings = Settings.read(metrics, k, task)
     return _table(row for group in measure(estimator, X, settings, by) for row in group.rows())
 
@@ -160,6 +166,7 @@ def compare(
     random_state: int = 0,
     exclude_seen: bool = True,
     interactions: Any = None,
+    at: Literal["row"] | None = None,
 ) -> pd.DataFrame:
     """Fit recommenders to the same rows, if they are not yet, and measure them on the same rows.
 
@@ -174,7 +181,7 @@ def compare(
         :class:`sklearn.frozen.FrozenEstimator`, so that they stay as they are.
     X_test : array-like of shape (n_samples, n_features >= 2)
         Held-out interactions.
-    metrics, k, n_negatives, by, random_state, exclude_seen, interactions
+    metrics, k, n_negatives, by, random_state, exclude_seen, interactions, at
         See :func:`evaluate`; `by` labels the rows of `X_test`.
 
     Returns
@@ -185,7 +192,7 @@ def compare(
 
         - `estimator`: its name;
         - the labels of `by` (under the name of the column, or "by"), if given;
-        - `ranking`: "exact" or "sampled", if `n_negatives` is given; else all rows are exact;
+        - `ranking`, if `n_negatives` or `at` is given; else all rows are exact;
         - `metric`, `k`, `value` and `stderr`, as :func:`evaluate` has them;
         - `difference`: the value minus that of the first estimator;
         - `margin`: the 95 % confidence interval of the difference is `difference` minus and plus
@@ -225,7 +232,7 @@ def compare(
             "estimators must be a dict of at least one name and estimator, such as "
             f"{{'popularity': PopularityRecommender()}}. Received: {estimators!r}."
         )
-    task = RankingTask(n_negatives, random_state, exclude_seen, interactions)
+    task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at)
     settings = Settings.read(metrics, k, task)
     rows = []
     reference: list[Group] = []
@@ -238,7 +245,8 @@ def compare(
         for group, other in zip(groups, reference, strict=True):
             for row, compared in zip(group.rows(), group.differences(other), strict=True):
                 rows.append({"estimator": name} | row | compared)
-    left_out = ["n_users", "n_misses"] + (["ranking"] if n_negatives is None else [])
+    left_out = ["n_users", "n_misses"]
+    left_out += ["ranking"] if n_negatives is None and at is None else []
     return _table(rows).drop(columns=left_out)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from neumf import metrics
 from neumf._held_out import RankingTask, read_held_out
@@ -23,6 +23,7 @@ def make_ranking_scorer(
     *,
     exclude_seen: bool = True,
     interactions: Any = None,
+    at: Literal["row"] | None = None,
 ) -> RankingScorer:
     """Make a scorer that ranks held-out items.
 
@@ -50,6 +51,12 @@ def make_ranking_scorer(
         recommenders); without it they are misses. For users whom `fit` saw the rows are appended to
         what they did before. The rows count as seen. Behind a pipeline they pass through its steps
         as X does, which must not be encoders that give all new users one id.
+    at : "row" or None, default=None
+        The moment of the question. None tells the recommender none: it ranks as it would just after
+        the last row of `fit`. "row" tells it the timestamp of the user's held-out row, the first of
+        several. That is another protocol, whose figures should stand beside those without, as
+        :func:`evaluate` puts them. It makes a difference to recommenders that know what was popular
+        when, see :class:`neumf.protocols.TimedRecommender`.
 
     Returns
     -------
@@ -93,9 +100,15 @@ def make_ranking_scorer(
     >>> scorer = make_ranking_scorer(metrics.reciprocal_rank_at_k, k=2)
     >>> scorer(PopularityRecommender().fit(X), [["c", 1], ["b", 2]])
     1.0
+
+    Users who come back to items:
+
+    >>> scorer = make_ranking_scorer(metrics.hit_rate_at_k, k=1, exclude_seen=False)
+    >>> scorer(PopularityRecommender().fit([["a", 1], ["b", 1], ["b", 2]]), [["a", 1]])
+    1.0
     """
     return RankingScorer(
-        metric, k, RankingTask(n_negatives, random_state, exclude_seen, interactions)
+        metric, k, RankingTask(n_negatives, random_state, exclude_seen, interactions, at)
     )
 
 
@@ -106,6 +119,7 @@ def hr_scorer(
     *,
     exclude_seen: bool = True,
     interactions: Any = None,
+    at: Literal["row"] | None = None,
 ) -> RankingScorer:
     """Make a scorer of the hit rate: the share of users with a held-out item in the top k.
 
@@ -113,7 +127,7 @@ def hr_scorer(
     ----------
     k : int, default=10
         Length of the list.
-    n_negatives, random_state, exclude_seen, interactions
+    n_negatives, random_state, exclude_seen, interactions, at
         See :func:`make_ranking_scorer`.
 
     Returns
@@ -129,7 +143,9 @@ def hr_scorer(
     0.5
     """
     return RankingScorer(
-        metrics.hit_rate_at_k, k, RankingTask(n_negatives, random_state, exclude_seen, interactions)
+        metrics.hit_rate_at_k,
+        k,
+        RankingTask(n_negatives, random_state, exclude_seen, interactions, at),
     )
 
 
@@ -140,6 +156,7 @@ def ndcg_scorer(
     *,
     exclude_seen: bool = True,
     interactions: Any = None,
+    at: Literal["row"] | None = None,
 ) -> RankingScorer:
     """Make a scorer of the normalised discounted cumulative gain.
 
@@ -147,7 +164,7 @@ def ndcg_scorer(
     ----------
     k : int, default=10
         Length of the list.
-    n_negatives, random_state, exclude_seen, interactions
+    n_negatives, random_state, exclude_seen, interactions, at
         See :func:`make_ranking_scorer`.
 
     Returns
@@ -163,7 +180,7 @@ def ndcg_scorer(
     0.5
     """
     return RankingScorer(
-        metrics.ndcg_at_k, k, RankingTask(n_negatives, random_state, exclude_seen, interactions)
+        metrics.ndcg_at_k, k, RankingTask(n_negatives, random_state, exclude_seen, interactions, at)
     )
 
 
