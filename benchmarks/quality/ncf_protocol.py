@@ -87,7 +87,7 @@ class IALSRecommender(BaseRecommender):
 def main():
     arguments = parse_arguments()
     X_train = datasets.filter_k_core(read_table(arguments.train), arguments.k_core)
-    splitter = LeaveLastOutSplitter()
+    splitter = LeaveLastOutSplitter(ties="row_order")
     if arguments.drop_last:
         X_train, _ = splitter.train_test_split(X_train)
     if arguments.test is None:

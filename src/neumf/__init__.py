@@ -5,8 +5,10 @@ from neumf._recommender import NeuMFRecommender
 from neumf.baselines import EASERecommender, ItemKNNRecommender, PopularityRecommender
 from neumf.evaluation import compare, evaluate
 from neumf.interactions.id_encoder import IdEncoder
+from neumf.interactions.leave_last_basket_out_splitter import LeaveLastBasketOutSplitter
 from neumf.interactions.leave_last_out_splitter import LeaveLastOutSplitter
 from neumf.interactions.negative_sampler import NegativeSampler
+from neumf.interactions.time_splitter import TimeSplitter
 from neumf.scorers import hr_scorer, make_ranking_scorer, ndcg_scorer
 
 __version__ = "0.1.0"
@@ -15,10 +17,12 @@ __all__ = [
     "EASERecommender",
     "IdEncoder",
     "ItemKNNRecommender",
+    "LeaveLastBasketOutSplitter",
     "LeaveLastOutSplitter",
     "NegativeSampler",
     "NeuMFRecommender",
     "PopularityRecommender",
+    "TimeSplitter",
     "compare",
     "datasets",
     "evaluate",

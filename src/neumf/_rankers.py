@@ -65,7 +65,7 @@ def ranker_at(recommender: Recommender, users: Codes, seconds: Float64s) -> Rank
 
 def refuse_untimed(recommender: Recommender) -> None:
     """Raise if the recommender was fitted to rows without timestamps, and so knows no moment."""
-    if not getattr(recommender, "_knows_times", True):
+    if not getattr(recommender, "has_timestamps_", True):
         raise ValueError(
             "at needs a recommender that was fitted to rows with timestamps. Received one that was "
             "not. Fit it to a table with a column 'timestamp', or leave `at` out."

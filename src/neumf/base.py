@@ -90,7 +90,8 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
     ----------
     recommender : BaseRecommender
         Gets the attributes `users_`, `items_`, `seen_`, `popularity_`, `popularity_logits_`,
-        `n_features_in_` and, where all columns have names that are strings, `feature_names_in_`.
+        `has_timestamps_`, `n_features_in_` and, where all columns have names that are strings,
+        `feature_names_in_`.
     X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
         What `fit` was given.
     rows : EncodedRows
@@ -138,6 +139,8 @@ class BaseRecommender(BaseEstimator, ABC):
     popularity_logits_ : ndarray of shape (n_items,)
         Logit of the probability that a user interacts with the item, by Laplace's rule
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
+    has_timestamps_ : bool
+        Whether the rows given to `fit` had timestamps, without which no moment can be asked about.
 
     See Also
     --------
@@ -185,6 +188,7 @@ class BaseRecommender(BaseEstimator, ABC):
     seen_: sp.csr_array
     popularity_: NDArray[np.int64]
     popularity_logits_: NDArray[np.float64]
+    has_timestamps_: bool
 
     @property
     @abstractmethod
@@ -408,7 +412,7 @@ class BaseRecommender(BaseEstimator, ABC):
             "seen_": seen,
             "popularity_": popularity,
             "popularity_logits_": logit((popularity + 1) / (rows.shape[0] + 2)),  # Laplace's rule
-            "_knows_times": rows.timestamps is not None,
+            "has_timestamps_": rows.timestamps is not None,
         }
 
     def _logits(self, X: Any, interactions: Any, at: Any) -> NDArray[np.float64]:
