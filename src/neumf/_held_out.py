@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -173,19 +173,40 @@ def read_held_out(estimator: Any, X: Any, y: Any, task: RankingTask) -> Matched:
     if task.at is not None:
         refuse_untimed(fitted)
         seconds = moments_of_rows(rows)
-    codes, ids = index_ids(rows.users)
-    users = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")
-    queries, users = _part_unknown(users[codes])
-    items = lookup_ids(rows.items, recommender.items_, "X: item ids")
-    keys = _row_keys(rows, task.random_state)
-    held_out = HeldOutRows(queries, users, items, len(recommender.items_), keys, seconds)
-    _warn_of_unknown(held_out)
+    held_out = match_rows(rows, recommender.users_, recommender.items_)
+    held_out = replace(held_out, keys=_row_keys(rows, task.random_state), seconds=seconds)
     if task.exclude_seen:
-        _warn_of_seen(held_out.gather(), recommender.seen_)
+        advice = "If users come back to items, set exclude_seen=False: all are candidates then."
+        warn_of_seen(held_out, recommender.seen_, advice)
     barred = _barred(recommender, held_out, task.exclude_seen)
     if task.n_negatives is not None:
         _warn_of_few_candidates(held_out, barred, task)
     return Matched(recommender, held_out, barred, len(fitted.users_))
+
+
+def match_rows(
+    rows: Interactions, users: pd.Index, items: pd.Index, argument: str = "X"
+) -> HeldOutRows:
+    """Find the user and the item of each held-out row; unknown ones come with a warning."""
+    codes, ids = index_ids(rows.users)
+    known = lookup_ids(ids.to_numpy(), users, f"{argument}: user ids")
+    queries, query_users = _part_unknown(known[codes])
+    item_codes = lookup_ids(rows.items, items, f"{argument}: item ids")
+    held_out = HeldOutRows(queries, query_users, item_codes, len(items))
+    _warn_of_unknown(held_out)
+    return held_out
+
+
+def warn_of_seen(rows: HeldOutRows, seen: sp.csr_array, advice: str = "") -> None:
+    """Warn if held-out pairs were seen, which tells nothing about new ones."""
+    held_out = rows.gather()
+    repeated = held_out.positives.multiply(seen_rows(seen, held_out.users)).nnz
+    if repeated:
+        warn_caller(
+            f"{repeated} of {held_out.positives.nnz} held-out (user, item) pairs were among the "
+            "rows given to fit or as interactions. If these are training rows, the score says "
+            f"nothing about new ones. {advice}".rstrip()
+        )
 
 
 def order_of_ids(ids: pd.Index) -> Codes:
@@ -299,17 +320,6 @@ def _warn_of_unknown(rows: HeldOutRows) -> None:
             f"{rows.missed.sum()} of {len(rows.items)} held-out rows name a user or an item that "
             f"fit did not see ({of_users} an unknown user, {of_items} an unknown item); they count "
             "as misses."
-        )
-
-
-def _warn_of_seen(held_out: HeldOut, seen: sp.csr_array) -> None:
-    repeated = held_out.positives.multiply(seen_rows(seen, held_out.users)).nnz
-    if repeated:
-        warn_caller(
-            f"{repeated} of {held_out.positives.nnz} held-out (user, item) pairs were among the "
-            "rows given to fit or as interactions. If these are training rows, the score says "
-            "nothing about new ones. If users come back to items, set exclude_seen=False: all "
-            "items are candidates then."
         )
 
 
