@@ -106,6 +106,7 @@ def test_nanoseconds_are_told_apart():
         ([0, 1, 2], [3]),
         ([0, 1], [2]),
     ]
+    assert as_lists(TimeSplitter(1, 3 * nanosecond).split(frame(times))) == [([0], [1, 2, 3])]
 
 
 shares = st.floats(0.15, 0.3)

@@ -124,7 +124,8 @@ class BaseRecommender(BaseEstimator, ABC):
 
     The scorers, :func:`neumf.evaluate`, :func:`neumf.compare` and scikit-learn's searches then work
     with it. `interactions=` and `folded_in` work if it also writes ``_fold_in(codes, users,
-    items, seen)``, see there.
+    items, seen)``, see there. Where scores depend on the moment of the question, it writes
+    ``ranker_at(users, seconds)`` too; `ranker_` then is as just after the last row of `fit`.
 
     Attributes
     ----------

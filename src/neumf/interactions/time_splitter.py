@@ -141,9 +141,9 @@ class TimeSplitter(InteractionSplitter):
         if self.start is not None:
             yield times / ticks_per_second >= read_moment(self.start, "start")
         elif isinstance(self.test_size, _DURATIONS):
-            ticks = pd.Timedelta(self.test_size) / pd.Timedelta(seconds=1) * ticks_per_second
-            # As floats, nanoseconds would be rounded.
-            length = round(ticks) if ticks.is_integer() else ticks
+            # In whole ticks where it can be: as floats, nanoseconds would be rounded.
+            ticks = pd.Timedelta(self.test_size).as_unit("ns").value * ticks_per_second
+            length = ticks // 10**9 if ticks % 10**9 == 0 else ticks / 10**9
             for j in range(1, self.n_splits + 1):
                 yield times > times.max().item() - j * length
         else:
