@@ -135,6 +135,8 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
     popularity_logits_ : ndarray of shape (n_items,)
         Logit of the probability that a user interacts with the item, by Laplace's rule
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
+    has_timestamps_ : bool
+        Whether the rows given to `fit` had timestamps.
     histories_ : ndarray of shape (n_users, n_last)
         The last items of each user by index, newest first, filled up with -1. `n_last` is
         `history_length` or, if shorter, the length of the longest history; 0 for a sparse X.

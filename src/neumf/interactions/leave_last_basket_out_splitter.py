@@ -7,7 +7,7 @@ import numpy as np
 from neumf.interactions.ids import index_ids
 from neumf.interactions.splitting import (
     LeaveLastSplitter,
-    Timelines,
+    Units,
     dense_ranks,
     require_timestamps,
 )
@@ -80,11 +80,11 @@ class LeaveLastBasketOutSplitter(LeaveLastSplitter):
         self.n_last = n_last
         self.min_train = min_train
 
-    def _read_timelines(self, rows: Interactions) -> Timelines:
+    def _read_units(self, rows: Interactions) -> Units:
         instead = "hold out single rows by their order, with LeaveLastOutSplitter"
         require_timestamps(rows, "LeaveLastBasketOutSplitter", instead)
         users, ids = index_ids(rows.users)
         ranks = dense_ranks(rows)
         counts = np.zeros(len(ids), np.int64)
         np.maximum.at(counts, users, ranks)
-        return Timelines(users, counts[users] - ranks, counts)
+        return Units(users, counts[users] - ranks, counts)

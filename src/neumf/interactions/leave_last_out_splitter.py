@@ -12,7 +12,7 @@ from neumf._arrays import Codes
 from neumf._random import RandomState, make_generator
 from neumf._validation import check_option, warn_caller
 from neumf.interactions.ids import index_ids
-from neumf.interactions.splitting import LeaveLastSplitter, Timelines
+from neumf.interactions.splitting import LeaveLastSplitter, Units
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import read_timelines
 
@@ -123,17 +123,17 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
         super()._check_parameters()
         check_option("ties", self.ties, ("warn", "row_order", "shuffle"))
 
-    def _read_timelines(self, rows: Interactions) -> Timelines:
+    def _read_units(self, rows: Interactions) -> Units:
         users, ids = index_ids(rows.users)
         if self.ties != "shuffle" or rows.timestamps is None:
             timelines = read_timelines(users, rows.timestamps, len(ids))
-            return Timelines(users, timelines.from_last, timelines.counts)
+            return Units(users, timelines.from_last, timelines.counts)
         # Equal times keep the order of the table, so that a table in random order decides by lot.
         drawn = make_generator(self.random_state).permutation(len(users))
         timelines = read_timelines(users[drawn], rows.timestamps[drawn], len(ids))
         from_last = np.empty_like(timelines.from_last)
         from_last[drawn] = timelines.from_last
-        return Timelines(users, from_last, timelines.counts)
+        return Units(users, from_last, timelines.counts)
 
     def _look_at(
         self,

@@ -68,7 +68,7 @@ class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
         return take_rows(X, train), take_rows(X, test)
 
 
-class Timelines(NamedTuple):
+class Units(NamedTuple):
     """Each user's rows in units that are held out together: single rows, or baskets.
 
     Attributes
@@ -89,7 +89,7 @@ class Timelines(NamedTuple):
 class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplitter):
     """Base of splitters that hold out the last units, rows or baskets, of each user.
 
-    A subclass says what a unit is called, `_unit`, and reads them, `_read_timelines`.
+    A subclass says what a unit is called, `_unit`, and reads them, `_read_units`.
     """
 
     _unit: str
@@ -122,7 +122,7 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
         """
         self._check_parameters()
         rows = read_ordered(X)
-        users, from_last, counts = self._read_timelines(rows)
+        users, from_last, counts = self._read_units(rows)
         # A user is tested in as many splits as leave min_train units before them.
         n_tested = np.minimum((counts - self.min_train) // self.n_last, self.n_splits)
         for j in range(1, self.n_splits + 1):
@@ -204,7 +204,7 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
         check_int("min_train", self.min_train, 0)
 
     @abstractmethod
-    def _read_timelines(self, rows: Interactions) -> Timelines:
+    def _read_units(self, rows: Interactions) -> Units:
         """Return where the rows stand in time."""
 
     def _look_at(
