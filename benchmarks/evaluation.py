@@ -25,7 +25,7 @@ def main():
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message=r"\d+ of \d+ held-out rows name")
     read = datasets.read_movielens if arguments.format == "movielens" else pd.read_parquet
-    X_train, X_test = LeaveLastOutSplitter().train_test_split(read(arguments.path))
+    X_train, X_test = LeaveLastOutSplitter(ties="row_order").train_test_split(read(arguments.path))
     options = {"epochs": 1, "batch_size": 8192, "random_state": 0}
     model = NeuMFRecommender.from_preset("paper-8", **options).fit(X_train)
     calls = {

@@ -68,7 +68,7 @@ def main():
     parser.add_argument("--margin", type=float, default=0.005, help="of exact NDCG@10")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message=r"\d+ of \d+ held-out rows name")
-    X_train, X_test = LeaveLastOutSplitter().train_test_split(
+    X_train, X_test = LeaveLastOutSplitter(ties="row_order").train_test_split(
         datasets.read_movielens(arguments.path)
     )
     models = {name: ScoresAtHand(model.fit(X_train)) for name, model in MODELS.items()}

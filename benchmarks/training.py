@@ -230,7 +230,7 @@ class KerasRanker:
 
 
 def compare_time_to_accuracy(arguments):
-    splitter = LeaveLastOutSplitter()
+    splitter = LeaveLastOutSplitter(ties="row_order")
     X_train = splitter.train_test_split(read_table(arguments))[0]
     X_train, X_test = splitter.train_test_split(X_train)
     X_test = X_test[X_test["item"].isin(X_train["item"])]

@@ -1,10 +1,13 @@
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 from pandas.testing import assert_frame_equal
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -116,6 +119,75 @@ def test_constant_scores_get_what_chance_gives_among_100_candidates():
     assert round(values["sampled", "ndcg", 10], 4) == 0.0454
 
 
+# evaluate: metrics of one's own
+
+
+@pytest.mark.parametrize("n_negatives", [None, 7])
+def test_a_metric_of_ones_own_has_the_values_and_errors_of_the_one_that_it_copies(
+    tables, model, n_negatives
+):
+    options = {"k": [2, 5], "n_negatives": n_negatives}
+    for name, metric in AT_K.items():
+        own = evaluate(model, tables[1], metrics=metric, **options)
+        assert set(own["metric"]) == {metric.__name__}
+        known = evaluate(model, tables[1], metrics=name, **options)
+        columns = ["ranking", "k", "value", "stderr", "n_users"]
+        assert_frame_equal(own[columns], known[columns])
+
+
+def test_a_metric_of_ones_own_is_given_one_query_at_a_time_as_a_scorer_gives_many(tables, model):
+    shapes = set()
+
+    def n_found(y_true, y_score, k):
+        shapes.add(y_true.shape)
+        threshold = np.sort(y_score, axis=1)[:, -k, None]
+        return float(np.mean(np.sum(y_true & (y_score >= threshold), axis=1)))
+
+    results = evaluate(model, tables[1], metrics=["hr", n_found], k=3)
+
+    assert results["metric"].tolist() == ["hr", "n_found"]
+    assert shapes == {(1, 25)}
+    scorer = make_ranking_scorer(n_found, k=3)
+    assert results["value"][1] == pytest.approx(scorer(model, tables[1]))
+
+
+def test_compare_takes_a_metric_of_ones_own(tables):
+    models = {"popularity": PopularityRecommender(), "neighbours": ItemKNNRecommender()}
+    own = compare(models, *tables, metrics=[metrics.ndcg_at_k], k=5)
+    known = compare(models, *tables, metrics="ndcg", k=5)
+    assert_frame_equal(own.drop(columns="metric"), known.drop(columns="metric"))
+
+
+def named(name):
+    def metric(y_true, y_score, k):
+        return 0.0
+
+    metric.__name__ = name
+    return metric
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ([lambda y_true, y_score, k: 0.0], "metrics must be names or functions with a name"),
+        ([partial(metrics.ndcg_at_k)], "metrics must be names or functions with a name"),
+        ([named("hr")], "metrics must have a name each.* called 'hr', .* pass the string"),
+        ([named("a"), named("a")], "metrics must have a name each.* called 'a'"),
+        ([5], "metrics must be one of 'hr'"),
+    ],
+    ids=["lambda", "partial", "a name of ours", "a name twice", "no metric"],
+)
+def test_metrics_without_a_name_of_their_own_are_refused(tables, model, asked, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(model, tables[1], metrics=asked)
+
+
+def test_a_metric_named_twice_is_measured_once(tables, model):
+    asked = ["hr", metrics.ndcg_at_k, "hr", metrics.ndcg_at_k]
+    results = evaluate(model, tables[1], metrics=asked, k=5)
+    assert results["metric"].tolist() == ["hr", "ndcg_at_k"]
+
+
 # evaluate: sampled beside exact
 
 
@@ -215,6 +287,31 @@ def test_unknown_ids_are_counted_and_count_as_misses(tables, model):
     assert both["value"][0] == pytest.approx((alone["value"][1:].sum() + first) / 61)
 
 
+def test_new_users_with_earlier_rows_are_measured_as_if_they_were_known(tables):
+    X_train, X_test = tables
+    is_new = X_train["user"].isin(["u3", "u4", "u5"])
+    model = ItemKNNRecommender(n_neighbors=5).fit(X_train[~is_new])
+    X_test = X_test[X_test["item"].isin(model.items_)]
+    options = {"metrics": ["ndcg", "coverage", "novelty"], "k": 5, "n_negatives": 7}
+
+    results = evaluate(model, X_test, interactions=X_train[is_new], **options)
+
+    folded = evaluate(model.folded_in(X_train[is_new]), X_test, **options)
+    accuracy = results["metric"] == "ndcg"
+    assert_frame_equal(results[accuracy], folded[accuracy])
+    assert set(results["n_misses"]) == {0}
+    # Novelty counts the users whom popularity counts, those of fit.
+    share = model.popularity_ / (X_train["user"].nunique() - 3)
+    lists = model.recommend(X_test["user"].unique(), k=5, interactions=X_train[is_new])
+    bits = -np.log2(share[model.items_.get_indexer(lists["item"])])
+    novelty = results.loc[results["metric"] == "novelty", "value"].item()
+    assert novelty == pytest.approx(bits.mean())
+    compared = compare(
+        {"neighbours": model}, X_train[~is_new], X_test, interactions=X_train[is_new], **options
+    )
+    assert compared["value"].tolist() == results["value"].tolist()
+
+
 def test_unknown_users_alone_have_no_lists(model):
     X_test = pd.DataFrame({"user": ["x", "y"], "item": [1, 2]})
     with pytest.warns(UserWarning, match="2 of 2 held-out rows"):
@@ -258,6 +355,30 @@ def test_pipelines_and_searches_are_measured_as_what_is_in_them(tables, model):
     assert_frame_equal(
         evaluate(search.fit(X_train), X_test, metrics=["ndcg", "coverage"]), expected
     )
+
+
+def test_seen_items_are_candidates_and_in_the_lists_where_asked_for(tables, model):
+    X_train, X_test = tables
+    options = {"k": 4, "n_negatives": 7, "exclude_seen": False}
+    repeated = pd.concat([X_test, X_train.groupby("user").head(1)])
+    values = values_of(
+        evaluate(model, repeated, metrics=["ndcg", "coverage", "overlap"], **options)
+    )
+    for ranking, n_negatives in {"exact": None, "sampled": 7}.items():
+        scorer = ndcg_scorer(k=4, n_negatives=n_negatives, exclude_seen=False)
+        assert values[ranking, "ndcg", 4] == pytest.approx(scorer(model, repeated))
+    lists = model.recommend(X_train["user"].unique(), k=4, exclude_seen=False)
+    assert values["exact", "coverage", 4] == lists["item"].nunique() / len(model.items_)
+    compared = compare({"neighbours": model}, X_train, repeated, metrics=["ndcg"], **options)
+    assert compared["value"].tolist() == values.xs("ndcg", level="metric").tolist()
+
+
+def test_held_out_items_under_other_labels_are_no_candidates_where_seen_ones_are():
+    X_train = [["a", "w"], ["a", "x"], ["b", "x"], ["b", "y"], ["c", "x"], ["d", "z"], ["d", "w"]]
+    model = PopularityRecommender().fit(X_train)
+    X_test = pd.DataFrame({"user": ["a", "a"], "item": ["x", "w"], "label": [0, 1]})
+    results = evaluate(model, X_test, metrics="mrr", k=3, by="label", exclude_seen=False)
+    assert results["value"].tolist() == [1, 1]  # x is more popular than w, which is than the rest
 
 
 @pytest.mark.parametrize("n_negatives", [None, 7])
@@ -399,6 +520,61 @@ def test_compare_leaves_the_estimators_unfitted(tables):
     model = PopularityRecommender()
     compare({"popularity": model}, *tables, metrics="hr", k=5)
     assert not hasattr(model, "users_")
+
+
+class FitsOnce(PopularityRecommender):
+    """Refuses to be fitted again, also as a clone."""
+
+    fits = 0
+
+    def fit(self, X, y=None):
+        type(self).fits += 1
+        assert self.fits == 1
+        return super().fit(X, y)
+
+
+@pytest.fixture
+def fits_once():
+    FitsOnce.fits = 0
+    return FitsOnce()
+
+
+def test_compare_takes_fitted_models_as_they_are(tables, fits_once):
+    X_train, X_test = tables
+    expected = compare({"a": PopularityRecommender(), "b": ItemKNNRecommender()}, X_train, X_test)
+    fitted = {"a": fits_once.fit(X_train), "b": ItemKNNRecommender().fit(X_train)}
+    assert_frame_equal(compare(fitted, None, X_test), expected)
+
+
+def test_compare_fits_no_frozen_model(tables, fits_once):
+    X_train, X_test = tables
+    expected = compare({"a": PopularityRecommender(), "b": ItemKNNRecommender()}, X_train, X_test)
+    frozen = FrozenEstimator(fits_once.fit(X_train))
+    assert_frame_equal(compare({"a": frozen, "b": ItemKNNRecommender()}, X_train, X_test), expected)
+
+
+@pytest.mark.parametrize(
+    "wrap", [FrozenEstimator, make_pipeline, GridSearchCV], ids=lambda w: w.__name__
+)
+def test_compare_without_training_rows_wants_fitted_models(tables, wrap):
+    model = PopularityRecommender()
+    estimator = wrap(model, {}) if wrap is GridSearchCV else wrap(model)
+    with pytest.raises(NotFittedError, match="not fitted"):
+        compare({"popularity": estimator}, None, tables[1])
+
+
+def test_frozen_models_are_measured_as_what_is_in_them(tables, model):
+    X_train, X_test = tables
+    expected = evaluate(model, X_test, metrics=["ndcg", "coverage"])
+    pipeline = make_pipeline(IdEncoder(), ItemKNNRecommender(n_neighbors=5)).fit(X_train)
+    for frozen in (
+        FrozenEstimator(model),
+        FrozenEstimator(FrozenEstimator(model)),
+        FrozenEstimator(pipeline),
+        make_pipeline(FrozenEstimator(pipeline)),
+    ):
+        assert_frame_equal(evaluate(frozen, X_test, metrics=["ndcg", "coverage"]), expected)
+        assert ndcg_scorer(5)(frozen, X_test) == expected["value"][0]
 
 
 def test_compare_takes_labels_of_the_held_out_rows(tables):

@@ -102,14 +102,13 @@ def test_rows_are_appended_to_what_is_known(X):
     model = NeuMFRecommender(user_encoder="history", history_length=3, epochs=1, **SMALL)
     early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
     model.fit(early)
-    codes = [list(model.users_).index(user) for user in (4, 5)]
     known = model.folded_in(late)
     for place, user in zip(known.users_.get_indexer([4, 5]), (4, 5), strict=True):
         items = X[X["user"] == user].sort_values("timestamp")["item"]
         newest = [list(model.items_).index(item) for item in items[::-1][:3]]
         assert known.histories_[place].tolist() == newest
         assert known.seen_[[place]].sum() == 8
-        assert model.seen_[[codes[place]]].sum() == 6
+        assert model.seen_[[list(model.users_).index(user)]].sum() == 6
 
 
 def test_folding_in_stores_nothing_and_moves_no_weight(fitted, X):

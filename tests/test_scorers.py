@@ -11,10 +11,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from neumf import (
     IdEncoder,
+    ItemKNNRecommender,
     LeaveLastOutSplitter,
     PopularityRecommender,
     evaluate,
@@ -170,6 +172,60 @@ def test_held_out_item_that_was_seen_stays_a_candidate_with_a_warning():
 
     with pytest.warns(UserWarning, match=r"1 of 2 held-out \(user, item\) pairs were among the"):
         assert hr_scorer(k=1)(recommender, [["a", "x"], ["a", "z"]]) == 1
+
+
+# Seen items as candidates
+
+
+def random_repeats(rng, n_users=15, n_items=30, n_seen=8):
+    """Draw training rows and two held-out rows of each user, one of them of a seen item."""
+    train, test = random_split(rng, n_users, n_items, n_seen)
+    repeated = train[train["user"] > 0].groupby("user", sort=False).head(1)
+    return train, pd.concat([test, repeated])
+
+
+@pytest.mark.parametrize("k", [1, 5, 50])
+def test_exact_score_among_seen_items_too_equals_brute_force(rng, k):
+    train, test = random_repeats(rng)
+    table = score_table(rng.random((15, 30)))
+    recommender = TableRecommender(table).fit(train)
+    # Whoever has seen nothing has all items as candidates.
+    unseen = train.assign(user=-1)
+
+    ndcg, recall = brute_force(table.to_numpy(), unseen, test, k)
+
+    scorer = make_ranking_scorer(metrics.recall_at_k, k, exclude_seen=False)
+    assert ndcg_scorer(k, exclude_seen=False)(recommender, test) == pytest.approx(ndcg)
+    assert scorer(recommender, test) == pytest.approx(recall)
+
+
+def test_negatives_may_be_seen_items_but_no_held_out_ones(rng):
+    train, test = random_repeats(rng)
+    recommender = random_recommender(rng, train)
+    scorer = ndcg_scorer(n_negatives=28, exclude_seen=False)
+
+    negatives = value_and_negatives(scorer, recommender, test)[1][:, 2:]
+
+    for user, codes in enumerate(negatives, start=1):
+        held_out = set(test.loc[test["user"] == user, "item"])
+        assert set(recommender.items_[codes]) == set(range(30)) - held_out
+
+
+def test_all_other_items_as_negatives_give_the_exact_value_among_seen_items_too(rng):
+    train, test = random_repeats(rng)
+    recommender = random_recommender(rng, train)
+
+    assert ndcg_scorer(n_negatives=28, exclude_seen=False)(recommender, test) == pytest.approx(
+        ndcg_scorer(exclude_seen=False)(recommender, test)
+    )
+    with pytest.warns(UserWarning, match="at most 28 .* items beside the held-out ones"):
+        ndcg_scorer(n_negatives=29, exclude_seen=False)(recommender, test)
+
+
+@pytest.mark.parametrize("value", [None, 1, "no"])
+def test_exclude_seen_must_be_true_or_false(value):
+    with pytest.raises(TypeError, match="exclude_seen must be True or False"):
+        ndcg_scorer(exclude_seen=value)
 
 
 def test_fewer_candidates_than_k_make_a_shorter_list():
@@ -421,6 +477,102 @@ def test_ids_of_another_kind_are_refused(split):
         ndcg_scorer()(PopularityRecommender().fit(train), test.astype(str))
 
 
+# New users
+
+
+def split_with_new_users(rng):
+    """Training rows, earlier rows of three new users and one known one, and held-out rows."""
+    train, test = random_split(rng)
+    is_new = train["user"].isin([3, 7, 11])
+    later = train.loc[train["user"] == 5].tail(3)
+    earlier = pd.concat([train[is_new], later])
+    return train[~is_new].drop(later.index), earlier, test
+
+
+@pytest.mark.parametrize("n_negatives", [None, 21])
+def test_new_users_are_ranked_by_their_earlier_rows(rng, n_negatives):
+    train, earlier, test = split_with_new_users(rng)
+    recommender = ItemKNNRecommender().fit(train)
+    # The score is the sum of the weights of all items that a user has seen.
+    seen = pd.crosstab(*pd.concat([train, earlier])[["user", "item"]].to_numpy().T) > 0
+    scores = pd.DataFrame(
+        seen[recommender.items_].to_numpy() @ recommender.item_weights_.toarray(),
+        columns=recommender.items_,
+    )[range(30)].to_numpy()
+
+    ndcg = brute_force(scores, pd.concat([train, earlier]), test, 10)[0]
+
+    scorer = ndcg_scorer(n_negatives=n_negatives, interactions=earlier)
+    assert scorer(recommender, test) == pytest.approx(ndcg)
+
+
+def test_new_users_without_earlier_rows_are_still_misses(rng):
+    train, earlier, test = split_with_new_users(rng)
+    recommender = PopularityRecommender().fit(train)
+
+    with pytest.warns(UserWarning, match=r"1 of 14 held-out rows .*\(1 an unknown user, 0"):
+        hr_scorer(interactions=earlier[earlier["user"] != 7])(recommender, test)
+
+
+def test_earlier_rows_change_nothing_about_the_recommender(rng):
+    train, earlier, test = split_with_new_users(rng)
+    recommender = ItemKNNRecommender().fit(train)
+    before = pickle.dumps(recommender)
+
+    hr_scorer(interactions=earlier)(recommender, test)
+
+    assert pickle.dumps(recommender) == before
+
+
+def test_earlier_rows_go_through_the_steps_of_a_pipeline(rng):
+    train, earlier, test = split_with_new_users(rng)
+
+    def shift(X):
+        return X.assign(user=X["user"] + 1000)
+
+    pipeline = make_pipeline(FunctionTransformer(shift), ItemKNNRecommender()).fit(train)
+    bare = ItemKNNRecommender().fit(train)
+
+    scorer = ndcg_scorer(interactions=earlier)
+    assert scorer(pipeline, test) == pytest.approx(scorer(bare, test))
+
+
+def test_an_encoder_that_gives_all_new_users_one_id_is_refused(rng):
+    train, earlier, test = split_with_new_users(rng)
+    encoder = IdEncoder(handle_unknown="use_encoded_value")
+    pipeline = make_pipeline(encoder, ItemKNNRecommender()).fit(train)
+
+    with pytest.raises(ValueError, match=r"an id for each new user. Received 2 .* such as -1"):
+        ndcg_scorer(interactions=earlier)(pipeline, test)
+
+
+def test_an_encoder_that_knows_all_users_is_no_hindrance(rng):
+    train, earlier, test = split_with_new_users(rng)
+    known = test[test["user"].isin(train["user"])]
+    encoder = IdEncoder(handle_unknown="use_encoded_value")
+    pipeline = make_pipeline(encoder, ItemKNNRecommender()).fit(train)
+    scorer = ndcg_scorer(interactions=earlier[earlier["user"] == 5])
+
+    assert scorer(pipeline, known) == pytest.approx(scorer(ItemKNNRecommender().fit(train), known))
+
+
+def test_earlier_rows_that_are_held_out_too_are_warned_about(rng):
+    train, _, test = split_with_new_users(rng)
+
+    with pytest.warns(UserWarning, match="given to fit or as interactions"):
+        hr_scorer(interactions=test)(PopularityRecommender().fit(train), test)
+
+
+def test_recommender_that_cannot_fold_in_is_refused(rng):
+    train, earlier, test = split_with_new_users(rng)
+    fitted = PopularityRecommender().fit(train)
+    names = ("users_", "items_", "seen_", "popularity_", "ranker_")
+    stranger = SimpleNamespace(**{name: getattr(fitted, name) for name in names})
+
+    with pytest.raises(TypeError, match="with a method folded_in"):
+        hr_scorer(interactions=earlier)(stranger, test)
+
+
 # Labels
 
 
@@ -659,6 +811,10 @@ def test_scorer_survives_pickling(split, scorer):
 def test_repr_of_a_scorer_says_how_to_make_it():
     assert repr(hr_scorer(5, n_negatives=99)) == (
         "make_ranking_scorer(hit_rate_at_k, k=5, n_negatives=99, random_state=0)"
+    )
+    assert repr(hr_scorer(5, exclude_seen=False)) == (
+        "make_ranking_scorer(hit_rate_at_k, k=5, n_negatives=None, random_state=0, "
+        "exclude_seen=False)"
     )
 
 

@@ -26,6 +26,7 @@ from neumf import (
     EASERecommender,
     IdEncoder,
     ItemKNNRecommender,
+    LeaveLastBasketOutSplitter,
     LeaveLastOutSplitter,
     NegativeSampler,
     NeuMFRecommender,
@@ -43,6 +44,7 @@ RECOMMENDERS = [
 ESTIMATORS = [
     IdEncoder(unknown_value=-3),
     LeaveLastOutSplitter(n_splits=2),
+    LeaveLastBasketOutSplitter(n_splits=2),
     NegativeSampler(n_negatives=3),
     *RECOMMENDERS,
 ]

@@ -13,7 +13,8 @@ from pandas.testing import assert_frame_equal
 from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, check_cv, cross_validate
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, check_cv, cross_validate
 
 from neumf import LeaveLastOutSplitter
 
@@ -59,6 +60,7 @@ def cases(draw, times=strategies.any_times):
         n_splits=draw(st.integers(1, 3)),
         n_last=draw(st.integers(1, 3)),
         min_train=draw(st.integers(0, 2)),
+        ties="row_order",
     )
     longest = max(splitter.min_train + splitter.n_splits * splitter.n_last, 1)
     return splitter, draw(strategies.tables(times=draw(times), longest=longest))
@@ -101,7 +103,8 @@ class TestSplit:
 
     def test_holds_out_the_later_row_of_the_table_among_equal_timestamps(self):
         X = pd.DataFrame({"user": 1, "item": [10, 11, 12], "timestamp": [5, 5, 4]})
-        assert as_lists(LeaveLastOutSplitter().split(X)) == [([0, 2], [1])]
+        splitter = LeaveLastOutSplitter(ties="row_order")
+        assert as_lists(splitter.split(X)) == [([0, 2], [1])]
 
     def test_row_order_is_time_order_without_timestamps(self, X):
         splits = LeaveLastOutSplitter().split(X.drop(columns="timestamp"))
@@ -138,7 +141,8 @@ class TestSplit:
         with gzip.open(path) as lines:
             X = pd.DataFrame([json.loads(line) for line in lines])
         assert list(X.columns)[:3] == ["reviewerID", "asin", "reviewerName"]
-        _, X_test = LeaveLastOutSplitter().train_test_split(X)
+        with pytest.warns(UserWarning, match="X: 44% of the 1429 tested users"):
+            _, X_test = LeaveLastOutSplitter().train_test_split(X)
         expected = X.groupby("reviewerID")["unixReviewTime"].max()
         held_out = X_test.set_index("reviewerID")["unixReviewTime"]
         assert held_out.sort_index().tolist() == expected.sort_index().tolist()
@@ -184,7 +188,7 @@ class TestSplit:
 
     @given(strategies.id_kinds.flatmap(lambda ids: strategies.tables(ids=ids, longest=2)))
     def test_equals_a_slow_loop_for_any_ids(self, X):
-        splitter = LeaveLastOutSplitter()
+        splitter = LeaveLastOutSplitter(ties="row_order")
         assert as_lists(splitter.split(X)) == slow_split(X, splitter)
 
     @given(cases())
@@ -250,7 +254,92 @@ class TestSplit:
             assert set(X.index[test]) == set(shuffled.index[test_2])
 
 
+def tied(n_tied, n_users=20):
+    """Users with two rows each, of which so many users have theirs at one moment."""
+    users = np.repeat(np.arange(n_users), 2)
+    times = np.where(users < n_tied, 5, np.tile([5, 6], n_users))
+    return pd.DataFrame({"user": users, "item": range(2 * n_users), "timestamp": times})
+
+
+class TestTies:
+    def test_many_are_warned_about_once_with_their_share(self):
+        with pytest.warns(UserWarning, match="X: 15% of the 20 tested users have") as caught:
+            list(LeaveLastOutSplitter(n_splits=2, min_train=0).split(tied(3)))
+        assert [warning.filename for warning in caught] == [__file__]
+
+    def test_few_are_not_warned_about(self):
+        list(LeaveLastOutSplitter().split(tied(2)))
+
+    @pytest.mark.parametrize("ties", ["row_order", "shuffle"])
+    def test_who_has_chosen_an_order_is_not_warned(self, ties):
+        list(LeaveLastOutSplitter(ties=ties).split(tied(20)))
+
+    def test_users_who_are_not_tested_do_not_count(self):
+        single = pd.DataFrame({"user": range(100, 200), "item": 1, "timestamp": 5})
+        with pytest.warns(UserWarning, match="X: 100% of the 20 tested users"):
+            list(LeaveLastOutSplitter().split(pd.concat([tied(20), single])))
+
+    def test_rows_that_are_held_out_together_decide_nothing(self):
+        earlier = pd.DataFrame({"user": range(20), "item": 99, "timestamp": 1})
+        list(LeaveLastOutSplitter(n_last=2).split(pd.concat([earlier, tied(20)])))
+
+    def test_moments_a_nanosecond_apart_are_no_ties(self):
+        times = pd.to_datetime([1_700_000_000_000_000_001, 1_700_000_000_000_000_002])
+        list(LeaveLastOutSplitter().split(pd.DataFrame({"user": 1, "item": 2, "timestamp": times})))
+
+    @pytest.mark.parametrize("convert", [pd.DataFrame, np.array], ids=["frame", "array"])
+    def test_row_order_without_timestamps_has_none(self, convert):
+        X = convert(tied(20)[["user", "item"]])
+        for ties in ("warn", "shuffle"):
+            assert as_lists(LeaveLastOutSplitter(ties=ties).split(X)) == [
+                (list(range(0, 40, 2)), list(range(1, 40, 2)))
+            ]
+
+    def test_shuffled_ones_are_drawn_alike_often(self):
+        X = pd.DataFrame({"user": np.repeat(range(3000), 3), "item": 1, "timestamp": 5})
+        test = next(LeaveLastOutSplitter(ties="shuffle", random_state=0).split(X))[1]
+        shares = np.bincount(test % 3) / 3000
+        assert np.abs(shares - 1 / 3).max() < 4 * np.sqrt(1 / 3 * 2 / 3 / 3000)
+
+    def test_seed_draws_the_same_at_every_call(self):
+        X = tied(20)
+        splitter = LeaveLastOutSplitter(ties="shuffle", random_state=0)
+        assert as_lists(splitter.split(X)) == as_lists(splitter.split(X))
+        other = LeaveLastOutSplitter(ties="shuffle", random_state=1)
+        assert as_lists(splitter.split(X)) != as_lists(other.split(X))
+
+    def test_generator_draws_anew_at_every_call(self):
+        X = tied(20)
+        splitter = LeaveLastOutSplitter(ties="shuffle", random_state=np.random.default_rng(0))
+        assert as_lists(splitter.split(X)) != as_lists(splitter.split(X))
+
+    @given(cases(), st.integers(0, 9))
+    def test_shuffled_split_is_a_split_of_the_table_in_some_order(self, case, seed):
+        splitter, X = case
+        shuffled = clone(splitter).set_params(ties="shuffle", random_state=seed)
+        tested = set()
+        for (train, test), (expected, expected_test) in zip(
+            shuffled.split(X), splitter.split(X), strict=True
+        ):
+            assert not set(train) & set(test)
+            assert not tested & set(train)
+            tested |= set(test)
+            for column in ["user"] + ["timestamp"] * ("timestamp" in X):
+                for rows, others in ((train, expected), (test, expected_test)):
+                    assert sorted(X[column].iloc[rows]) == sorted(X[column].iloc[others])
+
+    @given(cases(times=st.just("distinct")))
+    def test_shuffling_changes_nothing_without_ties(self, case):
+        splitter, X = case
+        shuffled = clone(splitter).set_params(ties="shuffle", random_state=0)
+        assert as_lists(shuffled.split(X)) == as_lists(splitter.split(X))
+
+
 class TestErrors:
+    def test_ties_must_be_one_of_the_options(self, X):
+        with pytest.raises(ValueError, match=r"ties must be one of .* Did you mean 'shuffle'"):
+            next(LeaveLastOutSplitter(ties="shuffled").split(X))
+
     def test_no_user_with_enough_rows_names_the_numbers(self, X):
         splitter = LeaveLastOutSplitter(n_last=3, min_train=2)
         match = r"No user can be tested in split 1 of 1: that takes 5 rows.*has 4 row\(s\) \(3 user"
@@ -344,9 +433,30 @@ class TestCrossValidator:
         )
         assert search.fit(X, np.arange(7.0)).n_splits_ == 3
 
+    @pytest.mark.parametrize(("ties", "constant"), [("warn", True), ("shuffle", False)])
+    def test_halving_search_is_told_whether_calls_may_differ(self, X, ties, constant):
+        search = HalvingGridSearchCV(
+            DummyRegressor(),
+            {"strategy": ["mean", "median"]},
+            cv=LeaveLastOutSplitter(ties=ties),
+            scoring="neg_mean_absolute_error",
+            min_resources=7,
+        )
+        if constant:
+            assert search.fit(X, np.arange(7.0)).n_splits_ == 1
+        else:
+            with pytest.raises(ValueError, match=r"consistent folds.* Set its random_state to an"):
+                search.fit(X, np.arange(7.0))
+
     def test_clone_keeps_parameters(self):
-        splitter = LeaveLastOutSplitter(n_splits=2, n_last=3, min_train=0)
-        assert clone(splitter).get_params() == {"n_splits": 2, "n_last": 3, "min_train": 0}
+        splitter = LeaveLastOutSplitter(2, 3, 0, "shuffle", random_state=5)
+        assert clone(splitter).get_params() == {
+            "n_splits": 2,
+            "n_last": 3,
+            "min_train": 0,
+            "ties": "shuffle",
+            "random_state": 5,
+        }
 
     def test_repr_is_that_of_an_estimator(self):
         assert repr(LeaveLastOutSplitter(n_splits=2)) == "LeaveLastOutSplitter(n_splits=2)"

@@ -42,7 +42,9 @@ def main():
     parser.add_argument("--csv", type=Path, default=Path("fold_in.csv"))
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", category=UserWarning)
-    X_train, X_test = LeaveLastOutSplitter().train_test_split(read_table(arguments.train))
+    X_train, X_test = LeaveLastOutSplitter(ties="row_order").train_test_split(
+        read_table(arguments.train)
+    )
     users = np.random.default_rng(0).permutation(X_train["user"].unique())
     hidden = users[: len(users) // 10]
     X_hidden = X_train[X_train["user"].isin(hidden)]

@@ -93,7 +93,7 @@ def main():
     arguments = parse_arguments()
     X_train = read_training_rows(arguments.train, arguments.k_core, arguments.drop_last)
     if arguments.test is None:
-        X_train, X_test = LeaveLastOutSplitter().train_test_split(X_train)
+        X_train, X_test = LeaveLastOutSplitter(ties="row_order").train_test_split(X_train)
     else:
         X_test = read_table(arguments.test)
     negatives = read_negatives(arguments.negatives, X_test) if arguments.negatives else None
@@ -151,7 +151,7 @@ def parse_option(text):
 def read_training_rows(path, k_core, drop_last):
     """Return the rows of a table, or its training rows where the last ones are test rows."""
     X = datasets.filter_k_core(read_table(path), k_core)
-    return LeaveLastOutSplitter().train_test_split(X)[0] if drop_last else X
+    return LeaveLastOutSplitter(ties="row_order").train_test_split(X)[0] if drop_last else X
 
 
 def read_table(path):

@@ -10,8 +10,10 @@ from neumf.baselines.sequential_rules import SequentialRulesRecommender
 from neumf.baselines.voting import VotingRecommender
 from neumf.evaluation import compare, evaluate
 from neumf.interactions.id_encoder import IdEncoder
+from neumf.interactions.leave_last_basket_out_splitter import LeaveLastBasketOutSplitter
 from neumf.interactions.leave_last_out_splitter import LeaveLastOutSplitter
 from neumf.interactions.negative_sampler import NegativeSampler
+from neumf.interactions.time_splitter import TimeSplitter
 from neumf.scorers import hr_scorer, make_ranking_scorer, ndcg_scorer
 
 __version__ = "0.1.0"
@@ -20,12 +22,14 @@ __all__ = [
     "EASERecommender",
     "IdEncoder",
     "ItemKNNRecommender",
+    "LeaveLastBasketOutSplitter",
     "LeaveLastOutSplitter",
     "NegativeSampler",
     "NeuMFRecommender",
     "NextItemRidgeRecommender",
     "PopularityRecommender",
     "SequentialRulesRecommender",
+    "TimeSplitter",
     "VotingRecommender",
     "compare",
     "datasets",

@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from neumf._arrays import Codes, Ids
+from neumf._arrays import Codes, Float64s, Ids
 from neumf._random import hash_mix
-from neumf._validation import check_labels, warn_caller
-from neumf.interactions.ids import index_ids, lookup_ids
+from neumf._rankers import refuse_untimed
+from neumf._validation import check_bool, check_int, check_labels, check_option, warn_caller
+from neumf.interactions.ids import index_ids, lookup_ids, show
+from neumf.interactions.moments import moments_of_rows
 from neumf.interactions.seen import seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions, read_interactions
 from neumf.protocols import Recommender
+
+
+@dataclass(frozen=True, eq=False)
+class RankingTask:
+    """What held-out rows are ranked among: parameters of the scorers, `evaluate` and `compare`."""
+
+    n_negatives: int | None = None
+    random_state: int = 0
+    exclude_seen: bool = True
+    interactions: Any = None
+    at: Literal["row"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_negatives is not None:
+            check_int("n_negatives", self.n_negatives, 1)
+        # An int, so that every candidate of a search meets the same negatives.
+        check_int("random_state", self.random_state, 0)
+        check_bool("exclude_seen", self.exclude_seen)
+        check_option("at", self.at, (None, "row"))
+
+    def __str__(self) -> str:
+        """Return the parameters as in a call, those of rare use only where they are not default."""
+        shown = f"n_negatives={self.n_negatives}, random_state={self.random_state}"
+        shown += "" if self.exclude_seen else ", exclude_seen=False"
+        shown += "" if self.interactions is None else ", interactions=..."
+        return shown if self.at is None else f"{shown}, at={self.at!r}"
 
 
 @dataclass(frozen=True)
@@ -35,12 +64,15 @@ class HeldOut:
         Number of held-out items that are not.
     keys : ndarray of shape (n_queries,) of uint64
         Seed of each query's own random stream.
+    seconds : ndarray of shape (n_queries,) or None
+        The moment of each query, that of its first row; None where no moment is told.
     """
 
     users: Codes
     positives: sp.csr_array
     n_unknown: NDArray[np.intp]
     keys: NDArray[np.uint64]
+    seconds: Float64s | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +91,8 @@ class HeldOutRows:
         Size of the catalogue.
     keys : ndarray of shape (n_rows,) of uint64 or None
         Hash of each row's ids; None where nothing will be drawn.
+    seconds : ndarray of shape (n_rows,) or None
+        The moment of each row; None where no moment is told.
     """
 
     queries: Codes
@@ -66,6 +100,7 @@ class HeldOutRows:
     items: Codes
     n_items: int
     keys: NDArray[np.uint64] | None = None
+    seconds: Float64s | None = None
 
     def gather(self, rows: slice | NDArray[np.bool_] = slice(None)) -> HeldOut:
         """Gather some of the rows to one query per user.
@@ -78,11 +113,16 @@ class HeldOutRows:
         keys = np.zeros(len(kept), dtype=np.uint64)
         if self.keys is not None:
             np.add.at(keys, queries, self.keys[rows])
+        seconds = None
+        if self.seconds is not None:
+            seconds = np.full(len(kept), np.inf)
+            np.minimum.at(seconds, queries, self.seconds[rows])
         return HeldOut(
             self.users[kept],
             seen_matrix(queries[known], items[known], (len(kept), self.n_items)),
             np.bincount(queries[~known], minlength=len(kept)),
             keys,
+            seconds,
         )
 
     @property
@@ -91,29 +131,82 @@ class HeldOutRows:
         return (self.users[self.queries] < 0) | (self.items < 0)
 
 
-def read_held_out(
-    estimator: Any, X: Any, y: Any, n_negatives: int | None, random_state: int
-) -> tuple[Recommender, HeldOutRows]:
-    """Return the recommender inside an estimator, and the rows of X as it knows them.
+class Matched(NamedTuple):
+    """A recommender, and held-out rows as it knows them.
 
-    Rows with a label of 0 are left out. Unknown ids, rows that `fit` saw, and users with fewer than
-    `n_negatives` unseen items come with a warning.
+    Attributes
+    ----------
+    recommender : Recommender
+        Knows the users of `fit` and those of `interactions`.
+    rows : HeldOutRows
+        The rows.
+    barred : csr_array of shape (n_users, n_items)
+        Which items are no candidates, unless they are the positives of a query: those held out for
+        the user and, where asked for, those seen.
+    n_fitted_users : int
+        Number of users that `fit` saw.
     """
-    recommender, X = _unwrap(estimator, X)
-    rows = _positive_rows(read_interactions(X, with_timestamps=False), y)
+
+    recommender: Recommender
+    rows: HeldOutRows
+    barred: sp.csr_array
+    n_fitted_users: int
+
+
+def read_held_out(estimator: Any, X: Any, y: Any, task: RankingTask) -> Matched:
+    """Match the rows of X with the recommender inside an estimator.
+
+    Rows with a label of 0 are left out. Unknown ids, rows that `fit` saw (if seen items are no
+    candidates), and users with fewer than `n_negatives` candidates come with a warning.
+    """
+    fitted, tables = _unwrap(
+        estimator, [X] if task.interactions is None else [X, task.interactions]
+    )
+    recommender = fitted
+    if task.interactions is not None:
+        if tables[0] is not X:
+            _refuse_merged_users(fitted, [X, task.interactions], tables)
+        recommender = _fold_in(fitted, tables[1])
+    X = tables[0]
+    rows = _positive_rows(read_interactions(X, with_timestamps=task.at is not None), y)
+    seconds = None
+    if task.at is not None:
+        refuse_untimed(fitted)
+        seconds = moments_of_rows(rows)
+    held_out = match_rows(rows, recommender.users_, recommender.items_)
+    held_out = replace(held_out, keys=_row_keys(rows, task.random_state), seconds=seconds)
+    if task.exclude_seen:
+        advice = "If users come back to items, set exclude_seen=False: all are candidates then."
+        warn_of_seen(held_out, recommender.seen_, advice)
+    barred = _barred(recommender, held_out, task.exclude_seen)
+    if task.n_negatives is not None:
+        _warn_of_few_candidates(held_out, barred, task)
+    return Matched(recommender, held_out, barred, len(fitted.users_))
+
+
+def match_rows(
+    rows: Interactions, users: pd.Index, items: pd.Index, argument: str = "X"
+) -> HeldOutRows:
+    """Find the user and the item of each held-out row; unknown ones come with a warning."""
     codes, ids = index_ids(rows.users)
-    users = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")
-    queries, users = _part_unknown(users[codes])
-    items = lookup_ids(rows.items, recommender.items_, "X: item ids")
-    keys = _row_keys(rows, random_state)
-    held_out = HeldOutRows(queries, users, items, len(recommender.items_), keys)
-    gathered = held_out.gather()
-    seen = seen_rows(recommender.seen_, gathered.users)
+    known = lookup_ids(ids.to_numpy(), users, f"{argument}: user ids")
+    queries, query_users = _part_unknown(known[codes])
+    item_codes = lookup_ids(rows.items, items, f"{argument}: item ids")
+    held_out = HeldOutRows(queries, query_users, item_codes, len(items))
     _warn_of_unknown(held_out)
-    _warn_of_seen(gathered, seen)
-    if n_negatives is not None:
-        _warn_of_few_unseen(gathered, seen, n_negatives)
-    return recommender, held_out
+    return held_out
+
+
+def warn_of_seen(rows: HeldOutRows, seen: sp.csr_array, advice: str = "") -> None:
+    """Warn if held-out pairs were seen, which tells nothing about new ones."""
+    held_out = rows.gather()
+    repeated = held_out.positives.multiply(seen_rows(seen, held_out.users)).nnz
+    if repeated:
+        warn_caller(
+            f"{repeated} of {held_out.positives.nnz} held-out (user, item) pairs were among the "
+            "rows given to fit or as interactions. If these are training rows, the score says "
+            f"nothing about new ones. {advice}".rstrip()
+        )
 
 
 def order_of_ids(ids: pd.Index) -> Codes:
@@ -121,16 +214,20 @@ def order_of_ids(ids: pd.Index) -> Codes:
     return np.argsort(_hash_ids(ids))
 
 
-def _unwrap(estimator: Any, X: Any) -> tuple[Recommender, Any]:
-    """Return the recommender inside, and X as it reaches it."""
+def _unwrap(estimator: Any, tables: list[Any]) -> tuple[Recommender, list[Any]]:
+    """Return the recommender inside, and tables as they reach it."""
+    if isinstance(estimator, FrozenEstimator):
+        return _unwrap(estimator.estimator, tables)
     if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):  # a search
         check_is_fitted(estimator, "best_estimator_")
-        return _unwrap(estimator.best_estimator_, X)
+        return _unwrap(estimator.best_estimator_, tables)
     if isinstance(estimator, Pipeline):
         check_is_fitted(estimator[-1])
-        return _unwrap(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
+        if len(estimator) > 1:
+            tables = [estimator[:-1].transform(X) for X in tables]
+        return _unwrap(estimator[-1], tables)
     if isinstance(estimator, Recommender):
-        return estimator, X
+        return estimator, tables
     if hasattr(estimator, "recommend"):
         check_is_fitted(estimator)
     wanted = ("users_", "items_", "seen_", "popularity_", "ranker_")
@@ -139,6 +236,47 @@ def _unwrap(estimator: Any, X: Any) -> tuple[Recommender, Any]:
         f"{', '.join(wanted)}), or a Pipeline or search that ends in one. Received: {estimator!r}, "
         f"without {', '.join(name for name in wanted if not hasattr(estimator, name))}."
     )
+
+
+def _fold_in(recommender: Recommender, interactions: Any) -> Recommender:
+    if not hasattr(recommender, "folded_in"):
+        raise TypeError(
+            "interactions can be told to recommenders with a method folded_in, such as those that "
+            f"derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit it with the "
+            "interactions in X."
+        )
+    folded: Recommender = recommender.folded_in(interactions)
+    return folded
+
+
+def _refuse_merged_users(recommender: Recommender, given: list[Any], reached: list[Any]) -> None:
+    """Raise if users that `fit` did not see reach the recommender under one id.
+
+    `given` are tables, and `reached` what the steps of a pipeline made of them.
+    """
+    before, after = (
+        np.concatenate([read_interactions(X, with_timestamps=False).users for X in tables])
+        for tables in (given, reached)
+    )
+    users, ids = index_ids(after)
+    unknown = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")[users] < 0
+    pairs = pd.DataFrame({"before": index_ids(before)[0], "after": users})[unknown]
+    merged = pairs.drop_duplicates()["after"].duplicated()
+    if merged.any():
+        raise ValueError(
+            "interactions must reach the recommender with an id for each new user. Received "
+            f"{merged.sum()} new users with an id that the steps of the pipeline give another one "
+            f"too, such as {show(ids, int(pairs['after'][merged[merged].index[0]]))}: they could "
+            "not be told apart. Leave the encoder out: recommenders take ids as they are."
+        )
+
+
+def _barred(recommender: Recommender, rows: HeldOutRows, exclude_seen: bool) -> sp.csr_array:
+    """Return the items of each user that are no candidates, shape (n_users, n_items)."""
+    found = ~rows.missed
+    shape = recommender.seen_.shape
+    barred = seen_matrix(rows.users[rows.queries][found], rows.items[found], shape)
+    return sp.csr_array(recommender.seen_ + barred) if exclude_seen else barred
 
 
 def _positive_rows(rows: Interactions, y: Any) -> Interactions:
@@ -185,22 +323,14 @@ def _warn_of_unknown(rows: HeldOutRows) -> None:
         )
 
 
-def _warn_of_seen(held_out: HeldOut, seen: sp.csr_array) -> None:
-    repeated = held_out.positives.multiply(seen).nnz
-    if repeated:
-        warn_caller(
-            f"{repeated} of {held_out.positives.nnz} held-out (user, item) pairs were among the "
-            "rows given to fit. If these are training rows, the score says nothing about new ones."
-        )
-
-
-def _warn_of_few_unseen(held_out: HeldOut, seen: sp.csr_array, n_negatives: int) -> None:
-    known = held_out.users >= 0
-    n_unseen = seen.shape[1] - np.diff(sp.csr_array(seen + held_out.positives).indptr)[known]
-    n_short = np.sum(n_unseen < n_negatives)
+def _warn_of_few_candidates(rows: HeldOutRows, barred: sp.csr_array, task: RankingTask) -> None:
+    users = np.unique(rows.users[rows.users >= 0])
+    n_left = barred.shape[1] - np.diff(barred.indptr)[users]
+    n_short = np.sum(n_left < task.n_negatives)
     if n_short:
+        which = "that they have not seen" if task.exclude_seen else "beside the held-out ones"
         warn_caller(
-            f"n_negatives must be at most {n_unseen.min()} for all users to have so many items "
-            f"that they have not seen. Received: {n_negatives}. {n_short} of {len(n_unseen)} known "
+            f"n_negatives must be at most {n_left.min()} for all users to have so many items "
+            f"{which}. Received: {task.n_negatives}. {n_short} of {len(n_left)} known "
             "users have fewer, and their held-out items are ranked among all of these."
         )

@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from neumf._arrays import Codes, Float32s
 from neumf._callbacks import EpochWatcher, FitTasks
-from neumf._held_out import HeldOutRows
+from neumf._held_out import HeldOutRows, match_rows, warn_of_seen
 from neumf._parameters import Architecture, Parameters, blueprint_of, settings_of
 from neumf._ranking import exact_lists, mean_over_lists
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import Histories, read_histories
 from neumf.interactions.seen import count_users, seen_matrix
+from neumf.interactions.tables import read_interactions
 from neumf.interactions.timeline import Timelines, read_timelines, recency_weights
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.metrics import ndcg_at_k
@@ -83,17 +85,28 @@ class Lesson:
     past: Past | None = None
 
 
-def prepare_first(parameters: Parameters, rows: EncodedRows) -> Lesson:
+def prepare_first(parameters: Parameters, rows: EncodedRows, X_val: Any = None) -> Lesson:
     """Make the rows of `fit` ready."""
+    if X_val is not None and not parameters.early_stopping:
+        raise ValueError(
+            "X_val is ranked after each epoch to find the best one, so early_stopping must be "
+            "True. Received: early_stopping=False. Set it, or leave X_val out."
+        )
     timelines = _read_timelines(rows)
     # What is longer than the longest history would cost memory and say nothing.
     longest = 0 if timelines is None else max(1, int(timelines.counts.max()))
     length = min(parameters.history_length, longest)
     blueprint = _whole_blueprint(parameters, length)
-    if not parameters.early_stopping:
+    if X_val is not None or not parameters.early_stopping:
         histories = _read_histories(rows, timelines, length)
-        training_rows = _training_rows(parameters, rows, timelines, histories, rows.seen, blueprint)
-        return Lesson(blueprint, training_rows, rows.shape, _last_items(rows, histories))
+        last_items = _last_items(rows, histories)
+        return Lesson(
+            blueprint,
+            _training_rows(parameters, rows, timelines, histories, rows.seen, blueprint),
+            rows.shape,
+            last_items,
+            None if X_val is None else _validate_on(X_val, rows, last_items),
+        )
     kept, kept_timelines, last = _hold_out(rows, timelines)
     histories = _read_histories(kept, kept_timelines, length)
     return Lesson(
@@ -101,7 +114,7 @@ def prepare_first(parameters: Parameters, rows: EncodedRows) -> Lesson:
         _training_rows(parameters, kept, kept_timelines, histories, kept.seen, blueprint),
         rows.shape,
         _last_items(rows, _read_histories(rows, timelines, length)),
-        _make_validate(rows, kept, last, _last_items(kept, histories)),
+        _validate_on_last(rows, kept, last, _last_items(kept, histories)),
     )
 
 
@@ -308,15 +321,28 @@ def _hold_out(
     return rows.without(last), timelines.without_last(last), last
 
 
-def _make_validate(
+def _validate_on(X_val: Any, rows: EncodedRows, last_items: Codes) -> Validate:
+    """Return what measures NDCG@10 of the rows of a table among what the users have not seen."""
+    new = read_interactions(X_val, "X_val", with_timestamps=False)
+    held_out = match_rows(new, rows.user_ids, rows.item_ids, "X_val")
+    warn_of_seen(held_out, rows.seen)
+    return _make_validate(held_out, rows.seen, last_items)
+
+
+def _validate_on_last(
     rows: EncodedRows, kept: EncodedRows, last: Codes, last_items: Codes
 ) -> Validate:
-    """Return what measures NDCG@10 of the held-out rows among the items that are left."""
+    """Return what measures NDCG@10 of the rows held out among the items that are left."""
     # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
     # not among them: as candidates they would give it away.
     seen = kept.seen if kept.labels is None else seen_matrix(kept.users, kept.items, kept.shape)
     queries = np.arange(len(last))
-    held_out = HeldOutRows(queries, rows.users[last], rows.items[last], rows.shape[1]).gather()
+    held_out = HeldOutRows(queries, rows.users[last], rows.items[last], rows.shape[1])
+    return _make_validate(held_out, seen, last_items)
+
+
+def _make_validate(rows: HeldOutRows, seen: sp.csr_array, last_items: Codes) -> Validate:
+    held_out = rows.gather()
 
     def validate(blueprint: Blueprint, weights: Weights) -> float:
         network = Network.of_weights(blueprint, weights, last_items)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Scores
-from neumf.protocols import Ranker
+from neumf._arrays import Codes, Float64s, Scores
+from neumf.protocols import Ranker, Recommender, TimedRecommender
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,19 @@ class QueryRanker:
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of the shape of items; `users` are numbers of queries."""
         return self.ranker.score_candidates(self.users[users], items)
+
+
+def ranker_at(recommender: Recommender, users: Codes, seconds: Float64s) -> Ranker:
+    """Return what scores queries: users (-1: unknown), each at a moment that may not matter."""
+    if isinstance(recommender, TimedRecommender):
+        return recommender.ranker_at(users, seconds)
+    return QueryRanker(recommender.ranker_, users)
+
+
+def refuse_untimed(recommender: Recommender) -> None:
+    """Raise if the recommender was fitted to rows without timestamps, and so knows no moment."""
+    if not getattr(recommender, "has_timestamps_", True):
+        raise ValueError(
+            "at needs a recommender that was fitted to rows with timestamps. Received one that was "
+            "not. Fit it to a table with a column 'timestamp', or leave `at` out."
+        )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Scores
-from neumf._held_out import HeldOut, order_of_ids
+from neumf._held_out import HeldOut, Matched, order_of_ids
 from neumf._random import hash_mix
+from neumf._rankers import ranker_at
 from neumf.interactions.seen import seen_rows, stored_places
 from neumf.interactions.unseen import UnseenItems
-from neumf.protocols import Ranker, Recommender
+from neumf.protocols import Ranker
 
 # Scores that are held at once.
 _BLOCK_SIZE = 2**23
@@ -68,40 +70,45 @@ def top_lists(
     return rows, items, values, ranks
 
 
-def ranked_lists(
-    recommender: Recommender, held_out: HeldOut, seen: sp.csr_array, n_negatives: int | None
-) -> Iterator[Lists]:
-    """Yield relevance and scores among the whole catalogue, or among so many unseen items."""
+def ranked_lists(matched: Matched, held_out: HeldOut, n_negatives: int | None) -> Iterator[Lists]:
+    """Yield relevance and scores among the whole catalogue, or among so many sampled items."""
+    recommender, barred, users = matched.recommender, matched.barred, held_out.users
+    if held_out.seconds is None:
+        ranker = recommender.ranker_
+    else:
+        ranker = ranker_at(recommender, users, held_out.seconds)
+        # The ranker takes queries in the place of users.
+        barred = seen_rows(barred, users)
+        held_out = replace(held_out, users=np.where(users < 0, -1, np.arange(len(users))))
     if n_negatives is None:
-        return exact_lists(recommender.ranker_, held_out, seen)
-    order = order_of_ids(recommender.items_)
-    return sampled_lists(recommender.ranker_, held_out, seen, n_negatives, order)
+        return exact_lists(ranker, held_out, barred)
+    return sampled_lists(ranker, held_out, barred, n_negatives, order_of_ids(recommender.items_))
 
 
-def exact_lists(ranker: Ranker, held_out: HeldOut, seen: sp.csr_array) -> Iterator[Lists]:
-    """Yield relevance and scores of the whole catalogue, without the other items seen."""
-    seen = seen_rows(seen, held_out.users)
-    for block in blocks(len(held_out.users), seen.shape[1]):
+def exact_lists(ranker: Ranker, held_out: HeldOut, barred: sp.csr_array) -> Iterator[Lists]:
+    """Yield relevance and scores of the whole catalogue, without the other items barred."""
+    barred = seen_rows(barred, held_out.users)
+    for block in blocks(len(held_out.users), barred.shape[1]):
         users = held_out.users[block]
         positives = held_out.positives[block]
         scores = _spread(ranker.score_items(users[users >= 0]), users >= 0)
         places = stored_places(positives)
         own = scores[places]
-        scores[stored_places(seen[block])] = -np.inf
+        scores[stored_places(barred[block])] = -np.inf
         scores[places] = own
         yield _with_missed(positives.toarray(), scores, held_out.n_unknown[block])
 
 
 def sampled_lists(
-    ranker: Ranker, held_out: HeldOut, seen: sp.csr_array, n_negatives: int, order: Codes
+    ranker: Ranker, held_out: HeldOut, barred: sp.csr_array, n_negatives: int, order: Codes
 ) -> Iterator[Lists]:
-    """Yield relevance and scores of the held-out items and distinct unseen ones.
+    """Yield relevance and scores of the held-out items and distinct ones that are not barred.
 
     Items are drawn by their place in `order`: with an order of the ids themselves, what is drawn
     does not depend on the order in which `fit` met them.
     """
     positives = held_out.positives
-    barred = (seen_rows(seen, held_out.users) + positives).astype(bool)[:, order]
+    barred = (seen_rows(barred, held_out.users) + positives).astype(bool)[:, order]
     barred.sort_indices()
     negatives = _sample_distinct(UnseenItems(barred), held_out.keys, n_negatives)
     negatives = np.where(negatives < 0, -1, order[negatives])

@@ -110,7 +110,8 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         Hold out each user's last row inside `fit` (with `y`, the last one labelled above 0), rank
         it after each epoch among all items that the user has no row of, stop when NDCG@10 has not
         risen for `n_iter_no_change` epochs, and keep the best epoch. The held-out rows are not
-        trained on; to train on all rows, fit again with ``epochs=best_iter_``.
+        trained on; to train on all rows, fit again with ``epochs=best_iter_``. With `X_val` given
+        to `fit`, its rows are ranked, and none is held out.
     n_iter_no_change : int, default=5
         Epochs without a better value that `early_stopping` waits.
     random_state : int, RandomState, Generator or None, default=None
@@ -135,6 +136,8 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
     popularity_logits_ : ndarray of shape (n_items,)
         Logit of the probability that a user interacts with the item, by Laplace's rule
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
+    has_timestamps_ : bool
+        Whether the rows given to `fit` had timestamps.
     histories_ : ndarray of shape (n_users, n_last)
         The last items of each user by index, newest first, filled up with -1. `n_last` is
         `history_length` or, if shorter, the length of the longest history; 0 for a sparse X.
@@ -327,7 +330,7 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         return cls(**{**PRESETS[name], **parameters})
 
     @with_callbacks
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
         """Train on interactions.
 
         Parameters
@@ -344,6 +347,11 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
             `NegativeSampler.fit_resample` puts them.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row, and of the negatives drawn for it, in the loss.
+        X_val : array-like of shape (n_val, n_features >= 2) or None, default=None
+            What the users did after X, a table like X, for `early_stopping`: its rows are ranked
+            after each epoch, in the place of each user's last row of X, and all of X is trained on.
+            Nothing else reads them. Rows of users or items that are not in X are misses. In a
+            search they are the same for all folds, so that no row of a test fold may be in them.
 
         Returns
         -------
@@ -353,12 +361,14 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If a parameter is out of range, X, y or sample_weight cannot be read, a user has seen
-            every item, so that no negative can be drawn, or the loss diverges. The estimator then
-            stays as it was.
+            If a parameter is out of range, X, y, sample_weight or X_val cannot be read, X_val is
+            given without `early_stopping`, a user has seen every item, so that no negative can be
+            drawn, or the loss diverges. The estimator then stays as it was.
 
         Warns
         -----
+        UserWarning
+            If rows of X_val are misses, or pairs of it are in X; both are counted.
         RuntimeWarning
             If Ctrl-C interrupts the training after an epoch or more: what was learned until then
             is kept, and `n_iter_` counts the epochs done. Interrupted earlier, or in the halves of
@@ -368,7 +378,7 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         check_parameters(self, y)
         rows = read_rows(X, y, sample_weight)
         rng = make_generator(self.random_state)
-        lesson = prepare_first(self, rows)
+        lesson = prepare_first(self, rows, X_val)
         of_rows = self._attributes_of_rows(rows, rows.seen) | {"histories_": lesson.last_items}
 
         def of_weights(weights: Weights) -> dict[str, Any]:
@@ -376,7 +386,7 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
             return self._attributes_of_network(network, of_rows)
 
         n_epochs = self.epochs * (3 if self.pretrain else 1)
-        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight, "X_val": X_val}}
         tasks = FitTasks(self, n_epochs, of_rows, of_weights, **data)
         trained, network = learn(self, lesson, rng, tasks)
         validate_data(self, X, skip_check_array=True)

@@ -48,6 +48,14 @@ def check_int(name: str, value: Any, minimum: int) -> None:
         raise ValueError(f"{name} must be an int >= {minimum}. Received: {value!r}.")
 
 
+def check_bool(name: str, value: Any) -> None:
+    """Raise a TypeError unless the value is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(
+            f"{name} must be True or False. Received: {value!r} of type {type(value).__name__}."
+        )
+
+
 def check_real(
     name: str, value: Any, *, above: float | None = None, at_least: float = 0, below: float = 1e30
 ) -> None:

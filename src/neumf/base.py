@@ -6,7 +6,6 @@ A subclass of :class:`BaseRecommender` writes `fit` and `ranker_`; `fit` reads i
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from copy import copy
 from typing import Any, Self
@@ -20,23 +19,22 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf._arrays import Codes, Float64s, Ids, Scores
-from neumf._rankers import PopularityRanker, QueryRanker
+from neumf._new_rows import match_new_rows
+from neumf._rankers import PopularityRanker, QueryRanker, ranker_at, refuse_untimed
 from neumf._ranking import top_lists
-from neumf._validation import check_int
+from neumf._validation import check_int, warn_caller
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.ids import (
     describe_other_kind,
     encode_ids,
     extend_index,
     index_ids,
-    kind_of_ids,
     lookup_ids,
     read_ids,
-    show,
 )
+from neumf.interactions.moments import moments_of_rows, read_moment
 from neumf.interactions.seen import count_users, seen_matrix, seen_rows, stored_places
 from neumf.interactions.tables import Interactions, read_interactions
-from neumf.interactions.timeline import time_order
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 from neumf.scorers import ndcg_scorer
@@ -93,7 +91,8 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
     ----------
     recommender : BaseRecommender
         Gets the attributes `users_`, `items_`, `seen_`, `popularity_`, `popularity_logits_`,
-        `n_features_in_` and, where all columns have names that are strings, `feature_names_in_`.
+        `has_timestamps_`, `n_features_in_` and, where all columns have names that are strings,
+        `feature_names_in_`.
     X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
         What `fit` was given.
     rows : EncodedRows
@@ -126,7 +125,8 @@ class BaseRecommender(BaseEstimator, ABC):
 
     The scorers, :func:`neumf.evaluate`, :func:`neumf.compare` and scikit-learn's searches then work
     with it. `interactions=` and `folded_in` work if it also writes ``_fold_in(codes, new, seen)``,
-    see there.
+    see there. Where scores depend on the moment of the question, it writes
+    ``ranker_at(users, seconds)`` too; `ranker_` then is as just after the last row of `fit`.
 
     Attributes
     ----------
@@ -141,6 +141,8 @@ class BaseRecommender(BaseEstimator, ABC):
     popularity_logits_ : ndarray of shape (n_items,)
         Logit of the probability that a user interacts with the item, by Laplace's rule
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
+    has_timestamps_ : bool
+        Whether the rows given to `fit` had timestamps, without which no moment can be asked about.
 
     See Also
     --------
@@ -188,6 +190,7 @@ class BaseRecommender(BaseEstimator, ABC):
     seen_: sp.csr_array
     popularity_: NDArray[np.int64]
     popularity_logits_: NDArray[np.float64]
+    has_timestamps_: bool
 
     @property
     @abstractmethod
@@ -201,7 +204,7 @@ class BaseRecommender(BaseEstimator, ABC):
         """
         return QueryRanker(self.ranker_, users)
 
-    def predict(self, X: Any, *, interactions: Any = None) -> NDArray[np.float64]:
+    def predict(self, X: Any, *, interactions: Any = None, at: Any = None) -> NDArray[np.float64]:
         """Return the probability of each interaction.
 
         Parameters
@@ -210,6 +213,8 @@ class BaseRecommender(BaseEstimator, ABC):
             Pairs of user and item; further columns are ignored.
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
             What users did since `fit`, see `recommend`.
+        at : "row", float, datetime or None, default=None
+            The moment of the question, see `recommend`; "row" asks for each row at its timestamp.
 
         Returns
         -------
@@ -220,11 +225,14 @@ class BaseRecommender(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            If X cannot be read, or its ids are strings where `fit` saw numbers, or the reverse.
+            If X cannot be read, its ids are strings where `fit` saw numbers, or the reverse, or
+            `at` is no moment, or asks for timestamps where there are none.
         """
-        return expit(self._logits(X, interactions))
+        return expit(self._logits(X, interactions, at))
 
-    def decision_function(self, X: Any, *, interactions: Any = None) -> NDArray[np.float64]:
+    def decision_function(
+        self, X: Any, *, interactions: Any = None, at: Any = None
+    ) -> NDArray[np.float64]:
         """Return the logit of each interaction.
 
         Parameters
@@ -233,6 +241,8 @@ class BaseRecommender(BaseEstimator, ABC):
             Pairs of user and item; further columns are ignored.
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
             What users did since `fit`, see `recommend`.
+        at : "row", float, datetime or None, default=None
+            The moment of the question, see `recommend`; "row" asks for each row at its timestamp.
 
         Returns
         -------
@@ -243,9 +253,10 @@ class BaseRecommender(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            If X cannot be read, or its ids are strings where `fit` saw numbers, or the reverse.
+            If X cannot be read, its ids are strings where `fit` saw numbers, or the reverse, or
+            `at` is no moment, or asks for timestamps where there are none.
         """
-        return self._logits(X, interactions)
+        return self._logits(X, interactions, at)
 
     def recommend(
         self,
@@ -256,6 +267,7 @@ class BaseRecommender(BaseEstimator, ABC):
         allow: Any = None,
         deny: Any = None,
         interactions: Any = None,
+        at: Any = None,
     ) -> pd.DataFrame:
         """Return the best items for each user.
 
@@ -278,6 +290,12 @@ class BaseRecommender(BaseEstimator, ABC):
             `fit` saw, the rows are appended to what they did before; for a new one, they are all
             there is. The rows count as seen, and nothing is learned or stored. Items that `fit`
             did not see are skipped, with a warning that counts them.
+        at : float, datetime or None, default=None
+            The moment of the question: a number of seconds or a datetime, as the timestamps of
+            `fit` are. None is just after the last row of `fit`. Recommenders whose scores depend on
+            it know what happened before it alone; others give the same lists at any moment. The
+            items that count as seen, and the popularity that ranks the lists of unknown users, are
+            those of all rows, whatever the moment.
 
         Returns
         -------
@@ -288,8 +306,9 @@ class BaseRecommender(BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            If `k` is no int of at least 1, an id is missing, or item ids are strings where `fit`
-            saw numbers, or the reverse.
+            If `k` is no int of at least 1, an id is missing, item ids are strings where `fit`
+            saw numbers, or the reverse, or `at` is no moment or the rows of `fit` had no
+            timestamps.
         """
         check_is_fitted(self)
         check_int("k", k, 1)
@@ -302,12 +321,14 @@ class BaseRecommender(BaseEstimator, ABC):
             ids = self.users_.to_numpy() if new is None else pd.unique(new.users)
         else:
             ids = read_ids(users, "users", self.users_)
-        known = self if new is None else self._folded_in(ids, new, stacklevel=3)
+        known = self if new is None else self._folded_in(ids, new)
         codes = known._user_codes(ids)
+        moments = None if at is None else np.full(len(codes), read_moment(at, "at"))
+        ranker = known._ranker_of_queries(codes, moments)
         barred = self._barred_items(allow, deny)
 
         def score(block: slice) -> Scores:
-            scores = known._scores_or_popularity(codes[block])
+            scores = known._scores_or_popularity(ranker, codes, block)
             if exclude_seen:
                 scores[stored_places(seen_rows(known.seen_, codes[block]))] = -np.inf
             scores[:, barred] = -np.inf
@@ -356,7 +377,7 @@ class BaseRecommender(BaseEstimator, ABC):
         check_is_fitted(self)
         new = read_interactions(interactions)
         ids = extend_index(new.users, self.users_, "interactions: user ids")[1]
-        return self._folded_in(ids.to_numpy(), new, stacklevel=3)
+        return self._folded_in(ids.to_numpy(), new)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return NDCG@10 of held-out interactions, ranked among the whole catalogue.
@@ -393,69 +414,55 @@ class BaseRecommender(BaseEstimator, ABC):
             "seen_": seen,
             "popularity_": popularity,
             "popularity_logits_": logit((popularity + 1) / (rows.shape[0] + 2)),  # Laplace's rule
+            "has_timestamps_": rows.timestamps is not None,
         }
 
-    def _logits(self, X: Any, interactions: Any) -> NDArray[np.float64]:
+    def _logits(self, X: Any, interactions: Any, at: Any) -> NDArray[np.float64]:
         """Return the logit of each row, NaN with a warning where the user or item is unknown."""
         check_is_fitted(self)
-        rows = read_interactions(X, with_timestamps=False)
+        of_rows = isinstance(at, str) and at == "row"
+        rows = read_interactions(X, with_timestamps=of_rows)
+        moments = None
+        if at is not None:
+            moments = (
+                moments_of_rows(rows) if of_rows else np.full(len(rows), read_moment(at, "at"))
+            )
         if interactions is None:
             recommender = self
         else:
             new = read_interactions(interactions, "interactions", may_be_empty=True)
-            recommender = self._folded_in(rows.users, new, stacklevel=4)
+            recommender = self._folded_in(rows.users, new)
         users = lookup_ids(rows.users, recommender.users_, "X: user ids")
         items = lookup_ids(rows.items, self.items_, "X: item ids")
         known = (users >= 0) & (items >= 0)
         if not known.all():
-            warnings.warn(
+            warn_caller(
                 f"{int((~known).sum())} of {len(known)} rows name a user or an item that fit did "
-                "not see; their value is NaN.",
-                UserWarning,
-                stacklevel=3,
+                "not see; their value is NaN."
             )
         logits = np.full(len(rows), np.nan)
-        ranker = recommender.ranker_
-        logits[known] = ranker.score_candidates(users[known], items[known, None])[:, 0]
+        ranker = recommender._ranker_of_queries(users, moments)
+        queries = np.flatnonzero(known)
+        logits[known] = ranker.score_candidates(queries, items[known, None])[:, 0]
         return logits
 
-    def _folded_in(self, ids: Ids, new: Interactions, stacklevel: int) -> Self:
+    def _ranker_of_queries(self, users: Codes, moments: Float64s | None) -> Ranker:
+        """Return what scores queries: users (-1: unknown), each at a moment if there are any."""
+        if moments is None:
+            return QueryRanker(self.ranker_, users)
+        refuse_untimed(self)
+        return ranker_at(self, users, moments)
+
+    def _folded_in(self, ids: Ids, new: Interactions) -> Self:
         """Return a copy that knows these users, as they are after new interactions, and no others.
 
         Those that neither `fit` nor a row with a known item tells of stay unknown.
         """
-        items = lookup_ids(new.items, self.items_, "interactions: item ids")
-        if (items < 0).any():
-            warnings.warn(
-                f"{int((items < 0).sum())} of {len(items)} rows of interactions have an item that "
-                "fit did not see; they are skipped.",
-                UserWarning,
-                stacklevel=stacklevel,
-            )
-        user_ids = index_ids(ids)[1]
-        users = encode_ids(new.users, user_ids)
-        _refuse_other_kind(users, new.users, user_ids)
         self._check_order_of_interactions(new)
-        order = time_order(users, new.timestamps)
-        order = order[(users[order] >= 0) & (items[order] >= 0)]
-        codes = encode_ids(user_ids.to_numpy(), self.users_)
-        if len(users) and (users < 0).all() and (codes < 0).any():
-            warnings.warn(
-                f"None of the {len(users)} rows of interactions is of a user asked for, such as "
-                f"{show(user_ids, 0)}. Behind the steps of a pipeline, pass "
-                "pipeline[:-1].transform(interactions).",
-                UserWarning,
-                stacklevel=stacklevel,
-            )
-        told = codes >= 0
-        told[users[order]] = True
-        # The users that stay unknown leave the index, and the others move up.
-        codes, user_ids = codes[told], user_ids[told]
-        users, items = (np.cumsum(told) - 1)[users[order]], items[order]
-        seconds = None if new.seconds is None else new.seconds[order]
-        rows = UserItems.of_sorted_rows(users, items, seconds, len(user_ids))
-        seen = self._seen_after(codes, seen_matrix(users, items, (len(user_ids), len(self.items_))))
-        return self._after(user_ids, codes, rows, seen)
+        rows = match_new_rows(new, ids, self.users_, self.items_)
+        shape = (len(rows.user_ids), len(self.items_))
+        seen = self._seen_after(rows.codes, seen_matrix(rows.new.users, rows.new.items, shape))
+        return self._after(rows.user_ids, rows.codes, rows.new, seen)
 
     def _after(self, user_ids: pd.Index, codes: Codes, new: UserItems, seen: sp.csr_array) -> Self:
         """Return a copy that knows these users alone, as `_fold_in` has them."""
@@ -495,21 +502,19 @@ class BaseRecommender(BaseEstimator, ABC):
         codes = encode_ids(ids, self.users_)
         complaint = describe_other_kind(codes, ids, self.users_, "users")
         if complaint:
-            warnings.warn(
-                f"{complaint} Until then they are unknown users, who get the most popular items.",
-                UserWarning,
-                stacklevel=3,
+            warn_caller(
+                f"{complaint} Until then they are unknown users, who get the most popular items."
             )
         return codes
 
-    def _scores_or_popularity(self, users: Codes) -> Scores:
-        """Return scores of all items, those of popularity for unknown users (-1)."""
-        known = users >= 0
+    def _scores_or_popularity(self, ranker: Ranker, users: Codes, block: slice) -> Scores:
+        """Return a block of queries' scores of all items, those of popularity for unknown users."""
+        queries, known = np.arange(block.start, block.stop), users[block] >= 0
         if known.all():
-            return self.ranker_.score_items(users)
-        scores = PopularityRanker(self.popularity_logits_).score_items(users)
+            return ranker.score_items(queries)
+        scores = PopularityRanker(self.popularity_logits_).score_items(queries)
         if known.any():
-            scores[known] = self.ranker_.score_items(users[known])
+            scores[known] = ranker.score_items(queries[known])
         return scores
 
     def _barred_items(self, allow: Any, deny: Any) -> NDArray[np.bool_]:
@@ -524,15 +529,3 @@ class BaseRecommender(BaseEstimator, ABC):
     def _known_items(self, ids: Any, argument: str) -> Codes:
         codes = lookup_ids(read_ids(ids, argument, self.items_), self.items_, argument)
         return codes[codes >= 0]
-
-
-def _refuse_other_kind(codes: Codes, ids: Ids, asked: pd.Index) -> None:
-    """Raise if interactions name none of the users asked for because strings meet numbers."""
-    kinds = kind_of_ids(ids), kind_of_ids(asked)
-    if (codes < 0).all() and None not in kinds and kinds[0] != kinds[1]:
-        raise ValueError(
-            "interactions: user ids must be of the kind of the users asked for, "
-            f"{kinds[1]} such as {show(asked, 0)}. Received {kinds[0]} such as {show(ids, 0)}. "
-            "Convert them, for example with astype; behind the steps of a pipeline, pass "
-            "pipeline[:-1].transform(interactions)."
-        )

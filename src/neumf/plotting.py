@@ -174,8 +174,8 @@ class MetricAtKDisplay:
         As from :func:`neumf.evaluate` or :func:`neumf.compare`.
     metric : str, default="ndcg"
         The metric to draw.
-    ranking : {"exact", "sampled"}, default="exact"
-        Which of the rankings to draw.
+    ranking : str, default="exact"
+        Which of the rankings in the table to draw.
 
     Attributes
     ----------
@@ -223,8 +223,8 @@ class MetricAtKDisplay:
             As from :func:`neumf.evaluate` or :func:`neumf.compare`.
         metric : str, default="ndcg"
             The metric to draw.
-        ranking : {"exact", "sampled"}, default="exact"
-            Which of the rankings to draw.
+        ranking : str, default="exact"
+            Which of the rankings in the table to draw.
         ax : Axes or None, default=None
             Where to draw; None makes a figure.
 

@@ -59,6 +59,9 @@ class Ranker(Protocol):
 class Recommender(Protocol):
     """A fitted recommender, as the scorers, `evaluate` and `compare` know it.
 
+    Their ``interactions=`` also needs a method ``folded_in(interactions)`` that returns a
+    recommender which knows these rows too.
+
     Attributes
     ----------
     users_ : pandas.Index of shape (n_users,)

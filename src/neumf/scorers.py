@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from neumf import metrics
-from neumf._held_out import read_held_out
+from neumf._held_out import RankingTask, read_held_out
 from neumf._ranking import mean_over_lists, ranked_lists
 from neumf._validation import check_int
 
@@ -16,7 +16,14 @@ Metric = Callable[..., float]
 
 
 def make_ranking_scorer(
-    metric: Metric, k: int = 10, n_negatives: int | None = None, random_state: int = 0
+    metric: Metric,
+    k: int = 10,
+    n_negatives: int | None = None,
+    random_state: int = 0,
+    *,
+    exclude_seen: bool = True,
+    interactions: Any = None,
+    at: Literal["row"] | None = None,
 ) -> RankingScorer:
     """Make a scorer that ranks held-out items.
 
@@ -35,6 +42,21 @@ def make_ranking_scorer(
         users have.
     random_state : int, default=0
         Seed of the drawn items.
+    exclude_seen : bool, default=True
+        False is for tables in which users come back to items, as to the goods of a shop: what a
+        user has seen is a candidate like any other item, and may be drawn among the `n_negatives`.
+    interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
+        What users did after `fit` and before X, a table like X. A new user who is in it is known
+        and gets a list of their own, without training (fold-in, see `recommend` of the
+        recommenders); without it they are misses. For users whom `fit` saw the rows are appended to
+        what they did before. The rows count as seen. Behind a pipeline they pass through its steps
+        as X does, which must not be encoders that give all new users one id.
+    at : "row" or None, default=None
+        The moment of the question. None tells the recommender none: it ranks as it would just after
+        the last row of `fit`. "row" tells it the timestamp of the user's held-out row, the first of
+        several. That is another protocol, whose figures should stand beside those without, as
+        :func:`evaluate` puts them. It makes a difference to recommenders that know what was popular
+        when, see :class:`neumf.protocols.TimedRecommender`.
 
     Returns
     -------
@@ -52,12 +74,15 @@ def make_ranking_scorer(
     - A query is a user with all of their rows in X (one row, with leave-last-out); rows that `y`
       labels 0 are no positives. The value is the mean over queries.
     - Candidates are the catalogue that the estimator was fitted on, without the items that the
-      user has seen in `fit` and without the user's other held-out items.
-    - A user or an item that `fit` did not see is a miss. Misses are counted in a warning and never
-      dropped. Each row of an unknown user is a query of its own: behind an encoder unknown users
-      cannot be told apart, and the value is the same with and without one.
+      user has seen in `fit` (unless ``exclude_seen=False``). Drawn are those of them that are not
+      held out for the user.
+    - An unknown user or item, one that neither `fit` saw nor, of users, `interactions` tell of, is
+      a miss. Misses are counted in a warning and never dropped. Each row of an unknown user is a
+      query of its own: behind an encoder unknown users cannot be told apart, and the value is the
+      same with and without one.
     - A held-out item that the user had seen already (a repeated interaction, or a training row)
-      stays a candidate, with a warning: on training rows the value is no estimate of anything.
+      stays a candidate, with a warning unless ``exclude_seen=False``: on training rows the value
+      is no estimate of anything.
     - Negatives are distinct and depend on (`random_state`, user, item) and on what can be drawn,
       nothing else: they are the same for every candidate of a search, any ``n_jobs`` and any order
       of rows. The ids that count are those that reach the recommender, so behind an encoder other
@@ -75,21 +100,35 @@ def make_ranking_scorer(
     >>> scorer = make_ranking_scorer(metrics.reciprocal_rank_at_k, k=2)
     >>> scorer(PopularityRecommender().fit(X), [["c", 1], ["b", 2]])
     1.0
+
+    Users who come back to items:
+
+    >>> scorer = make_ranking_scorer(metrics.hit_rate_at_k, k=1, exclude_seen=False)
+    >>> scorer(PopularityRecommender().fit([["a", 1], ["b", 1], ["b", 2]]), [["a", 1]])
+    1.0
     """
-    return RankingScorer(metric, k, n_negatives, random_state)
+    return RankingScorer(
+        metric, k, RankingTask(n_negatives, random_state, exclude_seen, interactions, at)
+    )
 
 
-def hr_scorer(k: int = 10, n_negatives: int | None = None, random_state: int = 0) -> RankingScorer:
+def hr_scorer(
+    k: int = 10,
+    n_negatives: int | None = None,
+    random_state: int = 0,
+    *,
+    exclude_seen: bool = True,
+    interactions: Any = None,
+    at: Literal["row"] | None = None,
+) -> RankingScorer:
     """Make a scorer of the hit rate: the share of users with a held-out item in the top k.
 
     Parameters
     ----------
     k : int, default=10
         Length of the list.
-    n_negatives : int or None, default=None
+    n_negatives, random_state, exclude_seen, interactions, at
         See :func:`make_ranking_scorer`.
-    random_state : int, default=0
-        Seed of the drawn items.
 
     Returns
     -------
@@ -103,11 +142,21 @@ def hr_scorer(k: int = 10, n_negatives: int | None = None, random_state: int = 0
     >>> hr_scorer(k=1)(PopularityRecommender().fit(X), [["c", 3], ["b", 2]])
     0.5
     """
-    return make_ranking_scorer(metrics.hit_rate_at_k, k, n_negatives, random_state)
+    return RankingScorer(
+        metrics.hit_rate_at_k,
+        k,
+        RankingTask(n_negatives, random_state, exclude_seen, interactions, at),
+    )
 
 
 def ndcg_scorer(
-    k: int = 10, n_negatives: int | None = None, random_state: int = 0
+    k: int = 10,
+    n_negatives: int | None = None,
+    random_state: int = 0,
+    *,
+    exclude_seen: bool = True,
+    interactions: Any = None,
+    at: Literal["row"] | None = None,
 ) -> RankingScorer:
     """Make a scorer of the normalised discounted cumulative gain.
 
@@ -115,10 +164,8 @@ def ndcg_scorer(
     ----------
     k : int, default=10
         Length of the list.
-    n_negatives : int or None, default=None
+    n_negatives, random_state, exclude_seen, interactions, at
         See :func:`make_ranking_scorer`.
-    random_state : int, default=0
-        Seed of the drawn items.
 
     Returns
     -------
@@ -132,30 +179,24 @@ def ndcg_scorer(
     >>> ndcg_scorer(k=1)(PopularityRecommender().fit(X), [["c", 3], ["b", 2]])
     0.5
     """
-    return make_ranking_scorer(metrics.ndcg_at_k, k, n_negatives, random_state)
+    return RankingScorer(
+        metrics.ndcg_at_k, k, RankingTask(n_negatives, random_state, exclude_seen, interactions, at)
+    )
 
 
 class RankingScorer:
     """A scorer as :func:`make_ranking_scorer` makes it."""
 
-    def __init__(self, metric: Metric, k: int, n_negatives: int | None, random_state: int) -> None:
+    def __init__(self, metric: Metric, k: int, task: RankingTask) -> None:
         _check_metric(metric)
         check_int("k", k, 1)
-        if n_negatives is not None:
-            check_int("n_negatives", n_negatives, 1)
-        # An int, so that every candidate of a search meets the same negatives.
-        check_int("random_state", random_state, 0)
         self.metric = metric
         self.k = k
-        self.n_negatives = n_negatives
-        self.random_state = random_state
+        self.task = task
 
     def __repr__(self) -> str:
         name = getattr(self.metric, "__name__", repr(self.metric))
-        return (
-            f"make_ranking_scorer({name}, k={self.k}, n_negatives={self.n_negatives}, "
-            f"random_state={self.random_state})"
-        )
+        return f"make_ranking_scorer({name}, k={self.k}, {self.task})"
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
         """Score a fitted recommender, or a pipeline or search that ends in one.
@@ -174,8 +215,8 @@ class RankingScorer:
         score : float
             The mean of the metric over users.
         """
-        recommender, held_out = read_held_out(estimator, X, y, self.n_negatives, self.random_state)
-        lists = ranked_lists(recommender, held_out.gather(), recommender.seen_, self.n_negatives)
+        matched = read_held_out(estimator, X, y, self.task)
+        lists = ranked_lists(matched, matched.rows.gather(), self.task.n_negatives)
         return mean_over_lists(self.metric, self.k, lists)
 
 

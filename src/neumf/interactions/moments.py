@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neumf._arrays import Float64s
+from neumf.interactions.tables import Interactions
+
 
 def read_moment(value: Any, argument: str) -> float:
     """Return a moment in seconds, of a datetime those since 1970; a number counts as seconds.
@@ -88,3 +91,19 @@ def require_timestamps(seconds: Any, value: Any, argument: str, table: str) -> N
             f"{argument}={value!r} and a table without a column 'timestamp'. Name the column of "
             f"the times 'timestamp', or give {argument} as a number of rows."
         )
+
+
+def moments_of_rows(rows: Interactions) -> Float64s:
+    """Return the moment of each row of X in seconds, for ``at="row"``.
+
+    Raises
+    ------
+    ValueError
+        If the rows have no timestamps.
+    """
+    if rows.seconds is None:
+        raise ValueError(
+            "at='row' asks for each row of X at its own time, so X must be a table with a column "
+            "'timestamp'. Received none of that name. Add or rename it, or leave `at` out."
+        )
+    return rows.seconds
