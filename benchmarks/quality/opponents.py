@@ -61,7 +61,7 @@ def main():
         report([json.loads(path.read_text()) for path in arguments.report])
         return
     rows = read_training_rows(arguments.train, arguments.k_core, arguments.drop_last)
-    X_train, X_held_out = LeaveLastOutSplitter().train_test_split(rows)
+    X_train, X_held_out = LeaveLastOutSplitter(ties="row_order").train_test_split(rows)
     grids = LARGE if len(X_train) >= 900_000 else GRIDS
     path = arguments.json or Path(f"opponents-{arguments.name}.json")
     table = {"name": arguments.name, "n_rows": len(X_train), "n_items": X_train["item"].nunique()}
