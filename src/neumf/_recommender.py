@@ -217,7 +217,8 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
     --------
     Odd users read odd books and even users even ones; each has one of theirs left to read.
 
-    >>>     >>> from neumf import NeuMFRecommender
+    >>> import pandas as pd
+    >>> from neumf import NeuMFRecommender
     >>> X = pd.DataFrame([(u, i) for u in range(100) for i in range(40)
     ...                   if u % 2 == i % 2 and (u + i) % 40], columns=["user", "item"])
     >>> model = NeuMFRecommender(epochs=10, learning_rate=0.01, random_state=0).fit(X)
