@@ -34,7 +34,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
         How fast an item loses weight: it falls to 1/e after so many further rows of the user or,
         with a duration (`pandas.Timedelta`, `datetime.timedelta` or a string such as "30D"), after
         that time.
-    shrinkage : float, default=10.0
+    shrinkage : float, default=20.0
         Added to how often an item occurs: mistrusts rare items.
     max_entries : int or None, default=500
         So many of the largest weights of each item are kept. None keeps all.
@@ -114,7 +114,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
         history_length: int = 20,
         decay: Any = 5.0,
         *,
-        shrinkage: float = 10.0,
+        shrinkage: float = 20.0,
         max_entries: int | None = 500,
     ) -> None:
         self.history_length = history_length
