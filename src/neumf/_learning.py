@@ -165,8 +165,10 @@ def learn(
         trained = run(
             parameters.architecture, blueprint, lambda: blueprint.initial_weights(*shape, rng)
         )
-    network = Network.of_weights(blueprint, trained.weights, lesson.last_items)
-    _refuse_diverged(network, lesson.rows)
+    # What has diverged overflows, and is refused.
+    with np.errstate(over="ignore", invalid="ignore"):
+        network = Network.of_weights(blueprint, trained.weights, lesson.last_items)
+        _refuse_diverged(network, lesson.rows)
     return trained, network
 
 
@@ -222,8 +224,7 @@ def _run(
 def _refuse_diverged(network: Network, rows: TrainingRows) -> None:
     """Raise if the last steps led where no score is a number: the loss is that before a step."""
     users, items = rows.users[:_N_CHECKED], rows.items[:_N_CHECKED]
-    with np.errstate(over="ignore", invalid="ignore"):
-        scores = network.score_candidates(users, items[:, None])
+    scores = network.score_candidates(users, items[:, None])
     if not np.isfinite(scores).all():
         raise diverged("after the last epoch, scores are no finite numbers")
 
