@@ -190,15 +190,16 @@ def test_the_reported_loss_is_the_mean_over_rows_before_the_step(rng, loss):
     assert trainer.run_epoch() == pytest.approx(expected, rel=1e-5)
 
 
-def history_arrays(with_ids, loss, rng):
+def history_arrays(with_ids, loss, rng, tied=False, item_bias=False):
     """Rows with histories, and weights of a network that reads them."""
     users = np.array([0, 1, 1, 0, 2, 1])
     items = np.array([2, 2, 0, 4, 1, 3], dtype=np.int32)
     histories = read_histories(read_timelines(users, None, 3), items, 2)
     among_all = LOSSES[loss].candidates == "catalogue"
-    layers = NeuMFLayers(2, 0, ()) if among_all else NeuMFLayers(2, 3, (4,))
+    sizes = (2, 0, ()) if among_all else (2, 3, (4,))
+    layers = NeuMFLayers(*sizes, item_bias=item_bias)
     tower = UserIdsAndHistories if with_ids else UserHistories
-    blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, 3))
+    blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, 3, tied=tied))
     weights = large_weights(rng, 3, 5, blueprint)
     unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
     negatives = None if unseen is None else Negatives(unseen, items)
@@ -208,6 +209,7 @@ def history_arrays(with_ids, loss, rng):
 def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
     """The objective of one batch of all rows, row by row, with a penalty of 0.1."""
     tables, shared = weights
+    width, tied = blueprint.layers.width, blueprint.users.tied
     total = norms = 0.0
     n = len(rows)
     for row in range(n):
@@ -217,12 +219,13 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
         norms += np.sum(p**2)
         history = [i for i in rows.histories.before(np.array([row]))[0] if i >= 0]
         for place, item in enumerate(history):
-            p += shared["place_weights"][place] * tables["history"][item]
+            of_item = tables["history"][item] + (tables["items"][item][:width] if tied else 0)
+            p += shared["place_weights"][place] * of_item
             norms += np.sum(tables["history"][item] ** 2) / len(history)
         hidden = np.maximum(p @ shared["history_kernel"] + shared["history_bias"], 0)
         p += hidden @ shared["history_output"]
         candidates = np.append(rows.items[row], negatives[row])
-        norms += np.mean(np.sum(tables["items"][candidates] ** 2, axis=1))
+        norms += np.mean(np.sum(tables["items"][candidates][:, :width] ** 2, axis=1))
         if LOSSES[loss].candidates == "catalogue":
             candidates = np.append(candidates, np.setdiff1d(np.arange(5), candidates))
         q = tables["items"][candidates]
@@ -232,9 +235,10 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
 
 
 @pytest.mark.parametrize("with_ids", [False, True])
+@pytest.mark.parametrize(("tied", "item_bias"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_step_with_histories_goes_against_the_gradient(rng, loss, with_ids):
-    blueprint, weights, rows = history_arrays(with_ids, loss, rng)
+def test_a_step_with_histories_goes_against_the_gradient(rng, loss, tied, item_bias, with_ids):
+    blueprint, weights, rows = history_arrays(with_ids, loss, rng, tied, item_bias)
     n_negatives = 0 if rows.negatives is None else 1
     options = settings(
         loss=loss,

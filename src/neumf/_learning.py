@@ -19,7 +19,7 @@ from neumf._parameters import Architecture, Parameters, blueprint_of, settings_o
 from neumf._ranking import exact_lists, mean_over_lists
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import Histories, read_histories
-from neumf.interactions.seen import count_users, seen_matrix
+from neumf.interactions.seen import count_users, log_popularity, seen_matrix
 from neumf.interactions.timeline import Timelines, read_timelines, recency_weights
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.metrics import ndcg_at_k
@@ -71,6 +71,8 @@ class Lesson:
         The last items of each user after all rows.
     validate : callable or None
         Measures weights on what is held out.
+    item_biases : ndarray of shape (n_items,)
+        What the biases of items start at, if items have one.
     past : Past or None
         What is trained further; None begins with initial weights.
     """
@@ -79,6 +81,7 @@ class Lesson:
     rows: TrainingRows
     shape: tuple[int, int]
     last_items: Codes
+    item_biases: Float32s
     validate: Validate | None = None
     past: Past | None = None
 
@@ -93,7 +96,8 @@ def prepare_first(parameters: Parameters, rows: EncodedRows) -> Lesson:
     if not parameters.early_stopping:
         histories = _read_histories(rows, timelines, length)
         training_rows = _training_rows(parameters, rows, timelines, histories, rows.seen, blueprint)
-        return Lesson(blueprint, training_rows, rows.shape, _last_items(rows, histories))
+        last_items, biases = _last_items(rows, histories), log_popularity(rows.seen)
+        return Lesson(blueprint, training_rows, rows.shape, last_items, biases)
     kept, kept_timelines, last = _hold_out(rows, timelines)
     histories = _read_histories(kept, kept_timelines, length)
     return Lesson(
@@ -101,6 +105,7 @@ def prepare_first(parameters: Parameters, rows: EncodedRows) -> Lesson:
         _training_rows(parameters, kept, kept_timelines, histories, kept.seen, blueprint),
         rows.shape,
         _last_items(rows, _read_histories(rows, timelines, length)),
+        log_popularity(kept.seen),
         _make_validate(rows, kept, last, _last_items(kept, histories)),
     )
 
@@ -125,6 +130,7 @@ def prepare_further(
         _training_rows(parameters, rows, timelines, histories, seen, blueprint),
         rows.shape,
         _last_items(rows, histories),
+        log_popularity(seen),
         past=past,
     )
 
@@ -134,14 +140,16 @@ def learn(
 ) -> tuple[Trained, Network]:
     """Train the network, after its halves if `pretrain` says so."""
     run = partial(_run, parameters, lesson, rng, tasks)
-    blueprint, shape = lesson.blueprint, lesson.shape
+    blueprint, shape, biases = lesson.blueprint, lesson.shape, lesson.item_biases
     if lesson.past is not None:
         known = lesson.past.network
         n_new = shape[0] - len(known.users), shape[1] - len(known.items)
         trained = run(
             parameters.architecture,
             blueprint,
-            lambda: known.weights.grown(blueprint.initial_tables(*n_new, rng)),
+            lambda: known.weights.grown(
+                blueprint.initial_tables(*n_new, rng, biases[len(known.items) :])
+            ),
         )
     elif parameters.pretrain:
         gmf, mlp = (_learn_half(parameters, lesson, rng, tasks, half) for half in ("gmf", "mlp"))
@@ -150,7 +158,9 @@ def learn(
         trained = run(parameters.architecture, blueprint, lambda: joined, optimizer="sgd")
     else:
         trained = run(
-            parameters.architecture, blueprint, lambda: blueprint.initial_weights(*shape, rng)
+            parameters.architecture,
+            blueprint,
+            lambda: blueprint.initial_weights(*shape, rng, biases),
         )
     network = Network.of_weights(blueprint, trained.weights, lesson.last_items)
     _refuse_diverged(network, lesson.rows)
@@ -173,7 +183,7 @@ def _learn_half(
         tasks,
         half,
         blueprint,
-        lambda: blueprint.initial_weights(*lesson.shape, rng),
+        lambda: blueprint.initial_weights(*lesson.shape, rng, lesson.item_biases),
     )
     if trained.interrupted:
         raise KeyboardInterrupt

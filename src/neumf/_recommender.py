@@ -49,8 +49,9 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
 
     Parameters
     ----------
-    architecture : {"neumf", "gmf", "mlp"}, default="neumf"
-        The whole network, or one of its halves.
+    architecture : {"neumf", "gmf", "mlp", "mf"}, default="neumf"
+        The whole network, or one of its halves; or matrix factorization, which is GMF with an h of
+        ones that is not learned (section 3.2 of the paper).
     n_factors : int, default=32
         Width of the GMF vectors.
     mlp_embedding_dim : int, default=32
@@ -84,6 +85,18 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
     history_hidden_size : int, default=0
         Width of a hidden layer that refines the vector made of a history, see Notes; 0 has none.
         For large tables.
+    tie_history : bool, default=False
+        Whether an item in a history stands for its own vector, plus a deviation that starts at 0,
+        and not for a vector that is learned from nothing, see Notes. What an item's own rows tell
+        then counts in histories too: on small and on sparse tables this brings a lot. Users are
+        then like what they had, which takes ``architecture="mf"``.
+    item_bias : bool, default=False
+        Whether each item has a bias in the logit, which starts at its log-popularity and is not
+        penalised. With it, vectors have to tell how tastes differ, not what is popular, and
+        `regularization` can be strong.
+    init_std : float, default=0.01
+        Standard deviation of the initial vectors. A strong `regularization` needs larger ones, or
+        all vectors shrink to 0 before they have learned anything: 0.03 to 0.1.
     recency : float, default=0.5
         How much more a user's late rows count than the early ones. In the loss, a row weighs
         ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
@@ -188,9 +201,14 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
     item has in histories alone, :math:`w_j` the weights of that place, which start at
     :math:`j^{-1/2}`, and :math:`v_u` is the user's own vector ("hybrid") or 0 ("history"). With
     `history_hidden_size`, the vector :math:`x` becomes
-    :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at 0.
+    :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at 0. With `tie_history`,
+    :math:`e_i` is :math:`[q_i, q'_i] + d_i`, where :math:`d_i` starts at 0.
 
-    Vectors start at N(0, 0.01), hidden layers at Glorot uniform, h at LeCun uniform, biases at 0.
+    With `item_bias`, each item's :math:`b_i` is added to b. It starts at the logarithm of one plus
+    the number of users who interacted with the item, relative to the mean over all items.
+
+    Vectors start at N(0, `init_std`), hidden layers at Glorot uniform, h at LeCun uniform, the
+    other biases at 0.
 
     Two things differ from the paper's code. A batch holds whole groups, a positive with its
     negatives. Adam is lazy: vectors that a batch does not touch stay where they are, and so do
@@ -248,6 +266,9 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         user_encoder: UserEncoder = "id",
         history_length: int = 20,
         history_hidden_size: int = 0,
+        tie_history: bool = False,
+        item_bias: bool = False,
+        init_std: float = 0.01,
         recency: float = 0.5,
         regularization: float = 0.0,
         dropout: float = 0.5,
@@ -270,6 +291,9 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         self.user_encoder = user_encoder
         self.history_length = history_length
         self.history_hidden_size = history_hidden_size
+        self.tie_history = tie_history
+        self.item_bias = item_bias
+        self.init_std = init_std
         self.recency = recency
         self.regularization = regularization
         self.dropout = dropout
@@ -476,7 +500,7 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         return state | {"_model": None} if "_model" in state else state
 
     def _vectors(self, of: Literal["users", "items"]) -> Float32s:
-        return self.network_.users if of == "users" else self.network_.items
+        return self.network_.users if of == "users" else self.network_.item_vectors
 
     @property
     def ranker_(self) -> Network:

@@ -58,6 +58,10 @@ class Plan(NamedTuple):
     table_rows: tuple[tuple[str, int], ...]
     shared_shapes: tuple[tuple[str, tuple[int, ...]], ...]
 
+    def table_of(self, name: str) -> str:
+        """Return the table that the rows named so are in."""
+        return self.blueprint.users.table_of(name)
+
 
 def split_shared(xp: Any, flat: Any, plan: Plan) -> dict[str, Any]:
     """Cut one row of shared weights into arrays by name."""
@@ -86,16 +90,22 @@ def compile_program(plan: Plan, with_xla: bool) -> Any:
         def train_batch(i: Any, total: Any, state: State, owners: Any) -> tuple[Any, ...]:
             batch = _Batch.of_chunk(tf, chunk, i, batch_rows)
             places = _places(tf, plan, batch.indices, state)
-            rows = {name: tf.gather(state.tables[name], place) for name, place in places.items()}
+            rows = {
+                name: tf.gather(state.tables[plan.table_of(name)], place)
+                for name, place in places.items()
+            }
             (gradients, of_shared), loss = _gradients(tf, plan, rows, state.shared, batch, rates)
             t = tf.cast(steps_before + i + 1, tf.float32)
             tables, new_owners = {}, {}
-            for name, place in places.items():
-                summed, new_owners[name] = _sum_over_duplicates(
-                    tf, gradients[name], place, owners[name]
+            for table in state.tables:
+                names = [name for name in places if plan.table_of(name) == table]
+                place, gradient, row = (
+                    tf.concat([parts[name] for name in names], 0)
+                    for parts in (places, gradients, rows)
                 )
-                trained = update(tf, rows[name], summed, rates.learning_rate, t)
-                tables[name] = _write(tf, state.tables[name], place, trained)
+                summed, new_owners[table] = _sum_over_duplicates(tf, gradient, place, owners[table])
+                trained = update(tf, row, summed, rates.learning_rate, t)
+                tables[table] = _write(tf, state.tables[table], place, trained)
             shared = update(tf, state.shared, of_shared, rates.learning_rate, t)
             total += tf.cast(loss, tf.float64)
             return i + 1, total, State(tables, shared), new_owners
@@ -138,7 +148,9 @@ def _places(tf: Any, plan: Plan, indices: dict[str, Any], state: State) -> dict[
     """Return the rows of each table that a batch needs, one after the other."""
     # Where a row needs none, -1, the last row of the table stands in, which is a spare one.
     places = {
-        name: tf.reshape(tf.where(index < 0, state.tables[name].shape[0] - 1, index), (-1,))
+        name: tf.reshape(
+            tf.where(index < 0, state.tables[plan.table_of(name)].shape[0] - 1, index), (-1,)
+        )
         for name, index in indices.items()
     }
     if plan.loss.candidates == "catalogue":
