@@ -18,7 +18,7 @@ from neumf.training.trainer import TrainingSettings
 
 Architecture = Literal["neumf", "gmf", "mlp", "mf"]
 UserEncoder = Literal["id", "history", "hybrid"]
-LossName = Literal["binary_crossentropy", "bpr", "sampled_softmax", "softmax"]
+LossName = Literal["binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"]
 
 _POSITIVE_INTS = (
     "n_factors",
@@ -108,9 +108,9 @@ def _check_layer_sizes(sizes: Any) -> None:
 def _check_combinations(parameters: Parameters, y: Any) -> None:
     loss, architecture = LOSSES[parameters.loss], parameters.architecture
     layers = blueprint_of(parameters, architecture, 1).layers
-    if loss.candidates == "catalogue" and not layers.is_product:
+    if loss.is_product and not layers.is_product:
         raise ValueError(
-            f"loss={parameters.loss!r} scores every item for every row, which only a product of "
+            f"loss={parameters.loss!r} scores many items for each row, which only a product of "
             "vectors does fast, so architecture must be 'gmf' or 'mf'. Received: "
             f"architecture={architecture!r}. Set loss='sampled_softmax'."
         )

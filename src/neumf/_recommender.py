@@ -65,13 +65,15 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         Draw unseen items with equal probability, or in proportion to the users who had them. With a
         `user_encoder` that reads histories, all items but the row's own count as unseen: what the
         user had later must tell nothing.
-    loss : {"binary_crossentropy", "bpr", "sampled_softmax", "softmax"}, \
+    loss : {"binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"}, \
             default="binary_crossentropy"
         Binary cross-entropy of every positive and negative (the paper's equation 7); or the
         Bayesian personalised ranking of a positive above each of its negatives; or the softmax of
-        a positive among its negatives; or that of a positive among all items, which draws no
-        negatives, needs ``architecture="gmf"``, and costs as much as the catalogue is long. With
-        the last three, `predict` orders the items of a user but is no calibrated probability.
+        a positive among its negatives; or among those that were drawn for all positives of its
+        batch, itself left out, by which each learns from hundreds at next to no cost; or among all
+        items, which draws no negatives and costs as much as the catalogue is long. The last two
+        need ``architecture="mf"`` or ``"gmf"``. With the last four, `predict` orders the items of a
+        user but is no calibrated probability.
     pretrain : bool, default=False
         Fit GMF and MLP by themselves first (each as `epochs` and `early_stopping` say), then join
         them with half a say each and train on with plain SGD (section 3.4.1 of the paper).
@@ -110,8 +112,8 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         would grow by as much.)
     dropout : float, default=0.5
         Share of the values that are dropped, while training, from the GMF product (with
-        ``loss="softmax"``, from the user's GMF vector) and from the output of each layer of the
-        MLP.
+        ``loss="softmax"`` or ``"batch_softmax"``, from the user's GMF vector) and from the output
+        of each layer of the MLP.
     learning_rate : float, default=1e-3
         Step size of Adam.
     batch_size : int, default=256

@@ -103,6 +103,12 @@ def compile_program(plan: Plan, with_xla: bool) -> Any:
                     tf.concat([parts[name] for name in names], 0)
                     for parts in (places, gradients, rows)
                 )
+                if place.shape[0] >= state.tables[table].shape[0]:
+                    new_owners[table] = owners[table]
+                    tables[table] = _update_all(
+                        tf, update, state.tables[table], place, gradient, rates.learning_rate, t
+                    )
+                    continue
                 summed, new_owners[table] = _sum_over_duplicates(tf, gradient, place, owners[table])
                 trained = update(tf, row, summed, rates.learning_rate, t)
                 tables[table] = _write(tf, state.tables[table], place, trained)
@@ -168,6 +174,19 @@ def _sum_over_duplicates(tf: Any, gradients: Any, indices: Any, owners: Any) -> 
     owners = _write(tf, owners, indices, tf.range(n))
     owner = tf.gather(owners, indices)
     return tf.gather(tf.math.unsorted_segment_sum(gradients, owner, n), owner), owners
+
+
+def _update_all(
+    tf: Any, update: Any, table: Any, place: Any, gradient: Any, learning_rate: Any, t: Any
+) -> Any:
+    """Return a table of no more rows than a batch has places, trained where there is a place.
+
+    XLA's gathers and scatters cost more on a CPU than to go once through such a table.
+    """
+    n_rows = table.shape[0]
+    summed = tf.math.unsorted_segment_sum(gradient, place, n_rows)
+    touched = tf.math.unsorted_segment_sum(tf.ones_like(place), place, n_rows) > 0
+    return tf.where(touched[:, None], update(tf, table, summed, learning_rate, t), table)
 
 
 def _write(tf: Any, table: Any, indices: Any, rows: Any) -> Any:
@@ -236,12 +255,32 @@ class _Forward(NamedTuple):
             candidates = blueprint.items.vectors(self.candidates)
             scores = layers.logits(tf, self.shared, users, candidates, dropout)
             return plan.loss.of_rows(tf, scores, scores[:, 0], batch.labels)
+        users = dropout(users)
+        if plan.loss.candidates == "batch":
+            scores = self._scores_of_batch(tf, plan, users, batch)
+            return plan.loss.of_rows(tf, scores, scores[:, 0], batch.labels)
         items = blueprint.items.vectors(self.items)
-        scores = layers.product_logits(tf, self.shared, dropout(users), items)
+        scores = layers.product_logits(tf, self.shared, users, items)
         numbers = tf.range(items.shape[0])
         scores = tf.where(numbers < rates.n_items, scores, -np.inf)
         own = tf.reduce_sum(tf.where(numbers == batch.indices["items"], scores, 0.0), 1)
         return plan.loss.of_rows(tf, scores, own, batch.labels)
+
+    def _scores_of_batch(self, tf: Any, plan: Plan, users: Any, batch: _Batch) -> Any:
+        """Return the logits of each row's own item, first, and of all negatives of the batch.
+
+        A row's own item is no negative of it, whoever it was drawn for, and what stands behind the
+        rows that count is none at all: both have a logit of -inf.
+        """
+        layers = plan.blueprint.layers
+        candidates = plan.blueprint.items.vectors(self.candidates)
+        own = layers.logits(tf, self.shared, users, candidates[:, :1])
+        drawn = tf.reshape(candidates[:, 1:], (-1, candidates.shape[-1]))
+        scores = layers.product_logits(tf, self.shared, users, drawn)
+        numbers = tf.reshape(batch.indices["items"][:, 1:], (-1,))
+        counts = tf.range(numbers.shape[0]) < batch.n_real * plan.batches.n_drawn
+        is_negative = counts & (numbers != batch.indices["items"][:, :1])
+        return tf.concat([own, tf.where(is_negative, scores, -np.inf)], 1)
 
     def norms(self, tf: Any, plan: Plan) -> tuple[Any, list[Any]]:
         """Return the squared norms of each row, shape (n_batch,), and of the shared weights.
