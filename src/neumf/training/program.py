@@ -207,7 +207,9 @@ def _gradients(
         forward = _Forward.of_rows(tf, plan, rows, split_shared(tf, flat[0], plan), batch)
         losses = batch.weights * forward.losses(tf, plan, batch, rates)
         norms, kernel_norms = forward.norms(tf, plan)
-        penalty = tf.reduce_sum(real * norms) / n + tf.add_n(kernel_norms)
+        penalty = tf.reduce_sum(real * norms) / n
+        if kernel_norms:
+            penalty += tf.add_n(kernel_norms)
         objective = tf.reduce_sum(losses) / n + rates.regularization * penalty
     return tape.gradient(objective, (rows, flat)), tf.reduce_sum(losses)
 
