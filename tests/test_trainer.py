@@ -334,6 +334,25 @@ def test_compiling_trains_nothing_and_leaves_nothing_to_compile(rng):
 # Epochs
 
 
+def test_tables_shorter_than_a_batch_are_trained_as_long_ones_are(rng):
+    # 40 rows in batches of 8, which name some of the 7 rows of a table each.
+    rows = TrainingRows(
+        rng.integers(0, 7, 40), rng.integers(0, 7, 40), rng.integers(0, 2, 40).astype(np.float32)
+    )
+    short = large_weights(rng, 7, 7)
+    more = large_weights(rng, 90, 90).tables
+    long = Weights({k: np.vstack([v, more[k]]) for k, v in short.tables.items()}, short.shared)
+    trained = []
+    for weights in (short, long):
+        trainer = make_trainer(weights, rows, settings(batch_size=8, learning_rate=0.05))
+        for _ in range(3):
+            trainer.run_epoch()
+        tables, shared = trainer.weights()
+        trained.append(Weights({name: table[:7] for name, table in tables.items()}, shared))
+        np.testing.assert_array_equal(tables["users"][7:], weights.tables["users"][7:])
+    assert_same_weights(*trained, rtol=1e-4, atol=1e-5)
+
+
 def test_rows_that_no_batch_touches_rest(rng):
     weights = large_weights(rng, n_users=6, n_items=9)
     trainer = make_trainer(weights, labelled_rows(rng), settings())

@@ -71,8 +71,8 @@ class Lesson:
         The last items of each user after all rows.
     validate : callable or None
         Measures weights on what is held out.
-    item_biases : ndarray of shape (n_items,)
-        What the biases of items start at, if items have one.
+    item_biases : ndarray of shape (n_items,) or None
+        What the biases of items start at; None if items have none.
     past : Past or None
         What is trained further; None begins with initial weights.
     """
@@ -81,7 +81,7 @@ class Lesson:
     rows: TrainingRows
     shape: tuple[int, int]
     last_items: Codes
-    item_biases: Float32s
+    item_biases: Float32s | None
     validate: Validate | None = None
     past: Past | None = None
 
@@ -96,7 +96,7 @@ def prepare_first(parameters: Parameters, rows: EncodedRows) -> Lesson:
     if not parameters.early_stopping:
         histories = _read_histories(rows, timelines, length)
         training_rows = _training_rows(parameters, rows, timelines, histories, rows.seen, blueprint)
-        last_items, biases = _last_items(rows, histories), log_popularity(rows.seen)
+        last_items, biases = _last_items(rows, histories), _item_biases(blueprint, rows.seen)
         return Lesson(blueprint, training_rows, rows.shape, last_items, biases)
     kept, kept_timelines, last = _hold_out(rows, timelines)
     histories = _read_histories(kept, kept_timelines, length)
@@ -105,7 +105,7 @@ def prepare_first(parameters: Parameters, rows: EncodedRows) -> Lesson:
         _training_rows(parameters, kept, kept_timelines, histories, kept.seen, blueprint),
         rows.shape,
         _last_items(rows, _read_histories(rows, timelines, length)),
-        log_popularity(kept.seen),
+        _item_biases(blueprint, kept.seen),
         _make_validate(rows, kept, last, _last_items(kept, histories)),
     )
 
@@ -130,7 +130,7 @@ def prepare_further(
         _training_rows(parameters, rows, timelines, histories, seen, blueprint),
         rows.shape,
         _last_items(rows, histories),
-        log_popularity(seen),
+        _item_biases(blueprint, seen),
         past=past,
     )
 
@@ -144,12 +144,11 @@ def learn(
     if lesson.past is not None:
         known = lesson.past.network
         n_new = shape[0] - len(known.users), shape[1] - len(known.items)
+        of_new = None if biases is None else biases[len(known.items) :]
         trained = run(
             parameters.architecture,
             blueprint,
-            lambda: known.weights.grown(
-                blueprint.initial_tables(*n_new, rng, biases[len(known.items) :])
-            ),
+            lambda: known.weights.grown(blueprint.initial_tables(*n_new, rng, of_new)),
         )
     elif parameters.pretrain:
         gmf, mlp = (_learn_half(parameters, lesson, rng, tasks, half) for half in ("gmf", "mlp"))
@@ -245,6 +244,10 @@ def _read_histories(
     if timelines is None:
         return None
     return read_histories(timelines, rows.items, length, rows.positive, before)
+
+
+def _item_biases(blueprint: Blueprint, seen: sp.csr_array) -> Float32s | None:
+    return log_popularity(seen) if blueprint.layers.item_bias else None
 
 
 def _last_items(rows: EncodedRows, histories: Histories | None) -> Codes:

@@ -103,15 +103,18 @@ def compile_program(plan: Plan, with_xla: bool) -> Any:
                     tf.concat([parts[name] for name in names], 0)
                     for parts in (places, gradients, rows)
                 )
-                if place.shape[0] >= state.tables[table].shape[0]:
-                    new_owners[table] = owners[table]
-                    tables[table] = _update_all(
-                        tf, update, state.tables[table], place, gradient, rates.learning_rate, t
+                if place.shape[0] < state.tables[table].shape[0]:
+                    summed, new_owners[table] = _sum_over_duplicates(
+                        tf, gradient, place, owners[table]
                     )
-                    continue
-                summed, new_owners[table] = _sum_over_duplicates(tf, gradient, place, owners[table])
-                trained = update(tf, row, summed, rates.learning_rate, t)
-                tables[table] = _write(tf, state.tables[table], place, trained)
+                    trained = update(tf, row, summed, rates.learning_rate, t)
+                    tables[table] = _write(tf, state.tables[table], place, trained)
+                else:
+                    # XLA's scatters cost more on a CPU than to go once through a short table.
+                    new_owners[table] = owners[table]
+                    summed, touched = _sum_over_rows(tf, gradient, place, state.tables[table])
+                    trained = update(tf, state.tables[table], summed, rates.learning_rate, t)
+                    tables[table] = tf.where(touched, trained, state.tables[table])
             shared = update(tf, state.shared, of_shared, rates.learning_rate, t)
             total += tf.cast(loss, tf.float64)
             return i + 1, total, State(tables, shared), new_owners
@@ -176,17 +179,11 @@ def _sum_over_duplicates(tf: Any, gradients: Any, indices: Any, owners: Any) -> 
     return tf.gather(tf.math.unsorted_segment_sum(gradients, owner, n), owner), owners
 
 
-def _update_all(
-    tf: Any, update: Any, table: Any, place: Any, gradient: Any, learning_rate: Any, t: Any
-) -> Any:
-    """Return a table of no more rows than a batch has places, trained where there is a place.
-
-    XLA's gathers and scatters cost more on a CPU than to go once through such a table.
-    """
+def _sum_over_rows(tf: Any, gradients: Any, indices: Any, table: Any) -> tuple[Any, Any]:
+    """Return for each row of a table the sum of its gradients, and whether it has a place."""
     n_rows = table.shape[0]
-    summed = tf.math.unsorted_segment_sum(gradient, place, n_rows)
-    touched = tf.math.unsorted_segment_sum(tf.ones_like(place), place, n_rows) > 0
-    return tf.where(touched[:, None], update(tf, table, summed, learning_rate, t), table)
+    counts = tf.math.unsorted_segment_sum(tf.ones_like(indices), indices, n_rows)
+    return tf.math.unsorted_segment_sum(gradients, indices, n_rows), counts[:, None] > 0
 
 
 def _write(tf: Any, table: Any, indices: Any, rows: Any) -> Any:
