@@ -46,10 +46,13 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.fixture(scope="module", params=["history", "hybrid"])
+@pytest.fixture(scope="module", params=["history", "hybrid", "tied"])
 def fitted(request, X):
+    tied = request.param == "tied"
     model = NeuMFRecommender(
-        user_encoder=request.param,
+        user_encoder="history" if tied else request.param,
+        tie_history=tied,
+        item_bias=tied,
         history_length=3,
         history_hidden_size=8 if request.param == "hybrid" else 0,
         architecture="gmf",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from neumf.model.keras_model import build_keras_model
-from neumf.model.layers import NeuMFLayers
+from neumf.model.layers import MFLayers, NeuMFLayers
 from neumf.model.network import Blueprint, Network
 from neumf.model.user_towers import UserHistories, UserIds, UserIdsAndHistories
 
@@ -11,6 +11,11 @@ LAYERS = {
     "gmf": NeuMFLayers(3, 0, ()),
     "mlp": NeuMFLayers(0, 4, (5, 2)),
     "one layer": NeuMFLayers(3, 4, (5,)),
+    "neumf with bias": NeuMFLayers(3, 4, (5, 2), item_bias=True),
+    "mf": MFLayers(3, 0, ()),
+    "mf with bias": MFLayers(3, 0, (), item_bias=True),
+    "gmf with bias": NeuMFLayers(3, 0, (), item_bias=True),
+    "mlp with bias": NeuMFLayers(0, 4, (5, 2), item_bias=True),
 }
 
 
@@ -39,11 +44,14 @@ def network(request, rng):
 
 
 def obvious_logit(network, user, item):
-    """Equations 9, 10 and 12 of the paper, one pair at a time, in float64."""
+    """Equations 9, 10 and 12 of the paper and the bias of the item, one pair at a time."""
     layers, shared = network.blueprint.layers, network.weights.shared
     shared = {name: array.astype(np.float64) for name, array in shared.items()}
     g = layers.n_factors
     p, q = (row.astype(np.float64) for row in (network.users[user], network.items[item]))
+    bias = 0.0
+    if layers.item_bias:
+        q, bias = q[:-1], q[-1]
     halves = [p[:g] * q[:g]]
     if layers.hidden_layer_sizes:
         z = np.concatenate([p[g:], q[g:]])
@@ -51,7 +59,8 @@ def obvious_logit(network, user, item):
             z = np.maximum(shared[f"kernel_{number}"].T @ z + shared[f"bias_{number}"], 0)
         halves.append(z)
     joined = np.concatenate(halves)
-    return float(joined @ shared["output_kernel"][:, 0] + shared["output_bias"][0])
+    h = np.ones(g) if isinstance(layers, MFLayers) else shared["output_kernel"][:, 0]
+    return float(joined @ h + shared["output_bias"][0] + bias)
 
 
 def all_obvious_logits(network):
@@ -108,7 +117,7 @@ def test_layers_of_one_product_say_so(name, rng):
     layers, shared = network.blueprint.layers, network.weights.shared
     product = layers.product_logits(np, shared, network.users, network.items)
     is_all = np.allclose(product, all_obvious_logits(network), rtol=1e-4, atol=1e-4)
-    assert layers.is_product == is_all == (name == "gmf")
+    assert layers.is_product == is_all == ("mf" in name and "neumf" not in name)
 
 
 def test_dropout_acts_on_the_product_and_on_every_hidden_layer(rng):
@@ -149,6 +158,27 @@ def test_initial_weights_have_the_documented_spread(rng):
     assert not shared["output_bias"].any()
 
 
+def test_biases_of_items_start_where_they_are_told_to(rng):
+    blueprint = blueprint_of_ids(NeuMFLayers(3, 4, (5,), item_bias=True))
+    biases = np.array([0.5, -2.0], np.float32)
+    items = blueprint.initial_tables(1, 2, rng, biases)["items"]
+    assert items.shape == (2, 3 + 4 + 1)
+    np.testing.assert_array_equal(items[:, -1], biases)
+    assert not blueprint.initial_tables(1, 2, rng)["items"][:, -1].any()
+
+
+def test_the_spread_of_initial_vectors_may_be_chosen(rng):
+    tower = UserIdsAndHistories(3, 2, std=0.2)
+    for table in Blueprint.of_towers(LAYERS["gmf"], tower).initial_tables(5000, 5000, rng).values():
+        assert table.std() == pytest.approx(0.2, rel=0.02)
+
+
+def test_deviations_in_tied_histories_start_at_zero(rng):
+    tower = UserIdsAndHistories(3, 2, std=0.2, tied=True)
+    tables = Blueprint.of_towers(LAYERS["gmf"], tower).initial_tables(4, 5, rng)
+    assert [name for name, table in tables.items() if not table.any()] == ["history"]
+
+
 def test_weights_of_places_start_as_documented(rng):
     shared = UserHistories(3, 4, 2).initial_shared(rng)
     expected = np.array([1, 1 / np.sqrt(2), 1 / np.sqrt(3), 1 / 2])
@@ -170,24 +200,35 @@ def test_new_rows_come_behind_the_known_ones(rng):
 # Users
 
 
-def obvious_user(tables, shared, user, history, length):
+def obvious_user(tables, shared, user, history, length, tied=False):
     """The vector of a user with a history, newest item first: own, places, hidden layer."""
     vector = tables["users"][user].copy() if "users" in tables and user >= 0 else np.zeros(3)
     for place, item in enumerate(history[:length]):
-        vector += shared["place_weights"][place] * tables["history"][item]
+        of_item = tables["history"][item] + (tables["items"][item][:3] if tied else 0)
+        vector += shared["place_weights"][place] * of_item
     if "history_kernel" in shared:
         hidden = np.maximum(vector @ shared["history_kernel"] + shared["history_bias"], 0)
         vector += hidden @ shared["history_output"]
     return vector
 
 
-@pytest.mark.parametrize("tower", [UserHistories(3, 2), UserIdsAndHistories(3, 2, 4)], ids=repr)
-def test_a_history_makes_the_vector_of_a_user(tower, rng, monkeypatch):
-    blueprint = Blueprint.of_towers(LAYERS["gmf"], tower)
+@pytest.mark.parametrize("layers", ["gmf", "gmf with bias"])
+@pytest.mark.parametrize(
+    "tower",
+    [
+        UserHistories(3, 2),
+        UserIdsAndHistories(3, 2, 4),
+        UserHistories(3, 2, tied=True),
+        UserIdsAndHistories(3, 2, 4, tied=True),
+    ],
+    ids=repr,
+)
+def test_a_history_makes_the_vector_of_a_user(tower, layers, rng, monkeypatch):
+    blueprint = Blueprint.of_towers(LAYERS[layers], tower)
     tables, shared = large_weights(blueprint, rng)
     users, histories = np.array([5, 1, -1, 2]), np.array([[3, 1], [2, -1], [6, 6], [-1, -1]])
     expected = [
-        obvious_user(tables, shared, user, [item for item in history if item >= 0], 2)
+        obvious_user(tables, shared, user, [item for item in history if item >= 0], 2, tower.tied)
         for user, history in zip(users, histories, strict=True)
     ]
     for block_size in (2**15, 2):
@@ -207,10 +248,11 @@ def test_a_network_has_users_as_after_their_last_items(rng):
 # Joined halves
 
 
-def test_joining_gives_each_half_half_a_say(rng):
-    gmf, mlp = (blueprint_of_ids(LAYERS[half]) for half in ("gmf", "mlp"))
+@pytest.mark.parametrize("bias", ["", " with bias"])
+def test_joining_gives_each_half_half_a_say(bias, rng):
+    gmf, mlp = (blueprint_of_ids(LAYERS[half + bias]) for half in ("gmf", "mlp"))
     joined = gmf.join(mlp)
-    assert joined == blueprint_of_ids(LAYERS["neumf"])
+    assert joined == blueprint_of_ids(LAYERS["neumf" + bias])
     halves = [large_weights(blueprint, rng) for blueprint in (gmf, mlp)]
     nothing, users = np.full((6, 1), -1), np.arange(6)
     scores = [
@@ -223,11 +265,12 @@ def test_joining_gives_each_half_half_a_say(rng):
     )
 
 
+@pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("tower", [UserHistories, UserIdsAndHistories])
-def test_joined_towers_make_each_their_part_of_the_vector(tower, rng):
+def test_joined_towers_make_each_their_part_of_the_vector(tower, tied, rng):
     halves = [
-        Blueprint.of_towers(LAYERS[half], tower(LAYERS[half].width, 2, 5))
-        for half in ("gmf", "mlp")
+        Blueprint.of_towers(LAYERS[half], tower(LAYERS[half].width, 2, 5, tied=tied))
+        for half in ("gmf with bias", "mlp with bias")
     ]
     weights = [large_weights(blueprint, rng) for blueprint in halves]
     users, histories = np.array([4, -1]), np.array([[3, 1], [2, -1]])

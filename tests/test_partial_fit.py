@@ -45,9 +45,11 @@ def late():
     return pd.concat([known, new]).sample(frac=1, random_state=0).reset_index(drop=True)
 
 
-@pytest.fixture(params=[*ENCODERS, "softmax"])
+@pytest.fixture(params=[*ENCODERS, "softmax", "tied"])
 def fitted(request, early):
     options = {"user_encoder": request.param}
+    if request.param == "tied":
+        options = {"user_encoder": "history", "tie_history": True}
     if request.param == "softmax":
         # Width 8, as the others have.
         options = {"loss": "softmax", "architecture": "gmf", "n_factors": 8}
@@ -71,6 +73,17 @@ def test_new_users_and_items_come_behind_the_known_ones(fitted, early, late):
     fresh = small_model().fit(X)
     same_order = fresh.items_.get_indexer(fitted.items_)
     np.testing.assert_allclose(fitted.popularity_logits_, fresh.popularity_logits_[same_order])
+
+
+def test_new_items_start_at_their_own_popularity(early):
+    # A step size of next to nothing: what is there is what it started as.
+    model = small_model(item_bias=True, learning_rate=1e-9).fit(early)
+    before = model.network_.items[:, -1]
+    new = pd.DataFrame({"user": range(1000, 1020), "item": 7777, "timestamp": 0})
+    model.partial_fit(new)
+    after = model.network_.items[:, -1]
+    np.testing.assert_allclose(after[:-1], before, atol=1e-6)
+    assert after[-1] == pytest.approx(np.log(21 / np.mean(model.popularity_ + 1)), abs=1e-6)
 
 
 def test_histories_go_on_where_they_ended(fitted, early, late):
@@ -209,6 +222,8 @@ def test_a_sparse_matrix_may_grow():
         ),
         ({"history_length": 4}, "partial_fit keeps the shape of the network"),
         ({"user_encoder": "hybrid"}, "partial_fit keeps the shape of the network"),
+        ({"item_bias": True}, "item_bias must be what fit had, item_bias=False"),
+        ({"tie_history": True}, "tie_history must be what fit had, tie_history=False"),
         ({"architecture": "gmf"}, "partial_fit keeps the shape of the network"),
         ({"user_encoder": "history"}, "partial_fit keeps the shape of the network"),
         ({"dropout": 2}, "dropout must be"),

@@ -101,6 +101,7 @@ def trainers(monkeypatch):
         {"loss": "bpr"},
         {"loss": "sampled_softmax"},
         {"loss": "softmax", "architecture": "gmf", "batch_size": 64},
+        {"loss": "batch_softmax", "architecture": "mf", "n_negatives": 1, "batch_size": 64},
         {"pretrain": True},
         {"negative_strategy": "popularity"},
         {"dropout": 0.3},
@@ -179,6 +180,23 @@ def test_the_keras_model_gives_the_decision_function(fitted, table):
         rtol=1e-5,
         atol=1e-6,
     )
+
+
+def test_a_network_that_has_learned_nothing_ranks_by_popularity(table):
+    X = pd.concat([table, table[table["item"] < 10].assign(user=lambda X: X["user"] + 100)])
+    options = {"item_bias": True, "init_std": 0.0, "learning_rate": 1e-9, "epochs": 1}
+    model = small_model(architecture="gmf", **options).fit(X)
+    biases = np.log((model.popularity_ + 1) / np.mean(model.popularity_ + 1))
+    np.testing.assert_allclose(model.network_.items[:, -1], biases, atol=1e-6)
+    scores = model.decision_function(pd.DataFrame({"user": 0, "item": model.items_}))
+    np.testing.assert_allclose(scores, biases, atol=1e-6)
+
+
+def test_the_penalty_leaves_the_biases_of_items_alone(table):
+    options = {"item_bias": True, "learning_rate": 0.01, "epochs": 60, "regularization": 10.0}
+    model = small_model(architecture="gmf", **options).fit(table)
+    assert np.abs(model.network_.item_vectors).max() < 1e-3
+    assert np.abs(model.network_.items[:, -1]).max() > 0.1
 
 
 def test_fitting_again_replaces_the_keras_model(table):
@@ -388,8 +406,17 @@ def test_held_out_rows_are_not_trained_on(table):
     np.testing.assert_array_equal(untrained, start.network_.items[start.items_ >= 100])
 
 
-@pytest.mark.parametrize("negative_strategy", ["uniform", "popularity"])
-def test_what_is_held_out_tells_the_training_nothing(table, negative_strategy):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"negative_strategy": "uniform"},
+        {"negative_strategy": "popularity"},
+        {"item_bias": True},
+        {"user_encoder": "history", "tie_history": True},
+    ],
+    ids=str,
+)
+def test_what_is_held_out_tells_the_training_nothing(table, options):
     # Other last items, the same earlier rows and catalogue: the weights must be the same.
     catalogue = pd.DataFrame({"user": 99, "item": range(30), "timestamp": 0})
     extra = pd.DataFrame({"user": [98, 98, 99], "item": [77, 5, 5], "timestamp": [0, 1, 1]})
@@ -397,11 +424,10 @@ def test_what_is_held_out_tells_the_training_nothing(table, negative_strategy):
     for items in (np.arange(60) % 30, np.arange(60)[::-1] % 30):
         last = pd.DataFrame({"user": range(60), "item": items, "timestamp": 2000})
         X = pd.concat([catalogue, extra, table, last], ignore_index=True)
-        model = small_model(
-            early_stopping=True, n_iter_no_change=9, negative_strategy=negative_strategy
-        )
+        model = small_model(early_stopping=True, n_iter_no_change=9, **options)
         networks.append(model.fit(X).network_)
-    np.testing.assert_array_equal(networks[0].users, networks[1].users)
+    for name, weights in networks[0].weights.tables.items():
+        np.testing.assert_array_equal(weights, networks[1].weights.tables[name])
     np.testing.assert_array_equal(networks[0].items, networks[1].items)
 
 
@@ -720,6 +746,13 @@ def test_items_of_one_colour_are_similar():
     assert np.mean(similar["item"] % 2 == similar["similar_item"] % 2) > 0.95
 
 
+def test_the_bias_of_an_item_makes_it_similar_to_nothing(table):
+    model = small_model(item_bias=True).fit(table)
+    before = model.similar_items(range(30))
+    model.network_.items[:, -1] += 100
+    pd.testing.assert_frame_equal(model.similar_items(range(30)), before)
+
+
 def test_an_unknown_item_is_similar_to_nothing(fitted):
     with pytest.raises(ValueError, match=r"items must be among those that fit saw\. Received 999"):
         fitted.similar_items([3, 999])
@@ -737,6 +770,7 @@ def test_an_unknown_item_is_similar_to_nothing(fitted):
         ({"pretrain": "yes"}, ValueError, "pretrain must be one of True, False"),
         ({"pretrain": True, "architecture": "gmf"}, ValueError, "architecture must be 'neumf'"),
         ({"loss": "softmax"}, ValueError, "architecture must be 'gmf'.*architecture='neumf'"),
+        ({"loss": "batch_softmax"}, ValueError, "architecture must be 'gmf' or 'mf'"),
         ({"n_factors": 0}, ValueError, r"n_factors must be an int >= 1\. Received: 0"),
         ({"n_factors": 2.5}, TypeError, r"n_factors must be an int >= 1\. Received: 2\.5"),
         ({"mlp_embedding_dim": True}, TypeError, "mlp_embedding_dim must be an int"),
@@ -748,6 +782,9 @@ def test_an_unknown_item_is_similar_to_nothing(fitted):
             r"hidden_layer_sizes\[1\] must be an int >= 1",
         ),
         ({"n_negatives": 0}, ValueError, "n_negatives must be an int >= 1"),
+        ({"item_bias": "yes"}, ValueError, "item_bias must be one of True, False"),
+        ({"tie_history": 2}, ValueError, "tie_history must be one of True, False"),
+        ({"init_std": -0.1}, ValueError, r"init_std must be a number >= 0\. Received: -0\.1"),
         ({"recency": -1}, ValueError, "recency must be a number >= 0"),
         ({"regularization": -1}, ValueError, "regularization must be a number >= 0"),
         ({"regularization": "l2"}, TypeError, "regularization must be a number >= 0"),

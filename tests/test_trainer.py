@@ -63,9 +63,7 @@ def obvious_loss(loss, z, y):
             -labels * np.log(expit(z)) - (1 - labels) * np.log(expit(-z))
         ),
         "bpr": np.mean(-np.log(expit(z[0] - z[1:]))) if len(z) > 1 else None,
-        "sampled_softmax": -np.log(np.exp(z[0]) / np.exp(z).sum()),
-        "softmax": -np.log(np.exp(z[0]) / np.exp(z).sum()),
-    }[loss]
+    }.get(loss, -np.log(np.exp(z[0]) / np.exp(z).sum()))
 
 
 def obvious_kernel_norm(shared):
@@ -190,15 +188,16 @@ def test_the_reported_loss_is_the_mean_over_rows_before_the_step(rng, loss):
     assert trainer.run_epoch() == pytest.approx(expected, rel=1e-5)
 
 
-def history_arrays(with_ids, loss, rng):
+def history_arrays(with_ids, loss, rng, tied=False, item_bias=False):
     """Rows with histories, and weights of a network that reads them."""
     users = np.array([0, 1, 1, 0, 2, 1])
     items = np.array([2, 2, 0, 4, 1, 3], dtype=np.int32)
     histories = read_histories(read_timelines(users, None, 3), items, 2)
-    among_all = LOSSES[loss].candidates == "catalogue"
-    layers = NeuMFLayers(2, 0, ()) if among_all else NeuMFLayers(2, 3, (4,))
+    among_all = not LOSSES[loss].draws_negatives
+    sizes = (2, 0, ()) if LOSSES[loss].is_product else (2, 3, (4,))
+    layers = NeuMFLayers(*sizes, item_bias=item_bias)
     tower = UserIdsAndHistories if with_ids else UserHistories
-    blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, 3))
+    blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, 3, tied=tied))
     weights = large_weights(rng, 3, 5, blueprint)
     unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
     negatives = None if unseen is None else Negatives(unseen, items)
@@ -208,6 +207,7 @@ def history_arrays(with_ids, loss, rng):
 def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
     """The objective of one batch of all rows, row by row, with a penalty of 0.1."""
     tables, shared = weights
+    width, tied = blueprint.layers.width, blueprint.users.tied
     total = norms = 0.0
     n = len(rows)
     for row in range(n):
@@ -217,29 +217,36 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
         norms += np.sum(p**2)
         history = [i for i in rows.histories.before(np.array([row]))[0] if i >= 0]
         for place, item in enumerate(history):
-            p += shared["place_weights"][place] * tables["history"][item]
+            of_item = tables["history"][item] + (tables["items"][item][:width] if tied else 0)
+            p += shared["place_weights"][place] * of_item
             norms += np.sum(tables["history"][item] ** 2) / len(history)
         hidden = np.maximum(p @ shared["history_kernel"] + shared["history_bias"], 0)
         p += hidden @ shared["history_output"]
         candidates = np.append(rows.items[row], negatives[row])
-        norms += np.mean(np.sum(tables["items"][candidates] ** 2, axis=1))
+        norms += np.mean(np.sum(tables["items"][candidates][:, :width] ** 2, axis=1))
         if LOSSES[loss].candidates == "catalogue":
             candidates = np.append(candidates, np.setdiff1d(np.arange(5), candidates))
+        if LOSSES[loss].candidates == "batch":
+            of_others = negatives[negatives != rows.items[row]]
+            candidates = np.append(rows.items[row], of_others)
         q = tables["items"][candidates]
         z = blueprint.layers.logits(np, shared, p[None], q[None])[0]
         total += obvious_loss(loss, z, 1)
     return total / n + 0.1 * (norms / n + obvious_kernel_norm(shared))
 
 
-@pytest.mark.parametrize("with_ids", [False, True])
+@pytest.mark.parametrize(
+    ("with_ids", "tied", "item_bias"),
+    [(False, False, False), (True, False, True), (False, True, True)],
+)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_step_with_histories_goes_against_the_gradient(rng, loss, with_ids):
-    blueprint, weights, rows = history_arrays(with_ids, loss, rng)
+def test_a_step_with_histories_goes_against_the_gradient(rng, loss, tied, item_bias, with_ids):
+    blueprint, weights, rows = history_arrays(with_ids, loss, rng, tied, item_bias)
     n_negatives = 0 if rows.negatives is None else 1
     options = settings(
         loss=loss,
         n_negatives=1,
-        batch_size=6 * (1 + n_negatives),
+        batch_size=8 * (1 + n_negatives),  # two places of the batch stay empty
         regularization=0.1,
         optimizer="sgd",
     )
@@ -325,6 +332,25 @@ def test_compiling_trains_nothing_and_leaves_nothing_to_compile(rng):
 
 
 # Epochs
+
+
+def test_tables_shorter_than_a_batch_are_trained_as_long_ones_are(rng):
+    # 40 rows in batches of 8, which name some of the 7 rows of a table each.
+    rows = TrainingRows(
+        rng.integers(0, 7, 40), rng.integers(0, 7, 40), rng.integers(0, 2, 40).astype(np.float32)
+    )
+    short = large_weights(rng, 7, 7)
+    more = large_weights(rng, 90, 90).tables
+    long = Weights({k: np.vstack([v, more[k]]) for k, v in short.tables.items()}, short.shared)
+    trained = []
+    for weights in (short, long):
+        trainer = make_trainer(weights, rows, settings(batch_size=8, learning_rate=0.05))
+        for _ in range(3):
+            trainer.run_epoch()
+        tables, shared = trainer.weights()
+        trained.append(Weights({name: table[:7] for name, table in tables.items()}, shared))
+        np.testing.assert_array_equal(tables["users"][7:], weights.tables["users"][7:])
+    assert_same_weights(*trained, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_that_no_batch_touches_rest(rng):

@@ -42,7 +42,7 @@ def fit_user_map(network: Network, taste: Taste, recency: float) -> UserMap | No
     if network.blueprint.users.reads_history:
         return None
     first = Taste(taste.last_items[:MOST_USERS], taste.seen[:MOST_USERS])
-    return UserMap.fit(network.users, network.items, first.weights(recency))
+    return UserMap.fit(network.users, network.item_vectors, first.weights(recency))
 
 
 def fold_in(

@@ -20,7 +20,7 @@ from neumf._parameters import Architecture, Parameters, blueprint_of, settings_o
 from neumf._ranking import exact_lists, mean_over_lists
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import Histories, read_histories
-from neumf.interactions.seen import count_users, seen_matrix
+from neumf.interactions.seen import count_users, log_popularity, seen_matrix
 from neumf.interactions.tables import read_interactions
 from neumf.interactions.timeline import Timelines, read_timelines, recency_weights
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
@@ -71,6 +71,8 @@ class Lesson:
         Number of users and of items.
     last_items : ndarray of shape (n_users, history_length)
         The last items of each user after all rows.
+    item_biases : ndarray of shape (n_items,) or None
+        What the biases of items start at; None if items have none.
     validate : callable or None
         Measures weights on what is held out.
     past : Past or None
@@ -81,6 +83,7 @@ class Lesson:
     rows: TrainingRows
     shape: tuple[int, int]
     last_items: Codes
+    item_biases: Float32s | None
     validate: Validate | None = None
     past: Past | None = None
 
@@ -105,6 +108,7 @@ def prepare_first(parameters: Parameters, rows: EncodedRows, X_val: Any = None) 
             _training_rows(parameters, rows, timelines, histories, rows.seen, blueprint),
             rows.shape,
             last_items,
+            _item_biases(blueprint, rows.seen),
             None if X_val is None else _validate_on(X_val, rows, last_items),
         )
     kept, kept_timelines, last = _hold_out(rows, timelines)
@@ -114,6 +118,7 @@ def prepare_first(parameters: Parameters, rows: EncodedRows, X_val: Any = None) 
         _training_rows(parameters, kept, kept_timelines, histories, kept.seen, blueprint),
         rows.shape,
         _last_items(rows, _read_histories(rows, timelines, length)),
+        _item_biases(blueprint, kept.seen),
         _validate_on_last(rows, kept, last, _last_items(kept, histories)),
     )
 
@@ -138,6 +143,7 @@ def prepare_further(
         _training_rows(parameters, rows, timelines, histories, seen, blueprint),
         rows.shape,
         _last_items(rows, histories),
+        _item_biases(blueprint, seen),
         past=past,
     )
 
@@ -147,14 +153,15 @@ def learn(
 ) -> tuple[Trained, Network]:
     """Train the network, after its halves if `pretrain` says so."""
     run = partial(_run, parameters, lesson, rng, tasks)
-    blueprint, shape = lesson.blueprint, lesson.shape
+    blueprint, shape, biases = lesson.blueprint, lesson.shape, lesson.item_biases
     if lesson.past is not None:
         known = lesson.past.network
         n_new = shape[0] - len(known.users), shape[1] - len(known.items)
+        of_new = None if biases is None else biases[len(known.items) :]
         trained = run(
             parameters.architecture,
             blueprint,
-            lambda: known.weights.grown(blueprint.initial_tables(*n_new, rng)),
+            lambda: known.weights.grown(blueprint.initial_tables(*n_new, rng, of_new)),
         )
     elif parameters.pretrain:
         gmf, mlp = (_learn_half(parameters, lesson, rng, tasks, half) for half in ("gmf", "mlp"))
@@ -163,7 +170,9 @@ def learn(
         trained = run(parameters.architecture, blueprint, lambda: joined, optimizer="sgd")
     else:
         trained = run(
-            parameters.architecture, blueprint, lambda: blueprint.initial_weights(*shape, rng)
+            parameters.architecture,
+            blueprint,
+            lambda: blueprint.initial_weights(*shape, rng, biases),
         )
     # What has diverged overflows, and is refused.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -188,7 +197,7 @@ def _learn_half(
         tasks,
         half,
         blueprint,
-        lambda: blueprint.initial_weights(*lesson.shape, rng),
+        lambda: blueprint.initial_weights(*lesson.shape, rng, lesson.item_biases),
     )
     if trained.interrupted:
         raise KeyboardInterrupt
@@ -249,6 +258,10 @@ def _read_histories(
     if timelines is None:
         return None
     return read_histories(timelines, rows.items, length, rows.positive, before)
+
+
+def _item_biases(blueprint: Blueprint, seen: sp.csr_array) -> Float32s | None:
+    return log_popularity(seen) if blueprint.layers.item_bias else None
 
 
 def _last_items(rows: EncodedRows, histories: Histories | None) -> Codes:

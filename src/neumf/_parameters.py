@@ -16,9 +16,9 @@ from neumf.model.user_towers import USER_TOWERS
 from neumf.training.losses import LOSSES
 from neumf.training.trainer import TrainingSettings
 
-Architecture = Literal["neumf", "gmf", "mlp"]
+Architecture = Literal["neumf", "gmf", "mlp", "mf"]
 UserEncoder = Literal["id", "history", "hybrid"]
-LossName = Literal["binary_crossentropy", "bpr", "sampled_softmax", "softmax"]
+LossName = Literal["binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"]
 
 _POSITIVE_INTS = (
     "n_factors",
@@ -39,6 +39,8 @@ SHAPE = (
     "user_encoder",
     "history_length",
     "history_hidden_size",
+    "tie_history",
+    "item_bias",
 )
 
 
@@ -56,6 +58,9 @@ class Parameters(Protocol):
     user_encoder: UserEncoder
     history_length: int
     history_hidden_size: int
+    tie_history: bool
+    item_bias: bool
+    init_std: float
     recency: float
     regularization: float
     dropout: float
@@ -74,7 +79,7 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     check_option("user_encoder", parameters.user_encoder, tuple(USER_TOWERS))
     check_option("negative_strategy", parameters.negative_strategy, ("uniform", "popularity"))
     check_option("loss", parameters.loss, tuple(LOSSES))
-    for name in ("pretrain", "early_stopping"):
+    for name in ("pretrain", "early_stopping", "tie_history", "item_bias"):
         check_option(name, getattr(parameters, name), (True, False))
     for name in _POSITIVE_INTS:
         check_int(name, getattr(parameters, name), 1)
@@ -82,6 +87,7 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     if not isinstance(parameters.verbose, bool):
         check_int("verbose", parameters.verbose, 0)
     check_int("history_hidden_size", parameters.history_hidden_size, 0)
+    check_real("init_std", parameters.init_std)
     check_real("recency", parameters.recency)
     check_real("regularization", parameters.regularization)
     check_real("dropout", parameters.dropout, below=1)
@@ -102,11 +108,11 @@ def _check_layer_sizes(sizes: Any) -> None:
 def _check_combinations(parameters: Parameters, y: Any) -> None:
     loss, architecture = LOSSES[parameters.loss], parameters.architecture
     layers = blueprint_of(parameters, architecture, 1).layers
-    if loss.candidates == "catalogue" and not layers.is_product:
+    if loss.is_product and not layers.is_product:
         raise ValueError(
-            f"loss={parameters.loss!r} scores every item for every row, which only GMF does fast, "
-            f"so architecture must be 'gmf'. Received: architecture={architecture!r}. Set "
-            "loss='sampled_softmax'."
+            f"loss={parameters.loss!r} scores many items for each row, which only a product of "
+            "vectors does fast, so architecture must be 'gmf' or 'mf'. Received: "
+            f"architecture={architecture!r}. Set loss='sampled_softmax'."
         )
     if parameters.pretrain and architecture != "neumf":
         raise ValueError(
@@ -131,10 +137,18 @@ def blueprint_of(
 ) -> Blueprint:
     """Return what the network, or one of its halves, is made of."""
     layers = ARCHITECTURES[architecture](
-        parameters.n_factors, parameters.mlp_embedding_dim, tuple(parameters.hidden_layer_sizes)
+        parameters.n_factors,
+        parameters.mlp_embedding_dim,
+        tuple(parameters.hidden_layer_sizes),
+        parameters.item_bias,
     )
-    tower = USER_TOWERS[parameters.user_encoder]
-    users = tower(layers.width, history_length, parameters.history_hidden_size)
+    users = USER_TOWERS[parameters.user_encoder](
+        layers.width,
+        history_length,
+        parameters.history_hidden_size,
+        std=parameters.init_std,
+        tied=parameters.tie_history,
+    )
     return Blueprint.of_towers(layers, users)
 
 

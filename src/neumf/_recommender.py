@@ -50,8 +50,9 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
 
     Parameters
     ----------
-    architecture : {"neumf", "gmf", "mlp"}, default="neumf"
-        The whole network, or one of its halves.
+    architecture : {"neumf", "gmf", "mlp", "mf"}, default="neumf"
+        The whole network, or one of its halves; or matrix factorization, which is GMF with an h of
+        ones that is not learned (section 3.2 of the paper).
     n_factors : int, default=32
         Width of the GMF vectors.
     mlp_embedding_dim : int, default=32
@@ -65,13 +66,15 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         Draw unseen items with equal probability, or in proportion to the users who had them. With a
         `user_encoder` that reads histories, all items but the row's own count as unseen: what the
         user had later must tell nothing.
-    loss : {"binary_crossentropy", "bpr", "sampled_softmax", "softmax"}, \
+    loss : {"binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"}, \
             default="binary_crossentropy"
         Binary cross-entropy of every positive and negative (the paper's equation 7); or the
         Bayesian personalised ranking of a positive above each of its negatives; or the softmax of
-        a positive among its negatives; or that of a positive among all items, which draws no
-        negatives, needs ``architecture="gmf"``, and costs as much as the catalogue is long. With
-        the last three, `predict` orders the items of a user but is no calibrated probability.
+        a positive among its negatives; or among those that were drawn for all positives of its
+        batch, itself left out, by which each learns from hundreds at next to no cost; or among all
+        items, which draws no negatives and costs as much as the catalogue is long. The last two
+        need ``architecture="mf"`` or ``"gmf"``. With the last four, `predict` orders the items of a
+        user but is no calibrated probability.
     pretrain : bool, default=False
         Fit GMF and MLP by themselves first (each as `epochs` and `early_stopping` say), then join
         them with half a say each and train on with plain SGD (section 3.4.1 of the paper).
@@ -85,6 +88,18 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
     history_hidden_size : int, default=0
         Width of a hidden layer that refines the vector made of a history, see Notes; 0 has none.
         For large tables.
+    tie_history : bool, default=False
+        Whether an item in a history stands for its own vector, plus a deviation that starts at 0,
+        and not for a vector that is learned from nothing, see Notes. What an item's own rows tell
+        then counts in histories too: on small and on sparse tables this brings a lot. Users are
+        then like what they had, which takes ``architecture="mf"``.
+    item_bias : bool, default=False
+        Whether each item has a bias in the logit, which starts at its log-popularity and is not
+        penalised. With it, vectors have to tell how tastes differ, not what is popular, and
+        `regularization` can be strong.
+    init_std : float, default=0.01
+        Standard deviation of the initial vectors. A strong `regularization` needs larger ones, or
+        all vectors shrink to 0 before they have learned anything: 0.03 to 0.1.
     recency : float, default=0.5
         How much more a user's late rows count than the early ones. In the loss, a row weighs
         ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
@@ -98,8 +113,8 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         would grow by as much.)
     dropout : float, default=0.5
         Share of the values that are dropped, while training, from the GMF product (with
-        ``loss="softmax"``, from the user's GMF vector) and from the output of each layer of the
-        MLP.
+        ``loss="softmax"`` or ``"batch_softmax"``, from the user's GMF vector) and from the output
+        of each layer of the MLP.
     learning_rate : float, default=1e-3
         Step size of Adam.
     batch_size : int, default=256
@@ -192,9 +207,14 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
     item has in histories alone, :math:`w_j` the weights of that place, which start at
     :math:`j^{-1/2}`, and :math:`v_u` is the user's own vector ("hybrid") or 0 ("history"). With
     `history_hidden_size`, the vector :math:`x` becomes
-    :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at 0.
+    :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at 0. With `tie_history`,
+    :math:`e_i` is :math:`[q_i, q'_i] + d_i`, where :math:`d_i` starts at 0.
 
-    Vectors start at N(0, 0.01), hidden layers at Glorot uniform, h at LeCun uniform, biases at 0.
+    With `item_bias`, each item's :math:`b_i` is added to b. It starts at the logarithm of one plus
+    the number of users who interacted with the item, relative to the mean over all items.
+
+    Vectors start at N(0, `init_std`), hidden layers at Glorot uniform, h at LeCun uniform, the
+    other biases at 0.
 
     Two things differ from the paper's code. A batch holds whole groups, a positive with its
     negatives. Adam is lazy: vectors that a batch does not touch stay where they are, and so do
@@ -253,6 +273,9 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         user_encoder: UserEncoder = "id",
         history_length: int = 20,
         history_hidden_size: int = 0,
+        tie_history: bool = False,
+        item_bias: bool = False,
+        init_std: float = 0.01,
         recency: float = 0.5,
         regularization: float = 0.0,
         dropout: float = 0.5,
@@ -275,6 +298,9 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         self.user_encoder = user_encoder
         self.history_length = history_length
         self.history_hidden_size = history_hidden_size
+        self.tie_history = tie_history
+        self.item_bias = item_bias
+        self.init_std = init_std
         self.recency = recency
         self.regularization = regularization
         self.dropout = dropout
@@ -488,7 +514,7 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         return state | {"_model": None} if "_model" in state else state
 
     def _vectors(self, of: Literal["users", "items"]) -> Float32s:
-        return self.network_.users if of == "users" else self.network_.items
+        return self.network_.users if of == "users" else self.network_.item_vectors
 
     @property
     def ranker_(self) -> Network:

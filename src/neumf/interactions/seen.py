@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes
+from neumf._arrays import Codes, Float32s
 
 
 def seen_matrix(users: Codes, items: Codes, shape: tuple[int, int]) -> sp.csr_array:
@@ -24,6 +24,16 @@ def count_users(seen: sp.csr_array) -> NDArray[np.int64]:
         [np.bincount(part, minlength=seen.shape[1]) for part in parts], axis=0
     )
     return counts
+
+
+def log_popularity(seen: sp.csr_array) -> Float32s:
+    """Return the log of how many users have seen each item, and one more, relative to the mean.
+
+    This is the best logit of an item, up to a constant, where nothing is known of the user.
+    """
+    counts = count_users(seen) + 1.0
+    logs: Float32s = np.log(counts / counts.mean()).astype(np.float32)
+    return logs
 
 
 def seen_rows(seen: sp.csr_array, users: Codes) -> sp.csr_array:

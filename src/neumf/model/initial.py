@@ -7,9 +7,9 @@ import numpy as np
 from neumf._arrays import Float32s
 
 
-def normal(rng: np.random.Generator, n_rows: int, width: int) -> Float32s:
-    """Draw vectors, N(0, 0.01)."""
-    return rng.standard_normal((n_rows, width), dtype=np.float32) * np.float32(0.01)
+def normal(rng: np.random.Generator, n_rows: int, width: int, std: float = 0.01) -> Float32s:
+    """Draw vectors whose values have a mean of 0 and this standard deviation."""
+    return rng.standard_normal((n_rows, width), dtype=np.float32) * np.float32(std)
 
 
 def uniform(rng: np.random.Generator, n_in: int, n_out: int, limit_squared: float) -> Float32s:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,26 @@ class ItemIds:
     Attributes
     ----------
     width : int
-        Width of the vectors.
+        Width of the vectors, without the bias.
+    bias : bool
+        Whether a bias, which is not penalised, stands behind each vector.
+    std : float
+        Standard deviation of the initial vectors.
     """
 
     width: int
+    bias: bool = False
+    std: float = 0.01
 
-    def initial_tables(self, n_items: int, rng: np.random.Generator) -> dict[str, Float32s]:
-        """Draw the vectors of items."""
-        return {"items": normal(rng, n_items, self.width)}
+    def initial_tables(
+        self, n_items: int, rng: np.random.Generator, biases: Float32s | None
+    ) -> dict[str, Float32s]:
+        """Draw the vectors of items; their biases start at the given ones, or at 0."""
+        table = normal(rng, n_items, self.width, self.std)
+        if self.bias:
+            column = np.zeros(n_items, np.float32) if biases is None else biases
+            table = np.column_stack([table, column])
+        return {"items": table}
 
     def vectors(self, rows: Any) -> Any:
         """Return the vectors of items, given their rows of the table."""
@@ -39,10 +51,21 @@ class ItemIds:
     def norms(self, xp: Any, rows: Any) -> Any:
         """Return the mean squared norm of the candidates of each row, shape (n,).
 
-        `rows` has shape (n, n_candidates, width).
+        `rows` has shape (n, n_candidates, width + bias).
         """
-        return xp.reduce_sum(rows**2, (1, 2)) / rows.shape[1]
+        return xp.reduce_sum(rows[:, :, : self.width] ** 2, (1, 2)) / rows.shape[1]
 
     def join(self, other: ItemIds) -> ItemIds:
         """Return the tower that makes this vector and another one side by side."""
-        return ItemIds(self.width + other.width)
+        return replace(self, width=self.width + other.width)
+
+    def join_tables(
+        self, tables: Mapping[str, Float32s], other: Mapping[str, Float32s]
+    ) -> dict[str, Float32s]:
+        """Return the table of this tower, which joined two, from theirs; biases have half a say."""
+        pair = tables["items"], other["items"]
+        if not self.bias:
+            return {"items": np.hstack(pair)}
+        vectors = [table[:, :-1] for table in pair]
+        bias = (pair[0][:, -1:] + pair[1][:, -1:]) * np.float32(0.5)
+        return {"items": np.hstack([*vectors, bias])}

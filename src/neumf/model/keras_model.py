@@ -24,8 +24,7 @@ def build_keras_model(network: Network) -> Any:
         layer.set_weights([table])
         return output
 
-    def dense(name: str, inputs: Any, of_weights: str, activation: Any) -> Any:
-        kernel, bias = (shared[of_weights.format(part)] for part in ("kernel", "bias"))
+    def dense(name: str, inputs: Any, kernel: Float32s, bias: Float32s, activation: Any) -> Any:
         layer = keras.layers.Dense(
             len(bias), activation=activation, kernel_initializer="zeros", name=name
         )
@@ -43,13 +42,17 @@ def build_keras_model(network: Network) -> Any:
     if layers.hidden_layer_sizes:
         vectors = [
             embed("mlp_user", user, network.users[:, g:]),
-            embed("mlp_item", item, network.items[:, g:]),
+            embed("mlp_item", item, network.item_vectors[:, g:]),
         ]
         hidden = keras.layers.Concatenate(name="mlp_input")(vectors)
         for number in range(1, len(layers.hidden_layer_sizes) + 1):
-            hidden = dense(f"mlp_layer_{number}", hidden, f"{{}}_{number}", "relu")
+            kernel, bias = shared[f"kernel_{number}"], shared[f"bias_{number}"]
+            hidden = dense(f"mlp_layer_{number}", hidden, kernel, bias, "relu")
         halves.append(hidden)
     joined = keras.layers.Concatenate(name="neumf")(halves) if len(halves) > 1 else halves[0]
-    logit = dense("logit", joined, "output_{}", None)
+    logit = dense("logit", joined, layers.output_kernel(shared), shared["output_bias"], None)
+    if layers.item_bias:
+        bias = embed("item_bias", item, network.items[:, layers.width :])
+        logit = keras.layers.Add(name="logit_with_bias")([logit, bias])
     flat = keras.layers.Reshape((), name="flat_logit")(logit)
     return keras.Model([user, item], flat, name="neumf")

@@ -14,7 +14,7 @@ TensorFlow tensors alike: `xp` is the module whose arrays come in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -49,6 +49,8 @@ class NeuMFLayers:
         Width of the MLP vectors; 0 leaves the MLP half out.
     hidden_layer_sizes : tuple of int
         Widths of the layers of the MLP half; empty without it.
+    item_bias : bool
+        Whether each item has a bias, the last value of its vector.
 
     Notes
     -----
@@ -61,11 +63,17 @@ class NeuMFLayers:
     n_factors: int
     mlp_embedding_dim: int
     hidden_layer_sizes: tuple[int, ...]
+    item_bias: bool = False
 
     @property
     def width(self) -> int:
-        """The width of the vectors of users and items."""
+        """The width of the vectors of users, and of items without their bias."""
         return self.n_factors + self.mlp_embedding_dim
+
+    @property
+    def item_width(self) -> int:
+        """The width of the vectors of items, with their bias."""
+        return self.width + self.item_bias
 
     @property
     def is_product(self) -> bool:
@@ -76,6 +84,10 @@ class NeuMFLayers:
     def n_dropped(self) -> int:
         """The number of values that dropout acts on, per sample."""
         return self.n_factors + sum(self.hidden_layer_sizes)
+
+    def output_kernel(self, shared: Shared) -> Any:
+        """Return h, shape (n_factors + width of the last layer, 1)."""
+        return shared["output_kernel"]
 
     @property
     def kernels(self) -> list[str]:
@@ -100,7 +112,7 @@ class NeuMFLayers:
 
     def join(self, mlp: NeuMFLayers) -> NeuMFLayers:
         """Return the layers of the network that joins this GMF half and an MLP half."""
-        return NeuMFLayers(self.n_factors, mlp.mlp_embedding_dim, mlp.hidden_layer_sizes)
+        return replace(mlp, n_factors=self.n_factors, item_bias=self.item_bias)
 
     def join_shared(
         self, gmf: Mapping[str, Float32s], mlp: Mapping[str, Float32s]
@@ -126,7 +138,7 @@ class NeuMFLayers:
             The weights.
         users : array of shape (n, width)
             Vectors of users.
-        items : array of shape (n, n_candidates, width)
+        items : array of shape (n, n_candidates, item_width)
             Vectors of items.
         dropout : callable
             Applied to the GMF product and to the output of every hidden layer.
@@ -136,31 +148,32 @@ class NeuMFLayers:
         logits : array of shape (n, n_candidates)
         """
         g = self.n_factors
-        h = shared["output_kernel"][:, 0]
+        h = self.output_kernel(shared)[:, 0]
         # Product and sum: XLA runs a matrix-vector product a good deal slower.
         row_sums = xp.sum if xp is np else xp.reduce_sum
         total = shared["output_bias"]
+        if self.item_bias:
+            total = total + xp.reshape(items[:, :, -1], (-1,))
         if g:
             product = dropout(users[:, None, :g] * items[:, :, :g])
             total = total + row_sums(xp.reshape(product, (-1, g)) * h[:g], 1)
         if self.hidden_layer_sizes:
-            width = self.mlp_embedding_dim
-            of_users, of_items = self._first_layer(
-                shared, users[:, g:], xp.reshape(items[:, :, g:], (-1, width))
-            )
+            of_items = xp.reshape(items[:, :, g : self.width], (-1, self.mlp_embedding_dim))
+            of_users, of_items = self._first_layer(shared, users[:, g:], of_items)
             of_items = xp.reshape(of_items, (*items.shape[:2], -1))
             first = xp.reshape(of_users[:, None] + of_items, (-1, of_users.shape[1]))
             total = total + row_sums(self._last_layer(xp, shared, first, dropout) * h[g:], 1)
         return xp.reshape(total, items.shape[:2])
 
     def product_logits(self, xp: Any, shared: Shared, users: Any, items: Any) -> Any:
-        """Return the logits of the GMF half, and b, for all pairs of these users and items.
+        """Return the logits of the GMF half and the biases for all pairs of users and items.
 
         p_u * q_i summed with weights h is one matrix product over all pairs.
         """
         g = self.n_factors
-        h, b = shared["output_kernel"], shared["output_bias"]
-        return (users[:, :g] * h[:g, 0]) @ xp.transpose(items[:, :g]) + b
+        h, b = self.output_kernel(shared), shared["output_bias"]
+        biases = b + items[:, -1] if self.item_bias else b
+        return (users[:, :g] * h[:g, 0]) @ xp.transpose(items[:, :g]) + biases
 
     def all_logits(self, shared: Shared, users: Float32s, items: Float32s) -> Float32s:
         """Return the logits of all pairs of these users and items, as NumPy arrays."""
@@ -168,8 +181,8 @@ class NeuMFLayers:
         if self.is_product:
             return logits
         g = self.n_factors
-        h = shared["output_kernel"][g:]
-        of_users, of_items = self._first_layer(shared, users[:, g:], items[:, g:])
+        h = self.output_kernel(shared)[g:]
+        of_users, of_items = self._first_layer(shared, users[:, g:], items[:, g : self.width])
         step = max(1, BLOCK_SIZE // len(of_items))
         for i in range(0, len(users), step):
             first = of_users[i : i + step, None] + of_items
@@ -197,18 +210,47 @@ class NeuMFLayers:
         return hidden
 
 
-def _gmf(n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...]) -> NeuMFLayers:
-    return NeuMFLayers(n_factors, 0, ())
+@dataclass(frozen=True)
+class MFLayers(NeuMFLayers):
+    """Matrix factorization: the GMF half with an h of ones, which is not learned (section 3.2)."""
+
+    @property
+    def kernels(self) -> list[str]:
+        """No weights are penalised."""
+        return []
+
+    def output_kernel(self, shared: Shared) -> Any:
+        """Return ones."""
+        return np.ones((self.n_factors, 1), np.float32)
+
+    def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
+        """Return b, 0."""
+        return {"output_bias": np.zeros(1, np.float32)}
 
 
-def _mlp(n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...]) -> NeuMFLayers:
-    return NeuMFLayers(0, mlp_embedding_dim, sizes)
+def _mf(
+    n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...], item_bias: bool
+) -> NeuMFLayers:
+    return MFLayers(n_factors, 0, (), item_bias)
 
 
-# By the name that `architecture` takes: what makes the layers of `n_factors`, `mlp_embedding_dim`
-# and `hidden_layer_sizes`.
-ARCHITECTURES: dict[str, Callable[[int, int, tuple[int, ...]], NeuMFLayers]] = {
+def _gmf(
+    n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...], item_bias: bool
+) -> NeuMFLayers:
+    return NeuMFLayers(n_factors, 0, (), item_bias)
+
+
+def _mlp(
+    n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...], item_bias: bool
+) -> NeuMFLayers:
+    return NeuMFLayers(0, mlp_embedding_dim, sizes, item_bias)
+
+
+# By the name that `architecture` takes: what makes the layers of `n_factors`, `mlp_embedding_dim`,
+# `hidden_layer_sizes` and `item_bias`.
+ARCHITECTURES: dict[str, Callable[[int, int, tuple[int, ...], bool], NeuMFLayers]] = {
     "neumf": NeuMFLayers,
     "gmf": _gmf,
     "mlp": _mlp,
+    "mf": _mf,
 }

@@ -47,18 +47,28 @@ class Blueprint:
     @classmethod
     def of_towers(cls, layers: NeuMFLayers, users: UserTower) -> Blueprint:
         """Return the blueprint with a vector for each item by its id."""
-        return cls(layers, users, ItemIds(layers.width))
+        return cls(layers, users, ItemIds(layers.width, layers.item_bias, users.std))
 
     def initial_tables(
-        self, n_users: int, n_items: int, rng: np.random.Generator
+        self,
+        n_users: int,
+        n_items: int,
+        rng: np.random.Generator,
+        item_biases: Float32s | None = None,
     ) -> dict[str, Float32s]:
-        """Draw the rows of users and items."""
+        """Draw the rows of users and items; biases of items start at the given ones, or at 0."""
         of_users = self.users.initial_tables(n_users, n_items, rng)
-        return of_users | self.items.initial_tables(n_items, rng)
+        return of_users | self.items.initial_tables(n_items, rng, item_biases)
 
-    def initial_weights(self, n_users: int, n_items: int, rng: np.random.Generator) -> Weights:
+    def initial_weights(
+        self,
+        n_users: int,
+        n_items: int,
+        rng: np.random.Generator,
+        item_biases: Float32s | None = None,
+    ) -> Weights:
         """Draw all weights."""
-        tables = self.initial_tables(n_users, n_items, rng)
+        tables = self.initial_tables(n_users, n_items, rng, item_biases)
         return Weights(tables, self.layers.initial_shared(rng) | self.users.initial_shared(rng))
 
     def join(self, mlp: Blueprint) -> Blueprint:
@@ -70,6 +80,7 @@ class Blueprint:
     def join_weights(self, gmf: Weights, mlp: Weights) -> Weights:
         """Join the weights of two trained halves into those of one network (section 3.4.1)."""
         tables = {name: np.hstack([table, mlp.tables[name]]) for name, table in gmf.tables.items()}
+        tables |= self.items.join_tables(gmf.tables, mlp.tables)
         layers = self.layers.join_shared(gmf.shared, mlp.shared)
         return Weights(tables, layers | self.users.join_shared(gmf.shared, mlp.shared))
 
@@ -85,7 +96,8 @@ class Network:
     weights : Weights
         What it has learned.
     users, items : ndarray of shape (n, width)
-        The vectors of users after their last row, and of items: GMF vector, then MLP vector.
+        The vectors of users after their last row, and of items: GMF vector, then MLP vector; behind
+        those of items, the bias, if they have one.
     """
 
     blueprint: Blueprint
@@ -102,6 +114,11 @@ class Network:
             blueprint.users.user_vectors(*weights, last_items),
             blueprint.items.item_vectors(weights.tables),
         )
+
+    @property
+    def item_vectors(self) -> Float32s:
+        """The vectors of items without their bias, shape (n_items, width)."""
+        return self.items[:, : self.blueprint.layers.width]
 
     def with_users(self, vectors: Float32s) -> Network:
         """Return the network for other users, who have these vectors."""

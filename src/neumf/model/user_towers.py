@@ -35,6 +35,10 @@ class UserTower(ABC):
         How many of a user's last items are read.
     history_hidden_size : int
         The parameter of that name.
+    std : float
+        Standard deviation of the initial vectors.
+    tied : bool
+        Whether an item in a history stands for its own vector, see `UserHistories`.
     reads_history : bool
         Whether the vector of a row's user is made of what the user had before the row. Rows then
         need an order in time, and negatives must not tell what the user had later.
@@ -43,6 +47,8 @@ class UserTower(ABC):
     width: int
     history_length: int
     history_hidden_size: int = 0
+    std: float = 0.01
+    tied: bool = False
 
     reads_history: ClassVar[bool] = True
 
@@ -76,6 +82,10 @@ class UserTower(ABC):
         """Return which rows of each table make the vectors, shape (n, n_per_row); -1 is none."""
         return {} if histories is None else {"history": histories}
 
+    def table_of(self, name: str) -> str:
+        """Return the table that rows named so by `indices` are in."""
+        return name
+
     def norms(self, xp: Any, rows: Rows, present: Rows) -> list[Any]:
         """Return the squared norms that are penalised for each row, terms of shape (n,)."""
         return [_mean_norms(xp, rows["history"], present["history"])]
@@ -93,7 +103,9 @@ class UserTower(ABC):
             indices = self.indices(users[block], histories[block])
             present = {name: index >= 0 for name, index in indices.items()}
             rows = {
-                name: np.where(present[name][:, :, None], tables[name][index], np.float32(0))
+                name: np.where(
+                    present[name][:, :, None], tables[self.table_of(name)][index], np.float32(0)
+                )
                 for name, index in indices.items()
             }
             vectors[block] = self.vectors(np, rows, present, shared)
@@ -122,7 +134,7 @@ class UserIds(UserTower):
         self, n_users: int, n_items: int, rng: np.random.Generator
     ) -> dict[str, Float32s]:
         """Draw the vectors of users."""
-        return {"users": normal(rng, n_users, self.width)}
+        return {"users": normal(rng, n_users, self.width, self.std)}
 
     def indices(self, users: Codes, histories: Codes | None) -> dict[str, Codes]:
         """Return the users themselves."""
@@ -156,8 +168,19 @@ class UserHistories(UserTower):
     def initial_tables(
         self, n_users: int, n_items: int, rng: np.random.Generator
     ) -> dict[str, Float32s]:
-        """Draw the vectors that items have in histories."""
-        return {"history": normal(rng, n_items, self.width)}
+        """Draw the vectors that items have in histories; 0 if those of the items are added."""
+        return {"history": normal(rng, n_items, self.width, 0.0 if self.tied else self.std)}
+
+    def indices(self, users: Codes, histories: Codes | None) -> dict[str, Codes]:
+        """Return the items of the histories, twice if both tables have a row of each."""
+        indices = super().indices(users, histories)
+        if self.tied and histories is not None:
+            indices["history_items"] = histories
+        return indices
+
+    def table_of(self, name: str) -> str:
+        """Return "items" for the own vectors of the items of histories."""
+        return "items" if name == "history_items" else name
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -201,7 +224,10 @@ class UserHistories(UserTower):
 
     def _sums(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
         row_sums = xp.sum if xp is np else xp.reduce_sum
-        weighted = rows["history"] * shared["place_weights"]
+        vectors = rows["history"]
+        if self.tied:
+            vectors = vectors + rows["history_items"][:, :, : self.width]
+        weighted = vectors * shared["place_weights"]
         return row_sums(xp.where(present["history"][:, :, None], weighted, 0.0), 1)
 
     def _refined(self, xp: Any, vectors: Any, shared: Shared) -> Any:
@@ -219,7 +245,7 @@ class UserIdsAndHistories(UserHistories):
         self, n_users: int, n_items: int, rng: np.random.Generator
     ) -> dict[str, Float32s]:
         """Draw the vectors of users, and those that items have in histories."""
-        own = normal(rng, n_users, self.width)
+        own = normal(rng, n_users, self.width, self.std)
         return {"users": own} | super().initial_tables(n_users, n_items, rng)
 
     def indices(self, users: Codes, histories: Codes | None) -> dict[str, Codes]:
@@ -244,9 +270,8 @@ def _mean_norms(xp: Any, items: Any, present: Any) -> Any:
     return xp.reduce_sum(norms, 1) / xp.maximum(xp.reduce_sum(present, 1), 1.0)
 
 
-# By the name that `user_encoder` takes: what makes the tower of the width of the vectors,
-# `history_length` and `history_hidden_size`.
-USER_TOWERS: dict[str, Callable[[int, int, int], UserTower]] = {
+# By the name that `user_encoder` takes: what makes the tower of its attributes.
+USER_TOWERS: dict[str, Callable[..., UserTower]] = {
     "id": UserIds,
     "history": UserHistories,
     "hybrid": UserIdsAndHistories,

@@ -20,21 +20,27 @@ class Loss:
         ``of_rows(tf, scores, own, labels)`` gives the loss of each row, shape (n,). `scores` are
         the logits of the row's candidates, shape (n, n_candidates), `own` that of its own item,
         `labels` the label of each row. Candidates that are spare have a logit of -inf.
-    candidates : {"negatives", "catalogue"}
-        The row's own item, which comes first, and the negatives drawn for it; or all items, which
-        takes layers that score them in one product.
+    candidates : {"negatives", "batch", "catalogue"}
+        The row's own item, which comes first, and the negatives drawn for it; or those drawn for
+        all rows of its batch; or all items. The last two take layers that score them in one
+        product.
     takes_labels : bool
         Whether `y` may be given, for rows of which no negatives are drawn.
     """
 
     of_rows: Callable[[Any, Any, Any, Any], Any]
-    candidates: Literal["negatives", "catalogue"] = "negatives"
+    candidates: Literal["negatives", "batch", "catalogue"] = "negatives"
     takes_labels: bool = False
 
     @property
     def draws_negatives(self) -> bool:
         """Whether negatives are drawn for rows without labels."""
-        return self.candidates == "negatives"
+        return self.candidates != "catalogue"
+
+    @property
+    def is_product(self) -> bool:
+        """Whether candidates are scored for many rows at once, in one product of matrices."""
+        return self.candidates != "negatives"
 
 
 def _binary_crossentropy(tf: Any, scores: Any, own: Any, labels: Any) -> Any:
@@ -60,5 +66,6 @@ LOSSES: dict[str, Loss] = {
     "binary_crossentropy": Loss(_binary_crossentropy, takes_labels=True),
     "bpr": Loss(_bpr),
     "sampled_softmax": Loss(_softmax),
+    "batch_softmax": Loss(_softmax, candidates="batch"),
     "softmax": Loss(_softmax, candidates="catalogue"),
 }

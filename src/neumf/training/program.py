@@ -58,6 +58,10 @@ class Plan(NamedTuple):
     table_rows: tuple[tuple[str, int], ...]
     shared_shapes: tuple[tuple[str, tuple[int, ...]], ...]
 
+    def table_of(self, name: str) -> str:
+        """Return the table that the rows named so are in."""
+        return self.blueprint.users.table_of(name)
+
 
 def split_shared(xp: Any, flat: Any, plan: Plan) -> dict[str, Any]:
     """Cut one row of shared weights into arrays by name."""
@@ -86,16 +90,31 @@ def compile_program(plan: Plan, with_xla: bool) -> Any:
         def train_batch(i: Any, total: Any, state: State, owners: Any) -> tuple[Any, ...]:
             batch = _Batch.of_chunk(tf, chunk, i, batch_rows)
             places = _places(tf, plan, batch.indices, state)
-            rows = {name: tf.gather(state.tables[name], place) for name, place in places.items()}
+            rows = {
+                name: tf.gather(state.tables[plan.table_of(name)], place)
+                for name, place in places.items()
+            }
             (gradients, of_shared), loss = _gradients(tf, plan, rows, state.shared, batch, rates)
             t = tf.cast(steps_before + i + 1, tf.float32)
             tables, new_owners = {}, {}
-            for name, place in places.items():
-                summed, new_owners[name] = _sum_over_duplicates(
-                    tf, gradients[name], place, owners[name]
+            for table in state.tables:
+                names = [name for name in places if plan.table_of(name) == table]
+                place, gradient, row = (
+                    tf.concat([parts[name] for name in names], 0)
+                    for parts in (places, gradients, rows)
                 )
-                trained = update(tf, rows[name], summed, rates.learning_rate, t)
-                tables[name] = _write(tf, state.tables[name], place, trained)
+                if place.shape[0] < state.tables[table].shape[0]:
+                    summed, new_owners[table] = _sum_over_duplicates(
+                        tf, gradient, place, owners[table]
+                    )
+                    trained = update(tf, row, summed, rates.learning_rate, t)
+                    tables[table] = _write(tf, state.tables[table], place, trained)
+                else:
+                    # XLA's scatters cost more on a CPU than to go once through a short table.
+                    new_owners[table] = owners[table]
+                    summed, touched = _sum_over_rows(tf, gradient, place, state.tables[table])
+                    trained = update(tf, state.tables[table], summed, rates.learning_rate, t)
+                    tables[table] = tf.where(touched, trained, state.tables[table])
             shared = update(tf, state.shared, of_shared, rates.learning_rate, t)
             total += tf.cast(loss, tf.float64)
             return i + 1, total, State(tables, shared), new_owners
@@ -138,7 +157,9 @@ def _places(tf: Any, plan: Plan, indices: dict[str, Any], state: State) -> dict[
     """Return the rows of each table that a batch needs, one after the other."""
     # Where a row needs none, -1, the last row of the table stands in, which is a spare one.
     places = {
-        name: tf.reshape(tf.where(index < 0, state.tables[name].shape[0] - 1, index), (-1,))
+        name: tf.reshape(
+            tf.where(index < 0, state.tables[plan.table_of(name)].shape[0] - 1, index), (-1,)
+        )
         for name, index in indices.items()
     }
     if plan.loss.candidates == "catalogue":
@@ -156,6 +177,13 @@ def _sum_over_duplicates(tf: Any, gradients: Any, indices: Any, owners: Any) -> 
     owners = _write(tf, owners, indices, tf.range(n))
     owner = tf.gather(owners, indices)
     return tf.gather(tf.math.unsorted_segment_sum(gradients, owner, n), owner), owners
+
+
+def _sum_over_rows(tf: Any, gradients: Any, indices: Any, table: Any) -> tuple[Any, Any]:
+    """Return for each row of a table the sum of its gradients, and whether it has a place."""
+    n_rows = table.shape[0]
+    counts = tf.math.unsorted_segment_sum(tf.ones_like(indices), indices, n_rows)
+    return tf.math.unsorted_segment_sum(gradients, indices, n_rows), counts[:, None] > 0
 
 
 def _write(tf: Any, table: Any, indices: Any, rows: Any) -> Any:
@@ -176,7 +204,9 @@ def _gradients(
         forward = _Forward.of_rows(tf, plan, rows, split_shared(tf, flat[0], plan), batch)
         losses = batch.weights * forward.losses(tf, plan, batch, rates)
         norms, kernel_norms = forward.norms(tf, plan)
-        penalty = tf.reduce_sum(real * norms) / n + tf.add_n(kernel_norms)
+        penalty = tf.reduce_sum(real * norms) / n
+        if kernel_norms:
+            penalty += tf.add_n(kernel_norms)
         objective = tf.reduce_sum(losses) / n + rates.regularization * penalty
     return tape.gradient(objective, (rows, flat)), tf.reduce_sum(losses)
 
@@ -224,12 +254,32 @@ class _Forward(NamedTuple):
             candidates = blueprint.items.vectors(self.candidates)
             scores = layers.logits(tf, self.shared, users, candidates, dropout)
             return plan.loss.of_rows(tf, scores, scores[:, 0], batch.labels)
+        users = dropout(users)
+        if plan.loss.candidates == "batch":
+            scores = self._scores_of_batch(tf, plan, users, batch)
+            return plan.loss.of_rows(tf, scores, scores[:, 0], batch.labels)
         items = blueprint.items.vectors(self.items)
-        scores = layers.product_logits(tf, self.shared, dropout(users), items)
+        scores = layers.product_logits(tf, self.shared, users, items)
         numbers = tf.range(items.shape[0])
         scores = tf.where(numbers < rates.n_items, scores, -np.inf)
         own = tf.reduce_sum(tf.where(numbers == batch.indices["items"], scores, 0.0), 1)
         return plan.loss.of_rows(tf, scores, own, batch.labels)
+
+    def _scores_of_batch(self, tf: Any, plan: Plan, users: Any, batch: _Batch) -> Any:
+        """Return the logits of each row's own item, first, and of all negatives of the batch.
+
+        A row's own item is no negative of it, whoever it was drawn for, and what stands behind the
+        rows that count is none at all: both have a logit of -inf.
+        """
+        layers = plan.blueprint.layers
+        candidates = plan.blueprint.items.vectors(self.candidates)
+        own = layers.logits(tf, self.shared, users, candidates[:, :1])
+        drawn = tf.reshape(candidates[:, 1:], (-1, candidates.shape[-1]))
+        scores = layers.product_logits(tf, self.shared, users, drawn)
+        numbers = tf.reshape(batch.indices["items"][:, 1:], (-1,))
+        counts = tf.range(numbers.shape[0]) < batch.n_real * plan.batches.n_drawn
+        is_negative = counts & (numbers != batch.indices["items"][:, :1])
+        return tf.concat([own, tf.where(is_negative, scores, -np.inf)], 1)
 
     def norms(self, tf: Any, plan: Plan) -> tuple[Any, list[Any]]:
         """Return the squared norms of each row, shape (n_batch,), and of the shared weights.
