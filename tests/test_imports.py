@@ -11,10 +11,16 @@ PACKAGE = Path(neumf.__file__).parent
 
 # Every module may import those before it, never one after it; no two rooms import each other.
 ORDER = [
+    "_version",
     "_arrays",
     "_validation",
     "_random",
     "interactions.ids",
+    "files.container",
+    "files.scalars",
+    "files.ids",
+    "files.values",
+    "files.state",
     "interactions.table_kinds",
     "interactions.tables",
     "interactions.moments",
@@ -52,6 +58,7 @@ ORDER = [
     "scorers",
     "_exposure",
     "evaluation",
+    "_saving",
     "base",
     "_similar",
     "baselines._candidates",
@@ -65,6 +72,7 @@ ORDER = [
     "_callbacks",
     "_presets",
     "_parameters",
+    "_network_state",
     "_fold_in",
     "_learning",
     "_recommender",
@@ -96,7 +104,7 @@ def imports(tree, path):
 
 
 # The fronts of the rooms import nothing.
-ROOMS = {"baselines", "interactions", "model", "training"}
+ROOMS = {"baselines", "files", "interactions", "model", "training"}
 SOURCES = sorted(
     path
     for path in PACKAGE.rglob("*.py")
@@ -164,6 +172,7 @@ def test_the_public_names_are_these():
         "datasets",
         "evaluate",
         "hr_scorer",
+        "load",
         "make_ranking_scorer",
         "metrics",
         "ndcg_scorer",

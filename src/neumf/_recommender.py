@@ -14,6 +14,7 @@ from neumf._arrays import Codes, Float32s
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from neumf._fold_in import Taste, fit_user_map, fold_in
 from neumf._learning import Past, learn, prepare_first, prepare_further
+from neumf._network_state import NetworkSavingMixin
 from neumf._parameters import (
     Architecture,
     LossName,
@@ -41,7 +42,7 @@ from neumf.training.loop import Trained
 from neumf.training.trainer import OptimizerState
 
 
-class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
+class NeuMFRecommender(NetworkSavingMixin, SimilarityMixin, CallbackSupportMixin, BaseRecommender):
     r"""Neural Matrix Factorization: GMF and an MLP over learned vectors of users and items.
 
     Learns from implicit feedback: every row of the table is a positive, and each epoch draws new

@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from neumf._arrays import Codes, Float64s, Ids, Scores
 from neumf._rankers import PopularityRanker, QueryRanker
 from neumf._ranking import top_lists
+from neumf._saving import SavingMixin
 from neumf._validation import check_int
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.ids import (
@@ -113,7 +114,7 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
         setattr(recommender, name, value)
 
 
-class BaseRecommender(BaseEstimator, ABC):
+class BaseRecommender(SavingMixin, BaseEstimator, ABC):
     """Base of recommenders: gives `predict`, `recommend`, `score` and the like.
 
     A subclass writes
@@ -126,7 +127,8 @@ class BaseRecommender(BaseEstimator, ABC):
 
     The scorers, :func:`neumf.evaluate`, :func:`neumf.compare` and scikit-learn's searches then work
     with it. `interactions=` and `folded_in` work if it also writes ``_fold_in(codes, new, seen)``,
-    see there.
+    see there. `save` is for the recommenders of the library: :func:`neumf.load` builds no class
+    that a file names. Others are pickled.
 
     Attributes
     ----------

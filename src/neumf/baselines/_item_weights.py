@@ -17,6 +17,7 @@ from neumf._arrays import Codes, Scores
 from neumf._similar import find_similar
 from neumf.base import BaseRecommender
 from neumf.baselines._candidates import candidates_of_lists
+from neumf.files.state import State
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span, read_span, require_timestamps
 from neumf.interactions.seen import stored_places
@@ -89,6 +90,23 @@ class ItemWeightsRecommender(BaseRecommender):
             return scores
 
         return find_similar("item", items, self.items_, k, score)
+
+    def _state(self) -> dict[str, Any]:
+        past = self.user_items_
+        parts = None if past is None else vars(past)
+        return super()._state() | {"item_weights_": self.item_weights_, "user_items_": parts}
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        n_users, n_items = len(self.users_), len(self.items_)
+        self.item_weights_ = state.matrix("item_weights_", (n_items, n_items))
+        self.user_items_ = None
+        if state.has("user_items_"):
+            part = state.part("user_items_")
+            items = part.indices("items", (None,), n_items)
+            bounds = part.bounds("bounds", n_users, len(items))
+            seconds = part.floats("seconds", items.shape) if part.has("seconds") else None
+            self.user_items_ = UserItems(items, bounds, seconds)
 
     def _weigh_items(self, users: Codes) -> sp.csr_array:
         """Return how much each item counts for users, shape (n, n_items)."""

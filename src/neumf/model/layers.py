@@ -86,6 +86,14 @@ class NeuMFLayers:
     def _numbers(self) -> range:
         return range(1, len(self.hidden_layer_sizes) + 1)
 
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each of the shared weights, by name."""
+        sizes = (2 * self.mlp_embedding_dim, *self.hidden_layer_sizes)
+        shapes: dict[str, tuple[int, ...]] = {}
+        for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
+            shapes |= {f"kernel_{number}": (n_in, n_out), f"bias_{number}": (n_out,)}
+        return shapes | {"output_kernel": (self.n_factors + sizes[-1], 1), "output_bias": (1,)}
+
     def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
         """Draw weights: hidden layers Glorot uniform, h LeCun uniform, biases 0."""
         sizes = (2 * self.mlp_embedding_dim, *self.hidden_layer_sizes)

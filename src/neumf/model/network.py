@@ -61,6 +61,16 @@ class Blueprint:
         tables = self.initial_tables(n_users, n_items, rng)
         return Weights(tables, self.layers.initial_shared(rng) | self.users.initial_shared(rng))
 
+    def table_rows(self, n_users: int, n_items: int) -> dict[str, int]:
+        """Return the number of rows of each table, by name."""
+        rng = np.random.default_rng(0)
+        a_user, an_item = self.initial_tables(1, 0, rng), self.initial_tables(0, 1, rng)
+        return {name: n_users * len(a_user[name]) + n_items * len(an_item[name]) for name in a_user}
+
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each of the shared weights, by name."""
+        return self.layers.shared_shapes() | self.users.shared_shapes()
+
     def join(self, mlp: Blueprint) -> Blueprint:
         """Return the blueprint of the network that joins this GMF and an MLP."""
         return Blueprint(
