@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import reprlib
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +12,8 @@ import numpy as np
 from neumf._arrays import Codes
 from neumf._parameters import SHAPE
 from neumf._saving import SavingMixin, write_recommender
-from neumf.files.container import damaged
+from neumf._validation import check_real
+from neumf.files.container import check_loaded, damaged, short
 from neumf.files.state import State
 from neumf.model.layers import NeuMFLayers
 from neumf.model.network import Blueprint, Network, Weights
@@ -25,6 +25,7 @@ from neumf.training.trainer import OptimizerState
 class NetworkSavingMixin(SavingMixin):
     """`save` of the recommender that has a network."""
 
+    recency: float
     network_: Network
     user_map_: UserMap | None
     histories_: Codes
@@ -73,6 +74,8 @@ class NetworkSavingMixin(SavingMixin):
 
     def _restore(self, state: State) -> None:
         super()._restore(state)
+        # Read whenever users are folded in.
+        check_loaded(check_real, "recency", self.recency)
         n_users, n_items = len(self.users_), len(self.items_)
         self.network_ = read_network(state.part("network_"), n_users, n_items)
         self.user_map_ = read_user_map(state, self.network_)
@@ -207,7 +210,7 @@ def read_history(state: State) -> dict[str, list[float]]:
     for name in state.names():
         values = state.value(name)
         if not isinstance(values, np.ndarray) or values.dtype != np.float64 or values.ndim != 1:
-            raise damaged(f"history_ has no numbers of {reprlib.repr(name)}")
+            raise damaged(f"history_ has no numbers of {short(name)}")
         history[name] = values.tolist()
     if len({len(values) for values in history.values()}) != 1 or "loss" not in history:
         raise damaged("history_ is none of as many epochs")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import reprlib
 from importlib import import_module
 from typing import Any, Self
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from neumf._version import __version__
-from neumf.files.container import damaged, read_file, write_file
+from neumf.files.container import damaged, read_file, short, write_file
 from neumf.files.state import State
 from neumf.files.values import decode_values, encode_values
 
@@ -103,7 +102,7 @@ class SavingMixin:
         if state.has("feature_names_in_"):
             names = state.of_type("feature_names_in_", list)
             if len(names) != self.n_features_in_ or not all(type(name) is str for name in names):
-                raise damaged(f"feature_names_in_ is {reprlib.repr(names)}")
+                raise damaged(f"feature_names_in_ is {short(names)}")
             self.feature_names_in_ = np.array(names, dtype=object)
 
     def _parameters(self) -> dict[str, Any]:
@@ -118,7 +117,7 @@ class SavingMixin:
         unknown = [name for name in parameters if name not in known]
         if unknown:
             raise damaged(
-                f"{cls.__name__} of neumf {__version__} has no parameter {reprlib.repr(unknown[0])}"
+                f"{cls.__name__} of neumf {__version__} has no parameter {short(unknown[0])}"
             )
         return cls(**parameters)
 
@@ -149,14 +148,14 @@ def describe(recommender: Any, *, fitted: bool = False) -> dict[str, Any]:
     return parts | {"state": recommender._state()} if fitted else parts
 
 
-def restore(parts: State) -> Any:
+def restore(parts: State, *, fitted: bool = False) -> Any:
     """Return the recommender that `describe` describes."""
     name = parts.of_type("class", str)
     if name not in _MODULES:
-        raise damaged(f"no class of neumf {__version__} is named {reprlib.repr(name)}")
+        raise damaged(f"no class of neumf {__version__} is named {short(name)}")
     cls = getattr(import_module(_MODULES[name]), name)
     recommender = cls._of_parameters(parts.of_type("parameters", dict))
-    if parts.has("state"):
+    if fitted:
         recommender._restore(parts.part("state"))
     return recommender
 
@@ -200,6 +199,4 @@ def load(path: str | os.PathLike[str]) -> Any:
     >>> model.recommend("a")["item"].tolist()
     [2]
     """
-    recommender = restore(State(decode_values(*read_file(path))))
-    check_is_fitted(recommender)
-    return recommender
+    return restore(State(decode_values(*read_file(path))), fitted=True)

@@ -15,8 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf._arrays import Codes, Scores
 from neumf._similar import find_similar
+from neumf._validation import check_int
 from neumf.base import BaseRecommender
 from neumf.baselines._candidates import candidates_of_lists
+from neumf.files.container import check_loaded
 from neumf.files.state import State
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span, read_span, require_timestamps
@@ -102,6 +104,10 @@ class ItemWeightsRecommender(BaseRecommender):
         self.item_weights_ = state.matrix("item_weights_", (n_items, n_items))
         self.user_items_ = None
         if state.has("user_items_"):
+            # These parameters are read whenever a list is made.
+            check_loaded(read_span, self.decay, "decay")
+            if hasattr(self, "history_length"):
+                check_loaded(check_int, "history_length", self.history_length, 1)
             part = state.part("user_items_")
             items = part.indices("items", (None,), n_items)
             bounds = part.bounds("bounds", n_users, len(items))

@@ -204,7 +204,9 @@ class RecentRows:
         half_life = Span(span.number("length", above=0), span.of_type("in_time", bool))
         items = state.indices("items", (None,), n_items)
         n_rows = len(items)
-        seconds = state.floats("seconds", (n_rows,)) if state.has("seconds") else None
+        seconds = None
+        if half_life.in_time or state.has("seconds"):
+            seconds = state.floats("seconds", (n_rows,))
         weights = None
         if state.has("weights"):
             weights = state.floats("weights", (n_rows,), at_least=0)

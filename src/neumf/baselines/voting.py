@@ -11,7 +11,6 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.utils import Bunch
-from sklearn.utils.validation import check_is_fitted
 
 from neumf._arrays import Codes, Float64s, Scores
 from neumf._saving import describe, restore
@@ -225,9 +224,8 @@ class VotingRecommender(BaseRecommender):
     def _restore(self, state: State) -> None:
         super()._restore(state)
         members = state.part("members")
-        fitted = {name: restore(members.part(name)) for name in members.names()}
+        fitted = {name: restore(members.part(name), fitted=True) for name in members.names()}
         for member in fitted.values():
-            check_is_fitted(member)
             if len(member.users_) != len(self.users_) or len(member.items_) != len(self.items_):
                 raise damaged("its members know other users or items")
         self._weights = state.floats("weights", (len(fitted),), at_least=0)

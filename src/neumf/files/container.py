@@ -7,7 +7,7 @@ import json
 import os
 import reprlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ ARRAY_DTYPES = frozenset(map(np.dtype, _DTYPES.values()))
 
 Arrays = Mapping[str, NDArray[Any]]
 
+# The representation of a value of unknown size.
+_representation = reprlib.Repr()
+_representation.maxstring = _representation.maxother = 100
+short = _representation.repr
+
 
 def damaged(reason: str) -> ValueError:
     """Return the error of a file that is not as `save` wrote it."""
@@ -50,10 +55,18 @@ def damaged(reason: str) -> ValueError:
     )
 
 
+def check_loaded(check: Callable[..., Any], *arguments: Any) -> None:
+    """Run the check of a parameter, whose complaint then is one of the file."""
+    try:
+        check(*arguments)
+    except (TypeError, ValueError) as error:
+        raise damaged(str(error)) from error
+
+
 def write_file(path: str | os.PathLike[str], text: str, arrays: Arrays) -> None:
     """Write arrays and a text; what fails leaves the file that was there as it was."""
     metadata = {"neumf_format": str(FORMAT), "neumf_version": __version__, "neumf_state": text}
-    metadata["neumf_checksum"] = _checksum(metadata, arrays)
+    metadata["neumf_checksum"] = checksum_of(metadata, arrays)
     _replace(Path(os.path.realpath(path)), serialize(dict(arrays), metadata))
 
 
@@ -92,7 +105,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[str, dict[str, NDArray[Any]
     _check_format(metadata)
     del content
     arrays = {name: _array(name, tensor) for name, tensor in tensors}
-    if metadata.pop("neumf_checksum", None) != _checksum(metadata, arrays):
+    if metadata.pop("neumf_checksum", None) != checksum_of(metadata, arrays):
         raise damaged("its checksum is not that of its content")
     return metadata["neumf_state"], arrays
 
@@ -105,11 +118,11 @@ def _check_format(metadata: dict[str, str]) -> None:
         )
     number = metadata["neumf_format"]
     if not (number.isascii() and number.isdigit() and 0 < len(number) < 10 and int(number) > 0):
-        raise damaged(f"its format is {reprlib.repr(number)}")
+        raise damaged(f"its format is {short(number)}")
     if int(number) > FORMAT:
         raise ValueError(
             f"path must be a file of format {FORMAT} or older. Received one of format {number}, "
-            f"written by neumf {reprlib.repr(metadata['neumf_version'])}, which is later than this "
+            f"written by neumf {short(metadata['neumf_version'])}, which is later than this "
             f"one, {__version__}. Update: pip install --upgrade scikit-neumf."
         )
 
@@ -127,14 +140,14 @@ def _no_file_of_ours(content: bytes, error: str) -> ValueError:
 def _array(name: str, tensor: dict[str, Any]) -> NDArray[Any]:
     dtype = _DTYPES.get(tensor["dtype"])
     if dtype is None:
-        raise damaged(f"array {reprlib.repr(name)} is of dtype {tensor['dtype']}")
+        raise damaged(f"array {short(name)} is of dtype {tensor['dtype']}")
     array: NDArray[Any] = np.frombuffer(tensor["data"], dtype)
     if dtype is np.bool_ and (array.view(np.uint8) > 1).any():
-        raise damaged(f"array {reprlib.repr(name)} has booleans that are neither 0 nor 1")
+        raise damaged(f"array {short(name)} has booleans that are neither 0 nor 1")
     try:
         return array.reshape(tensor["shape"])
     except (ValueError, OverflowError) as error:  # of no values, but too many dimensions
-        raise damaged(f"array {reprlib.repr(name)} has an impossible shape") from error
+        raise damaged(f"array {short(name)} has an impossible shape") from error
 
 
 def digest_of(array: NDArray[Any]) -> str:
@@ -144,7 +157,7 @@ def digest_of(array: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-def _checksum(metadata: Mapping[str, str], arrays: Arrays) -> str:
+def checksum_of(metadata: Mapping[str, str], arrays: Arrays) -> str:
     """Return a checksum of all that a file says."""
     content = [sorted(metadata.items()), sorted((name, digest_of(a)) for name, a in arrays.items())]
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=32).hexdigest()
@@ -172,4 +185,4 @@ def read_json(text: str) -> Any:
     except RecursionError as error:
         raise damaged("its header is nested too deeply") from error
     except ValueError as error:
-        raise damaged(f"its header cannot be read: {reprlib.repr(str(error))}") from error
+        raise damaged(f"its header cannot be read: {short(str(error))}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neumf._arrays import Ids
-from neumf.files.container import Arrays, damaged, read_json
+from neumf.files.container import Arrays, damaged, read_json, short
 from neumf.files.scalars import PANDAS_UNITS, decode_scalar, encode_scalar
 from neumf.interactions.ids import as_index, object_array
 
@@ -58,7 +57,7 @@ def _encode_label(label: Any, row: int, name: str) -> Any:
     except TypeError as error:
         raise TypeError(
             f"{name} must hold ids that a file can hold: numbers, strings, bytes, dates, times, or "
-            f"tuples of these. Received {reprlib.repr(label)} of type {type(label).__name__} at "
+            f"tuples of these. Received {short(label)} of type {type(label).__name__} at "
             "index "
             f"{row}. Turn such ids into strings before fit, or pickle the recommender."
         ) from error
@@ -75,7 +74,7 @@ def decode_ids(encoded: Any, arrays: Arrays) -> pd.Index:
     try:
         labels = _DECODERS[encoded["kind"]](encoded, arrays)
     except (LookupError, TypeError) as error:
-        raise damaged(f"it has no ids in {reprlib.repr(encoded)}") from error
+        raise damaged(f"it has no ids in {short(encoded)}") from error
     ids = as_index(labels)
     if ids.hasnans or not ids.is_unique:
         raise damaged("an id is missing, or stands twice")
@@ -91,7 +90,7 @@ def _decode_numbers(encoded: Any, arrays: Arrays) -> Ids:
 
 def _decode_times(encoded: Any, arrays: Arrays) -> Ids:
     if encoded["unit"] not in PANDAS_UNITS:
-        raise damaged(f"ids are times of the unit {reprlib.repr(encoded['unit'])}")
+        raise damaged(f"ids are times of the unit {short(encoded['unit'])}")
     return (
         _column(arrays[encoded["values"]], "i")
         .astype(np.int64, copy=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-import reprlib
 import zoneinfo
 from collections.abc import Callable
 from functools import cache
@@ -16,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from neumf.files.container import short
 
 # Units of numpy that stand for a fixed time.
 _UNITS = ("W", "D", "h", "m", "s", "ms", "us", "ns")
@@ -64,14 +65,12 @@ def decode_scalar(encoded: Any) -> Any:
             raise ValueError("it has a number that is too large")
         return encoded
     if not (isinstance(encoded, dict) and len(encoded) == 1 and set(encoded) <= _DECODERS.keys()):
-        raise ValueError(f"it has an unknown value, {reprlib.repr(encoded)}")
+        raise ValueError(f"it has an unknown value, {short(encoded)}")
     (kind,) = encoded
     try:
         return _DECODERS[kind](encoded[kind])
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"it has no {kind} in {reprlib.repr(encoded)}: {reprlib.repr(str(error))}"
-        ) from error
+    except (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError) as error:
+        raise ValueError(f"it has no {kind} in {short(encoded)}: {short(str(error))}") from error
 
 
 def _encode_float(value: float) -> Any:

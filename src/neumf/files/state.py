@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf.files.container import damaged
+from neumf.files.container import damaged, short
 
 _INDICES = (np.int32, np.int64)
 _FLOATS = (np.float32, np.float64)
@@ -30,7 +29,7 @@ class State:
 
     def __init__(self, values: Any) -> None:
         if not isinstance(values, dict):
-            raise damaged(f"it has {reprlib.repr(values)} in the place of a state")
+            raise damaged(f"it has {short(values)} in the place of a state")
         self._values = values
 
     def value(self, name: str) -> Any:
@@ -43,7 +42,7 @@ class State:
         """Return a value of one of these classes."""
         value = self.value(name)
         if type(value) not in kinds:
-            raise damaged(f"{name} is {reprlib.repr(value)}")
+            raise damaged(f"{name} is {short(value)}")
         return value
 
     def part(self, name: str) -> State:
@@ -62,7 +61,7 @@ class State:
         """Return an int within bounds."""
         value: int = self.of_type(name, int)
         if not at_least <= value <= at_most:
-            raise damaged(f"{name} is {reprlib.repr(value)}")
+            raise damaged(f"{name} is {short(value)}")
         return value
 
     def number(self, name: str, *, above: float) -> float:

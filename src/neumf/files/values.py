@@ -6,7 +6,6 @@ In the JSON an object of one key stands for what JSON has not: the key tells its
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf.files.container import ARRAY_DTYPES, Arrays, damaged, digest_of, read_json
+from neumf.files.container import ARRAY_DTYPES, Arrays, damaged, digest_of, read_json, short
 from neumf.files.ids import decode_ids, encode_ids
 from neumf.files.scalars import decode_scalar, encode_scalar
 
@@ -104,7 +103,7 @@ class Encoder:
         return TypeError(
             f"{name} must be what a file can hold: None, a bool, number, string, date or duration, "
             "an array of numbers, a PCG64 Generator, or a list, tuple or dict of these. Received: "
-            f"{reprlib.repr(value)} of type {type(value).__name__}. {remedy}"
+            f"{short(value)} of type {type(value).__name__}. {remedy}"
         )
 
     _encoders: tuple[tuple[type, Callable[..., Any]], ...] = (
@@ -162,7 +161,7 @@ def _decode(encoded: Any, arrays: Arrays) -> Any:
 
 def _of_type(kind: type, content: Any) -> Any:
     if not isinstance(content, kind):
-        raise damaged(f"it has no {kind.__name__} in {reprlib.repr(content)}")
+        raise damaged(f"it has no {kind.__name__} in {short(content)}")
     return content
 
 
@@ -176,17 +175,17 @@ def _decode_tuple(content: Any, arrays: Arrays) -> tuple[Any, ...]:
 
 def _decode_array(content: Any, arrays: Arrays) -> NDArray[Any]:
     if _of_type(str, content) not in arrays:
-        raise damaged(f"it has no array {reprlib.repr(content)}")
+        raise damaged(f"it has no array {short(content)}")
     return arrays[content]
 
 
 def _decode_sparse(content: Any, arrays: Arrays) -> sp.csr_array:
     parts = _of_type(dict, content)
     if not parts.keys() <= {"shape", "data", *_CSR_PARTS}:
-        raise damaged(f"it has no sparse matrix in {reprlib.repr(content)}")
+        raise damaged(f"it has no sparse matrix in {short(content)}")
     shape = _of_type(list, parts.get("shape"))
     if len(shape) != 2 or not all(type(size) is int and 0 <= size < 2**31 for size in shape):
-        raise damaged(f"a matrix has the shape {reprlib.repr(shape)}")
+        raise damaged(f"a matrix has the shape {short(shape)}")
     indices, indptr = (_decode_array(parts.get(part), arrays) for part in _CSR_PARTS)
     for array in (indices, indptr):
         if array.ndim != 1 or array.dtype not in (np.int32, np.int64):
@@ -209,7 +208,7 @@ def _decode_generator(content: Any, arrays: Arrays) -> np.random.Generator:
     if numbers.keys() != _PCG64.keys() or not all(
         type(number) is int and 0 <= number < _PCG64[key] for key, number in numbers.items()
     ):
-        raise damaged(f"it has no random generator in {reprlib.repr(content)}")
+        raise damaged(f"it has no random generator in {short(content)}")
     bit_generator = np.random.PCG64(0)
     bit_generator.state = {
         "bit_generator": "PCG64",
