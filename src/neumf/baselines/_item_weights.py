@@ -15,10 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf._arrays import Codes, Scores
 from neumf._similar import find_similar
-from neumf._validation import check_int
 from neumf.base import BaseRecommender
 from neumf.baselines._candidates import candidates_of_lists
-from neumf.files.container import check_loaded
+from neumf.files.container import damaged
 from neumf.files.state import State
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span, read_span, require_timestamps
@@ -94,25 +93,26 @@ class ItemWeightsRecommender(BaseRecommender):
         return find_similar("item", items, self.items_, k, score)
 
     def _state(self) -> dict[str, Any]:
-        past = self.user_items_
-        parts = None if past is None else vars(past)
-        return super()._state() | {"item_weights_": self.item_weights_, "user_items_": parts}
+        return super()._state() | {
+            "item_weights_": self.item_weights_,
+            "user_items_": None if self.user_items_ is None else vars(self.user_items_),
+            "decay": None if self._decay is None else vars(self._decay),
+            "length": self._length,
+        }
 
     def _restore(self, state: State) -> None:
         super()._restore(state)
         n_users, n_items = len(self.users_), len(self.items_)
-        self.item_weights_ = state.matrix("item_weights_", (n_items, n_items))
-        self.user_items_ = None
+        weights = state.matrix("item_weights_", (n_items, n_items))
+        past = decay = None
         if state.has("user_items_"):
-            # These parameters are read whenever a list is made.
-            check_loaded(read_span, self.decay, "decay")
-            if hasattr(self, "history_length"):
-                check_loaded(check_int, "history_length", self.history_length, 1)
-            part = state.part("user_items_")
-            items = part.indices("items", (None,), n_items)
-            bounds = part.bounds("bounds", n_users, len(items))
-            seconds = part.floats("seconds", items.shape) if part.has("seconds") else None
-            self.user_items_ = UserItems(items, bounds, seconds)
+            past = UserItems.read(state.part("user_items_"), n_users, n_items)
+        if state.has("decay"):
+            decay = Span.read(state.part("decay"))
+            if past is None or (decay.in_time and past.seconds is None):
+                raise damaged("it has a decay, but not what decays")
+        self._length = state.integer("length", 1) if state.has("length") else None
+        self.item_weights_, self.user_items_, self._decay = weights, past, decay
 
     def _weigh_items(self, users: Codes) -> sp.csr_array:
         """Return how much each item counts for users, shape (n, n_items)."""

@@ -200,8 +200,7 @@ class RecentRows:
     @classmethod
     def read(cls, state: State, n_items: int) -> RecentRows:
         """Return the rows of a file."""
-        span = state.part("half_life")
-        half_life = Span(span.number("length", above=0), span.of_type("in_time", bool))
+        half_life = Span.read(state.part("half_life"))
         items = state.indices("items", (None,), n_items)
         n_rows = len(items)
         seconds = None

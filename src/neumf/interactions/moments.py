@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neumf.files.state import State
+
 
 def read_moment(value: Any, argument: str) -> float:
     """Return a moment in seconds, of a datetime those since 1970; a number counts as seconds.
@@ -49,6 +51,11 @@ class Span:
 
     length: float
     in_time: bool
+
+    @classmethod
+    def read(cls, state: State) -> Span:
+        """Return the span of a file."""
+        return cls(state.number("length", above=0), state.of_type("in_time", bool))
 
 
 def read_span(value: Any, argument: str) -> Span:
