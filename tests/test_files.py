@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,6 +134,16 @@ def test_a_network_comes_back_and_learns_on_as_it_would_have(network, tmp_path):
     without.partial_fit(late)
     close = without.network_.items - model.network_.items
     assert 0 < np.abs(close).max() < 0.05
+
+
+def test_joblib_writes_each_table_once(network, tmp_path):
+    joblib.dump(network, tmp_path / "joblib")
+    loaded = joblib.load(tmp_path / "joblib")
+    assert_same(loaded, network)
+    assert_same_weights(loaded, network)
+    content = (tmp_path / "joblib").read_bytes()
+    for array in network.network_.weights.tables.values():
+        assert content.count(array.tobytes()) == 1
 
 
 def test_who_was_folded_in_stays_known(network, tmp_path):

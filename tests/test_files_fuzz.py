@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from copy import deepcopy
 from functools import cache, partial
 
 import numpy as np
@@ -158,7 +159,7 @@ def change_document(draw, document):
             if kind == "remove":
                 del owner[path[-1]]
             else:
-                owner[path[-1]] = draw(junk) if kind == "junk" else json.loads(json.dumps(found))
+                owner[path[-1]] = deepcopy(draw(junk) if kind == "junk" else found)
         except (LookupError, TypeError):  # it was removed before
             continue
 

@@ -160,8 +160,7 @@ def read_user_map(state: State, network: Network) -> UserMap | None:
     if network.blueprint.users.reads_history:
         return None
     part, width = state.part("user_map_"), network.blueprint.layers.width
-    slope, intercept = part.float32s("slope", (width, width)), part.float32s("intercept", (width,))
-    return UserMap(network.items, slope, intercept)
+    return UserMap(part.float32s("slope", (width, width)), part.float32s("intercept", (width,)))
 
 
 def optimizer_state(optimizer: OptimizerState | None, *, whole: bool) -> dict[str, Any] | None:

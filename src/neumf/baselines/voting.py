@@ -211,7 +211,8 @@ class VotingRecommender(BaseRecommender):
         if not all(type(pair) is tuple and len(pair) == 2 for pair in pairs):
             raise damaged("recommenders are no pairs of name and recommender")
         members = [
-            (name, member if member == "drop" else restore(State(member))) for name, member in pairs
+            (name, member if isinstance(member, str) else restore(State(member)))
+            for name, member in pairs
         ]
         return super()._of_parameters(parameters | {"recommenders": members})
 

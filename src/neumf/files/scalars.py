@@ -23,6 +23,10 @@ _UNITS = ("W", "D", "h", "m", "s", "ms", "us", "ns")
 # Those that pandas keeps.
 PANDAS_UNITS = ("s", "ms", "us", "ns")
 
+# Seconds since 1970, a day from both ends of what Python's datetime can be.
+_FIRST = int(dt.datetime(1, 1, 2, tzinfo=dt.UTC).timestamp())
+_LAST = int(dt.datetime(9999, 12, 31, tzinfo=dt.UTC).timestamp())
+
 # An integer of 64 bits that numpy takes for "not a time".
 NAT = -(2**63)
 
@@ -69,7 +73,7 @@ def decode_scalar(encoded: Any) -> Any:
     (kind,) = encoded
     try:
         return _DECODERS[kind](encoded[kind])
-    except (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"it has no {kind} in {short(encoded)}: {short(str(error))}") from error
 
 
@@ -114,8 +118,13 @@ def _encode_timestamp(value: pd.Timestamp) -> Any:
 
 
 def _decode_timestamp(number: int, unit: str, zone: Any) -> pd.Timestamp:
-    moment = pd.Timestamp(_decode_time(np.datetime64, PANDAS_UNITS, number, unit))
-    return moment if zone is None else moment.tz_localize("UTC").tz_convert(_decode_zone(zone))
+    moment = _decode_time(np.datetime64, PANDAS_UNITS, number, unit)
+    if zone is None:
+        return pd.Timestamp(moment)
+    # Beyond the years of Python's datetime pandas has no zones, and older ones print errors.
+    if not _FIRST < int(moment.astype("datetime64[s]").view(np.int64)) < _LAST:
+        raise ValueError("a time with a zone must lie within the years 1 to 9999")
+    return pd.Timestamp(moment).tz_localize("UTC").tz_convert(_decode_zone(zone))
 
 
 def _encode_datetime(value: dt.datetime) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -112,6 +112,19 @@ class Network:
             blueprint.users.user_vectors(*weights, last_items),
             blueprint.items.item_vectors(weights.tables),
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out vectors that are a table: joblib, unlike pickle, would write them twice."""
+        tables = self.weights.tables
+        vectors = {name: vars(self)[name] for name in ("users", "items")}
+        kept = {name: array for name, array in vectors.items() if array is not tables.get(name)}
+        return {"blueprint": self.blueprint, "weights": self.weights, **kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Put the tables in the place of what was left out."""
+        tables = state["weights"].tables
+        vars(self).update({name: tables[name] for name in ("users", "items") if name in tables})
+        vars(self).update(state)
 
     def with_users(self, vectors: Float32s) -> Network:
         """Return the network for other users, who have these vectors."""
