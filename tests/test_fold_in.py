@@ -187,7 +187,7 @@ def test_a_user_map_is_least_squares_on_means(rng):
     np.testing.assert_allclose(user_map.slope, expected.coef_.T, atol=1e-4)
     np.testing.assert_allclose(user_map.intercept, expected.intercept_, atol=1e-4)
     new = np.array([[3, 1, -1, -1, -1]])
-    found = user_map.apply(place_weights(new, 9, of_places))
+    found = user_map.apply(items.astype(np.float32), place_weights(new, 9, of_places))
     np.testing.assert_allclose(found, expected.predict([mean(new[0])]), atol=1e-4)
 
 
@@ -203,7 +203,7 @@ def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
     np.testing.assert_array_equal(model.items_.to_numpy()[became], newest)
     of_places = np.arange(1, 4, dtype=np.float32) ** np.float32(-0.5)  # the default recency
     was, now = (
-        model.user_map_.apply(place_weights(histories, 20, of_places))
+        model.user_map_.apply(model.network_.items, place_weights(histories, 20, of_places))
         for histories in (model.histories_[codes], became)
     )
     expected = model.network_.users[codes] + now - was

@@ -11,10 +11,16 @@ PACKAGE = Path(neumf.__file__).parent
 
 # Every module may import those before it, never one after it; no two rooms import each other.
 ORDER = [
+    "_version",
     "_arrays",
     "_validation",
     "_random",
     "interactions.ids",
+    "files.container",
+    "files.scalars",
+    "files.ids",
+    "files.values",
+    "files.state",
     "interactions.table_kinds",
     "interactions.tables",
     "interactions.moments",
@@ -57,6 +63,7 @@ ORDER = [
     "_measures",
     "evaluation",
     "_new_rows",
+    "_saving",
     "base",
     "_similar",
     "baselines._candidates",
@@ -70,6 +77,7 @@ ORDER = [
     "_callbacks",
     "_presets",
     "_parameters",
+    "_network_state",
     "_fold_in",
     "_learning",
     "_recommender",
@@ -101,7 +109,7 @@ def imports(tree, path):
 
 
 # The fronts of the rooms import nothing.
-ROOMS = {"baselines", "interactions", "model", "training"}
+ROOMS = {"baselines", "files", "interactions", "model", "training"}
 SOURCES = sorted(
     path
     for path in PACKAGE.rglob("*.py")
@@ -171,6 +179,7 @@ def test_the_public_names_are_these():
         "datasets",
         "evaluate",
         "hr_scorer",
+        "load",
         "make_ranking_scorer",
         "metrics",
         "ndcg_scorer",

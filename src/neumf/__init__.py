@@ -2,6 +2,8 @@
 
 from neumf import datasets, metrics, plotting
 from neumf._recommender import NeuMFRecommender
+from neumf._saving import load
+from neumf._version import __version__ as __version__
 from neumf.baselines.ease import EASERecommender
 from neumf.baselines.item_knn import ItemKNNRecommender
 from neumf.baselines.next_item_ridge import NextItemRidgeRecommender
@@ -15,8 +17,6 @@ from neumf.interactions.leave_last_out_splitter import LeaveLastOutSplitter
 from neumf.interactions.negative_sampler import NegativeSampler
 from neumf.interactions.time_splitter import TimeSplitter
 from neumf.scorers import hr_scorer, make_ranking_scorer, ndcg_scorer
-
-__version__ = "0.1.0"
 
 __all__ = [
     "EASERecommender",
@@ -35,6 +35,7 @@ __all__ = [
     "datasets",
     "evaluate",
     "hr_scorer",
+    "load",
     "make_ranking_scorer",
     "metrics",
     "ndcg_scorer",

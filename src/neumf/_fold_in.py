@@ -56,8 +56,8 @@ def fold_in(
     """Return the vectors of users, of the indices `codes` (-1: new ones), after further rows."""
     if user_map is None:
         return network.blueprint.users.encode(*network.weights, codes, after.last_items)
-    vectors = user_map.apply(after.weights(recency))
+    vectors = user_map.apply(network.item_vectors, after.weights(recency))
     # What a known user's vector has beyond the map stays.
-    own = network.users[codes] - user_map.apply(before.weights(recency))
+    own = network.users[codes] - user_map.apply(network.item_vectors, before.weights(recency))
     vectors += np.where(codes[:, None] < 0, np.float32(0), own)
     return vectors

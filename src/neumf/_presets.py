@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
+
+from neumf._validation import check_option
 
 
 def _paper(n_factors: int, **changes: Any) -> dict[str, Any]:
@@ -75,3 +77,51 @@ PRESETS: dict[str, dict[str, Any]] = {
     "best-history-large": _BEST | _OF_HISTORIES | _LARGE | {"user_encoder": "history"},
     "best-hybrid-large": _BEST | _OF_HISTORIES | _LARGE | {"user_encoder": "hybrid"},
 }
+
+
+class PresetsMixin:
+    """`from_preset` of `NeuMFRecommender`."""
+
+    @classmethod
+    def from_preset(cls, name: str, **parameters: Any) -> Self:
+        """Return a recommender with parameters that were chosen and measured together.
+
+        Parameters
+        ----------
+        name : str
+            - ``"paper-8"``, ``"paper-16"``, ``"paper-32"``, ``"paper-64"``: the network of the
+              paper with that many factors, trained as there.
+            - ``"paper-64-pretrained"``: the same, joined from a trained GMF and a trained MLP.
+            - ``"best-id"``, ``"best-history"``, ``"best-hybrid"``: the most accurate settings known
+              with each `user_encoder`.
+            - ``"best-history-large"``, ``"best-hybrid-large"``: those for a million rows or more.
+        **parameters : Any
+            Parameters to set otherwise, or besides, such as `random_state` and `epochs`.
+
+        Returns
+        -------
+        recommender : NeuMFRecommender
+            Not fitted yet.
+
+        Raises
+        ------
+        ValueError
+            If there is no preset of that name.
+        TypeError
+            If there is no parameter of such a name.
+
+        Notes
+        -----
+        What each preset reaches on four data sets, and in what time, is measured in
+        ``benchmarks/quality/README.md``. The presets of histories take new users without training;
+        "best-id" is for tables whose order says little. On tables of a few thousand rows fewer
+        epochs do better.
+
+        Examples
+        --------
+        >>> from neumf import NeuMFRecommender
+        >>> NeuMFRecommender.from_preset("paper-16", random_state=0).hidden_layer_sizes
+        (64, 32, 16)
+        """
+        check_option("name", name, tuple(PRESETS))
+        return cls(**{**PRESETS[name], **parameters})

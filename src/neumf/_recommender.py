@@ -14,6 +14,7 @@ from neumf._arrays import Codes, Float32s
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from neumf._fold_in import Taste, fit_user_map, fold_in
 from neumf._learning import Past, learn, prepare_first, prepare_further
+from neumf._network_state import NetworkSavingMixin
 from neumf._parameters import (
     Architecture,
     LossName,
@@ -21,10 +22,9 @@ from neumf._parameters import (
     check_parameters,
     shape_parameters,
 )
-from neumf._presets import PRESETS
+from neumf._presets import PresetsMixin
 from neumf._random import RandomState, make_generator
 from neumf._similar import SimilarityMixin
-from neumf._validation import check_option
 from neumf.base import BaseRecommender, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import read_histories
@@ -41,7 +41,9 @@ from neumf.training.loop import Trained
 from neumf.training.trainer import OptimizerState
 
 
-class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
+class NeuMFRecommender(
+    PresetsMixin, NetworkSavingMixin, SimilarityMixin, CallbackSupportMixin, BaseRecommender
+):
     r"""Neural Matrix Factorization: GMF and an MLP over learned vectors of users and items.
 
     Learns from implicit feedback: every row of the table is a positive, and each epoch draws new
@@ -311,50 +313,6 @@ class NeuMFRecommender(SimilarityMixin, CallbackSupportMixin, BaseRecommender):
         self.n_iter_no_change = n_iter_no_change
         self.random_state = random_state
         self.verbose = verbose
-
-    @classmethod
-    def from_preset(cls, name: str, **parameters: Any) -> Self:
-        """Return a recommender with parameters that were chosen and measured together.
-
-        Parameters
-        ----------
-        name : str
-            - ``"paper-8"``, ``"paper-16"``, ``"paper-32"``, ``"paper-64"``: the network of the
-              paper with that many factors, trained as there.
-            - ``"paper-64-pretrained"``: the same, joined from a trained GMF and a trained MLP.
-            - ``"best-id"``, ``"best-history"``, ``"best-hybrid"``: the most accurate settings known
-              with each `user_encoder`.
-            - ``"best-history-large"``, ``"best-hybrid-large"``: those for a million rows or more.
-        **parameters : Any
-            Parameters to set otherwise, or besides, such as `random_state` and `epochs`.
-
-        Returns
-        -------
-        recommender : NeuMFRecommender
-            Not fitted yet.
-
-        Raises
-        ------
-        ValueError
-            If there is no preset of that name.
-        TypeError
-            If there is no parameter of such a name.
-
-        Notes
-        -----
-        What each preset reaches on four data sets, and in what time, is measured in
-        ``benchmarks/quality/README.md``. The presets of histories take new users without training;
-        "best-id" is for tables whose order says little. On tables of a few thousand rows fewer
-        epochs do better.
-
-        Examples
-        --------
-        >>> from neumf import NeuMFRecommender
-        >>> NeuMFRecommender.from_preset("paper-16", random_state=0).hidden_layer_sizes
-        (64, 32, 16)
-        """
-        check_option("name", name, tuple(PRESETS))
-        return cls(**{**PRESETS[name], **parameters})
 
     @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:

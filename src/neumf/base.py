@@ -22,6 +22,7 @@ from neumf._arrays import Codes, Float64s, Ids, Scores
 from neumf._new_rows import match_new_rows
 from neumf._rankers import PopularityRanker, QueryRanker, ranker_at, refuse_untimed
 from neumf._ranking import top_lists
+from neumf._saving import SavingMixin
 from neumf._validation import check_int, warn_caller
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.ids import (
@@ -112,7 +113,7 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
         setattr(recommender, name, value)
 
 
-class BaseRecommender(BaseEstimator, ABC):
+class BaseRecommender(SavingMixin, BaseEstimator, ABC):
     """Base of recommenders: gives `predict`, `recommend`, `score` and the like.
 
     A subclass writes
@@ -127,6 +128,8 @@ class BaseRecommender(BaseEstimator, ABC):
     with it. `interactions=` and `folded_in` work if it also writes ``_fold_in(codes, new, seen)``,
     see there. Where scores depend on the moment of the question, it writes
     ``ranker_at(users, seconds)`` too; `ranker_` then is as just after the last row of `fit`.
+    `save` is for the recommenders of the library: :func:`neumf.load` builds no class
+    that a file names. Others are pickled.
 
     Attributes
     ----------

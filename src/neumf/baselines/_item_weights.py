@@ -17,6 +17,8 @@ from neumf._arrays import Codes, Scores
 from neumf._similar import find_similar
 from neumf.base import BaseRecommender
 from neumf.baselines._candidates import candidates_of_lists
+from neumf.files.container import damaged
+from neumf.files.state import State
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span, read_span, require_timestamps
 from neumf.interactions.seen import stored_places
@@ -89,6 +91,28 @@ class ItemWeightsRecommender(BaseRecommender):
             return scores
 
         return find_similar("item", items, self.items_, k, score)
+
+    def _state(self) -> dict[str, Any]:
+        return super()._state() | {
+            "item_weights_": self.item_weights_,
+            "user_items_": None if self.user_items_ is None else vars(self.user_items_),
+            "decay": None if self._decay is None else vars(self._decay),
+            "length": self._length,
+        }
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        n_users, n_items = len(self.users_), len(self.items_)
+        weights = state.matrix("item_weights_", (n_items, n_items))
+        past = decay = None
+        if state.has("user_items_"):
+            past = UserItems.read(state.part("user_items_"), n_users, n_items)
+        if state.has("decay"):
+            decay = Span.read(state.part("decay"))
+            if past is None or (decay.in_time and past.seconds is None):
+                raise damaged("it has a decay, but not what decays")
+        self._length = state.integer("length", 1) if state.has("length") else None
+        self.item_weights_, self.user_items_, self._decay = weights, past, decay
 
     def _weigh_items(self, users: Codes) -> sp.csr_array:
         """Return how much each item counts for users, shape (n, n_items)."""

@@ -14,6 +14,7 @@ from neumf._arrays import Codes, Float64s, Scores
 from neumf._rankers import PopularityRanker, QueryRanker
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.baselines._candidates import candidates_of_lists
+from neumf.files.state import State
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span, read_span, require_timestamps
 from neumf.interactions.user_items import UserItems
@@ -143,6 +144,19 @@ class PopularityRecommender(BaseRecommender):
             return QueryRanker(self.ranker_, users)
         return RecentPopularityRanker.at(self._recent_rows, seconds)
 
+    def _state(self) -> dict[str, Any]:
+        recent = self._recent_rows
+        if recent is None:
+            return super()._state()
+        parts = vars(recent) | {"half_life": vars(recent.half_life)}
+        return super()._state() | {"recent_rows": parts}
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        self._recent_rows = None
+        if state.has("recent_rows"):
+            self._recent_rows = RecentRows.read(state.part("recent_rows"), len(self.items_))
+
     def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
         """Do nothing: the scores depend on no user."""
 
@@ -182,6 +196,20 @@ class RecentRows:
         seconds = None if rows.seconds is None else rows.seconds[order]
         weights = None if rows.weights is None else rows.weights[order]
         return cls(rows.items[order], seconds, weights, rows.shape[1], half_life)
+
+    @classmethod
+    def read(cls, state: State, n_items: int) -> RecentRows:
+        """Return the rows of a file."""
+        half_life = Span.read(state.part("half_life"))
+        items = state.indices("items", (None,), n_items)
+        n_rows = len(items)
+        seconds = None
+        if half_life.in_time or state.has("seconds"):
+            seconds = state.floats("seconds", (n_rows,))
+        weights = None
+        if state.has("weights"):
+            weights = state.floats("weights", (n_rows,), at_least=0)
+        return cls(items, seconds, weights, n_items, half_life)
 
     def logits_at_the_end(self) -> Float64s:
         """Return the logit of each item just after the last row."""

@@ -13,8 +13,11 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 
 from neumf._arrays import Codes, Float64s, Scores
+from neumf._saving import describe, restore
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.baselines._candidates import candidates_of_lists
+from neumf.files.container import damaged
+from neumf.files.state import State
 from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
@@ -194,6 +197,41 @@ class VotingRecommender(BaseRecommender):
         """
         rankers = [member.ranker_at(users, seconds) for member in self.estimators_]
         return VotingRanker(rankers, self._weights, len(self.items_))
+
+    def _parameters(self) -> dict[str, Any]:
+        members = [
+            (name, member if member == "drop" else describe(member))
+            for name, member in self.recommenders
+        ]
+        return super()._parameters() | {"recommenders": members}
+
+    @classmethod
+    def _of_parameters(cls, parameters: dict[str, Any]) -> Self:
+        pairs = State(parameters).of_type("recommenders", list)
+        if not all(type(pair) is tuple and len(pair) == 2 for pair in pairs):
+            raise damaged("recommenders are no pairs of name and recommender")
+        members = [
+            (name, member if isinstance(member, str) else restore(State(member)))
+            for name, member in pairs
+        ]
+        return super()._of_parameters(parameters | {"recommenders": members})
+
+    def _state(self) -> dict[str, Any]:
+        members = {
+            name: describe(member, fitted=True) for name, member in self.named_estimators_.items()
+        }
+        return super()._state() | {"members": members, "weights": self._weights}
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        members = state.part("members")
+        fitted = {name: restore(members.part(name), fitted=True) for name in members.names()}
+        for member in fitted.values():
+            if len(member.users_) != len(self.users_) or len(member.items_) != len(self.items_):
+                raise damaged("its members know other users or items")
+        self._weights = state.floats("weights", (len(fitted),), at_least=0)
+        self.named_estimators_ = Bunch(**fitted)
+        self.estimators_ = list(fitted.values())
 
     def _after(self, user_ids: pd.Index, codes: Codes, new: UserItems, seen: sp.csr_array) -> Self:
         known = super()._after(user_ids, codes, new, seen)

@@ -15,7 +15,7 @@ def index_ids(ids: Ids) -> tuple[Codes, pd.Index]:
     """Return the index of each id, from 0 in order of first appearance, and the ids by index."""
     codes, vocabulary = pd.factorize(ids)
     # Half the memory of pandas's own; there are no two thousand million users.
-    return codes.astype(np.int32), _as_index(np.asarray(vocabulary))
+    return codes.astype(np.int32), as_index(np.asarray(vocabulary))
 
 
 def extend_index(ids: Ids, vocabulary: pd.Index, argument: str) -> tuple[Codes, pd.Index]:
@@ -50,7 +50,7 @@ def lookup_ids(ids: Ids, vocabulary: pd.Index, argument: str) -> Codes:
 
 def encode_ids(ids: Ids, vocabulary: pd.Index) -> Codes:
     """Return the index of each id, -1 where it is unknown, whatever the reason."""
-    return vocabulary.get_indexer(_as_index(ids))
+    return vocabulary.get_indexer(as_index(ids))
 
 
 def describe_other_kind(codes: Codes, ids: Ids, vocabulary: pd.Index, argument: str) -> str | None:
@@ -184,7 +184,8 @@ def _refuse_unhashable(ids: Ids, argument: str) -> None:
             ) from error
 
 
-def _as_index(ids: Ids) -> pd.Index:
+def as_index(ids: Ids) -> pd.Index:
+    """Return the ids as an index of their own dtype."""
     # Left to itself pandas makes a MultiIndex of tuples and another dtype of strings.
     return pd.Index(ids, dtype=ids.dtype, tupleize_cols=False)
 

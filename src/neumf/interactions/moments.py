@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from neumf._arrays import Float64s
+from neumf.files.state import State
 from neumf.interactions.tables import Interactions
 
 
@@ -52,6 +53,11 @@ class Span:
 
     length: float
     in_time: bool
+
+    @classmethod
+    def read(cls, state: State) -> Span:
+        """Return the span of a file."""
+        return cls(state.number("length", above=0), state.of_type("in_time", bool))
 
 
 def read_span(value: Any, argument: str) -> Span:

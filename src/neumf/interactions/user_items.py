@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float64s
+from neumf.files.state import State
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span
 from neumf.interactions.timeline import time_order
@@ -52,6 +53,14 @@ class UserItems:
             seconds = rows.seconds[order]
         users = rows.users[order]
         return cls.of_sorted_rows(users, rows.items[order], seconds, rows.shape[0]), order
+
+    @classmethod
+    def read(cls, state: State, n_users: int, n_items: int) -> UserItems:
+        """Return the items of a file."""
+        items = state.indices("items", (None,), n_items)
+        bounds = state.bounds("bounds", n_users, len(items))
+        seconds = state.floats("seconds", items.shape) if state.has("seconds") else None
+        return cls(items, bounds, seconds)
 
     @property
     def users(self) -> Codes:

@@ -10,7 +10,13 @@ from neumf.model.network import Network
 
 def build_keras_model(network: Network) -> Any:
     """Return a Keras model of (user index, item index) -> logit with these weights."""
-    import keras
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"model_ is a Keras model: {error}. Install what it needs: pip install tensorflow "
+            "keras. Recommending and predicting need no Keras."
+        ) from error
 
     # Initial zeros: Keras would seed its own values from Python's global generator.
     layers, shared = network.blueprint.layers, network.weights.shared

@@ -98,6 +98,14 @@ class NeuMFLayers:
     def _numbers(self) -> range:
         return range(1, len(self.hidden_layer_sizes) + 1)
 
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each of the shared weights, by name."""
+        sizes = (2 * self.mlp_embedding_dim, *self.hidden_layer_sizes)
+        shapes: dict[str, tuple[int, ...]] = {}
+        for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
+            shapes |= {f"kernel_{number}": (n_in, n_out), f"bias_{number}": (n_out,)}
+        return shapes | {"output_kernel": (self.n_factors + sizes[-1], 1), "output_bias": (1,)}
+
     def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
         """Draw weights: hidden layers Glorot uniform, h LeCun uniform, biases 0."""
         sizes = (2 * self.mlp_embedding_dim, *self.hidden_layer_sizes)
@@ -223,6 +231,10 @@ class MFLayers(NeuMFLayers):
         """Return ones."""
         return np.ones((self.n_factors, 1), np.float32)
 
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of b."""
+        return {"output_bias": (1,)}
+
     def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
         """Return b, 0."""
         return {"output_bias": np.zeros(1, np.float32)}
@@ -245,6 +257,9 @@ def _mlp(
 ) -> NeuMFLayers:
     return NeuMFLayers(0, mlp_embedding_dim, sizes, item_bias)
 
+
+# The kinds of layers, by the name that files have for them.
+LAYERS: dict[str, type[NeuMFLayers]] = {"neumf": NeuMFLayers, "mf": MFLayers}
 
 # By the name that `architecture` takes: what makes the layers of `n_factors`, `mlp_embedding_dim`,
 # `hidden_layer_sizes` and `item_bias`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,6 +71,19 @@ class Blueprint:
         tables = self.initial_tables(n_users, n_items, rng, item_biases)
         return Weights(tables, self.layers.initial_shared(rng) | self.users.initial_shared(rng))
 
+    def table_shapes(self, n_users: int, n_items: int) -> dict[str, tuple[int, int]]:
+        """Return the shape of each table, by name."""
+        rng = np.random.default_rng(0)
+        a_user, an_item = self.initial_tables(1, 0, rng), self.initial_tables(0, 1, rng)
+        return {
+            name: (n_users * len(rows) + n_items * len(an_item[name]), rows.shape[1])
+            for name, rows in a_user.items()
+        }
+
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each of the shared weights, by name."""
+        return self.layers.shared_shapes() | self.users.shared_shapes()
+
     def join(self, mlp: Blueprint) -> Blueprint:
         """Return the blueprint of the network that joins this GMF and an MLP."""
         return Blueprint(
@@ -119,6 +132,19 @@ class Network:
     def item_vectors(self) -> Float32s:
         """The vectors of items without their bias, shape (n_items, width)."""
         return self.items[:, : self.blueprint.layers.width]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out vectors that are a table: joblib, unlike pickle, would write them twice."""
+        tables = self.weights.tables
+        vectors = {name: vars(self)[name] for name in ("users", "items")}
+        kept = {name: array for name, array in vectors.items() if array is not tables.get(name)}
+        return {"blueprint": self.blueprint, "weights": self.weights, **kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Put the tables in the place of what was left out."""
+        tables = state["weights"].tables
+        vars(self).update({name: tables[name] for name in ("users", "items") if name in tables})
+        vars(self).update(state)
 
     def with_users(self, vectors: Float32s) -> Network:
         """Return the network for other users, who have these vectors."""

@@ -20,13 +20,10 @@ class UserMap:
 
     Attributes
     ----------
-    items : ndarray of shape (n_items, width)
-        Vectors of the items.
     slope, intercept : ndarray of shape (width, width) and (width,)
         The least-squares fit over the users of training.
     """
 
-    items: Float32s
     slope: Float32s
     intercept: Float32s
 
@@ -39,11 +36,11 @@ class UserMap:
         users = users[: weights.shape[0]]
         inputs = np.column_stack([_means(items, weights), np.ones(len(users), np.float32)])
         solution = np.linalg.lstsq(inputs, users, rcond=None)[0].astype(np.float32)
-        return cls(items, solution[:-1], solution[-1])
+        return cls(solution[:-1], solution[-1])
 
-    def apply(self, weights: sp.csr_array) -> Float32s:
-        """Return the vectors of users for whom the items count so much."""
-        vectors: Float32s = _means(self.items, weights) @ self.slope + self.intercept
+    def apply(self, items: Float32s, weights: sp.csr_array) -> Float32s:
+        """Return the vectors of users for whom the items, by their vectors, count so much."""
+        vectors: Float32s = _means(items, weights) @ self.slope + self.intercept
         return vectors
 
 

@@ -78,6 +78,10 @@ class UserTower(ABC):
         """Draw the shared weights by name."""
         return {}
 
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each of the shared weights, by name."""
+        return {}
+
     def indices(self, users: Codes, histories: Codes | None) -> dict[str, Codes]:
         """Return which rows of each table make the vectors, shape (n, n_per_row); -1 is none."""
         return {} if histories is None else {"history": histories}
@@ -186,6 +190,15 @@ class UserHistories(UserTower):
     def _names(self) -> tuple[str, ...]:
         hidden = (*_HIDDEN_KERNELS, "history_bias") if self.history_hidden_size else ()
         return ("place_weights", *hidden)
+
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the weights of places and of the hidden layer."""
+        width, size = self.width, self.history_hidden_size
+        shapes: dict[str, tuple[int, ...]] = {"place_weights": (self.history_length, width)}
+        if size:
+            shapes |= {"history_kernel": (width, size), "history_bias": (size,)}
+            shapes["history_output"] = (size, width)
+        return shapes
 
     def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
         """Let the weights of places fall from 1, and the hidden layer add nothing at first."""

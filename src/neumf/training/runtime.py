@@ -26,13 +26,22 @@ def import_tensorflow() -> Any:
     ------
     RuntimeError
         In a process forked after TensorFlow has run.
+    ImportError
+        If TensorFlow is not installed.
     """
     variables = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit():
         variables["TF_NUM_INTRAOP_THREADS"] = threads
     # TensorFlow reads the variables once, when it first computes.
     with _set_where_missing(variables):
-        import tensorflow as tf
+        try:
+            import tensorflow as tf
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"fit and partial_fit of NeuMFRecommender train with TensorFlow: {error}. Install "
+                "it: pip install tensorflow keras. What was trained elsewhere and saved is read "
+                "by neumf.load without it."
+            ) from error
 
         _refuse_after_fork()
         with suppress(tf.errors.OpError):  # without XLA, training will say so

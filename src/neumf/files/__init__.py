@@ -1,0 +1,1 @@
+"""Values to files and back: arrays, ids, parameters. No estimator is known here."""
