@@ -31,6 +31,7 @@ from neumf import (
     SequentialRulesRecommender,
     VotingRecommender,
 )
+from neumf._saving import _MODULES
 from neumf.base import BaseRecommender
 from neumf.files.container import checksum_of, read_file
 from neumf.files.scalars import decode_scalar, encode_scalar
@@ -344,16 +345,21 @@ class Own(PopularityRecommender):
     pass
 
 
-class Bare(BaseRecommender):
-    def fit(self, X, y=None):
-        return self
-
-
 @pytest.mark.parametrize("wrap", [False, True])
 def test_a_class_of_ones_own_says_to_pickle_it(wrap, tmp_path):
     model = VotingRecommender([("own", Own())]) if wrap else Own()
     with pytest.raises(TypeError, match=r"Own cannot be saved: load knows.*Pickle it"):
         model.fit(walks()).save(tmp_path / "model")
+
+
+def test_every_recommender_of_the_library_can_be_saved():
+    classes = [getattr(neumf, name) for name in neumf.__all__]
+    found = {
+        kind.__name__: kind.__module__
+        for kind in classes
+        if isinstance(kind, type) and issubclass(kind, BaseRecommender)
+    }
+    assert found == _MODULES
 
 
 # The file is whole, or as it was.
