@@ -51,7 +51,8 @@ def load(path):
         X = datasets.read_amazon_reviews(path)
     else:
         X = datasets.read_movielens(path)
-    return *LeaveLastOutSplitter().train_test_split(X), titles
+    # Of a user's rows at one moment, the last in the file is held out.
+    return *LeaveLastOutSplitter(ties="row_order").train_test_split(X), titles
 
 
 X_train, X_test, titles = load(sys.argv[1] if len(sys.argv) > 1 else None)
