@@ -502,6 +502,8 @@ class TestSparse:
 
     def test_of_one_dimension_is_refused(self):
         X = sp.coo_array(np.array([1, 0]))
+        if X.ndim > 1:
+            pytest.skip("SciPy before 1.13 makes a matrix of it")
         with pytest.raises(ValueError, match=r"X must be a matrix of users x items.*\(2,\)"):
             read_interactions(X)
 
