@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float64s, Ids
+from neumf._validation import warn_caller
 from neumf.interactions.ids import check_ids, show
 from neumf.interactions.table_kinds import Table, open_table
 
@@ -249,21 +248,11 @@ def _warn_of_unnamed_times(table: Table, columns: dict[str, int], argument: str)
     if table.index_is_time or set(table.index_names) & set(_COLUMN_NAMES["timestamp"]):
         found.append("index holds the time")
     for what in found:
-        warnings.warn(
+        warn_caller(
             f"{argument}: its {what}, but only a column named 'timestamp' counts as the time, so "
             "the order of the rows is their order in time. Rename the column to 'timestamp' (of a "
-            "DataFrame; an index becomes a column by reset_index), or drop it.",
-            UserWarning,
-            stacklevel=_levels_to_the_caller(),
+            "DataFrame; an index becomes a column by reset_index), or drop it."
         )
-
-
-def _levels_to_the_caller() -> int:
-    """Return the `stacklevel` at which a warning shows the line that called this library."""
-    level, frame = 0, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("neumf."):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def _check_timestamps(column: pd.Series, argument: str) -> tuple[NDArray[Any], int]:
