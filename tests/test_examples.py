@@ -21,14 +21,11 @@ def run(path, folder, *arguments, ignored=""):
 
     A warning that begins with `ignored` may come.
     """
+    filters = {"PYTHONWARNINGS": f"ignore:{ignored}"} if ignored else {}
     result = subprocess.run(
         [sys.executable, path, *arguments],
         cwd=folder,
-        env=os.environ
-        | {
-            "MPLBACKEND": "template",
-            **({"PYTHONWARNINGS": f"ignore:{ignored}"} if ignored else {}),
-        },
+        env=os.environ | {"MPLBACKEND": "template"} | filters,
         capture_output=True,
         text=True,
     )
