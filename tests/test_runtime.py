@@ -101,7 +101,8 @@ def in_a_fork(function):
         try:
             function()
         except BaseException as error:
-            print(type(error).__name__, error, flush=True)
+            print(type(error).__name__, error)
+        print(end="", flush=True)  # os._exit drops what a buffer still holds
         os._exit(0)
     os.waitpid(child, 0)
 """
