@@ -34,7 +34,7 @@ from neumf.interactions.ids import (
     read_ids,
 )
 from neumf.interactions.moments import moments_of_rows, read_moment
-from neumf.interactions.seen import count_users, seen_matrix, seen_rows, stored_places
+from neumf.interactions.seen import bar_seen, count_users, seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions, read_interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
@@ -333,8 +333,9 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         def score(block: slice) -> Scores:
             scores = known._scores_or_popularity(ranker, codes, block)
             if exclude_seen:
-                scores[stored_places(seen_rows(known.seen_, codes[block]))] = -np.inf
-            scores[:, barred] = -np.inf
+                bar_seen(scores, known.seen_, codes[block])
+            if len(barred):
+                scores[:, barred] = -np.inf
             return scores
 
         rows, items, scores, ranks = top_lists(len(codes), len(self.items_), k, score)
@@ -520,14 +521,14 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
             scores[known] = ranker.score_items(queries[known])
         return scores
 
-    def _barred_items(self, allow: Any, deny: Any) -> NDArray[np.bool_]:
-        """Return which items must not be recommended, shape (n_items,)."""
+    def _barred_items(self, allow: Any, deny: Any) -> Codes:
+        """Return which items must not be recommended."""
         barred = np.full(len(self.items_), allow is not None)
         if allow is not None:
             barred[self._known_items(allow, "allow")] = False
         if deny is not None:
             barred[self._known_items(deny, "deny")] = True
-        return barred
+        return np.flatnonzero(barred)
 
     def _known_items(self, ids: Any, argument: str) -> Codes:
         codes = lookup_ids(read_ids(ids, argument, self.items_), self.items_, argument)

@@ -180,8 +180,10 @@ class NeuMFLayers:
         """
         g = self.n_factors
         h, b = self.output_kernel(shared), shared["output_bias"]
-        biases = b + items[:, -1] if self.item_bias else b
-        return (users[:, :g] * h[:g, 0]) @ xp.transpose(items[:, :g]) + biases
+        logits = (users[:, :g] * h[:g, 0]) @ xp.transpose(items[:, :g])
+        # In place, where that is possible.
+        logits += b + items[:, -1] if self.item_bias else b
+        return logits
 
     def all_logits(self, shared: Shared, users: Float32s, items: Float32s) -> Float32s:
         """Return the logits of all pairs of these users and items, as NumPy arrays."""
