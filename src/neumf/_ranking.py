@@ -84,7 +84,8 @@ def _bounds_of_best(scores: Scores, k: int) -> Scores:
     maxima = scores[:, :whole].reshape(n, size, n_groups).max(axis=1)
     rest = maxima[:, : n_items - whole]
     np.maximum(rest, scores[:, whole:], out=rest)
-    bounds: Scores = np.partition(maxima, n_groups - k, axis=1)[:, n_groups - k]
+    maxima.partition(n_groups - k, axis=1)
+    bounds: Scores = maxima[:, n_groups - k]
     return bounds
 
 

@@ -40,6 +40,8 @@ from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 from neumf.scorers import ndcg_scorer
 
+_COLUMNS = pd.Index(["user", "item", "score", "rank"])
+
 __all__ = ["BaseRecommender", "keep_rows", "read_rows"]
 
 
@@ -339,14 +341,12 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
             return scores
 
         rows, items, scores, ranks = top_lists(len(codes), len(self.items_), k, score)
-        return pd.DataFrame(
-            {
-                "user": ids[rows],
-                "item": self.items_.to_numpy()[items],
-                "score": scores,
-                "rank": ranks,
-            }
+        lists = pd.DataFrame(
+            {0: ids[rows], 1: self.items_.to_numpy()[items], 2: scores, 3: ranks}, copy=False
         )
+        # To name them takes longer than to make them, where the names are not an index yet.
+        lists.columns = _COLUMNS.copy()
+        return lists
 
     def folded_in(self, interactions: Any) -> Self:
         """Return a copy that knows what users did since `fit`, without training.

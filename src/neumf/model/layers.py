@@ -199,9 +199,10 @@ class NeuMFLayers:
     def _add_mlp(self, logits: Float32s, shared: Shared, users: Float32s, items: Float32s) -> None:
         """Add the MLP half to the logits of all pairs of users and items.
 
-        relu(a + b) is max(a, -b) + b. With b what a user adds to a layer, the same for all items,
-        the last b goes into the next layer's own. So of each pair a layer takes a product and a
-        maximum, no more, and the items lie along the axis that the processor likes long.
+        relu(a + b) is max(a, -b) + b. Where b is what a user adds to a layer, it is the same for
+        all items, and need not be added to each: what it adds to the next layer joins that layer's
+        own b. So a layer takes one product and one maximum of each pair. The items lie along the
+        last axis, which makes the loops long.
         """
         of_users, of_items = self._first_layer(shared, users, items)
         of_items = np.ascontiguousarray(of_items.T)
