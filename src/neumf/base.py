@@ -314,6 +314,13 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
             If `k` is no int of at least 1, an id is missing, item ids are strings where `fit`
             saw numbers, or the reverse, or `at` is no moment or the rows of `fit` had no
             timestamps.
+
+        Notes
+        -----
+        Users are scored some at a time, in a thread per core (or as many as OMP_NUM_THREADS says).
+        Memory is bounded by that of the lists, some 60 bytes a row where ids are numbers, and in
+        each thread 2**23 scores, or those of one user if there are more items. For more users than
+        that has room for, call it with a part of them at a time.
         """
         check_is_fitted(self)
         check_int("k", k, 1)
