@@ -23,7 +23,6 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sampling import zipf
-from sequential_rules import peak_memory
 from threadpoolctl import threadpool_limits
 
 from neumf import EASERecommender, NeuMFRecommender, load
@@ -137,6 +136,12 @@ def recommend_to_all(path):
         f"peak of the process {before:.2f} GB before, {peak_memory():.2f} GB after; "
         f"{len(lists):,} rows of {size:.2f} GB"
     )
+
+
+def peak_memory():
+    """Return the peak memory of this process in GB: `getrusage` counts its parent's too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9
 
 
 def make_rows(n_users, n_items, n_rows):
