@@ -6,11 +6,13 @@ import pytest
 import scipy.sparse as sp
 import strategies
 from hypothesis import given
+from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from neumf import IdEncoder
+from neumf.interactions.ids import encode_ids, index_ids, read_ids
 
 tables_of_any_ids = strategies.id_kinds.flatmap(strategies.tables)
 
@@ -225,3 +227,35 @@ class TestEstimator:
     def test_fit_forgets_what_it_learned_before(self, X):
         encoder = IdEncoder().fit(np.array([[1, 2], [3, 4]])).fit(X)
         assert list(encoder.users_) == ["bo", "al"]
+
+
+class TestOneId:
+    @given(st.data())
+    def test_has_the_code_that_it_has_among_others(self, data):
+        ids = data.draw(strategies.id_kinds, label="kind")
+        known = data.draw(st.lists(ids, min_size=1, max_size=5, unique=True), label="known")
+        asked = data.draw(st.sampled_from(known) | strategies.any_ids, label="asked")
+        vocabulary = index_ids(read_ids(known, "users", pd.Index([0])))[1]
+
+        one = encode_ids(read_ids([asked], "users", vocabulary), vocabulary)
+        two = encode_ids(read_ids([asked, asked], "users", vocabulary), vocabulary)
+
+        assert [*one, *one] == two.tolist()
+
+    @pytest.mark.parametrize(
+        "label", ["a", "", 3, -(2**63) + 1, -(2**63), 2**63, np.int8(3), np.uint64(2**63), 2.5]
+    )
+    def test_is_read_as_in_a_list(self, label):
+        vocabulary = pd.Index([0])
+
+        alone, listed = (read_ids(ids, "users", vocabulary) for ids in (label, [label]))
+
+        assert alone.tolist() == listed.tolist()
+        assert alone.dtype == listed.dtype
+
+    @pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint64", "float64", "object"])
+    @pytest.mark.parametrize("label", [1, 2, 300, -1])
+    def test_is_found_whatever_the_width_of_the_known(self, dtype, label):
+        vocabulary = pd.Index(np.array([1, 0, 2], dtype=dtype))
+
+        assert encode_ids(np.array([label]), vocabulary).tolist() == [{1: 0, 2: 2}.get(label, -1)]

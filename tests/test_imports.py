@@ -15,6 +15,7 @@ ORDER = [
     "_arrays",
     "_validation",
     "_random",
+    "_threads",
     "interactions.ids",
     "files.container",
     "files.scalars",

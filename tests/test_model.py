@@ -96,11 +96,12 @@ def test_scores_of_candidates_are_those_of_the_pairs(network):
     )
 
 
-def test_scoring_in_blocks_changes_nothing(network, monkeypatch):
+@pytest.mark.parametrize("tile_size", [1, 15, 100])
+def test_scoring_in_blocks_changes_nothing(network, monkeypatch, tile_size):
     users, items = np.arange(6), np.tile(np.arange(7), (6, 1))
     whole = network.score_items(users)
-    for module in ("layers", "network"):
-        monkeypatch.setattr(f"neumf.model.{module}.BLOCK_SIZE", 15)
+    monkeypatch.setattr("neumf.model.network.BLOCK_SIZE", 15)
+    monkeypatch.setattr("neumf.model.layers.TILE_SIZE", tile_size)
     np.testing.assert_allclose(network.score_items(users), whole, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(network.score_candidates(users, items), whole, rtol=1e-5, atol=1e-5)
 

@@ -18,6 +18,7 @@ from neumf._ranking import (
     mean_over_lists,
     sampled_lists,
     top_items,
+    top_lists,
 )
 from neumf.interactions.unseen import UnseenItems
 
@@ -110,20 +111,78 @@ def test_top_items_leave_the_scores_as_they_were(rng):
     top_items(scores, 3)
 
 
+@given(data=st.data(), k=st.integers(1, 40), few_values=st.booleans())
+def test_top_items_of_groups_are_the_first_of_a_stable_full_sort(data, k, few_values):
+    shape = (3, data.draw(st.integers(100, 400), label="n_items"))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32), label="seed"))
+    scores = rng.integers(0, 4, shape) / 2 if few_values else rng.standard_normal(shape)
+    scores[rng.random(shape) < data.draw(st.sampled_from([0, 0.5, 0.97]), label="barred")] = -np.inf
+
+    rows, items, ranks = top_items(scores, k)
+
+    for row, values in enumerate(scores):
+        best = np.argsort(-values, kind="stable")[:k]
+        best = best[values[best] > -np.inf]
+        assert items[rows == row].tolist() == best.tolist()
+        assert ranks[rows == row].tolist() == list(range(1, len(best) + 1))
+
+
+def test_top_items_of_part_of_the_columns(rng):
+    scores = rng.random((4, 300))
+
+    rows, items, _ = top_items(scores[:, :250], 7)
+
+    assert items.reshape(4, 7).tolist() == np.argsort(-scores[:, :250])[:, :7].tolist()
+    assert rows.tolist() == np.repeat(range(4), 7).tolist()
+
+
+def test_top_items_of_no_rows_are_none():
+    assert [part.tolist() for part in top_items(np.empty((0, 30)), 3)] == [[], [], []]
+
+
+# top_lists
+
+
+def test_lists_of_blocks_are_those_of_all_rows_at_once(monkeypatch, rng):
+    scores = rng.integers(0, 9, (50, 40)).astype(float)
+    expected = top_items(scores, 5)
+    set_blocks(monkeypatch, 3 * 40)
+
+    rows, items, values, ranks = top_lists(50, 40, 5, lambda block: scores[block])
+
+    assert (rows == expected[0]).all()
+    assert (items == expected[1]).all()
+    assert (ranks == expected[2]).all()
+    assert (values == scores[rows, items]).all()
+
+
 # blocks
+
+
+def set_blocks(monkeypatch, n_scores, n_rows=1, most=10**9):
+    monkeypatch.setattr(_ranking, "_BLOCK_SIZE", n_scores)
+    monkeypatch.setattr(_ranking, "_BLOCK_ROWS", n_rows)
+    monkeypatch.setattr(_ranking, "_MOST_SCORES", most)
 
 
 @pytest.mark.parametrize("n_columns", [1, 3, 10, 1000])
 def test_blocks_cover_every_row_once_and_in_order(monkeypatch, n_columns):
-    monkeypatch.setattr(_ranking, "_BLOCK_SIZE", 10)
+    set_blocks(monkeypatch, 10)
 
     rows = [row for block in blocks(17, n_columns) for row in range(17)[block]]
 
     assert rows == list(range(17))
 
 
+def test_blocks_hold_what_the_cache_does_but_at_least_some_rows(monkeypatch):
+    set_blocks(monkeypatch, 12, n_rows=2)
+
+    assert {block.stop - block.start for block in blocks(18, 2)} == {6}
+    assert {block.stop - block.start for block in blocks(18, 11)} == {2}
+
+
 def test_blocks_hold_no_more_scores_than_allowed_unless_one_row_does(monkeypatch):
-    monkeypatch.setattr(_ranking, "_BLOCK_SIZE", 10)
+    set_blocks(monkeypatch, 10, n_rows=9, most=10)
 
     assert {block.stop - block.start for block in blocks(18, 3)} == {3}
     assert {block.stop - block.start for block in blocks(18, 11)} == {1}
@@ -160,6 +219,17 @@ def test_exact_lists_keep_a_held_out_item_that_was_seen(rng):
 
     assert np.flatnonzero(scores[0] > -np.inf).tolist() == [2]
     assert np.flatnonzero(relevance[0]).tolist() == [2]
+
+
+def test_exact_lists_write_to_scores_in_any_order_of_memory(rng):
+    seen, table = random_seen(rng), rng.random((7, 12))
+    expected = list(all_rows(exact_lists(TableRanker(table), held_out_of(HELD_OUT, 12), seen)))
+
+    ranker = TableRanker(np.asfortranarray(table))
+    ranker.score_items = lambda users: np.asfortranarray(table[users])
+
+    found = list(all_rows(exact_lists(ranker, held_out_of(HELD_OUT, 12), seen)))
+    assert all((a[1] == b[1]).all() for a, b in zip(expected, found, strict=True))
 
 
 # sampled_lists
@@ -215,7 +285,7 @@ def test_value_does_not_depend_on_the_size_of_blocks(monkeypatch, rng, cut):
     held_out = held_out_of(HELD_OUT, 12, random_keys(rng, sum(len(i) for _, i in HELD_OUT)))
 
     def value(block_size):
-        monkeypatch.setattr(_ranking, "_BLOCK_SIZE", block_size)
+        set_blocks(monkeypatch, block_size)
         lists = (
             exact_lists(ranker, held_out, seen)
             if cut == "exact"

@@ -56,7 +56,7 @@ def test_scores_are_the_weighted_mean_of_z_scores(weights):
 
 def test_pairs_have_the_scores_of_the_lists(monkeypatch):
     model = VotingRecommender(MEMBERS).fit(X)
-    monkeypatch.setattr(_ranking, "_BLOCK_SIZE", 50)
+    monkeypatch.setattr(_ranking, "_MOST_SCORES", 50)
     top = model.recommend(k=3)
     np.testing.assert_allclose(model.decision_function(top[["user", "item"]]), top["score"])
 

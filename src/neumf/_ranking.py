@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -13,19 +14,25 @@ from neumf._arrays import Codes, Scores
 from neumf._held_out import HeldOut, Matched, order_of_ids
 from neumf._random import hash_mix
 from neumf._rankers import ranker_at
-from neumf.interactions.seen import seen_rows, stored_places
+from neumf._threads import map_threads
+from neumf.interactions.seen import bar_seen, seen_rows, stored_places
 from neumf.interactions.unseen import UnseenItems
 from neumf.protocols import Ranker
 
-# Scores that are held at once.
-_BLOCK_SIZE = 2**23
+# Scores that are held at once by a thread: so many that what is done to them one after the other
+# finds them in the processor's cache, but enough rows for a product of matrices.
+_BLOCK_SIZE = 2**19
+_BLOCK_ROWS = 64
+# Scores that a thread holds at most, unless one row has more.
+_MOST_SCORES = 2**23
 
 Lists = tuple[NDArray[np.bool_], Scores]
 
 
 def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Cut rows so that a block of n_columns scores each fits in memory."""
-    step = max(1, _BLOCK_SIZE // max(1, n_columns))
+    """Cut rows so that a block of n_columns scores each fits in cache, or at least in memory."""
+    n_columns = max(1, n_columns)
+    step = max(1, min(max(_BLOCK_SIZE // n_columns, _BLOCK_ROWS), _MOST_SCORES // n_columns))
     for start in range(0, max(n_rows, 1), step):
         yield slice(start, min(start + step, n_rows))
 
@@ -36,7 +43,7 @@ def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
     Parameters
     ----------
     scores : ndarray of shape (n, n_items)
-        ``-inf`` is never returned.
+        ``-inf`` is never returned; NaN must not occur.
     k : int
         Length of the lists; rows with fewer finite scores have shorter ones.
 
@@ -45,11 +52,15 @@ def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
     rows, items, ranks : ndarray of shape (at most n * k,)
         Ranks count from 1.
     """
-    k = min(k, scores.shape[1])
-    threshold = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k]
-    # All items that share the k-th score, so that catalogue order can decide among them.
-    rows, items = np.nonzero((scores >= threshold[:, None]) & (scores > -np.inf))
-    order = np.lexsort((-scores[rows, items], rows))
+    n_items = scores.shape[1]
+    bounds = np.maximum(_bounds_of_best(scores, min(k, n_items)), np.finfo(scores.dtype).min)
+    # Of one dimension `flatnonzero` is several times as fast as `nonzero` of two.
+    rows, items = np.divmod(np.flatnonzero(scores >= bounds[:, None]), n_items)
+    # One sort by row, then by score downward: complex numbers are compared by both their parts.
+    # It is stable, so that catalogue order decides among equal scores.
+    keys = np.empty(len(rows), dtype=np.complex128)
+    keys.real, keys.imag = rows, -scores[rows, items]
+    order = np.argsort(keys, kind="stable")
     rows, items = rows[order], items[order]
     counts = np.bincount(rows, minlength=len(scores))
     ranks = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts) + 1
@@ -57,21 +68,50 @@ def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
     return rows[kept], items[kept], ranks[kept]
 
 
+def _bounds_of_best(scores: Scores, k: int) -> Scores:
+    """Return a score for each row that at least k items reach, and few others.
+
+    Items are put into groups. The k-th best of the maxima of groups is reached by an item of k
+    groups: the k best items reach it too.
+    """
+    n, n_items = scores.shape
+    # The work is one pass over the items, and a choice among the groups. Near this size few items
+    # beside the k best pass the bound, and there are k groups.
+    size = max(1, math.isqrt(n_items // k))
+    n_groups = n_items // size
+    # A group holds every n_groups-th item: so the maxima of all are taken side by side.
+    whole = size * n_groups
+    maxima = scores[:, :whole].reshape(n, size, n_groups).max(axis=1)
+    rest = maxima[:, : n_items - whole]
+    np.maximum(rest, scores[:, whole:], out=rest)
+    maxima.partition(n_groups - k, axis=1)
+    bounds: Scores = maxima[:, n_groups - k]
+    return bounds
+
+
 def top_lists(
     n_rows: int, n_items: int, k: int, score: Callable[[slice], Scores]
 ) -> tuple[Codes, Codes, Scores, Codes]:
-    """Return rows, items, scores and ranks of the k best items, scoring a block at a time."""
-    lists = []
-    for block in blocks(n_rows, n_items):
+    """Return rows, items, scores and ranks of the k best items, scoring a block at a time.
+
+    `score` is called from several threads at once.
+    """
+
+    def list_block(block: slice) -> tuple[Codes, Codes, Scores]:
         scores = score(block)
-        rows, items, ranks = top_items(scores, k)
-        lists.append((rows + block.start, items, scores[rows, items], ranks))
-    rows, items, values, ranks = (np.concatenate(part) for part in zip(*lists, strict=True))
+        rows, items, _ = top_items(scores, k)
+        return np.bincount(rows, minlength=len(scores)), items.astype(np.int32), scores[rows, items]
+
+    lists = map_threads(list_block, blocks(n_rows, n_items))
+    # A count for each row, and what follows from it at the end, take the least memory on the way.
+    counts, items, values = (np.concatenate(part) for part in zip(*lists, strict=True))
+    rows = np.repeat(np.arange(len(counts)), counts)
+    ranks = np.arange(1, len(rows) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
     return rows, items, values, ranks
 
 
 def ranked_lists(matched: Matched, held_out: HeldOut, n_negatives: int | None) -> Iterator[Lists]:
-    """Yield relevance and scores among the whole catalogue, or among so many sampled items."""
+    """Return relevance and scores among the whole catalogue, or among so many sampled items."""
     recommender, barred, users = matched.recommender, matched.barred, held_out.users
     if held_out.seconds is None:
         ranker = recommender.ranker_
@@ -86,23 +126,25 @@ def ranked_lists(matched: Matched, held_out: HeldOut, n_negatives: int | None) -
 
 
 def exact_lists(ranker: Ranker, held_out: HeldOut, barred: sp.csr_array) -> Iterator[Lists]:
-    """Yield relevance and scores of the whole catalogue, without the other items barred."""
-    barred = seen_rows(barred, held_out.users)
-    for block in blocks(len(held_out.users), barred.shape[1]):
+    """Return relevance and scores of the whole catalogue, without the other items barred."""
+
+    def score_block(block: slice) -> Lists:
         users = held_out.users[block]
         positives = held_out.positives[block]
         scores = _spread(ranker.score_items(users[users >= 0]), users >= 0)
         places = stored_places(positives)
         own = scores[places]
-        scores[stored_places(barred[block])] = -np.inf
+        bar_seen(scores, barred, users)
         scores[places] = own
-        yield _with_missed(positives.toarray(), scores, held_out.n_unknown[block])
+        return _with_missed(positives.toarray(), scores, held_out.n_unknown[block])
+
+    return map_threads(score_block, blocks(len(held_out.users), barred.shape[1]))
 
 
 def sampled_lists(
     ranker: Ranker, held_out: HeldOut, barred: sp.csr_array, n_negatives: int, order: Codes
 ) -> Iterator[Lists]:
-    """Yield relevance and scores of the held-out items and distinct ones that are not barred.
+    """Return relevance and scores of the held-out items and distinct ones that are not barred.
 
     Items are drawn by their place in `order`: with an order of the ids themselves, what is drawn
     does not depend on the order in which `fit` met them.
@@ -117,12 +159,15 @@ def sampled_lists(
     columns[places] = positives.indices
     columns = np.hstack([columns, negatives])
     places = np.pad(places, ((0, 0), (0, n_negatives)))
-    for block in blocks(len(columns), places.shape[1]):
+
+    def score_block(block: slice) -> Lists:
         users, items = held_out.users[block], columns[block]
         known = users >= 0
         scores = _spread(ranker.score_candidates(users[known], np.maximum(items[known], 0)), known)
         scores[items < 0] = -np.inf
-        yield _with_missed(places[block], scores, held_out.n_unknown[block])
+        return _with_missed(places[block], scores, held_out.n_unknown[block])
+
+    return map_threads(score_block, blocks(len(columns), places.shape[1]))
 
 
 def mean_over_lists(metric: Callable[..., float], k: int, lists: Iterator[Lists]) -> float:

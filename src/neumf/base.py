@@ -34,11 +34,13 @@ from neumf.interactions.ids import (
     read_ids,
 )
 from neumf.interactions.moments import moments_of_rows, read_moment
-from neumf.interactions.seen import count_users, seen_matrix, seen_rows, stored_places
+from neumf.interactions.seen import bar_seen, count_users, seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions, read_interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 from neumf.scorers import ndcg_scorer
+
+_COLUMNS = pd.Index(["user", "item", "score", "rank"])
 
 __all__ = ["BaseRecommender", "keep_rows", "read_rows"]
 
@@ -312,6 +314,13 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
             If `k` is no int of at least 1, an id is missing, item ids are strings where `fit`
             saw numbers, or the reverse, or `at` is no moment or the rows of `fit` had no
             timestamps.
+
+        Notes
+        -----
+        Users are scored some at a time, in a thread per core (or as many as OMP_NUM_THREADS says).
+        Memory is bounded by that of the lists, some 60 bytes a row where ids are numbers, and in
+        each thread 2**23 scores, or those of one user if there are more items. For more users than
+        that has room for, call it with a part of them at a time.
         """
         check_is_fitted(self)
         check_int("k", k, 1)
@@ -333,19 +342,18 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         def score(block: slice) -> Scores:
             scores = known._scores_or_popularity(ranker, codes, block)
             if exclude_seen:
-                scores[stored_places(seen_rows(known.seen_, codes[block]))] = -np.inf
-            scores[:, barred] = -np.inf
+                bar_seen(scores, known.seen_, codes[block])
+            if len(barred):
+                scores[:, barred] = -np.inf
             return scores
 
         rows, items, scores, ranks = top_lists(len(codes), len(self.items_), k, score)
-        return pd.DataFrame(
-            {
-                "user": ids[rows],
-                "item": self.items_.to_numpy()[items],
-                "score": scores,
-                "rank": ranks,
-            }
+        lists = pd.DataFrame(
+            {0: ids[rows], 1: self.items_.to_numpy()[items], 2: scores, 3: ranks}, copy=False
         )
+        # To name them takes longer than to make them, where the names are not an index yet.
+        lists.columns = _COLUMNS.copy()
+        return lists
 
     def folded_in(self, interactions: Any) -> Self:
         """Return a copy that knows what users did since `fit`, without training.
@@ -520,14 +528,14 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
             scores[known] = ranker.score_items(queries[known])
         return scores
 
-    def _barred_items(self, allow: Any, deny: Any) -> NDArray[np.bool_]:
-        """Return which items must not be recommended, shape (n_items,)."""
+    def _barred_items(self, allow: Any, deny: Any) -> Codes:
+        """Return which items must not be recommended."""
         barred = np.full(len(self.items_), allow is not None)
         if allow is not None:
             barred[self._known_items(allow, "allow")] = False
         if deny is not None:
             barred[self._known_items(deny, "deny")] = True
-        return barred
+        return np.flatnonzero(barred)
 
     def _known_items(self, ids: Any, argument: str) -> Codes:
         codes = lookup_ids(read_ids(ids, argument, self.items_), self.items_, argument)

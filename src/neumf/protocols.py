@@ -21,7 +21,8 @@ __all__ = ["Ranker", "Recommender", "TimedRecommender"]
 class Ranker(Protocol):
     """Gives the scores to rank by, for indices of users and items.
 
-    Higher is better. Scores are finite; only their order within a user counts.
+    Higher is better. Scores are finite; only their order within a user counts. The methods are
+    called from several threads at once, each with users of its own.
     """
 
     def score_items(self, users: Codes) -> Scores:

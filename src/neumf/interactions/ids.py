@@ -50,7 +50,18 @@ def lookup_ids(ids: Ids, vocabulary: pd.Index, argument: str) -> Codes:
 
 def encode_ids(ids: Ids, vocabulary: pd.Index) -> Codes:
     """Return the index of each id, -1 where it is unknown, whatever the reason."""
+    if len(ids) == 1 and _is_plain(ids[0], vocabulary):
+        # To make an index of one id takes longer than a whole list.
+        return np.array([vocabulary.get_loc(ids[0]) if ids[0] in vocabulary else -1])
     return vocabulary.get_indexer(as_index(ids))
+
+
+def _is_plain(label: Any, vocabulary: pd.Index) -> bool:
+    """Tell whether an id is found by `get_loc` as it would be among others by `get_indexer`."""
+    kind = vocabulary.dtype.kind
+    return (kind == "i" and isinstance(label, np.integer)) or (
+        vocabulary.dtype == object and isinstance(label, str)
+    )
 
 
 def describe_other_kind(codes: Codes, ids: Ids, vocabulary: pd.Index, argument: str) -> str | None:
@@ -79,6 +90,11 @@ def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
             f"{argument} must be one id or a one-dimensional collection of ids. Received "
             f"{type(ids).__name__} of shape {ids.shape}. Pass one column."
         )
+    # One plain id, as a server asks about: to make a column of it takes as long as a list.
+    if type(ids) is str:
+        return object_array([ids])
+    if type(ids) in (int, np.int64) and abs(int(ids)) < 2**63:
+        return np.array([ids], dtype=np.int64)
     is_one_tuple = isinstance(ids, tuple) and isinstance(vocabulary[0], tuple)
     if is_one_tuple or not pd.api.types.is_list_like(ids):
         ids = [ids]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float32s
+from neumf._arrays import Codes, Float32s, Scores
 
 
 def seen_matrix(users: Codes, items: Codes, shape: tuple[int, int]) -> sp.csr_array:
@@ -50,3 +52,17 @@ def seen_rows(seen: sp.csr_array, users: Codes) -> sp.csr_array:
 def stored_places(matrix: sp.csr_array) -> tuple[Codes, Codes]:
     """Return the row and the column of each stored value."""
     return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices
+
+
+def bar_seen(scores: Scores, seen: sp.csr_array, users: Codes) -> None:
+    """Set the scores of what users, one per row, have seen to -inf; -1 has seen nothing."""
+    ends = seen.indptr[users + 1]
+    counts = np.where(users < 0, 0, ends - seen.indptr[users])
+    stops = np.cumsum(counts)
+    stored = np.repeat(ends - stops, counts)
+    stored += np.arange(len(stored), dtype=stored.dtype)
+    places = np.repeat(np.arange(len(users)) * scores.shape[1], counts)
+    places += seen.indices[stored]
+    # By places in one dimension: several times as fast as by rows and columns.
+    flat: Any = scores.reshape(-1) if scores.flags.c_contiguous else scores.flat
+    flat[places] = -np.inf

@@ -23,9 +23,12 @@ import numpy as np
 from neumf._arrays import Float32s
 from neumf.model.initial import uniform
 
-# Rows of the first hidden layer that are computed at once: enough for the matrix products,
-# little enough for the processor's cache.
+# Pairs that are computed at once: enough for the matrix products, little enough for the processor's
+# cache.
 BLOCK_SIZE = 2**15
+
+# The same where items lie along rows: values of the first hidden layer.
+TILE_SIZE = 2**17
 
 # Arrays, or tensors while training, by name.
 Shared = Mapping[str, Any]
@@ -180,23 +183,48 @@ class NeuMFLayers:
         """
         g = self.n_factors
         h, b = self.output_kernel(shared), shared["output_bias"]
-        biases = b + items[:, -1] if self.item_bias else b
-        return (users[:, :g] * h[:g, 0]) @ xp.transpose(items[:, :g]) + biases
+        logits = (users[:, :g] * h[:g, 0]) @ xp.transpose(items[:, :g])
+        # In place, where that is possible.
+        logits += b + items[:, -1] if self.item_bias else b
+        return logits
 
     def all_logits(self, shared: Shared, users: Float32s, items: Float32s) -> Float32s:
         """Return the logits of all pairs of these users and items, as NumPy arrays."""
         logits: Float32s = self.product_logits(np, shared, users, items)
-        if self.is_product:
-            return logits
-        g = self.n_factors
-        h = self.output_kernel(shared)[g:]
-        of_users, of_items = self._first_layer(shared, users[:, g:], items[:, g : self.width])
-        step = max(1, BLOCK_SIZE // len(of_items))
-        for i in range(0, len(users), step):
-            first = of_users[i : i + step, None] + of_items
-            output = self._last_layer(np, shared, first.reshape(-1, first.shape[-1])) @ h
-            logits[i : i + step] += output.reshape(first.shape[:2])
+        if not self.is_product:
+            g = self.n_factors
+            self._add_mlp(logits, shared, users[:, g:], items[:, g : self.width])
         return logits
+
+    def _add_mlp(self, logits: Float32s, shared: Shared, users: Float32s, items: Float32s) -> None:
+        """Add the MLP half to the logits of all pairs of users and items.
+
+        relu(a + b) is max(a, -b) + b. Where b is what a user adds to a layer, it is the same for
+        all items, and need not be added to each: what it adds to the next layer joins that layer's
+        own b. So a layer takes one product and one maximum of each pair. The items lie along the
+        last axis, which makes the loops long.
+        """
+        of_users, of_items = self._first_layer(shared, users, items)
+        of_items = np.ascontiguousarray(of_items.T)
+        kernels, added = [], [of_users]
+        for number in self._numbers[1:]:
+            kernel, bias = shared[f"kernel_{number}"], shared[f"bias_{number}"]
+            kernels.append(np.ascontiguousarray(kernel.T))
+            added.append(added[-1] @ kernel + bias)
+        h = self.output_kernel(shared)[self.n_factors :, 0]
+        logits += (added[-1] @ h)[:, None]
+        floors = [-values[:, :, None] for values in added]
+        n_pairs = max(1, TILE_SIZE // len(of_items))
+        width = min(n_pairs, len(items))
+        height = n_pairs // width
+        for i in range(0, len(users), height):
+            first, *others = (floor[i : i + height] for floor in floors)
+            for j in range(0, len(items), width):
+                hidden = np.maximum(of_items[:, j : j + width], first)
+                for kernel, floor in zip(kernels, others, strict=True):
+                    hidden = kernel @ hidden
+                    np.maximum(hidden, floor, out=hidden)
+                logits[i : i + height, j : j + width] += h @ hidden
 
     def _first_layer(self, shared: Shared, users: Any, items: Any) -> tuple[Any, Any]:
         """Return what users and items add to the first layer: W_1 [p', q'] + b_1 is their sum.

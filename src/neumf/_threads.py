@@ -1,0 +1,75 @@
+"""Work on parts of the data side by side, in threads.
+
+NumPy, SciPy and BLAS let other threads run while they compute. Each thread here computes its part
+with one thread of BLAS: BLAS's own threads wait for each other at every small product, which costs
+several times the product itself where other work keeps a core busy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from threading import Lock
+from typing import Any, TypeVar
+
+import joblib
+from threadpoolctl import ThreadpoolController
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+_limiting = Lock()
+
+
+def map_threads(function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+    """Yield what a function returns for each part, in order.
+
+    At most two results more than there are threads are held at once. The number of threads is that
+    of the cores, or the share of them that joblib grants a process by OMP_NUM_THREADS.
+    """
+    parts = list(parts)
+    n_threads = _count_threads() if len(parts) > 1 else 1
+    with _one_blas_thread():
+        if n_threads == 1:
+            yield from map(function, parts)
+            return
+        with ThreadPoolExecutor(n_threads) as pool:
+            waiting: deque[Future[Result]] = deque()
+            for part in parts:
+                waiting.append(pool.submit(function, part))
+                if len(waiting) > n_threads + 1:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Let BLAS compute in the thread that calls it alone.
+
+    The limit is one of the process: only one of several calls at once sets it, and restores it.
+    """
+    if not _limiting.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _controller().limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        _limiting.release()
+
+
+@cache
+def _controller() -> Any:
+    """Return what sets the threads of the libraries that are loaded; to find them takes a while."""
+    return ThreadpoolController()
+
+
+def _count_threads() -> int:
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    n_cores: int = joblib.cpu_count()
+    return max(1, min(n_cores, int(granted))) if granted.isdigit() else n_cores
