@@ -312,6 +312,11 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
             If `k` is no int of at least 1, an id is missing, item ids are strings where `fit`
             saw numbers, or the reverse, or `at` is no moment or the rows of `fit` had no
             timestamps.
+
+        Notes
+        -----
+        Many threads may ask one recommender at once. Before it is fitted again, or by
+        `partial_fit`, put a copy in its place for them.
         """
         check_is_fitted(self)
         check_int("k", k, 1)
