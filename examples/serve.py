@@ -44,10 +44,12 @@ request asks one model from beginning to end.
 import argparse
 import json
 import os
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import pandas as pd
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, StrictStr
@@ -195,9 +197,16 @@ def load(path):
     return model
 
 
+@asynccontextmanager
+async def limit_threads(app):
+    """Let as many threads answer as there are cores: more would only wait for each other."""
+    current_default_thread_limiter().total_tokens = os.cpu_count() or 1
+    yield
+
+
 def make_app(path=None):
     """Return the application, which serves the recommender that a file holds."""
-    app = FastAPI(title="Recommendations", version=neumf.__version__)
+    app = FastAPI(title="Recommendations", version=neumf.__version__, lifespan=limit_threads)
     app.state.model = load(path or os.environ["NEUMF_MODEL"])
     app.add_middleware(BodyLimit)
 
