@@ -188,15 +188,29 @@ class NeuMFLayers:
         logits: Float32s = self.product_logits(np, shared, users, items)
         if self.is_product:
             return logits
-        g = self.n_factors
-        h = self.output_kernel(shared)[g:]
-        of_users, of_items = self._first_layer(shared, users[:, g:], items[:, g : self.width])
+        of_users, of_items = self._first_layers(shared, users, items)
         step = max(1, BLOCK_SIZE // len(of_items))
         for i in range(0, len(users), step):
-            first = of_users[i : i + step, None] + of_items
-            output = self._last_layer(np, shared, first.reshape(-1, first.shape[-1])) @ h
-            logits[i : i + step] += output.reshape(first.shape[:2])
+            logits[i : i + step] += self._mlp_logits(np, shared, of_users[i : i + step], of_items)
         return logits
+
+    def pair_logits(self, xp: Any, shared: Shared, users: Any, items: Any) -> Any:
+        """Return the same of NumPy arrays or of tensors: in one piece, with the memory it takes."""
+        logits = self.product_logits(xp, shared, users, items)
+        if self.is_product:
+            return logits
+        return logits + self._mlp_logits(xp, shared, *self._first_layers(shared, users, items))
+
+    def _first_layers(self, shared: Shared, users: Any, items: Any) -> tuple[Any, Any]:
+        """Return what vectors of users and of items add to the first layer."""
+        g = self.n_factors
+        return self._first_layer(shared, users[:, g:], items[:, g : self.width])
+
+    def _mlp_logits(self, xp: Any, shared: Shared, of_users: Any, of_items: Any) -> Any:
+        """Return what the MLP half adds to the logits of all pairs, by their first layer."""
+        h = self.output_kernel(shared)[self.n_factors :]
+        first = xp.reshape(of_users[:, None] + of_items, (-1, of_items.shape[1]))
+        return xp.reshape(self._last_layer(xp, shared, first) @ h, (-1, of_items.shape[0]))
 
     def _first_layer(self, shared: Shared, users: Any, items: Any) -> tuple[Any, Any]:
         """Return what users and items add to the first layer: W_1 [p', q'] + b_1 is their sum.
