@@ -7,8 +7,10 @@ like, see `--help`), saves it, starts the server on a free port of this machine,
 clients ask it, each over one connection that stays open: lists of ten for users drawn at random,
 every fourth with three interactions since `fit` and ten items denied. Every list is compared with
 that of `recommend`. Printed are requests per second, the median and the 99th percentile of the time
-of a request, the memory of the server before the first request, after a tenth of them and at the
-end, and the answers that were errors or other lists. Clients and server share the cores.
+of a request, the seconds of the processor that the server took for one, the memory of the server
+before the first request, after a tenth of them and at the end, and the answers that were errors or
+other lists. Clients and server share the cores; `recommend` in one thread, without a server, is
+measured beside them.
 """
 
 import argparse
@@ -48,7 +50,9 @@ def main():
         model.save(Path(folder) / "model")
         process, port = start(Path(folder) / "model")
         try:
+            before = processor_seconds(process.pid)
             answers, seconds, memory = ask(process.pid, port, bodies, arguments.connections)
+            in_server = processor_seconds(process.pid) - before
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=60)
@@ -58,11 +62,19 @@ def main():
         f"{len(answers) / seconds:,.0f} a second, median {np.median(times):.1f} ms, "
         f"99th percentile {np.percentile(times, 99):.1f} ms, longest {times.max():.0f} ms"
     )
+    print(f"processor time of the server: {1000 * in_server / len(answers):.2f} ms a request")
     print("memory of the server: " + ", ".join(f"{name} {mb:.1f} MB" for name, mb in memory))
     errors = sum(status != 200 for _, status, _ in answers)
+    begin, own = time.perf_counter(), time.process_time()
+    lists = [recommend(model, json.loads(body)) for body in bodies]
+    seconds, own = time.perf_counter() - begin, time.process_time() - own
+    print(
+        f"recommend alone, in one thread: {len(bodies) / seconds:,.0f} lists a second, "
+        f"{1000 * own / len(bodies):.2f} ms of processor time each"
+    )
     others = sum(
-        status == 200 and not same_list(model, json.loads(body), json.loads(content))
-        for body, (_, status, content) in zip(bodies, answers, strict=True)
+        status == 200 and not same_list(json.loads(content)["items"], table)
+        for (_, status, content), table in zip(answers, lists, strict=True)
     )
     print(f"{errors} errors, {others} lists other than those of recommend")
     sys.exit(errors + others > 0)
@@ -145,19 +157,27 @@ def memory_of(pid):
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
 
 
-def same_list(model, question, answer):
-    """Tell whether an answer has the list of `recommend`: items in order, scores but for rounding.
+def processor_seconds(pid):
+    """Return the time that all threads of a process have computed, as Linux tells it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def recommend(model, question):
+    rows = question.get("interactions")
+    table = rows and pd.DataFrame({"user": question["user"], "item": [r["item"] for r in rows]})
+    return model.recommend(
+        question["user"], question["k"], deny=question.get("deny"), interactions=table
+    )
+
+
+def same_list(answer, lists):
+    """Tell whether an answer has the same items in order, and scores but for rounding.
 
     A product of matrices rounds otherwise where other threads share it out.
     """
-    rows = question.get("interactions")
-    table = rows and pd.DataFrame({"user": question["user"], "item": [r["item"] for r in rows]})
-    lists = model.recommend(
-        question["user"], question["k"], deny=question.get("deny"), interactions=table
-    )
-    scores = [row["score"] for row in answer["items"]]
-    return [row["item"] for row in answer["items"]] == lists["item"].tolist() and np.allclose(
-        scores, lists["score"], rtol=1e-4, atol=1e-5
+    return [row["item"] for row in answer] == lists["item"].tolist() and np.allclose(
+        [row["score"] for row in answer], lists["score"], rtol=1e-4, atol=1e-5
     )
 
 
