@@ -121,6 +121,18 @@ def test_folding_in_stores_nothing_and_moves_no_weight(fitted, X):
     assert pickle.dumps(fitted) == before
 
 
+def test_folding_in_row_by_row_is_folding_in_all_rows(fitted, X):
+    known = X["user"].iloc[0]
+    rows = [[999, 1005], [known, 1003], [999, 1006], [1000, 1001], [known, 1004]]
+    at_once = fitted.folded_in(rows)
+    one_by_one = fitted
+    for row in rows:
+        one_by_one = one_by_one.folded_in([row])
+    assert_frame_equal(
+        one_by_one.recommend([999, known, 1000]), at_once.recommend([999, known, 1000])
+    )
+
+
 def test_new_rows_count_as_seen(fitted):
     new = pd.DataFrame({"user": [-1, -1], "item": [1000, 1001]})
     items = fitted.recommend(-1, k=20, interactions=new)["item"]

@@ -79,6 +79,7 @@ ORDER = [
     "_presets",
     "_parameters",
     "_network_state",
+    "_export",
     "_fold_in",
     "_learning",
     "_recommender",

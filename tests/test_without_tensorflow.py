@@ -59,7 +59,7 @@ def test_the_baselines_are_fitted():
     assert len(EASERecommender(2.0).fit(walks()).recommend(k=2)) == 40
 
 
-def test_training_and_the_keras_model_say_what_to_install():
+def test_training_export_and_the_keras_model_say_what_to_install(tmp_path):
     needs = "TensorFlow.*Install it: pip install tensorflow keras"
     with pytest.raises(ImportError, match=f"fit and partial_fit of NeuMFRecommender.*{needs}"):
         NeuMFRecommender().fit(walks())
@@ -68,3 +68,6 @@ def test_training_and_the_keras_model_say_what_to_install():
         model.partial_fit(walks().assign(item="ítem 1"))
     with pytest.raises(ImportError, match=r"model_ is a Keras model.*pip install tensorflow keras"):
         _ = model.model_
+    with pytest.raises(ImportError, match=f"export makes its graphs with {needs}"):
+        model.export(tmp_path / "lists")
+    assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf._arrays import Codes, Float32s
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from neumf._export import ExportMixin
 from neumf._fold_in import Taste, fit_user_map, fold_in
 from neumf._learning import Past, learn, prepare_first, prepare_further
 from neumf._network_state import NetworkSavingMixin
@@ -42,7 +43,12 @@ from neumf.training.trainer import OptimizerState
 
 
 class NeuMFRecommender(
-    PresetsMixin, NetworkSavingMixin, SimilarityMixin, CallbackSupportMixin, BaseRecommender
+    PresetsMixin,
+    NetworkSavingMixin,
+    ExportMixin,
+    SimilarityMixin,
+    CallbackSupportMixin,
+    BaseRecommender,
 ):
     r"""Neural Matrix Factorization: GMF and an MLP over learned vectors of users and items.
 

@@ -321,6 +321,9 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         Memory is bounded by that of the lists, some 60 bytes a row where ids are numbers, and in
         each thread 2**23 scores, or those of one user if there are more items. For more users than
         that has room for, call it with a part of them at a time.
+
+        Many threads may ask one recommender at once. Before it is fitted again, or by
+        `partial_fit`, put a copy in its place for them.
         """
         check_is_fitted(self)
         check_int("k", k, 1)

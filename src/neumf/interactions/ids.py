@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from neumf._arrays import Codes, Ids
+
+# pandas makes the hash table of an index at its first lookup; before version 3, a second thread
+# finds it half made, and takes its ids for doubled ones.
+_first_lookup = Lock()
 
 
 def index_ids(ids: Ids) -> tuple[Codes, pd.Index]:
@@ -50,6 +55,8 @@ def lookup_ids(ids: Ids, vocabulary: pd.Index, argument: str) -> Codes:
 
 def encode_ids(ids: Ids, vocabulary: pd.Index) -> Codes:
     """Return the index of each id, -1 where it is unknown, whatever the reason."""
+    with _first_lookup:
+        _ = vocabulary.is_unique  # makes the table
     if len(ids) == 1 and _is_plain(ids[0], vocabulary):
         # To make an index of one id takes longer than a whole list.
         return np.array([vocabulary.get_loc(ids[0]) if ids[0] in vocabulary else -1])

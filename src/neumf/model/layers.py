@@ -196,6 +196,17 @@ class NeuMFLayers:
             self._add_mlp(logits, shared, users[:, g:], items[:, g : self.width])
         return logits
 
+    def pair_logits(self, xp: Any, shared: Shared, users: Any, items: Any) -> Any:
+        """Return the same of NumPy arrays or of tensors: in one piece, with the memory it takes."""
+        logits = self.product_logits(xp, shared, users, items)
+        if self.is_product:
+            return logits
+        g = self.n_factors
+        of_users, of_items = self._first_layer(shared, users[:, g:], items[:, g : self.width])
+        first = xp.reshape(of_users[:, None] + of_items, (-1, of_items.shape[1]))
+        of_mlp = self._last_layer(xp, shared, first) @ self.output_kernel(shared)[g:]
+        return logits + xp.reshape(of_mlp, (-1, of_items.shape[0]))
+
     def _add_mlp(self, logits: Float32s, shared: Shared, users: Float32s, items: Float32s) -> None:
         """Add the MLP half to the logits of all pairs of users and items.
 

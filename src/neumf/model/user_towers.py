@@ -104,14 +104,14 @@ class UserTower(ABC):
         step = max(1, BLOCK_SIZE // histories.shape[1])
         for i in range(0, len(users), step):
             block = slice(i, i + step)
-            indices = self.indices(users[block], histories[block])
-            present = {name: index >= 0 for name, index in indices.items()}
-            rows = {
-                name: np.where(
-                    present[name][:, :, None], tables[self.table_of(name)][index], np.float32(0)
-                )
-                for name, index in indices.items()
-            }
+            rows: dict[str, Any] = {}
+            present: dict[str, Any] = {}
+            for name, index in self.indices(users[block], histories[block]).items():
+                table = tables[self.table_of(name)]
+                # Users who were folded in have an index, but no row.
+                present[name] = (index >= 0) & (index < len(table))
+                row = table[np.where(present[name], index, 0)]
+                rows[name] = np.where(present[name][:, :, None], row, np.float32(0))
             vectors[block] = self.vectors(np, rows, present, shared)
         return vectors
 
