@@ -36,8 +36,8 @@ models = {
     "item neighbours": ItemKNNRecommender(n_neighbors=500, shrinkage=30),
     "EASE": EASERecommender(regularization=1000),
     "sequential rules": SequentialRulesRecommender(),
-    "NeuMF": NeuMFRecommender(random_state=0),
-    "best-history": NeuMFRecommender.from_preset("best-history", random_state=0),
+    "NeuMF as in the paper": NeuMFRecommender.from_preset("paper-8", random_state=0),
+    "NeuMFRecommender()": NeuMFRecommender(random_state=0),
 }
 results = compare(
     models, X_train, X_test, metrics=["ndcg", "coverage", "overlap"], k=[1, 5, 10, 20]

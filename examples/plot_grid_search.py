@@ -2,7 +2,7 @@
 Tune with GridSearchCV
 ======================
 
-The number of factors and of negatives are parameters like any other: a plain
+The number of factors and the penalty are parameters like any other: a plain
 :class:`~sklearn.model_selection.GridSearchCV` searches them, through a pipeline, with
 leave-last-out as the cross-validation. Two splits hold out each user's last and last but one
 interaction, each ranked among all films that the user had not rated.
@@ -37,12 +37,12 @@ print(f"{len(X_train):,} interactions of {X_train['user'].nunique()} users to se
 pipeline = Pipeline(
     [
         ("ids", IdEncoder(handle_unknown="use_encoded_value")),
-        ("neumf", NeuMFRecommender(epochs=15, random_state=0)),
+        ("neumf", NeuMFRecommender(random_state=0)),
     ]
 )
 search = GridSearchCV(
     pipeline,
-    {"neumf__n_factors": [8, 16, 32], "neumf__n_negatives": [2, 4, 8]},
+    {"neumf__n_factors": [16, 64, 128], "neumf__regularization": [0.1, 0.5, 2.0]},
     cv=LeaveLastOutSplitter(n_splits=2),
     scoring={"hr": hr_scorer(), "ndcg": ndcg_scorer()},
     refit="ndcg",
@@ -60,7 +60,7 @@ figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 for ax, metric, title in zip(axes, ("hr", "ndcg"), ("HR@10", "NDCG@10"), strict=True):
     grid = results.pivot_table(
         index="param_neumf__n_factors",
-        columns="param_neumf__n_negatives",
+        columns="param_neumf__regularization",
         values=f"mean_test_{metric}",
     ).astype(float)
     spread = results[f"std_test_{metric}"].mean()
@@ -71,7 +71,7 @@ for ax, metric, title in zip(axes, ("hr", "ndcg"), ("HR@10", "NDCG@10"), strict=
         ax.text(column, row, f"{value:.3f}", ha="center", va="center", color="wk"[not dark])
     ax.set_xticks(range(3), grid.columns)
     ax.set_yticks(range(3), grid.index)
-    ax.set_xlabel("n_negatives")
+    ax.set_xlabel("regularization")
     ax.set_ylabel("n_factors")
     ax.set_title(f"{title}, exact (spread between splits {spread:.3f})")
 plt.show()

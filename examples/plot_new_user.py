@@ -20,7 +20,7 @@ from neumf import LeaveLastOutSplitter, NeuMFRecommender, PopularityRecommender,
 X, titles = datasets.load_movietweetings(return_titles=True)
 X = datasets.filter_k_core(X, 10)
 X_train, X_test = LeaveLastOutSplitter().train_test_split(X)
-model = NeuMFRecommender.from_preset("best-history", random_state=0).fit(X_train)
+model = NeuMFRecommender(random_state=0).fit(X_train)
 popularity = PopularityRecommender().fit(X_train)
 print(f"NDCG@10 {model.score(X_test):.3f}, popularity {popularity.score(X_test):.3f}")
 

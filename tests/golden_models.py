@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from network_options import NEUMF_OF_IDS
 
 from neumf import (
     EASERecommender,
@@ -32,18 +33,18 @@ def fit_neumf():
     """Fit to ids that are integers and strings."""
     X = walks()
     X["item"] = "ítem " + X["item"].astype(str)
-    model = NeuMFRecommender(
-        user_encoder="hybrid",
-        history_hidden_size=2,
-        history_length=3,
-        n_factors=4,
-        mlp_embedding_dim=4,
-        hidden_layer_sizes=(4, 2),
-        learning_rate=0.02,
-        epochs=30,
-        random_state=0,
-    )
-    return model.fit(X)
+    options = {
+        "user_encoder": "hybrid",
+        "history_hidden_size": 2,
+        "history_length": 3,
+        "n_factors": 4,
+        "mlp_embedding_dim": 4,
+        "hidden_layer_sizes": (4, 2),
+        "learning_rate": 0.02,
+        "epochs": 30,
+        "random_state": 0,
+    }
+    return NeuMFRecommender(**NEUMF_OF_IDS | options).fit(X)
 
 
 def fit_voting():

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from network_options import NEUMF_OF_IDS
 from sklearn.model_selection import GridSearchCV
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender, ndcg_scorer
@@ -42,8 +43,8 @@ def table():
 
 
 def small_model(**options):
-    defaults = {"n_factors": 2, "mlp_embedding_dim": 2, "hidden_layer_sizes": (2,), "epochs": 2}
-    return NeuMFRecommender(**defaults | options, random_state=0)
+    small = {"n_factors": 2, "mlp_embedding_dim": 2, "hidden_layer_sizes": (2,), "epochs": 2}
+    return NeuMFRecommender(**NEUMF_OF_IDS | small | options, random_state=0)
 
 
 def test_callbacks_hear_of_fit_and_of_each_epoch(table):

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from golden_models import GOLDEN, walks
+from network_options import NEUMF_OF_IDS
 from output_tools import own_lines
 
 import neumf
@@ -33,7 +34,7 @@ def fit(**changes):
         "epochs": 8,
         "random_state": 0,
     }
-    return NeuMFRecommender(**parameters | changes).fit(walks())
+    return NeuMFRecommender(**NEUMF_OF_IDS | parameters | changes).fit(walks())
 
 
 class Lists:

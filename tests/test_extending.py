@@ -5,13 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
+from network_options import NEUMF_OF_IDS
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender
 from neumf.model.initial import normal
 from neumf.model.user_towers import USER_TOWERS, UserTower
 from neumf.training.losses import LOSSES, Loss
 
-OPTIONS = {"architecture": "gmf", "n_factors": 16, "dropout": 0.0, "random_state": 0}
+OPTIONS = NEUMF_OF_IDS | {
+    "architecture": "gmf",
+    "n_factors": 16,
+    "dropout": 0.0,
+    "random_state": 0,
+}
 
 
 # A loss: the hinge of a positive that is not one above each of its negatives.
@@ -25,7 +31,9 @@ def test_a_loss_is_one_entry(monkeypatch):
     monkeypatch.setitem(LOSSES, "hinge", Loss(hinge))
     rows = [(u, i) for u in range(100) for i in range(40) if u % 2 == i % 2 and (u + i) % 40]
     X = pd.DataFrame(rows, columns=["user", "item"])
-    model = NeuMFRecommender(loss="hinge", epochs=10, learning_rate=0.01, **OPTIONS).fit(X)
+    model = NeuMFRecommender(
+        **OPTIONS | {"loss": "hinge", "epochs": 10, "learning_rate": 0.01}
+    ).fit(X)
     first = model.recommend(k=1)
     assert np.mean(first["item"] == -first["user"] % 40) >= 0.9
     with pytest.raises(ValueError, match="y must be None with loss='hinge'"):
@@ -61,7 +69,7 @@ def walks():
 def test_a_user_encoder_is_one_class(monkeypatch, walks):
     monkeypatch.setitem(USER_TOWERS, "newest", Newest)
     X_train, X_test = LeaveLastOutSplitter().train_test_split(walks)
-    options = {"user_encoder": "newest", "epochs": 20, "learning_rate": 0.02, **OPTIONS}
+    options = OPTIONS | {"user_encoder": "newest", "learning_rate": 0.02}
     model = NeuMFRecommender(**options).fit(X_train)
     assert model.score(X_test) > 0.95
     # It folds in, and goes on learning, as the others do.

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from golden_models import GOLDEN, START, walks, what_it_says
 from hypothesis import given
 from hypothesis import strategies as st
+from network_options import NEUMF_OF_IDS
 from safetensors.numpy import save as serialize
 from sklearn.exceptions import NotFittedError
 from strategies import any_ids, string_ids
@@ -59,7 +60,7 @@ BASELINES = [
         weights=np.array([1.0, 2.0]),
     ),
 ]
-SMALL = {
+SMALL = NEUMF_OF_IDS | {
     "n_factors": 4,
     "mlp_embedding_dim": 4,
     "hidden_layer_sizes": (4,),

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from network_options import NEUMF_OF_IDS
 from pandas.testing import assert_frame_equal
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
@@ -21,7 +22,12 @@ from neumf import (
 from neumf.model.user_map import UserMap, place_weights
 from neumf.training.trainer import Trainer
 
-SMALL = {"n_factors": 4, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "random_state": 0}
+SMALL = NEUMF_OF_IDS | {
+    "n_factors": 4,
+    "mlp_embedding_dim": 4,
+    "hidden_layer_sizes": (4,),
+    "random_state": 0,
+}
 
 
 def cycles(n_users=150, n_items=20, length=8):
@@ -49,25 +55,26 @@ def rng():
 @pytest.fixture(scope="module", params=["history", "hybrid", "tied"])
 def fitted(request, X):
     tied = request.param == "tied"
-    model = NeuMFRecommender(
-        user_encoder="history" if tied else request.param,
-        tie_history=tied,
-        item_bias=tied,
-        history_length=3,
-        history_hidden_size=8 if request.param == "hybrid" else 0,
-        architecture="gmf",
-        n_factors=16,
-        dropout=0.0,
-        learning_rate=0.02,
-        random_state=0,
-    )
-    return model.fit(X)
+    options = {
+        "user_encoder": "history" if tied else request.param,
+        "tie_history": tied,
+        "item_bias": tied,
+        "history_length": 3,
+        "history_hidden_size": 8 if request.param == "hybrid" else 0,
+        "architecture": "gmf",
+        "n_factors": 16,
+        "dropout": 0.0,
+        "learning_rate": 0.02,
+        "random_state": 0,
+    }
+    return NeuMFRecommender(**NEUMF_OF_IDS | options).fit(X)
 
 
 def test_what_comes_next_is_found_where_order_decides():
     X_train, X_test = LeaveLastOutSplitter().train_test_split(cycles())
-    options = {"architecture": "gmf", "n_factors": 16, "learning_rate": 0.02, "random_state": 0}
-    by_history = NeuMFRecommender(user_encoder="history", dropout=0, **options).fit(X_train)
+    changes = {"architecture": "gmf", "n_factors": 16, "learning_rate": 0.02, "random_state": 0}
+    options = NEUMF_OF_IDS | changes | {"user_encoder": "history"}
+    by_history = NeuMFRecommender(dropout=0, **options).fit(X_train)
     assert by_history.score(X_test) > 0.95
 
 
@@ -89,7 +96,9 @@ def test_each_new_interaction_counts_at_once(fitted, X):
 
 def test_a_folded_in_user_is_scored_as_a_trained_one():
     X = cycles()
-    model = NeuMFRecommender(user_encoder="history", history_length=3, epochs=2, **SMALL).fit(X)
+    model = NeuMFRecommender(
+        **SMALL | {"user_encoder": "history", "history_length": 3, "epochs": 2}
+    ).fit(X)
     same = X[X["user"] == 3].assign(user=-3)
     pairs = pd.DataFrame({"user": -3, "item": model.items_})
     for method in (model.predict, model.decision_function):
@@ -102,7 +111,9 @@ def test_a_folded_in_user_is_scored_as_a_trained_one():
 
 def test_rows_are_appended_to_what_is_known(X):
     """History is the same whether a user's last rows were in fit or come later."""
-    model = NeuMFRecommender(user_encoder="history", history_length=3, epochs=1, **SMALL)
+    model = NeuMFRecommender(
+        **SMALL | {"user_encoder": "history", "history_length": 3, "epochs": 1}
+    )
     early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
     model.fit(early)
     known = model.folded_in(late)
@@ -205,7 +216,7 @@ def test_a_user_map_is_least_squares_on_means(rng):
 
 def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
     early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
-    model = NeuMFRecommender(history_length=3, epochs=1, **SMALL).fit(early)
+    model = NeuMFRecommender(**SMALL | {"history_length": 3, "epochs": 1}).fit(early)
     known = model.folded_in(late)
     codes, places = (recommender.users_.get_indexer([4, 5]) for recommender in (model, known))
     became = known.histories_[places]
@@ -213,7 +224,7 @@ def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
         late[late["user"] == user].sort_values("timestamp")["item"].iloc[-1] for user in (4, 5)
     )]  # fmt: skip
     np.testing.assert_array_equal(model.items_.to_numpy()[became], newest)
-    of_places = np.arange(1, 4, dtype=np.float32) ** np.float32(-0.5)  # the default recency
+    of_places = np.arange(1, 4, dtype=np.float32) ** np.float32(-0.5)  # its recency
     was, now = (
         model.user_map_.apply(model.network_.items, place_weights(histories, 20, of_places))
         for histories in (model.histories_[codes], became)
@@ -225,15 +236,15 @@ def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
 def test_a_new_user_of_a_model_of_ids_gets_what_similar_users_get():
     rows = [(u, i) for u in range(100) for i in range(40) if u % 2 == i % 2 and (u + i) % 40]
     X = pd.DataFrame(rows, columns=["user", "item"])
-    options = {"epochs": 10, "learning_rate": 0.01, "dropout": 0.3, "random_state": 0}
-    model = NeuMFRecommender(**options).fit(X)
+    changes = {"epochs": 10, "learning_rate": 0.01, "dropout": 0.3, "random_state": 0}
+    model = NeuMFRecommender(**NEUMF_OF_IDS | changes).fit(X)
     new = pd.DataFrame([(-1 - item % 2, item) for item in range(30)], columns=["user", "item"])
     found = model.recommend(k=5, interactions=new)
     assert np.mean(found["item"] % 2 == -1 - found["user"]) >= 0.9
 
 
 def test_a_map_of_many_users_is_fitted_to_the_first_of_them(X, monkeypatch):
-    options = {"history_length": 3, "epochs": 1, **SMALL}
+    options = SMALL | {"history_length": 3, "epochs": 1}
     monkeypatch.setattr("neumf._fold_in.MOST_USERS", 12)
     model = NeuMFRecommender(**options).fit(X)
     of_places = np.arange(1, 4, dtype=np.float32) ** np.float32(-0.5)
@@ -243,7 +254,7 @@ def test_a_map_of_many_users_is_fitted_to_the_first_of_them(X, monkeypatch):
 
 
 def test_early_stopping_keeps_the_newest_rows_in_the_histories(X):
-    options = {"user_encoder": "history", "history_length": 3, "epochs": 1, **SMALL}
+    options = SMALL | {"user_encoder": "history", "history_length": 3, "epochs": 1}
     stopped = NeuMFRecommender(early_stopping=True, **options).fit(X)
     plain = NeuMFRecommender(**options).fit(X)
     np.testing.assert_array_equal(stopped.histories_, plain.histories_)
@@ -276,7 +287,7 @@ def test_interactions_of_nobody_who_is_asked_for_are_warned_about(fitted):
 
 def test_behind_a_pipeline_interactions_are_those_that_reach_the_recommender(X):
     as_text = X.assign(user="u" + X["user"].astype(str), item="i" + X["item"].astype(str))
-    options = {"user_encoder": "history", "epochs": 1, **SMALL}
+    options = SMALL | {"user_encoder": "history", "epochs": 1}
     encoder = IdEncoder(handle_unknown="use_encoded_value")
     pipeline = make_pipeline(encoder, NeuMFRecommender(**options)).fit(as_text)
     new = pd.DataFrame({"user": "n", "item": ["i1000", "i1001"]})
@@ -298,7 +309,7 @@ def test_after_a_sparse_matrix_all_seen_items_count_alike():
     """Its rows have no order: the highest columns are no last items."""
     rng = np.random.default_rng(0)
     seen = rng.random((60, 30)) < 0.3
-    model = NeuMFRecommender(history_length=3, epochs=3, **SMALL).fit(sp.csr_array(seen))
+    model = NeuMFRecommender(**SMALL | {"history_length": 3, "epochs": 3}).fit(sp.csr_array(seen))
     assert model.histories_.shape == (60, 0)
     by_item = seen[:, model.items_][model.users_]
     means = by_item @ model.network_.items / by_item.sum(axis=1, keepdims=True)
@@ -315,7 +326,7 @@ def test_after_a_sparse_matrix_all_seen_items_count_alike():
 def test_labels_do_not_show_in_histories(X):
     """As they would if a negative had its own positive in its history, or weighed more."""
     X_long, y = NegativeSampler(2, random_state=0).fit_resample(X.drop(columns="timestamp"))
-    options = {"user_encoder": "history", "history_length": 3, "epochs": 1, **SMALL}
+    options = SMALL | {"user_encoder": "history", "history_length": 3, "epochs": 1}
     seen, start = [], Trainer.__init__
 
     def note(trainer, blueprint, weights, rows, *others):
@@ -324,7 +335,7 @@ def test_labels_do_not_show_in_histories(X):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "__init__", note)
-        NeuMFRecommender(recency=0.5, **options).fit(X_long, y)
+        NeuMFRecommender(**options).fit(X_long, y)
     histories, weights = seen[0]
     n = len(X)
     for copies in (histories, weights):
@@ -333,7 +344,7 @@ def test_labels_do_not_show_in_histories(X):
 
 def test_labels_above_zero_make_the_histories(X):
     y = (X["item"] % 2 == 0).astype(float)
-    model = NeuMFRecommender(user_encoder="history", epochs=1, **SMALL).fit(X, y)
+    model = NeuMFRecommender(**SMALL | {"user_encoder": "history", "epochs": 1}).fit(X, y)
     stored = model.histories_[model.histories_ >= 0]
     assert (model.items_[stored] % 2 == 0).all()
 
@@ -353,7 +364,7 @@ def test_pretraining_joins_the_encoders(X):
         "pretrain": True,
         "epochs": 1,
     }
-    model = NeuMFRecommender(**options, **SMALL).fit(X)
+    model = NeuMFRecommender(**SMALL | options).fit(X)
     assert model.network_.weights.shared["place_weights"].shape == (3, 8)
     assert model.network_.weights.shared["history_kernel"].shape == (8, 5 + 5)
     assert model.network_.users.shape == (150, 8)
@@ -361,13 +372,16 @@ def test_pretraining_joins_the_encoders(X):
 
 def test_histories_need_an_order_in_time():
     with pytest.raises(ValueError, match=r"user_encoder='history' makes.*no sparse matrix"):
-        NeuMFRecommender(user_encoder="history", **SMALL).fit(sp.csr_array(np.eye(3)))
+        NeuMFRecommender(**SMALL | {"user_encoder": "history"}).fit(sp.csr_array(np.eye(3)))
 
 
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"user_encoder": "sequence"}, "user_encoder must be one of 'id', 'history', 'hybrid'"),
+        (
+            {"user_encoder": "sequence"},
+            "user_encoder must be one of 'auto', 'id', 'history', 'hybrid'",
+        ),
         ({"history_length": 0}, "history_length must be an int >= 1"),
         ({"history_hidden_size": -1}, "history_hidden_size must be an int >= 0"),
     ],

@@ -4,13 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from network_options import NEUMF_OF_IDS
 from sklearn.base import clone
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender
 from neumf.training.program import compile_program
 from neumf.training.trainer import Trainer
 
-SMALL = {"n_factors": 4, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "history_length": 3}
+SMALL = NEUMF_OF_IDS | {
+    "n_factors": 4,
+    "mlp_embedding_dim": 4,
+    "hidden_layer_sizes": (4,),
+    "history_length": 3,
+}
 ENCODERS = ("id", "history", "hybrid")
 
 

@@ -51,8 +51,6 @@ def with_history(history, best_epoch):
 def test_learning_curves_are_those_of_the_history(tables):
     model = NeuMFRecommender(
         n_factors=2,
-        mlp_embedding_dim=2,
-        hidden_layer_sizes=(2,),
         epochs=3,
         early_stopping=True,
         random_state=0,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from network_options import NEUMF_OF_IDS
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -25,7 +26,7 @@ from neumf.metrics import ndcg_at_k
 from neumf.training.losses import LOSSES
 from neumf.training.trainer import Trainer
 
-SMALL = {
+SMALL = NEUMF_OF_IDS | {
     "n_factors": 2,
     "mlp_embedding_dim": 4,
     "hidden_layer_sizes": (4,),
@@ -33,6 +34,8 @@ SMALL = {
     "dropout": 0.0,
     "random_state": 0,
 }
+
+LEARNING = NEUMF_OF_IDS | {"learning_rate": 0.01, "random_state": 0}
 
 
 def checkerboard(n_users=100, n_items=40):
@@ -110,7 +113,7 @@ def trainers(monkeypatch):
     ids=str,
 )
 def test_the_item_left_on_the_checkerboard_comes_first(options):
-    model = NeuMFRecommender(epochs=10, learning_rate=0.01, random_state=0, **options)
+    model = NeuMFRecommender(**LEARNING | {"epochs": 10} | options)
     model.fit(checkerboard())
     first = model.recommend(k=1)
     expected = [left_over(user) for user in first["user"]]
@@ -121,7 +124,7 @@ def test_labels_are_learned_as_they_are():
     X = checkerboard()
     sampler = NegativeSampler(n_negatives=4, random_state=0)
     X_long, y = sampler.fit_resample(X)
-    model = NeuMFRecommender(epochs=20, learning_rate=0.01, random_state=0).fit(X_long, y)
+    model = NeuMFRecommender(**LEARNING).fit(X_long, y)
     probability = model.predict(X_long)
     assert probability[y == 1].mean() > 0.9
     assert probability[y == 0].mean() < 0.3
@@ -137,8 +140,7 @@ def test_rows_of_weight_zero_do_not_count():
     X = checkerboard()
     odd = X["user"] % 2 == 1
     weights = np.where(odd, 0.0, 1.0)
-    options = {"epochs": 10, "learning_rate": 0.01, "random_state": 0}
-    model = NeuMFRecommender(**options).fit(X, sample_weight=weights)
+    model = NeuMFRecommender(**LEARNING | {"epochs": 10}).fit(X, sample_weight=weights)
     gap = model.predict(X)
     assert gap[~odd].mean() > gap[odd].mean() + 0.3
 
@@ -146,9 +148,41 @@ def test_rows_of_weight_zero_do_not_count():
 def test_the_penalty_shrinks_the_vectors(table):
     norms = [
         np.linalg.norm(small_model(regularization=alpha, epochs=60).fit(table).network_.items)
-        for alpha in (0.0, 0.1)
+        for alpha in (0.0, 1.0)
     ]
     assert norms[1] < norms[0] / 2
+
+
+# Defaults
+
+
+def test_users_are_made_of_histories_where_rows_have_an_order_and_ids_elsewhere(table):
+    small = {"n_factors": 4, "epochs": 1, "random_state": 0}
+    model = NeuMFRecommender(**small).fit(table)
+    same = NeuMFRecommender(**small, user_encoder="history", loss="batch_softmax").fit(table)
+    pd.testing.assert_frame_equal(model.recommend(), same.recommend())
+    assert set(model.network_.weights.tables) == {"items", "history"}
+    codes = [pd.factorize(table[name])[0] for name in ("user", "item")]
+    matrix = sp.csr_array((np.ones(len(table)), codes))
+    of_ids = NeuMFRecommender(**small).fit(matrix)
+    same = NeuMFRecommender(**small, user_encoder="id").fit(matrix)
+    pd.testing.assert_frame_equal(of_ids.recommend(), same.recommend())
+    assert set(of_ids.network_.weights.tables) == {"users", "items"}
+    # It goes on as it began.
+    model.partial_fit(table.head(3))
+    of_ids.partial_fit(matrix[:2])
+
+
+@pytest.mark.parametrize("architecture", ["mf", "neumf"])
+def test_labels_and_an_mlp_are_trained_with_the_loss_of_the_paper(architecture, table):
+    X_long, y = NegativeSampler(2, random_state=0).fit_resample(table)
+    small = {"n_factors": 4, "hidden_layer_sizes": (4,), "epochs": 1, "random_state": 0}
+    data = (X_long, y) if architecture == "mf" else (table, None)
+    model, same = (
+        NeuMFRecommender(architecture=architecture, **small, **loss).fit(*data)
+        for loss in ({}, {"loss": "binary_crossentropy"})
+    )
+    np.testing.assert_array_equal(model.predict(X_long), same.predict(X_long))
 
 
 # What is fitted
@@ -193,7 +227,7 @@ def test_a_network_that_has_learned_nothing_ranks_by_popularity(table):
 
 
 def test_the_penalty_leaves_the_biases_of_items_alone(table):
-    options = {"item_bias": True, "learning_rate": 0.01, "epochs": 60, "regularization": 10.0}
+    options = {"item_bias": True, "learning_rate": 0.01, "epochs": 60, "regularization": 100.0}
     model = small_model(architecture="gmf", **options).fit(table)
     assert np.abs(model.network_.item_vectors).max() < 1e-3
     assert np.abs(model.network_.items[:, -1]).max() > 0.1
@@ -453,11 +487,31 @@ def test_early_stopping_holds_out_the_row_that_the_splitter_holds_out(trainers):
     assert trainers[0].rows.items.tolist() == train.tolist()  # item i stands in row i
 
 
+def test_a_refit_trains_all_rows_for_as_long_as_was_best(table):
+    options = {"epochs": 6, "n_iter_no_change": 2}
+    stopped = small_model(early_stopping=True, **options).fit(table)
+    model = small_model(early_stopping="refit", **options).fit(table)
+    assert model.history_ == stopped.history_
+    assert model.best_iter_ == stopped.best_iter_
+    # Both fits draw from one stream.
+    rng = np.random.default_rng(0)
+    clone(stopped).set_params(random_state=rng).fit(table)
+    expected = clone(stopped).set_params(
+        early_stopping=False, epochs=model.best_iter_, random_state=rng
+    )
+    np.testing.assert_array_equal(expected.fit(table).predict(table), model.predict(table))
+
+
+def test_a_refit_does_not_go_with_pretraining(table):
+    with pytest.raises(ValueError, match=r"early_stopping='refit' trains one.*pretrain=True"):
+        small_model(early_stopping="refit", pretrain=True).fit(table)
+
+
 @pytest.mark.parametrize(
     "X", [[[1, 10], [2, 20]], sp.csr_array(np.eye(3))], ids=["single rows", "sparse"]
 )
 def test_early_stopping_needs_rows_to_hold_out(X):
-    with pytest.raises(ValueError, match=r"early_stopping=True holds out each user's last row"):
+    with pytest.raises(ValueError, match=r"early_stopping holds out each user's last row"):
         small_model(early_stopping=True).fit(X)
 
 
@@ -740,8 +794,7 @@ def test_similar_ones_are_nearest_by_cosine(fitted, word, method, table_name):
 
 
 def test_items_of_one_colour_are_similar():
-    options = {"architecture": "gmf", "epochs": 20, "learning_rate": 0.01, "random_state": 0}
-    model = NeuMFRecommender(**options).fit(checkerboard())
+    model = NeuMFRecommender(**LEARNING | {"architecture": "gmf"}).fit(checkerboard())
     similar = model.similar_items(range(40), k=19)
     assert np.mean(similar["item"] % 2 == similar["similar_item"] % 2) > 0.95
 

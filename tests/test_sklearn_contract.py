@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from joblib import parallel_backend
+from network_options import NEUMF_OF_IDS
 from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import clone
@@ -65,9 +66,8 @@ def table():
 
 
 def small_network():
-    return NeuMFRecommender(
-        n_factors=2, mlp_embedding_dim=4, hidden_layer_sizes=(4,), epochs=3, random_state=0
-    )
+    options = {"n_factors": 2, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "epochs": 3}
+    return NeuMFRecommender(**NEUMF_OF_IDS | options, random_state=0)
 
 
 def search_over(estimator, grid, **options):

@@ -19,7 +19,7 @@ from neumf.interactions.unseen import other_items, sample_unseen_items
 from neumf.model.layers import NeuMFLayers
 from neumf.model.network import Blueprint, Weights
 from neumf.model.user_towers import UserHistories, UserIdsAndHistories
-from neumf.training.batches import Negatives, TrainingRows
+from neumf.training.batches import Degrees, Negatives, TrainingRows
 from neumf.training.losses import LOSSES
 from neumf.training.program import compile_program
 from neumf.training.runtime import import_tensorflow
@@ -201,12 +201,16 @@ def history_arrays(with_ids, loss, rng, tied=False, item_bias=False):
     weights = large_weights(rng, 3, 5, blueprint)
     unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
     negatives = None if unseen is None else Negatives(unseen, items)
-    return blueprint, weights, TrainingRows(users, items, None, None, negatives, histories)
+    # An item may have been seen by nobody, as where its rows are labelled 0.
+    degrees = Degrees(np.array([1, 2, 4]), np.array([3, 1, 2, 0, 5]))
+    rows = TrainingRows(users, items, None, None, negatives, histories, degrees)
+    return blueprint, weights, rows
 
 
 def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
     """The objective of one batch of all rows, row by row, with a penalty of 0.1."""
     tables, shared = weights
+    of_users, of_items = (np.maximum(degrees, 1) for degrees in rows.degrees)
     width, tied = blueprint.layers.width, blueprint.users.tied
     total = norms = 0.0
     n = len(rows)
@@ -214,16 +218,17 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
         p = np.zeros(blueprint.layers.width)
         if "users" in tables:
             p = tables["users"][rows.users[row]].copy()
-        norms += np.sum(p**2)
+        norms += np.sum(p**2) / of_users[rows.users[row]]
         history = [i for i in rows.histories.before(np.array([row]))[0] if i >= 0]
         for place, item in enumerate(history):
             of_item = tables["history"][item] + (tables["items"][item][:width] if tied else 0)
             p += shared["place_weights"][place] * of_item
-            norms += np.sum(tables["history"][item] ** 2) / len(history)
+            norms += np.sum(tables["history"][item] ** 2) / len(history) / of_items[item]
         hidden = np.maximum(p @ shared["history_kernel"] + shared["history_bias"], 0)
         p += hidden @ shared["history_output"]
         candidates = np.append(rows.items[row], negatives[row])
-        norms += np.mean(np.sum(tables["items"][candidates][:, :width] ** 2, axis=1))
+        squares = np.sum(tables["items"][candidates][:, :width] ** 2, axis=1)
+        norms += np.mean(squares / of_items[candidates])
         if LOSSES[loss].candidates == "catalogue":
             candidates = np.append(candidates, np.setdiff1d(np.arange(5), candidates))
         if LOSSES[loss].candidates == "batch":
@@ -232,7 +237,8 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
         q = tables["items"][candidates]
         z = blueprint.layers.logits(np, shared, p[None], q[None])[0]
         total += obvious_loss(loss, z, 1)
-    return total / n + 0.1 * (norms / n + obvious_kernel_norm(shared))
+    kernel_norm = obvious_kernel_norm(shared) / rows.degrees.items.mean()
+    return total / n + 0.1 * (norms / n + kernel_norm)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from network_options import NEUMF_OF_IDS
 
 from neumf import LeaveLastOutSplitter, NegativeSampler, NeuMFRecommender, ndcg_scorer
 
-SMALL = {
+SMALL = NEUMF_OF_IDS | {
     "architecture": "gmf",
     "n_factors": 4,
     "learning_rate": 0.02,

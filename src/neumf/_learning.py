@@ -26,7 +26,7 @@ from neumf.interactions.timeline import Timelines, read_timelines, recency_weigh
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.metrics import ndcg_at_k
 from neumf.model.network import Blueprint, Network, Weights
-from neumf.training.batches import Negatives, TrainingRows
+from neumf.training.batches import Degrees, Negatives, TrainingRows
 from neumf.training.loop import Trained, diverged, train
 from neumf.training.losses import LOSSES
 from neumf.training.trainer import OptimizerState, Trainer
@@ -297,6 +297,7 @@ def _training_rows(
         weights,
         _negatives(parameters, rows, seen, reads_history) if draws else None,
         histories if reads_history else None,
+        Degrees(np.diff(seen.indptr), count_users(seen)),
     )
 
 
@@ -329,7 +330,7 @@ def _hold_out(
         last = np.flatnonzero(is_last if rows.positive is None else is_last & rows.positive)
     if timelines is None or len(last) == 0:
         raise ValueError(
-            "early_stopping=True holds out each user's last row, so X must be a table with an "
+            "early_stopping holds out each user's last row, so X must be a table with an "
             "order in time (no sparse matrix) and a user with two rows. Set early_stopping=False."
         )
     return rows.without(last), timelines.without_last(last), last

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from types import SimpleNamespace
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
 from neumf._random import RandomState
 from neumf._validation import check_int, check_option, check_real
 from neumf.interactions.unseen import Strategy
-from neumf.model.layers import ARCHITECTURES
+from neumf.model.layers import ARCHITECTURES, NeuMFLayers
 from neumf.model.network import Blueprint
 from neumf.model.user_towers import USER_TOWERS
 from neumf.training.losses import LOSSES
 from neumf.training.trainer import TrainingSettings
 
 Architecture = Literal["neumf", "gmf", "mlp", "mf"]
-UserEncoder = Literal["id", "history", "hybrid"]
-LossName = Literal["binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"]
+UserEncoder = Literal["auto", "id", "history", "hybrid"]
+LossName = Literal[
+    "auto", "binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"
+]
 
 _POSITIVE_INTS = (
     "n_factors",
@@ -67,7 +70,7 @@ class Parameters(Protocol):
     learning_rate: float
     batch_size: int
     epochs: int
-    early_stopping: bool
+    early_stopping: bool | Literal["refit"]
     n_iter_no_change: int
     random_state: RandomState
     verbose: int
@@ -76,10 +79,11 @@ class Parameters(Protocol):
 def check_parameters(parameters: Parameters, y: Any) -> None:
     """Raise if a parameter is out of range, or does not go with another one or with `y`."""
     check_option("architecture", parameters.architecture, tuple(ARCHITECTURES))
-    check_option("user_encoder", parameters.user_encoder, tuple(USER_TOWERS))
+    check_option("user_encoder", parameters.user_encoder, ("auto", *USER_TOWERS))
     check_option("negative_strategy", parameters.negative_strategy, ("uniform", "popularity"))
-    check_option("loss", parameters.loss, tuple(LOSSES))
-    for name in ("pretrain", "early_stopping", "tie_history", "item_bias"):
+    check_option("loss", parameters.loss, ("auto", *LOSSES))
+    check_option("early_stopping", parameters.early_stopping, (True, False, "refit"))
+    for name in ("pretrain", "tie_history", "item_bias"):
         check_option(name, getattr(parameters, name), (True, False))
     for name in _POSITIVE_INTS:
         check_int(name, getattr(parameters, name), 1)
@@ -92,7 +96,24 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     check_real("regularization", parameters.regularization)
     check_real("dropout", parameters.dropout, below=1)
     check_real("learning_rate", parameters.learning_rate, above=0)
-    _check_combinations(parameters, y)
+    _check_combinations(decide(parameters, ordered=True, labelled=y is not None), y)
+
+
+def decide(parameters: Parameters, *, ordered: bool, labelled: bool) -> Parameters:
+    """Return the parameters with what "auto" means for rows with or without order and labels."""
+    values = {name: getattr(parameters, name) for name in Parameters.__annotations__}
+    if values["user_encoder"] == "auto":
+        values["user_encoder"] = "history" if ordered else "id"
+    if values["loss"] == "auto":
+        is_product = _layers_of(parameters, parameters.architecture).is_product
+        values["loss"] = "batch_softmax" if is_product and not labelled else "binary_crossentropy"
+    return cast(Parameters, SimpleNamespace(**values))
+
+
+def of_all_rows(parameters: Parameters, epochs: int) -> Parameters:
+    """Return the parameters of a fit that holds nothing out, for so many epochs."""
+    changes = {"early_stopping": False, "epochs": epochs}
+    return cast(Parameters, SimpleNamespace(**vars(parameters) | changes))
 
 
 def _check_layer_sizes(sizes: Any) -> None:
@@ -107,7 +128,7 @@ def _check_layer_sizes(sizes: Any) -> None:
 
 def _check_combinations(parameters: Parameters, y: Any) -> None:
     loss, architecture = LOSSES[parameters.loss], parameters.architecture
-    layers = blueprint_of(parameters, architecture, 1).layers
+    layers = _layers_of(parameters, architecture)
     if loss.is_product and not layers.is_product:
         raise ValueError(
             f"loss={parameters.loss!r} scores many items for each row, which only a product of "
@@ -119,6 +140,11 @@ def _check_combinations(parameters: Parameters, y: Any) -> None:
             "pretrain=True joins a GMF and an MLP, so architecture must be 'neumf'. Received: "
             f"architecture={architecture!r}. Set pretrain=False."
         )
+    if parameters.pretrain and parameters.early_stopping == "refit":
+        raise ValueError(
+            "early_stopping='refit' trains one network for as many epochs as were best, so "
+            "pretrain must be False. Received: pretrain=True. Set early_stopping=True."
+        )
     if y is not None and not loss.takes_labels:
         raise ValueError(
             f"y must be None with loss={parameters.loss!r}, which compares each row with other "
@@ -127,21 +153,25 @@ def _check_combinations(parameters: Parameters, y: Any) -> None:
 
 
 def shape_parameters(parameters: Parameters) -> dict[str, Any]:
-    """Return the parameters that the network has its shape from."""
+    """Return the parameters, decided, that the network has its shape from."""
     shape = {name: getattr(parameters, name) for name in SHAPE}
     return shape | {"hidden_layer_sizes": tuple(parameters.hidden_layer_sizes)}
+
+
+def _layers_of(parameters: Parameters, architecture: Architecture) -> NeuMFLayers:
+    return ARCHITECTURES[architecture](
+        parameters.n_factors,
+        parameters.mlp_embedding_dim,
+        tuple(parameters.hidden_layer_sizes),
+        parameters.item_bias,
+    )
 
 
 def blueprint_of(
     parameters: Parameters, architecture: Architecture, history_length: int
 ) -> Blueprint:
     """Return what the network, or one of its halves, is made of."""
-    layers = ARCHITECTURES[architecture](
-        parameters.n_factors,
-        parameters.mlp_embedding_dim,
-        tuple(parameters.hidden_layer_sizes),
-        parameters.item_bias,
-    )
+    layers = _layers_of(parameters, architecture)
     users = USER_TOWERS[parameters.user_encoder](
         layers.width,
         history_length,
@@ -153,7 +183,7 @@ def blueprint_of(
 
 
 def settings_of(parameters: Parameters, optimizer: str = "adam") -> TrainingSettings:
-    """Return how to train."""
+    """Return how to train, given parameters that are decided."""
     return TrainingSettings(
         loss=LOSSES[parameters.loss],
         n_negatives=parameters.n_negatives,

@@ -19,6 +19,8 @@ def _paper(n_factors: int, **changes: Any) -> dict[str, Any]:
         "loss": "binary_crossentropy",
         "pretrain": False,
         "user_encoder": "id",
+        "item_bias": False,
+        "init_std": 0.01,
         "recency": 0.0,
         "regularization": 0.0,
         "dropout": 0.0,
@@ -29,55 +31,52 @@ def _paper(n_factors: int, **changes: Any) -> dict[str, Any]:
     return parameters | changes
 
 
-_BEST = {
+# Ids have no order in themselves: the loss has to say that late rows count more.
+_OF_IDS = {
     "architecture": "gmf",
     "n_factors": 64,
     "n_negatives": 32,
-    "negative_strategy": "uniform",
     "loss": "sampled_softmax",
-    "pretrain": False,
-    "dropout": 0.5,
-    "batch_size": 4096,
-}
-_OF_IDS = {
     "user_encoder": "id",
+    "item_bias": False,
+    "init_std": 0.01,
     "recency": 1.0,
     "regularization": 7e-4,
+    "batch_size": 4096,
     "learning_rate": 1e-3,
     "epochs": 20,
 }
-# Each row has its own history: late rows need no more weight.
-_OF_HISTORIES = {
-    "history_length": 20,
-    "recency": 0.0,
-    "regularization": 3e-4,
-    "learning_rate": 2e-3,
-    "epochs": 10,
-}
 
-# Items in histories are the items themselves, so that what is rare is learned once; that takes a
-# strong penalty, and a bias for what is popular, which the penalty would shrink.
-_TIED = {
+# The defaults of the constructor. Items in histories are the items themselves, so that what is rare
+# is learned once; that takes a strong penalty, and a bias for what is popular, which the penalty
+# would shrink. Each row has its own history: late rows need no more weight.
+_OF_HISTORIES = {
     "architecture": "mf",
-    "loss": "batch_softmax",
+    "n_factors": 128,
     "n_negatives": 1,
-    "batch_size": 1024,
+    "negative_strategy": "uniform",
+    "loss": "batch_softmax",
+    "pretrain": False,
+    "history_length": 20,
+    "history_hidden_size": 0,
     "tie_history": True,
     "item_bias": True,
     "init_std": 0.03,
-    "regularization": 0.015,
+    "recency": 0.0,
+    "regularization": 0.5,
+    "dropout": 0.5,
+    "batch_size": 1024,
     "learning_rate": 4e-3,
     "epochs": 9,
 }
 
 # On tables of 100,000 rows the hidden layer learns by heart.
 _LARGE = {
-    "n_factors": 128,
     "history_hidden_size": 256,
     "loss": "softmax",
     "batch_size": 512,
-    "regularization": 2e-4,
-    "epochs": 9,
+    "regularization": 0.05,
+    "learning_rate": 2e-3,
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -86,11 +85,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper-32": _paper(32),
     "paper-64": _paper(64),
     "paper-64-pretrained": _paper(64, pretrain=True),
-    "best-id": _BEST | _OF_IDS,
-    "best-history": _BEST | _OF_HISTORIES | _TIED | {"user_encoder": "history"},
-    "best-hybrid": _BEST | _OF_HISTORIES | {"user_encoder": "hybrid"},
-    "best-history-large": _BEST | _OF_HISTORIES | _LARGE | {"user_encoder": "history"},
-    "best-hybrid-large": _BEST | _OF_HISTORIES | _LARGE | {"user_encoder": "hybrid"},
+    "best-id": _OF_HISTORIES | _OF_IDS,
+    "best-history": _OF_HISTORIES | {"user_encoder": "history"},
+    "best-hybrid": _OF_HISTORIES | {"user_encoder": "hybrid"},
+    "best-history-large": _OF_HISTORIES | _LARGE | {"user_encoder": "history"},
+    "best-hybrid-large": _OF_HISTORIES | _LARGE | {"user_encoder": "hybrid"},
 }
 
 

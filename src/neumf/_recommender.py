@@ -19,8 +19,11 @@ from neumf._network_state import NetworkSavingMixin
 from neumf._parameters import (
     Architecture,
     LossName,
+    Parameters,
     UserEncoder,
     check_parameters,
+    decide,
+    of_all_rows,
     shape_parameters,
 )
 from neumf._presets import PresetsMixin
@@ -56,85 +59,99 @@ class NeuMFRecommender(
     negatives among the items that the user has not seen. Ids may be any hashable; the estimator
     keeps its own index of them, so ids go in and ids come out.
 
+    The defaults are those that were best on tables of all kinds: matrix factorization, in which
+    users are made of the last items they had. ``from_preset("paper-8")`` is the network of the
+    paper, trained as there.
+
     Parameters
     ----------
-    architecture : {"neumf", "gmf", "mlp", "mf"}, default="neumf"
-        The whole network, or one of its halves; or matrix factorization, which is GMF with an h of
-        ones that is not learned (section 3.2 of the paper).
-    n_factors : int, default=32
+    architecture : {"mf", "gmf", "mlp", "neumf"}, default="mf"
+        The whole network of the paper, "neumf", or one of its halves; or matrix factorization,
+        which is GMF with an h of ones that is not learned (section 3.2 of the paper).
+    n_factors : int, default=128
         Width of the GMF vectors.
     mlp_embedding_dim : int, default=32
         Width of the MLP vectors.
     hidden_layer_sizes : tuple of int, default=(32, 16, 8)
         Widths of the hidden layers of the MLP, at least one. The paper writes the network of the
         default values as layers [64, 32, 16, 8]: its 64 is the input of two vectors of 32.
-    n_negatives : int, default=4
-        Negatives drawn for each row and epoch, if `fit` gets no `y` and `loss` needs them.
+    n_negatives : int, default=1
+        Negatives drawn for each row and epoch, if `fit` gets no `y` and `loss` needs them. With
+        ``loss="batch_softmax"``, which shares them, one is enough; the paper draws 4.
     negative_strategy : {"uniform", "popularity"}, default="uniform"
         Draw unseen items with equal probability, or in proportion to the users who had them. With a
         `user_encoder` that reads histories, all items but the row's own count as unseen: what the
         user had later must tell nothing.
-    loss : {"binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"}, \
-            default="binary_crossentropy"
+    loss : {"auto", "binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"}, \
+            default="auto"
         Binary cross-entropy of every positive and negative (the paper's equation 7); or the
         Bayesian personalised ranking of a positive above each of its negatives; or the softmax of
         a positive among its negatives; or among those that were drawn for all positives of its
         batch, itself left out, by which each learns from hundreds at next to no cost; or among all
         items, which draws no negatives and costs as much as the catalogue is long. The last two
         need ``architecture="mf"`` or ``"gmf"``. With the last four, `predict` orders the items of a
-        user but is no calibrated probability.
+        user but is no calibrated probability. "auto" is "batch_softmax" where `architecture` allows
+        it and `fit` gets no `y`, else "binary_crossentropy".
     pretrain : bool, default=False
         Fit GMF and MLP by themselves first (each as `epochs` and `early_stopping` say), then join
         them with half a say each and train on with plain SGD (section 3.4.1 of the paper).
-    user_encoder : {"id", "history", "hybrid"}, default="id"
+    user_encoder : {"auto", "id", "history", "hybrid"}, default="auto"
         What a user's vector is: "id" learns one for each user, as the paper does. "history" makes
         it of the last items that the user had, so that new users and new interactions count at once
-        (see `interactions` of `recommend`). "hybrid" adds both.
+        (see `interactions` of `recommend`). "hybrid" adds both. "auto" is "history", or "id" for a
+        sparse matrix, whose rows have no order.
     history_length : int, default=20
         How many of a user's last items make the vector; with ``user_encoder="id"``, those of a new
         user in `interactions`. No more are kept than the longest history of `fit` has.
     history_hidden_size : int, default=0
         Width of a hidden layer that refines the vector made of a history, see Notes; 0 has none.
         For large tables.
-    tie_history : bool, default=False
+    tie_history : bool, default=True
         Whether an item in a history stands for its own vector, plus a deviation that starts at 0,
         and not for a vector that is learned from nothing, see Notes. What an item's own rows tell
         then counts in histories too: on small and on sparse tables this brings a lot. Users are
-        then like what they had, which takes ``architecture="mf"``.
-    item_bias : bool, default=False
+        then like what they had, which suits ``architecture="mf"``. Changes nothing where users are
+        ids.
+    item_bias : bool, default=True
         Whether each item has a bias in the logit, which starts at its log-popularity and is not
         penalised. With it, vectors have to tell how tastes differ, not what is popular, and
         `regularization` can be strong.
-    init_std : float, default=0.01
+    init_std : float, default=0.03
         Standard deviation of the initial vectors. A strong `regularization` needs larger ones, or
         all vectors shrink to 0 before they have learned anything: 0.03 to 0.1.
-    recency : float, default=0.5
+    recency : float, default=0.0
         How much more a user's late rows count than the early ones. In the loss, a row weighs
         ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
         to a mean of 1 over all rows; `sample_weight` multiplies it. 0 weighs all alike, as in the
         paper; 1 makes the last row count ten times the tenth from the end. What is asked for is
-        what a user does *next*, so this is often the parameter to tune first. The rows of a sparse
-        matrix have no order in time and weigh all alike.
-    regularization : float, default=0.0
-        Weight of the squared L2 norm, for each sample of a batch, of its user and item vectors, and
-        of all layer kernels, h included. (Shrinking the GMF vectors alone would do nothing: h
-        would grow by as much.)
+        what a user does *next*, so with ``user_encoder="id"`` this is the parameter to tune first;
+        where users are made of histories, each row has its own. The rows of a sparse matrix have no
+        order in time and weigh all alike.
+    regularization : float, default=0.5
+        Weight of the squared L2 norm of each vector, relative to the summed loss of the rows: each
+        sample of a batch adds `regularization` times the squared norm of its user's vector divided
+        by the number of items that the user has, and of its item's divided by the number of users
+        that have it. What is rare is so held as close to 0 as its few rows cannot say otherwise,
+        and one value suits sparse and dense tables. The kernels of layers, h included, are
+        penalised like the vector of a mean item. (Shrinking the GMF vectors alone would do nothing:
+        h would grow by as much.)
     dropout : float, default=0.5
         Share of the values that are dropped, while training, from the GMF product (with
         ``loss="softmax"`` or ``"batch_softmax"``, from the user's GMF vector) and from the output
         of each layer of the MLP.
-    learning_rate : float, default=1e-3
+    learning_rate : float, default=4e-3
         Step size of Adam.
-    batch_size : int, default=256
+    batch_size : int, default=1024
         Samples per step, positives and negatives drawn for them together, as in the paper.
-    epochs : int, default=20
+    epochs : int, default=9
         Passes over the rows.
-    early_stopping : bool, default=False
+    early_stopping : bool or "refit", default=False
         Hold out each user's last row inside `fit` (with `y`, the last one labelled above 0), rank
         it after each epoch among all items that the user has no row of, stop when NDCG@10 has not
         risen for `n_iter_no_change` epochs, and keep the best epoch. The held-out rows are not
-        trained on; to train on all rows, fit again with ``epochs=best_iter_``. With `X_val` given
-        to `fit`, its rows are ranked, and none is held out.
+        trained on. "refit" then trains anew, on all rows, for as many epochs as the best one had,
+        which takes up to twice the time; not with `pretrain`. With `X_val` given to `fit`, its rows
+        are ranked, and none is held out.
     n_iter_no_change : int, default=5
         Epochs without a better value that `early_stopping` waits.
     random_state : int, RandomState, Generator or None, default=None
@@ -178,8 +195,9 @@ class NeuMFRecommender(
     history_ : dict of list of float
         Per epoch: "loss", the mean training loss per row, without the penalty, and with
         `early_stopping` "val_ndcg_at_10", NaN in epochs of `partial_fit`, which holds nothing out.
+        With ``early_stopping="refit"``, of the epochs before all rows were trained on.
     n_iter_ : int
-        Epochs run.
+        Epochs run, which `history_` has.
     best_iter_ : int
         Epoch of the weights, from 1: the best by validation, else the last.
     n_features_in_ : int
@@ -222,7 +240,7 @@ class NeuMFRecommender(
     the number of users who interacted with the item, relative to the mean over all items.
 
     Vectors start at N(0, `init_std`), hidden layers at Glorot uniform, h at LeCun uniform, the
-    other biases at 0.
+    other biases at 0; with `tie_history`, so do the users' own vectors of "hybrid".
 
     Two things differ from the paper's code. A batch holds whole groups, a positive with its
     negatives. Adam is lazy: vectors that a batch does not touch stay where they are, and so do
@@ -270,27 +288,27 @@ class NeuMFRecommender(
     def __init__(
         self,
         *,
-        architecture: Architecture = "neumf",
-        n_factors: int = 32,
+        architecture: Architecture = "mf",
+        n_factors: int = 128,
         mlp_embedding_dim: int = 32,
         hidden_layer_sizes: Sequence[int] = (32, 16, 8),
-        n_negatives: int = 4,
+        n_negatives: int = 1,
         negative_strategy: Strategy = "uniform",
-        loss: LossName = "binary_crossentropy",
+        loss: LossName = "auto",
         pretrain: bool = False,
-        user_encoder: UserEncoder = "id",
+        user_encoder: UserEncoder = "auto",
         history_length: int = 20,
         history_hidden_size: int = 0,
-        tie_history: bool = False,
-        item_bias: bool = False,
-        init_std: float = 0.01,
-        recency: float = 0.5,
-        regularization: float = 0.0,
+        tie_history: bool = True,
+        item_bias: bool = True,
+        init_std: float = 0.03,
+        recency: float = 0.0,
+        regularization: float = 0.5,
         dropout: float = 0.5,
-        learning_rate: float = 1e-3,
-        batch_size: int = 256,
-        epochs: int = 20,
-        early_stopping: bool = False,
+        learning_rate: float = 4e-3,
+        batch_size: int = 1024,
+        epochs: int = 9,
+        early_stopping: bool | Literal["refit"] = False,
         n_iter_no_change: int = 5,
         random_state: RandomState = None,
         verbose: int = 0,
@@ -368,23 +386,30 @@ class NeuMFRecommender(
         """
         check_parameters(self, y)
         rows = read_rows(X, y, sample_weight)
+        parameters = decide(self, ordered=rows.ordered, labelled=y is not None)
         rng = make_generator(self.random_state)
-        lesson = prepare_first(self, rows, X_val)
+        lesson = prepare_first(parameters, rows, X_val)
         of_rows = self._attributes_of_rows(rows, rows.seen) | {"histories_": lesson.last_items}
 
         def of_weights(weights: Weights) -> dict[str, Any]:
             network = Network.of_weights(lesson.blueprint, weights, lesson.last_items)
             return self._attributes_of_network(network, of_rows)
 
-        n_epochs = self.epochs * (3 if self.pretrain else 1)
+        refits = self.early_stopping == "refit" and X_val is None
+        n_epochs = self.epochs * (3 if self.pretrain else 2 if refits else 1)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight, "X_val": X_val}}
         tasks = FitTasks(self, n_epochs, of_rows, of_weights, **data)
-        trained, network = learn(self, lesson, rng, tasks)
+        trained, network = learn(parameters, lesson, rng, tasks)
+        first = trained
+        if refits and not first.interrupted:
+            parameters = of_all_rows(parameters, first.best_epoch)
+            lesson = prepare_first(parameters, rows)
+            trained, network = learn(parameters, lesson, rng, tasks)
         validate_data(self, X, skip_check_array=True)
-        history = {"loss": trained.losses}
-        if trained.values:
-            history["val_ndcg_at_10"] = trained.values
-        of_rows |= {"_shape": shape_parameters(self), "best_iter_": trained.best_epoch}
+        history = {"loss": first.losses}
+        if first.values:
+            history["val_ndcg_at_10"] = first.values
+        of_rows |= {"_shape": shape_parameters(parameters), "best_iter_": trained.best_epoch}
         self._commit(of_rows, network, trained, rng, history)
         tasks.end()
         return self
@@ -438,7 +463,9 @@ class NeuMFRecommender(
             self.fit(X, y, sample_weight)
             return self
         check_parameters(self, y)
-        self._refuse_other_shape()
+        ordered = bool(self.histories_.shape[1])
+        parameters = decide(self, ordered=ordered, labelled=y is not None)
+        self._refuse_other_shape(parameters)
         new = read_interactions(X, may_be_empty=True)
         if len(new) and not sp.issparse(X):  # whose columns are the items
             validate_data(self, X, reset=False, skip_check_array=True)
@@ -451,10 +478,10 @@ class NeuMFRecommender(
         before = np.pad(np.arange(len(self.users_)), (0, n_new), constant_values=-1)
         seen = self._seen_after(before, rows.seen)
         past = Past(self.network_, self._optimizer, self.histories_)
-        lesson = prepare_further(self, rows, seen, past)
+        lesson = prepare_further(parameters, rows, seen, past)
         # A copy: what fails must not move the generator on.
         rng = deepcopy(self._generator)
-        trained, network = learn(self, lesson, rng)
+        trained, network = learn(parameters, lesson, rng)
         history = {
             name: values + (trained.losses if name == "loss" else [np.nan] * len(trained.losses))
             for name, values in self.history_.items()
@@ -485,9 +512,9 @@ class NeuMFRecommender(
         """What gives the scores: the network."""
         return self.network_
 
-    def _refuse_other_shape(self) -> None:
+    def _refuse_other_shape(self, parameters: Parameters) -> None:
         """Raise if a parameter was changed that the network has its shape from."""
-        shape = shape_parameters(self)
+        shape = shape_parameters(parameters)
         changed = [name for name, value in shape.items() if value != self._shape[name]]
         if changed:
             received = ", ".join(f"{name}={shape[name]!r}" for name in changed)

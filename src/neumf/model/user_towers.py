@@ -257,8 +257,8 @@ class UserIdsAndHistories(UserHistories):
     def initial_tables(
         self, n_users: int, n_items: int, rng: np.random.Generator
     ) -> dict[str, Float32s]:
-        """Draw the vectors of users, and those that items have in histories."""
-        own = normal(rng, n_users, self.width, self.std)
+        """Draw the vectors of users, and those that items have in histories; tied, users add 0."""
+        own = normal(rng, n_users, self.width, 0.0 if self.tied else self.std)
         return {"users": own} | super().initial_tables(n_users, n_items, rng)
 
     def indices(self, users: Codes, histories: Codes | None) -> dict[str, Codes]:

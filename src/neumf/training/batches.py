@@ -39,6 +39,13 @@ class Negatives:
     drawn_for: Codes
 
 
+class Degrees(NamedTuple):
+    """How many items each user has, shape (n_users,), and how many users each item (n_items,)."""
+
+    users: Codes
+    items: Codes
+
+
 @dataclass(frozen=True)
 class TrainingRows:
     """What one epoch goes through.
@@ -55,6 +62,8 @@ class TrainingRows:
         Where negatives come from; None draws none.
     histories : Histories or None
         What each row's user had before it, if the user tower reads it.
+    degrees : Degrees or None
+        What the penalty of each vector is divided by; None means 1.
     """
 
     users: Codes
@@ -63,6 +72,7 @@ class TrainingRows:
     weights: Float32s | None = None
     negatives: Negatives | None = None
     histories: Histories | None = None
+    degrees: Degrees | None = None
 
     def __len__(self) -> int:
         return len(self.users)

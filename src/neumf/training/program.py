@@ -35,10 +35,15 @@ class State(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Numbers that may change without compiling anew."""
+    """Numbers that may change without compiling anew.
+
+    `penalties` are the weights of the squared norms of the rows of each table, by its name, and
+    `kernel_penalty` that of the kernels.
+    """
 
     learning_rate: Any
-    regularization: Any
+    penalties: dict[str, Any]
+    kernel_penalty: Any
     dropout: Any
     n_items: Any
 
@@ -203,11 +208,10 @@ def _gradients(
         tape.watch((rows, flat))
         forward = _Forward.of_rows(tf, plan, rows, split_shared(tf, flat[0], plan), batch)
         losses = batch.weights * forward.losses(tf, plan, batch, rates)
-        norms, kernel_norms = forward.norms(tf, plan)
-        penalty = tf.reduce_sum(real * norms) / n
+        penalties, kernel_norms = forward.penalties(tf, plan, batch.indices, rates)
+        objective = tf.reduce_sum(losses + real * penalties) / n
         if kernel_norms:
-            penalty += tf.add_n(kernel_norms)
-        objective = tf.reduce_sum(losses) / n + rates.regularization * penalty
+            objective += rates.kernel_penalty * tf.add_n(kernel_norms)
     return tape.gradient(objective, (rows, flat)), tf.reduce_sum(losses)
 
 
@@ -281,14 +285,23 @@ class _Forward(NamedTuple):
         is_negative = counts & (numbers != batch.indices["items"][:, :1])
         return tf.concat([own, tf.where(is_negative, scores, -np.inf)], 1)
 
-    def norms(self, tf: Any, plan: Plan) -> tuple[Any, list[Any]]:
-        """Return the squared norms of each row, shape (n_batch,), and of the shared weights.
+    def penalties(
+        self, tf: Any, plan: Plan, indices: dict[str, Any], rates: Rates
+    ) -> tuple[Any, list[Any]]:
+        """Return the penalty of each row, shape (n_batch,), and the squared norms of the kernels.
 
         Per sample: a row's user stands in all of its samples, each of its items in one.
         """
         blueprint = plan.blueprint
-        norms = blueprint.items.norms(tf, self.candidates)
-        for term in blueprint.users.norms(tf, self.of_users, self.present):
-            norms += term
+
+        def weighed(name: str, rows: Any) -> Any:
+            places = tf.maximum(indices[name], 0)  # -1 is none, and does not count
+            penalties = tf.gather(rates.penalties[plan.table_of(name)], places)
+            return rows * tf.sqrt(penalties)[:, :, None]
+
+        of_users = {name: weighed(name, rows) for name, rows in self.of_users.items()}
+        total = blueprint.items.norms(tf, weighed("items", self.candidates))
+        for norms in blueprint.users.norms(tf, of_users, self.present):
+            total += norms
         kernels = [tf.reduce_sum(self.shared[name] ** 2) for name in blueprint.layers.kernels]
-        return norms, kernels + blueprint.users.kernel_norms(tf, self.shared)
+        return total, kernels + blueprint.users.kernel_norms(tf, self.shared)

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from neumf._arrays import Float32s
+from neumf._arrays import Codes, Float32s
 from neumf.model.network import Blueprint, Weights
 from neumf.training.batches import (
     BatchSizes,
     Chunk,
+    Degrees,
     TrainingRows,
     epoch_of_chunks,
     make_chunk,
@@ -127,9 +128,15 @@ class Trainer:
             },
             tf.Variable(_packed(tf, flat, None if optimizer is None else optimizer.shared, 1)),
         )
+        degrees = _degrees_by_table(blueprint, rows.degrees)
         self._rates = Rates(
             tf.constant(settings.learning_rate, tf.float32),
-            tf.constant(settings.regularization, tf.float32),
+            {
+                name: tf.constant(_penalties(settings, degrees[name], table.shape[0]))
+                for name, table in self._state.tables.items()
+            },
+            # As those of the vector of an item like the mean one.
+            tf.constant(settings.regularization / _mean_degree(rows.degrees), tf.float32),
             tf.constant(settings.dropout, tf.float32),
             tf.constant(len(tables["items"])),
         )
@@ -232,6 +239,28 @@ def _capacity(n_rows: int) -> int:
         return round_up(n)
     step = 1 << (n.bit_length() - 5)
     return -(-n // step) * step
+
+
+def _degrees_by_table(blueprint: Blueprint, degrees: Degrees | None) -> dict[str, Codes | None]:
+    """Return what the penalty of each row of a table is divided by, by the name of the table."""
+    shapes = blueprint.table_shapes(n_users=1, n_items=0)
+    if degrees is None:
+        return dict.fromkeys(shapes)
+    return {name: degrees.users if n else degrees.items for name, (n, _) in shapes.items()}
+
+
+def _mean_degree(degrees: Degrees | None) -> float:
+    return 1.0 if degrees is None else max(1.0, float(degrees.items.mean()))
+
+
+def _penalties(settings: TrainingSettings, degrees: Codes | None, capacity: int) -> Float32s:
+    """Return the weight of the squared norm of each row of a table, and 0 of spare rows."""
+    penalties = np.zeros(capacity, np.float32)
+    if degrees is None:
+        penalties[:] = settings.regularization
+    else:
+        penalties[: len(degrees)] = settings.regularization / np.maximum(degrees, 1)
+    return penalties
 
 
 def _packed(tf: Any, weights: Float32s, moments: Float32s | None, capacity: int) -> Any:
