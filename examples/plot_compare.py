@@ -71,7 +71,7 @@ print(of_lists.pivot(index="estimator", columns="metric", values="value").round(
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 MetricAtKDisplay.from_results(results, metric="ndcg", ax=left)
-for name in ("item neighbours", "best-history"):
+for name in ("item neighbours", "NeuMFRecommender()"):
     PopularityDisplay.from_estimator(models[name].fit(X_train), name=name, ax=right)
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)

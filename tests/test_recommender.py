@@ -229,7 +229,7 @@ def test_a_network_that_has_learned_nothing_ranks_by_popularity(table):
 def test_the_penalty_leaves_the_biases_of_items_alone(table):
     options = {"item_bias": True, "learning_rate": 0.01, "epochs": 60, "regularization": 100.0}
     model = small_model(architecture="gmf", **options).fit(table)
-    assert np.abs(model.network_.item_vectors).max() < 1e-3
+    assert np.abs(model.network_.item_vectors).max() < 1e-2
     assert np.abs(model.network_.items[:, -1]).max() > 0.1
 
 

@@ -85,7 +85,7 @@ def obvious_objective(weights, rows, candidates, batch, loss, regularization):
         z = SMALL.layers.logits(np, weights.shared, p[None], q[None])[0]
         total += rows.weights[row] * obvious_loss(loss, z, rows.labels[row])
         norms += np.mean([np.sum(p**2) + np.sum(item**2) for item in q])
-    penalty = norms / len(batch) + obvious_kernel_norm(weights.shared)
+    penalty = norms / len(batch) + obvious_kernel_norm(weights.shared) / 8
     return total / len(batch) + regularization * penalty
 
 
@@ -237,8 +237,7 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
         q = tables["items"][candidates]
         z = blueprint.layers.logits(np, shared, p[None], q[None])[0]
         total += obvious_loss(loss, z, 1)
-    kernel_norm = obvious_kernel_norm(shared) / rows.degrees.items.mean()
-    return total / n + 0.1 * (norms / n + kernel_norm)
+    return total / n + 0.1 * (norms / n + obvious_kernel_norm(shared) / 8)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ _OF_IDS = {
     "item_bias": False,
     "init_std": 0.01,
     "recency": 1.0,
-    "regularization": 7e-4,
+    "regularization": 0.005,
     "batch_size": 4096,
     "learning_rate": 1e-3,
     "epochs": 20,
@@ -72,6 +72,10 @@ _OF_HISTORIES = {
 
 # On tables of 100,000 rows the hidden layer learns by heart.
 _LARGE = {
+    "architecture": "gmf",
+    "tie_history": False,
+    "item_bias": False,
+    "init_std": 0.01,
     "history_hidden_size": 256,
     "loss": "softmax",
     "batch_size": 512,

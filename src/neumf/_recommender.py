@@ -133,8 +133,8 @@ class NeuMFRecommender(
         by the number of items that the user has, and of its item's divided by the number of users
         that have it. What is rare is so held as close to 0 as its few rows cannot say otherwise,
         and one value suits sparse and dense tables. The kernels of layers, h included, are
-        penalised like the vector of a mean item. (Shrinking the GMF vectors alone would do nothing:
-        h would grow by as much.)
+        penalised as if divided by 8. (Shrinking the GMF vectors alone would do nothing: h would
+        grow by as much.)
     dropout : float, default=0.5
         Share of the values that are dropped, while training, from the GMF product (with
         ``loss="softmax"`` or ``"batch_softmax"``, from the user's GMF vector) and from the output

@@ -318,7 +318,7 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         Notes
         -----
         Users are scored some at a time, in a thread per core (or as many as OMP_NUM_THREADS says).
-        Memory is bounded by that of the lists, some 60 bytes a row where ids are numbers, and in
+        Memory is bounded by that of the lists, about 60 bytes a row where ids are numbers, and in
         each thread 2**23 scores, or those of one user if there are more items. For more users than
         that has room for, call it with a part of them at a time.
 

@@ -27,6 +27,10 @@ from neumf.training.runtime import import_tensorflow
 # Rows of a table that are copied at once.
 _BLOCK_ROWS = 2**16
 
+# What share of the penalty the kernels get, in every batch: as the vectors of something that has
+# eight rows. Less, and the weights of places learn tables of 100,000 rows by heart.
+KERNEL_SHARE = 1 / 8
+
 # Tables of fewer rows are filled up to a power of two: memory of no account.
 _LARGE_TABLE = 2**16
 
@@ -135,8 +139,7 @@ class Trainer:
                 name: tf.constant(_penalties(settings, degrees[name], table.shape[0]))
                 for name, table in self._state.tables.items()
             },
-            # As those of the vector of an item like the mean one.
-            tf.constant(settings.regularization / _mean_degree(rows.degrees), tf.float32),
+            tf.constant(settings.regularization * KERNEL_SHARE, tf.float32),
             tf.constant(settings.dropout, tf.float32),
             tf.constant(len(tables["items"])),
         )
@@ -247,10 +250,6 @@ def _degrees_by_table(blueprint: Blueprint, degrees: Degrees | None) -> dict[str
     if degrees is None:
         return dict.fromkeys(shapes)
     return {name: degrees.users if n else degrees.items for name, (n, _) in shapes.items()}
-
-
-def _mean_degree(degrees: Degrees | None) -> float:
-    return 1.0 if degrees is None else max(1.0, float(degrees.items.mean()))
 
 
 def _penalties(settings: TrainingSettings, degrees: Codes | None, capacity: int) -> Float32s:
