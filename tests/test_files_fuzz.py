@@ -222,7 +222,11 @@ def use(model):
     new["timestamp"] = pd.to_datetime([0, 1, 2], unit="D")
     assert model.recommend(k=2)["item"].isin(model.items_).all()
     model.recommend(k=2, interactions=new)
-    model.ranker_at(np.arange(2), np.zeros(2)).score_items(np.arange(2))
+    try:
+        model.ranker_at(np.arange(2), np.zeros(2)).score_items(np.arange(2))
+    except ValueError as error:  # of a table without times, which a file may have been forged to
+        if not str(error).startswith("X of fit must have timestamps"):
+            raise
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.slow)])

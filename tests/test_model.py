@@ -174,10 +174,10 @@ def test_the_spread_of_initial_vectors_may_be_chosen(rng):
         assert table.std() == pytest.approx(0.2, rel=0.02)
 
 
-def test_deviations_in_tied_histories_start_at_zero(rng):
+def test_what_is_added_to_tied_histories_starts_at_zero(rng):
     tower = UserIdsAndHistories(3, 2, std=0.2, tied=True)
     tables = Blueprint.of_towers(LAYERS["gmf"], tower).initial_tables(4, 5, rng)
-    assert [name for name, table in tables.items() if not table.any()] == ["history"]
+    assert [name for name, table in tables.items() if not table.any()] == ["users", "history"]
 
 
 def test_weights_of_places_start_as_documented(rng):

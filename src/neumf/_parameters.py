@@ -167,6 +167,19 @@ def _layers_of(parameters: Parameters, architecture: Architecture) -> NeuMFLayer
     )
 
 
+def refuse_other_shape(parameters: Parameters, was: dict[str, Any]) -> None:
+    """Raise if a parameter was changed that the network has its shape from."""
+    shape = shape_parameters(parameters)
+    changed = [name for name, value in shape.items() if value != was[name]]
+    if changed:
+        received = ", ".join(f"{name}={shape[name]!r}" for name in changed)
+        before = ", ".join(f"{name}={was[name]!r}" for name in changed)
+        raise ValueError(
+            f"{', '.join(changed)} must be what fit had, {before}: partial_fit keeps the shape of "
+            f"the network. Received: {received}. Set it back, or call fit with all rows."
+        )
+
+
 def blueprint_of(
     parameters: Parameters, architecture: Architecture, history_length: int
 ) -> Blueprint:

@@ -19,11 +19,11 @@ from neumf._network_state import NetworkSavingMixin
 from neumf._parameters import (
     Architecture,
     LossName,
-    Parameters,
     UserEncoder,
     check_parameters,
     decide,
     of_all_rows,
+    refuse_other_shape,
     shape_parameters,
 )
 from neumf._presets import PresetsMixin
@@ -465,7 +465,7 @@ class NeuMFRecommender(
         check_parameters(self, y)
         ordered = bool(self.histories_.shape[1])
         parameters = decide(self, ordered=ordered, labelled=y is not None)
-        self._refuse_other_shape(parameters)
+        refuse_other_shape(parameters, self._shape)
         new = read_interactions(X, may_be_empty=True)
         if len(new) and not sp.issparse(X):  # whose columns are the items
             validate_data(self, X, reset=False, skip_check_array=True)
@@ -511,18 +511,6 @@ class NeuMFRecommender(
     def ranker_(self) -> Network:
         """What gives the scores: the network."""
         return self.network_
-
-    def _refuse_other_shape(self, parameters: Parameters) -> None:
-        """Raise if a parameter was changed that the network has its shape from."""
-        shape = shape_parameters(parameters)
-        changed = [name for name, value in shape.items() if value != self._shape[name]]
-        if changed:
-            received = ", ".join(f"{name}={shape[name]!r}" for name in changed)
-            was = ", ".join(f"{name}={self._shape[name]!r}" for name in changed)
-            raise ValueError(
-                f"{', '.join(changed)} must be what fit had, {was}: partial_fit keeps the shape of "
-                f"the network. Received: {received}. Set it back, or call fit with all rows."
-            )
 
     def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
         was = self.histories_[codes]
