@@ -36,7 +36,7 @@ models = {
     "item neighbours": ItemKNNRecommender(n_neighbors=500, shrinkage=30),
     "EASE": EASERecommender(regularization=1000),
     "sequential rules": SequentialRulesRecommender(),
-    "NeuMF as in the paper": NeuMFRecommender.from_preset("paper-8", random_state=0),
+    "paper-8": NeuMFRecommender.from_preset("paper-8", random_state=0),
     "NeuMFRecommender()": NeuMFRecommender(random_state=0),
 }
 results = compare(

@@ -77,7 +77,7 @@ recommenders = {
     "popularity": PopularityRecommender(),
     "EASE": EASERecommender(),
     "rules": SequentialRulesRecommender(),
-    "NeuMF as in the paper": NeuMFRecommender.from_preset("paper-8", random_state=0),
+    "paper-8": NeuMFRecommender.from_preset("paper-8", random_state=0),
     "NeuMFRecommender()": NeuMFRecommender(random_state=0),
 }
 scorers = {
