@@ -31,7 +31,10 @@ def _paper(n_factors: int, **changes: Any) -> dict[str, Any]:
     return parameters | changes
 
 
-# Ids have no order in themselves: the loss has to say that late rows count more.
+# The others change the defaults of the constructor. In those, items in histories are the items
+# themselves, so that what is rare is learned once; that takes a strong penalty, and a bias for what
+# is popular, which the penalty would shrink. Each row has its own history: late rows need no more
+# weight. Ids have no order in themselves: there, the loss has to say that late rows count more.
 _OF_IDS = {
     "architecture": "gmf",
     "n_factors": 64,
@@ -45,29 +48,6 @@ _OF_IDS = {
     "batch_size": 4096,
     "learning_rate": 1e-3,
     "epochs": 20,
-}
-
-# The defaults of the constructor. Items in histories are the items themselves, so that what is rare
-# is learned once; that takes a strong penalty, and a bias for what is popular, which the penalty
-# would shrink. Each row has its own history: late rows need no more weight.
-_OF_HISTORIES = {
-    "architecture": "mf",
-    "n_factors": 128,
-    "n_negatives": 1,
-    "negative_strategy": "uniform",
-    "loss": "batch_softmax",
-    "pretrain": False,
-    "history_length": 20,
-    "history_hidden_size": 0,
-    "tie_history": True,
-    "item_bias": True,
-    "init_std": 0.03,
-    "recency": 0.0,
-    "regularization": 0.5,
-    "dropout": 0.5,
-    "batch_size": 1024,
-    "learning_rate": 4e-3,
-    "epochs": 9,
 }
 
 # On tables of 100,000 rows the hidden layer learns by heart.
@@ -89,11 +69,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper-32": _paper(32),
     "paper-64": _paper(64),
     "paper-64-pretrained": _paper(64, pretrain=True),
-    "best-id": _OF_HISTORIES | _OF_IDS,
-    "best-history": _OF_HISTORIES | {"user_encoder": "history"},
-    "best-hybrid": _OF_HISTORIES | {"user_encoder": "hybrid"},
-    "best-history-large": _OF_HISTORIES | _LARGE | {"user_encoder": "history"},
-    "best-hybrid-large": _OF_HISTORIES | _LARGE | {"user_encoder": "hybrid"},
+    "best-id": _OF_IDS,
+    "best-history": {"user_encoder": "history", "loss": "batch_softmax"},
+    "best-hybrid": {"user_encoder": "hybrid", "loss": "batch_softmax"},
+    "best-history-large": _LARGE | {"user_encoder": "history"},
+    "best-hybrid-large": _LARGE | {"user_encoder": "hybrid"},
 }
 
 
