@@ -111,7 +111,7 @@ def prepare_first(parameters: Parameters, rows: EncodedRows, X_val: Any = None) 
             _item_biases(blueprint, rows.seen),
             None if X_val is None else _validate_on(X_val, rows, last_items),
         )
-    kept, kept_timelines, last = _hold_out(rows, timelines)
+    kept, kept_timelines, last = _hold_out(rows, timelines, parameters.early_stopping)
     histories = _read_histories(kept, kept_timelines, length)
     return Lesson(
         blueprint,
@@ -321,7 +321,7 @@ def _negatives(
 
 
 def _hold_out(
-    rows: EncodedRows, timelines: Timelines | None
+    rows: EncodedRows, timelines: Timelines | None, early_stopping: bool | str
 ) -> tuple[EncodedRows, Timelines, Codes]:
     """Hold out each user's last positive; return the other rows and which were held out."""
     last = np.empty(0, np.intp)
@@ -330,8 +330,9 @@ def _hold_out(
         last = np.flatnonzero(is_last if rows.positive is None else is_last & rows.positive)
     if timelines is None or len(last) == 0:
         raise ValueError(
-            "early_stopping holds out each user's last row, so X must be a table with an "
-            "order in time (no sparse matrix) and a user with two rows. Set early_stopping=False."
+            f"early_stopping={early_stopping!r} holds out each user's last row, so X must be a "
+            "table with an order in time (no sparse matrix) and a user with two rows. Set "
+            "early_stopping=False."
         )
     return rows.without(last), timelines.without_last(last), last
 
