@@ -102,9 +102,10 @@ class ExportMixin:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     model.export(Path(folder) / "lists", k=1)
         ...     graph = tf.saved_model.load(Path(folder) / "lists")
+        ...     history = model.histories_[[3]].astype("int32")
         ...     seen = model.seen_[[3]].indices[None].astype("int32")
         ...     lists = graph.signatures["serving_default"](
-        ...         user=tf.constant([3]), seen=tf.constant(seen)
+        ...         history=tf.constant(history), seen=tf.constant(seen)
         ...     )
         >>> model.items_[lists["item"].numpy()[0]].tolist()
         [17]
