@@ -36,6 +36,7 @@ ORDER = [
     "interactions.leave_last_out_splitter",
     "interactions.leave_last_basket_out_splitter",
     "interactions.time_splitter",
+    "interactions.cold_item_splitter",
     "interactions.negative_sampler",
     "protocols",
     "datasets",
@@ -165,6 +166,7 @@ def test_importing_neumf_imports_no_framework():
 
 def test_the_public_names_are_these():
     assert set(neumf.__all__) == {
+        "ColdItemSplitter",
         "EASERecommender",
         "IdEncoder",
         "ItemKNNRecommender",

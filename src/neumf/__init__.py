@@ -11,6 +11,7 @@ from neumf.baselines.popularity import PopularityRecommender
 from neumf.baselines.sequential_rules import SequentialRulesRecommender
 from neumf.baselines.voting import VotingRecommender
 from neumf.evaluation import compare, evaluate
+from neumf.interactions.cold_item_splitter import ColdItemSplitter
 from neumf.interactions.id_encoder import IdEncoder
 from neumf.interactions.leave_last_basket_out_splitter import LeaveLastBasketOutSplitter
 from neumf.interactions.leave_last_out_splitter import LeaveLastOutSplitter
@@ -19,6 +20,7 @@ from neumf.interactions.time_splitter import TimeSplitter
 from neumf.scorers import hr_scorer, make_ranking_scorer, ndcg_scorer
 
 __all__ = [
+    "ColdItemSplitter",
     "EASERecommender",
     "IdEncoder",
     "ItemKNNRecommender",
