@@ -58,6 +58,7 @@ ORDER = [
     "_lists",
     "metrics",
     "_rankers",
+    "_candidates",
     "_held_out",
     "_ranking",
     "scorers",
