@@ -71,8 +71,10 @@ ORDER = [
     "_similar",
     "baselines._candidates",
     "baselines._item_weights",
+    "baselines._item_features",
     "baselines.popularity",
     "baselines.item_knn",
+    "baselines.content_knn",
     "baselines.ease",
     "baselines.sequential_rules",
     "baselines.next_item_ridge",
@@ -168,6 +170,7 @@ def test_importing_neumf_imports_no_framework():
 def test_the_public_names_are_these():
     assert set(neumf.__all__) == {
         "ColdItemSplitter",
+        "ContentKNNRecommender",
         "EASERecommender",
         "IdEncoder",
         "ItemKNNRecommender",

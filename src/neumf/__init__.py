@@ -4,6 +4,7 @@ from neumf import datasets, metrics, plotting
 from neumf._recommender import NeuMFRecommender
 from neumf._saving import load
 from neumf._version import __version__ as __version__
+from neumf.baselines.content_knn import ContentKNNRecommender
 from neumf.baselines.ease import EASERecommender
 from neumf.baselines.item_knn import ItemKNNRecommender
 from neumf.baselines.next_item_ridge import NextItemRidgeRecommender
@@ -21,6 +22,7 @@ from neumf.scorers import hr_scorer, make_ranking_scorer, ndcg_scorer
 
 __all__ = [
     "ColdItemSplitter",
+    "ContentKNNRecommender",
     "EASERecommender",
     "IdEncoder",
     "ItemKNNRecommender",
