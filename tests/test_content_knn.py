@@ -323,6 +323,13 @@ def test_saved_and_loaded_it_gives_the_same(model, tmp_path):
     )
 
 
+def test_a_file_with_vectors_of_other_items_is_refused(model, tmp_path):
+    model.item_vectors_ = model.item_vectors_[:-1]
+    model.save(tmp_path / "model.neumf")
+    with pytest.raises(ValueError, match=r"item_vectors_ is no sparse matrix of sh"):
+        neumf.load(tmp_path / "model.neumf")
+
+
 def test_evaluate_tells_of_the_whole_catalogue_and_of_cold_items(model):
     X_test = pd.DataFrame({"user": ["reader 0", "reader 1"], "item": ["book 3", "book 9"]})
     among_all = evaluate(model, X_test, metrics="hr", k=3)["value"].item()

@@ -177,10 +177,12 @@ class ContentKNNRecommender(ItemWeightsRecommender):
             If an item is not in the catalogue, or `k` is no int of at least 1.
         """
         check_is_fitted(self)
-        return find_similar("item", items, self.items_, k, self._cosines)
+        turned = sp.csr_array(self.item_vectors_.T)
 
-    def _cosines(self, codes: Codes) -> Scores:
-        return _cosines(self.item_vectors_[codes], self.item_vectors_)
+        def score(codes: Codes) -> Scores:
+            return _cosines(self.item_vectors_[codes], turned)
+
+        return find_similar("item", items, self.items_, k, score)
 
     def _parameters(self) -> dict[str, Any]:
         # What was learned of the table is in the state; only another `fit` needs the table again.
@@ -194,10 +196,12 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         self.item_vectors_ = state.sparse("item_vectors_", (len(self.items_), None), np.floating)
 
 
-def _cosines(some: sp.csr_array, others: sp.csr_array) -> Scores:
-    """Return the cosines of unit vectors, shape (n_some, n_others), equal ones equal."""
-    cosines: Scores = (some @ others.T).toarray().round(_DIGITS)
-    return cosines
+def _cosines(some: sp.csr_array, turned: sp.csr_array) -> Scores:
+    """Return the cosines of unit vectors with others, a column each; equal ones are equal."""
+    cosines = some @ turned
+    np.round(cosines.data, _DIGITS, out=cosines.data)
+    dense: Scores = cosines.toarray()
+    return dense
 
 
 def _neighbours(vectors: sp.csr_array, n_warm: int, n_neighbors: int) -> sp.csr_array:
@@ -222,9 +226,10 @@ def _nearest(
     The others are the items from the index `first` on.
     """
     n_items, n_others = vectors.shape[0], others.shape[0]
+    turned = sp.csr_array(others.T)
 
     def score(block: slice) -> Scores:
-        scores = _cosines(vectors[block], others)
+        scores = _cosines(vectors[block], turned)
         scores[scores <= 0] = -np.inf
         own = np.arange(block.start, block.stop) - first
         inside = np.flatnonzero((own >= 0) & (own < n_others))
