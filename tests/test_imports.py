@@ -36,6 +36,7 @@ ORDER = [
     "interactions.leave_last_out_splitter",
     "interactions.leave_last_basket_out_splitter",
     "interactions.time_splitter",
+    "interactions.cold_item_splitter",
     "interactions.negative_sampler",
     "protocols",
     "datasets",
@@ -57,6 +58,7 @@ ORDER = [
     "_lists",
     "metrics",
     "_rankers",
+    "_candidates",
     "_held_out",
     "_ranking",
     "scorers",
@@ -69,8 +71,10 @@ ORDER = [
     "_similar",
     "baselines._candidates",
     "baselines._item_weights",
+    "baselines._item_features",
     "baselines.popularity",
     "baselines.item_knn",
+    "baselines.content_knn",
     "baselines.ease",
     "baselines.sequential_rules",
     "baselines.next_item_ridge",
@@ -165,6 +169,8 @@ def test_importing_neumf_imports_no_framework():
 
 def test_the_public_names_are_these():
     assert set(neumf.__all__) == {
+        "ColdItemSplitter",
+        "ContentKNNRecommender",
         "EASERecommender",
         "IdEncoder",
         "ItemKNNRecommender",
