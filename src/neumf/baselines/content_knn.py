@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -15,9 +16,9 @@ from neumf._ranking import top_lists
 from neumf._similar import find_similar
 from neumf._validation import check_int
 from neumf.base import keep_rows, read_rows
-from neumf.baselines._item_features import extend_catalogue
 from neumf.baselines._item_weights import ItemWeightsRecommender, read_order
 from neumf.files.state import State
+from neumf.interactions.features import join_features
 
 # Similarities are equal up to what is left of rounding.
 _DIGITS = 9
@@ -147,9 +148,10 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         check_int("n_neighbors", self.n_neighbors, 1)
         rows = read_rows(X, y, sample_weight)
         n_warm = rows.shape[1]
-        rows, features = extend_catalogue(rows, self.item_features)
+        ids, features = join_features(self.item_features, "item_features", "item", rows.item_ids)
+        rows = replace(rows, item_ids=ids)
         past, span = read_order(rows, self.decay)
-        vectors = sp.csr_array(normalize(features))
+        vectors = sp.csr_array(normalize(features.values))
         weights = _neighbours(vectors, n_warm, self.n_neighbors)
         keep_rows(self, X, rows)
         self._keep_user_items(past, span)
