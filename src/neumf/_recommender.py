@@ -243,15 +243,16 @@ class NeuMFRecommender(
     Features act through the penalty, which for a vector that has some is not that of its own
     squared norm, but of its distance from :math:`M f + c`. There f are the features and M, c the
     ridge regression of vectors on features, computed before each epoch over all users (or items)
-    that have rows; a vector of an item that n users had weighs :math:`n / (n + 20)` in it.
-    This is the model in which each vector is a part of its own plus a linear map of its features,
-    both penalised, fitted in turns, one of them exactly; a step costs the same for any number of
-    columns. What has features and no row gets :math:`M f + c`, its bias too, and is never drawn as
-    a negative. Columns with values beyond -1 and 1 are standardised or, sparse ones, divided by their
-    largest value; others, of zeros and ones or of TF-IDF, count as they are.
-    With `partial_fit`, new users and items start there: set a table that has them, too, with
-    `set_params` before. A file that `save` writes leaves the tables out; set them again if
-    `partial_fit` is to go on with them.
+    that have rows; a vector of an item that n users had weighs :math:`n / (n + 20)` in it. This is
+    the model in which a vector is a part of its own plus a linear map of its features, both
+    penalised, fitted in turns, the map exactly; a step costs the same for any number of columns.
+    What has features and no row gets :math:`M f + c`, its bias too, and is never drawn as a
+    negative. Columns with values beyond -1 and 1 are standardised or, sparse ones, divided by
+    their largest value; others, such as zeros and ones, count as they are.
+
+    With `partial_fit`, new users and items with features start at :math:`M f + c`: give it a table
+    that has them by `set_params` before. A file that `save` writes leaves the tables out: set them
+    again before `partial_fit`, or it goes on without.
 
     Vectors start at N(0, `init_std`), hidden layers at Glorot uniform, h at LeCun uniform, the
     other biases at 0; with `tie_history`, so do the users' own vectors of "hybrid".
