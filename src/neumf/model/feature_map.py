@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.linear_model import Ridge
 
 from neumf._arrays import Float32s, Float64s
 
-# Tables of at most so many columns and values are solved for exactly, as dense ones.
-_MOST_COLUMNS, _MOST_VALUES = 2**10, 2**25
-
-# How close the others are solved for.
+# When the equations count as solved: what is left of them, relative to their right side.
 _TOLERANCE = 1e-3
+_MOST_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class FeatureMap:
     Attributes
     ----------
     slope, intercept : ndarray of shape (n_columns, width) and (width,)
-        The least-squares fit whose slope is penalised.
+        The weighted least-squares fit whose slope is penalised.
     """
 
     slope: Float64s
@@ -35,14 +33,55 @@ class FeatureMap:
     def fit(
         cls, features: sp.csr_array, vectors: Float32s, weights: Float64s, penalty: float
     ) -> Self:
-        """Fit to vectors that training has learned, of which each counts by its weight."""
+        """Fit to vectors that training has learned, of which each counts by its weight.
+
+        The normal equations are solved by conjugate gradients, for all dimensions of the vectors at
+        once: a matrix of columns by columns would not fit in memory where words are columns.
+        """
         counted = weights > 0
-        features, vectors = features[counted], vectors[counted]
-        is_small = features.shape[1] <= _MOST_COLUMNS and np.prod(features.shape) <= _MOST_VALUES
-        ridge = Ridge(penalty, solver="cholesky" if is_small else "sparse_cg", tol=_TOLERANCE)
-        ridge.fit(features.toarray() if is_small else features, vectors, weights[counted])
-        return cls(ridge.coef_.T, ridge.intercept_)
+        features, weights = features[counted], weights[counted, None]
+        turned = sp.csr_array(features.T)
+        total = weights.sum()
+        means = turned @ weights / total
+        centre = (weights * vectors[counted]).sum(axis=0) / total
+
+        def from_rows(values: Float64s) -> Float64s:
+            """Return the product of the turned, weighed and centred features with values."""
+            weighed = weights * values
+            product: Float64s = turned @ weighed - means * weighed.sum(axis=0)
+            return product
+
+        def apply(slope: Float64s) -> Float64s:
+            product: Float64s = from_rows(features @ slope - means.T @ slope) + penalty * slope
+            return product
+
+        # What the equations have on their diagonal makes rare and frequent columns alike.
+        diagonal = turned.power(2) @ weights - total * means**2 + penalty
+        slope = _solve(apply, from_rows(vectors[counted] - centre), diagonal)
+        return cls(slope, centre - (means.T @ slope)[0])
 
     def apply(self, features: sp.csr_array) -> Float32s:
         """Return the vectors that the features lead one to expect."""
         return np.asarray(features @ self.slope + self.intercept, dtype=np.float32)
+
+
+def _solve(apply: Callable[[Float64s], Float64s], right: Float64s, diagonal: Float64s) -> Float64s:
+    """Return the x of which `apply` makes `right`, by preconditioned conjugate gradients."""
+    x = np.zeros_like(right)
+    left = right
+    direction = near = left / diagonal
+    error = (left * near).sum(axis=0)
+    enough = _TOLERANCE**2 * error
+    for _ in range(_MOST_STEPS):
+        if (error <= enough).all():
+            break
+        applied = apply(direction)
+        # What is solved, exactly, stays.
+        bend = (direction * applied).sum(axis=0)
+        step = np.divide(error, bend, out=np.zeros_like(error), where=bend > 0)
+        x = x + step * direction
+        left = left - step * applied
+        near = left / diagonal
+        was, error = error, (left * near).sum(axis=0)
+        direction = near + direction * np.divide(error, was, out=np.zeros_like(was), where=was > 0)
+    return x
