@@ -82,8 +82,8 @@ class NeuMFRecommender(
         Draw unseen items with equal probability, or in proportion to the users who had them. With a
         `user_encoder` that reads histories, all items but the row's own count as unseen: what the
         user had later must tell nothing.
-    loss : {"auto", "binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"}, \
-            default="auto"
+    loss : {"auto", "binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"}
+        By default "auto", see the end.
         Binary cross-entropy of every positive and negative (the paper's equation 7); or the
         Bayesian personalised ranking of a positive above each of its negatives; or the softmax of
         a positive among its negatives; or among those that were drawn for all positives of its
@@ -202,7 +202,7 @@ class NeuMFRecommender(
         Epoch of the weights, from 1: the best by validation, else the last.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

@@ -406,7 +406,7 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         Returns
         -------
         score : float
-            Between 0 and 1, see :func:`ndcg_scorer`.
+            Between 0 and 1, see :func:`neumf.ndcg_scorer`.
         """
         return ndcg_scorer()(self, X, y)
 

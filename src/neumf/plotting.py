@@ -60,7 +60,7 @@ class LearningCurveDisplay:
 
     See Also
     --------
-    NeuMFRecommender : Has the history.
+    neumf.NeuMFRecommender : Has the history.
 
     Examples
     --------
@@ -188,7 +188,7 @@ class MetricAtKDisplay:
 
     See Also
     --------
-    compare : Makes the table.
+    neumf.compare : Makes the table.
 
     Notes
     -----
@@ -346,7 +346,7 @@ class PopularityDisplay:
 
     See Also
     --------
-    evaluate : Coverage, Gini coefficient and overlap of the lists in numbers.
+    neumf.evaluate : Coverage, Gini coefficient and overlap of the lists in numbers.
 
     Notes
     -----

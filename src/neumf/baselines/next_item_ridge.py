@@ -61,7 +61,7 @@ class NextItemRidgeRecommender(ItemWeightsRecommender):
         The last items of each user, oldest first.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

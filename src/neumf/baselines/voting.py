@@ -56,7 +56,7 @@ class VotingRecommender(BaseRecommender):
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

@@ -50,7 +50,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         Number of users who interacted with each item.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also
