@@ -67,6 +67,7 @@ ORDER = [
     "_saving",
     "base",
     "_similar",
+    "_explain",
     "baselines._candidates",
     "baselines._item_weights",
     "baselines.popularity",

@@ -24,8 +24,8 @@ Every output below was printed when this page was built.
 PATH = None  # for example "reviews_Movies_and_TV_5.json.gz"
 
 # %%
-# Without a path, the next cell writes the embedded ratings to a file in the format of those reviews.
-# So the following steps are the same in both cases.
+# Without a path, the next cell writes the embedded ratings to a file in the format of those
+# reviews. So the following steps are the same in both cases.
 
 import gzip
 import json
@@ -60,8 +60,8 @@ X = datasets.read_amazon_reviews(PATH)
 X.head()
 
 # %%
-# What happens inside: each line is parsed as JSON, and the fields get the names that the rest of the
-# library looks for.
+# What happens inside: each line is parsed as JSON, and the fields get the names that the rest of
+# the library looks for.
 
 import pandas as pd
 
@@ -85,7 +85,8 @@ print(f"{len(X):,} reviews, {X['user'].nunique():,} users, {X['item'].nunique():
 # %%
 # 2. Rank each user's reviews by time
 # -----------------------------------
-# The splitter adds a column: 1 is the oldest review of the user. Reviews of one moment share a rank.
+# The splitter adds a column: 1 is the oldest review of the user. Reviews of one moment share a
+# rank.
 #
 # ``ties="row_order"`` says which of them counts as the later one when we hold out the last: the one
 # further down in the file.

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf._arrays import Codes, Float32s
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from neumf._explain import ExplainMixin
 from neumf._export import ExportMixin
 from neumf._fold_in import Taste, fit_user_map, fold_in
 from neumf._learning import Past, learn, prepare_first, prepare_further
@@ -50,6 +51,7 @@ class NeuMFRecommender(
     NetworkSavingMixin,
     ExportMixin,
     SimilarityMixin,
+    ExplainMixin,
     CallbackSupportMixin,
     BaseRecommender,
 ):
@@ -133,8 +135,8 @@ class NeuMFRecommender(
         by the number of items that the user has, and of its item's divided by the number of users
         that have it. What is rare is so held as close to 0 as its few rows cannot say otherwise,
         and one value suits sparse and dense tables. The kernels of layers, h included, are
-        penalised as if divided by 8. (Shrinking the GMF vectors alone would do nothing: h would
-        grow by as much.)
+        penalised as if divided by 8. To shrink the GMF vectors alone would do nothing: h would
+        grow by as much.
     dropout : float, default=0.5
         Share of the values that are dropped, while training, from the GMF product (with
         ``loss="softmax"`` or ``"batch_softmax"``, from the user's GMF vector) and from the output

@@ -47,6 +47,10 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
+    See Also
+    --------
+    sklearn.preprocessing.OrdinalEncoder : Encodes each column by itself, in sorted order.
+
     Notes
     -----
     In a DataFrame (of pandas or polars) or an Arrow table, the columns are found by their names.
@@ -59,10 +63,6 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Where there is a column neither of users nor of items, and in arrays, they are the first two.
     All of the library reads its tables so.
-
-    See Also
-    --------
-    sklearn.preprocessing.OrdinalEncoder : Encodes each column by itself, in sorted order.
 
     Examples
     --------
