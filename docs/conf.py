@@ -29,11 +29,13 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinxext.opengraph",
     "mathml",
+    "no_mail",
 ]
 exclude_patterns = ["_build", "walkthrough", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 # One backtick is code in docstrings, as it is on the pages.
 default_role = "literal"
+smartquotes = False
 
 # Pages are Markdown; what is generated, of docstrings and examples, is reStructuredText.
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
@@ -79,27 +81,48 @@ html_theme = "pydata_sphinx_theme"
 html_title = "scikit-neumf"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/icon.svg"
 html_math_renderer = "mathml"
 html_show_sourcelink = False
+# Where each page is changed: pages of the gallery and the tutorial are made of scripts.
 html_context = {
-    "github_user": "scikit-neumf",
-    "github_repo": "scikit-neumf",
-    "github_version": "main",
-    "doc_path": "docs",
     "default_mode": "auto",
+    "edit_page_provider_name": "GitHub",
+    "edit_page_url_template": (
+        "https://github.com/scikit-neumf/scikit-neumf/edit/main/"
+        "{% if file_name == 'gallery/index.rst' %}examples/GALLERY_HEADER.rst"
+        "{% elif file_name.startswith('gallery/') %}examples/{{ file_name[8:-4] }}.py"
+        "{% elif file_name.startswith('tutorial/') %}docs/walkthrough/{{ file_name[9:-4] }}.py"
+        "{% elif file_name == 'changelog.md' %}CHANGELOG.md"
+        "{% else %}docs/{{ file_name }}{% endif %}"
+    ),
 }
-html_sidebars = {"index": [], "conventions": [], "changelog": [], "figures": []}
+CHANGED_BY_HAND = [
+    "*",
+    "explanations/*",
+    "gallery/*",
+    "guides/*",
+    "reference/index",
+    "tutorial/amazon_reviews",
+]
+html_sidebars = {"index": [], "conventions": [], "changelog": [], "tutorial/*": []}
 html_theme_options = {
     "github_url": "https://github.com/scikit-neumf/scikit-neumf",
     "use_edit_page_button": True,
     "header_links_before_dropdown": 8,
+    "navbar_persistent": ["search-button"],
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
-    "secondary_sidebar_items": ["page-toc", "edit-this-page"],
+    # A docstring stands in the middle of a file: no link leads there.
+    "secondary_sidebar_items": {
+        "reference/generated/*": ["page-toc"],
+        "tutorial/index": [],
+    }
+    | {pages: ["page-toc", "edit-this-page"] for pages in CHANGED_BY_HAND},
 }
 
 ogp_site_url = "https://scikit-neumf.github.io/scikit-neumf/"

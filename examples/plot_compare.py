@@ -76,7 +76,7 @@ for ax, ranking in zip(axes, ("exact", "sampled"), strict=True):
             ha="center",
             color=colors[name],
         )
-    ax.set_xlabel(f"NDCG@10, {ranking}")
+    ax.set_title(f"NDCG@10, {ranking}", size="medium")
     ax.margins(x=0.12, y=0.12)
     ax.spines[["top", "right"]].set_visible(False)
 axes[0].set_yticks(range(len(order)), order)

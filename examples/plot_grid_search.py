@@ -70,5 +70,6 @@ for (row, column), value in np.ndenumerate(means):
 ax.set_xticks(range(shape[1]), grid["regularization"])
 ax.set_yticks(range(shape[0]), grid["n_factors"])
 ax.set(xlabel="regularization", ylabel="n_factors")
+ax.set_title("NDCG@10 by factors and penalty", size="medium")
 figure.colorbar(image, label="NDCG@10, mean of two splits")
 plt.show()

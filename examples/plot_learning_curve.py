@@ -51,8 +51,9 @@ for (dropout, fitted), color in zip(models.items(), ("#b35900", "#0072b2"), stri
     for model in fitted:
         best = model.best_iter_
         axes[1].plot(best, model.history_["val_ndcg_at_10"][best - 1], "o", color=color, ms=7)
-axes[0].set(xlabel="epoch", ylabel="training loss")
-axes[1].set(xlabel="epoch", ylabel="NDCG@10 of held-out rows")
+for ax, title in zip(axes, ("training loss", "NDCG@10 of held-out rows"), strict=True):
+    ax.set_title(title, size="medium")
+    ax.set_xlabel("epoch")
 axes[0].legend(frameon=False)
 for ax in axes:
     ax.spines[["top", "right"]].set_visible(False)

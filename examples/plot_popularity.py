@@ -65,6 +65,8 @@ for place, (name, counts) in enumerate(exposure.items()):
     shares = np.cumsum(counts.to_numpy()[order]) / counts.sum()
     left.plot(share_of_catalogue, shares, color=colors[name], lw=2)
     left.text(0.97, 0.30 - 0.075 * place, name, ha="right", color=colors[name])
+left.set_title("room for popular films", size="medium")
+right.set_title("lists and users of each film", size="medium")
 left.set(xlabel="share of the catalogue, most popular first", ylabel="share of all lists")
 
 counts = exposure["NeuMFRecommender"].to_numpy()

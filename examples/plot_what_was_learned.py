@@ -50,6 +50,7 @@ for place, name in zip(places, names, strict=True):
         named.append(place)
         ax.annotate(name[:-7], place, xytext=(4, 4), textcoords="offset points", size=7)
 ax.set(xticks=[], yticks=[])
+ax.set_title("films by what the model knows of them", size="medium")
 ax.margins(x=0.12)
 plt.show()
 

@@ -1,18 +1,25 @@
 """Formulas as MathML, which browsers draw themselves: no script, no font and no network."""
 
+import re
+
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 
+def to_mathml(formula, **options):
+    """Return a formula as MathML; what stands below a letter with a hat stays beside it."""
+    return tex2mathml(re.sub(r"\\hat\s*\{?(\w)\}?", r"{\\hat{\1}}", formula), **options)
+
+
 def visit_inline(self, node):
     """Write a formula within a line."""
-    self.body.append(tex2mathml(node.astext()))
+    self.body.append(to_mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def visit_block(self, node):
     """Write a formula that stands alone, which may scroll by itself on a narrow screen."""
-    formula = tex2mathml(node.astext(), as_block=True)
+    formula = to_mathml(node.astext(), as_block=True)
     self.body.append(f'<div class="math-block" tabindex="0">{formula}</div>\n')
     raise nodes.SkipNode
 

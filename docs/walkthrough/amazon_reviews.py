@@ -183,7 +183,9 @@ print(f"{len(X_train):,} rows become {len(table):,}, of which {int(labels.sum())
 # What happens inside, second: the network. With :math:`p_u, q_i` the vectors of the GMF half and
 # :math:`p'_u, q'_i` those of the MLP half,
 #
-# .. math:: \hat y_{ui} = \sigma(h_G^\top (p_u \odot q_i) + h_M^\top \mathrm{MLP}([p'_u, q'_i]) + b)
+# .. math::
+#
+#     \hat{y}_{ui} = \sigma(h_G^\top (p_u \odot q_i) + h_M^\top \mathrm{MLP}([p'_u, q'_i]) + b)
 #
 # The weights are plain arrays, so the equation can be computed by hand.
 
