@@ -1,14 +1,23 @@
 """Formulas as MathML, which browsers draw themselves: no script, no font and no network."""
 
 import re
+from unicodedata import normalize
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 
 def to_mathml(formula, **options):
-    """Return a formula as MathML; what stands below a letter with a hat stays beside it."""
-    return tex2mathml(re.sub(r"\\hat\s*\{?(\w)\}?", r"{\\hat{\1}}", formula), **options)
+    """Return a formula as MathML.
+
+    A letter with a hat is one letter here: docutils would put its index below it.
+    """
+    formula = re.sub(
+        r"\\hat\s*\{?(\w)\}?",
+        lambda hat: normalize("NFC", hat[1] + "\N{COMBINING CIRCUMFLEX ACCENT}"),
+        formula,
+    )
+    return tex2mathml(formula, **options)
 
 
 def visit_inline(self, node):
