@@ -134,6 +134,29 @@ def test_what_is_measured_of_new_rows_is_printed(script, options, rows, tmp_path
         assert re.search(rf"^ *{re.escape(row)}.*( +\d\.\d+){{3}}$", means, re.MULTILINE)
 
 
+def test_cold_items_are_measured_among_the_hidden_ones_and_among_all(tmp_path):
+    rows = [(user, item) for user in range(30) for item in range(20) if (user - item) % 4 == 0]
+    ratings = "".join(f"{user}::{item}::5::{item}\n" for user, item in rows)
+    (tmp_path / "ratings.dat").write_text(ratings)
+    films = "".join(f"{item}::A Film (1995)::Genre {item % 4}\n" for item in range(20))
+    (tmp_path / "movies.dat").write_text(films)
+    script = ROOT / "benchmarks" / "quality" / "cold_items.py"
+    options = ("--train=ratings.dat", "--items=movies.dat", "--share=0.2", "--draws=2")
+    stdout = run(script, tmp_path, *options, "--features", "genres")
+    assert "150 rows, 20 items with 4 features" in stdout
+    results = json.loads((tmp_path / "cold_items.json").read_text())["results"]
+    assert [(result["model"], result["draw"]) for result in results] == [
+        ("random", 0),
+        ("content-knn", 0),
+        ("random", 1),
+        ("content-knn", 1),
+    ]
+    for chance, content in (results[:2], results[2:]):
+        assert content["NDCG@10 (hidden)"] == 1  # what has the user's genre, and nothing else
+        assert chance["NDCG@10 (hidden)"] < 0.8
+        assert content["NDCG@10 (all)"] > chance["NDCG@10 (all)"]
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "benchmarks").rglob("*.py")), ids=lambda path: path.name
 )

@@ -42,7 +42,11 @@ def fit_user_map(network: Network, taste: Taste, recency: float) -> UserMap | No
     if network.blueprint.users.reads_history:
         return None
     first = Taste(taste.last_items[:MOST_USERS], taste.seen[:MOST_USERS])
-    return UserMap.fit(network.users, network.item_vectors, first.weights(recency))
+    weights, users = first.weights(recency), network.users[:MOST_USERS]
+    told = np.diff(weights.indptr) > 0
+    if not told.all():  # of cold users only features are known
+        weights, users = weights[told], users[told]
+    return UserMap.fit(users, network.item_vectors, weights)
 
 
 def fold_in(

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from neumf._arrays import Codes, Float64s, Ids
+from neumf._candidates import PartOfCatalogue, check_candidates, find_candidates
 from neumf._random import hash_mix
 from neumf._rankers import refuse_untimed
 from neumf._validation import check_bool, check_int, check_labels, check_option, warn_caller
@@ -33,6 +34,7 @@ class RankingTask:
     exclude_seen: bool = True
     interactions: Any = None
     at: Literal["row"] | None = None
+    candidates: Any = None
 
     def __post_init__(self) -> None:
         if self.n_negatives is not None:
@@ -41,13 +43,18 @@ class RankingTask:
         check_int("random_state", self.random_state, 0)
         check_bool("exclude_seen", self.exclude_seen)
         check_option("at", self.at, (None, "row"))
+        check_candidates(self.candidates)
 
     def __str__(self) -> str:
         """Return the parameters as in a call, those of rare use only where they are not default."""
         shown = f"n_negatives={self.n_negatives}, random_state={self.random_state}"
         shown += "" if self.exclude_seen else ", exclude_seen=False"
         shown += "" if self.interactions is None else ", interactions=..."
-        return shown if self.at is None else f"{shown}, at={self.at!r}"
+        shown += "" if self.at is None else f", at={self.at!r}"
+        if self.candidates is None:
+            return shown
+        is_word = isinstance(self.candidates, str)
+        return f"{shown}, candidates={repr(self.candidates) if is_word else '...'}"
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ class Matched(NamedTuple):
     Attributes
     ----------
     recommender : Recommender
-        Knows the users of `fit` and those of `interactions`.
+        Knows the users of `fit` and those of `interactions`. Its catalogue is the candidates.
     rows : HeldOutRows
         The rows.
     barred : csr_array of shape (n_users, n_items)
@@ -145,12 +152,15 @@ class Matched(NamedTuple):
         the user and, where asked for, those seen.
     n_fitted_users : int
         Number of users that `fit` saw.
+    n_scored : int
+        Number of items that are scored for a user: those of the whole catalogue.
     """
 
     recommender: Recommender
     rows: HeldOutRows
     barred: sp.csr_array
     n_fitted_users: int
+    n_scored: int
 
 
 def read_held_out(estimator: Any, X: Any, y: Any, task: RankingTask) -> Matched:
@@ -175,13 +185,18 @@ def read_held_out(estimator: Any, X: Any, y: Any, task: RankingTask) -> Matched:
         seconds = moments_of_rows(rows)
     held_out = match_rows(rows, recommender.users_, recommender.items_)
     held_out = replace(held_out, keys=_row_keys(rows, task.random_state), seconds=seconds)
+    n_scored = len(recommender.items_)
+    if task.candidates is not None:
+        places = find_candidates(task.candidates, recommender)
+        held_out = _among(places, held_out, rows)
+        recommender = PartOfCatalogue(recommender, places)
     if task.exclude_seen:
         advice = "If users come back to items, set exclude_seen=False: all are candidates then."
         warn_of_seen(held_out, recommender.seen_, advice)
     barred = _barred(recommender, held_out, task.exclude_seen)
     if task.n_negatives is not None:
         _warn_of_few_candidates(held_out, barred, task)
-    return Matched(recommender, held_out, barred, len(fitted.users_))
+    return Matched(recommender, held_out, barred, len(fitted.users_), n_scored)
 
 
 def match_rows(
@@ -195,6 +210,22 @@ def match_rows(
     held_out = HeldOutRows(queries, query_users, item_codes, len(items))
     _warn_of_unknown(held_out)
     return held_out
+
+
+def _among(places: Codes, held_out: HeldOutRows, rows: Interactions) -> HeldOutRows:
+    """Return held-out rows as a recommender knows them whose catalogue are these places."""
+    place_of = np.full(held_out.n_items + 1, -1)
+    place_of[places] = np.arange(len(places))
+    items = place_of[held_out.items]  # of an unknown item, -1, it is the last one
+    others = (items < 0) & (held_out.items >= 0)
+    if others.any():
+        raise ValueError(
+            "X must hold rows of candidates alone: no others can be found among them. Received "
+            f"{others.sum()} of {len(others)} rows with another item, such as "
+            f"{show(rows.items, int(np.argmax(others)))}. Leave these rows out, for example with "
+            "X[X['item'].isin(candidates)]."
+        )
+    return replace(held_out, items=items, n_items=len(places))
 
 
 def warn_of_seen(rows: HeldOutRows, seen: sp.csr_array, advice: str = "") -> None:

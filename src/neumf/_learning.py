@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s
 from neumf._callbacks import EpochWatcher, FitTasks
@@ -27,6 +28,7 @@ from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.metrics import ndcg_at_k
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.training.batches import Degrees, Negatives, TrainingRows
+from neumf.training.centres import Centres, SideCentres
 from neumf.training.loop import Trained, diverged, train
 from neumf.training.losses import LOSSES
 from neumf.training.trainer import OptimizerState, Trainer
@@ -158,11 +160,15 @@ def learn(
         known = lesson.past.network
         n_new = shape[0] - len(known.users), shape[1] - len(known.items)
         of_new = None if biases is None else biases[len(known.items) :]
-        trained = run(
-            parameters.architecture,
-            blueprint,
-            lambda: known.weights.grown(blueprint.initial_tables(*n_new, rng, of_new)),
-        )
+
+        def grown() -> Weights:
+            weights = known.weights.grown(blueprint.initial_tables(*n_new, rng, of_new))
+            for name, centres in blueprint.by_table(*(lesson.rows.centres or (None, None))).items():
+                if centres is not None:
+                    centres.fill_new(weights.tables[name], len(known.weights.tables[name]))
+            return weights
+
+        trained = run(parameters.architecture, blueprint, grown)
     elif parameters.pretrain:
         gmf, mlp = (_learn_half(parameters, lesson, rng, tasks, half) for half in ("gmf", "mlp"))
         joined = blueprint.join_weights(gmf, mlp)
@@ -286,6 +292,13 @@ def _training_rows(
             f"user_encoder={parameters.user_encoder!r} makes users of their last items, so X must "
             "be a table with an order in time (no sparse matrix). Set user_encoder='id'."
         )
+    degrees = Degrees(np.diff(seen.indptr), count_users(seen))
+    penalty = parameters.feature_regularization
+    known_users, known_items = rows.user_features, rows.item_features
+    centres = SideCentres(
+        None if known_users is None else Centres(known_users, degrees.users, penalty),
+        None if known_items is None else Centres(known_items, degrees.items, penalty),
+    )
     weights = rows.weights
     if parameters.recency > 0 and timelines is not None:
         weights = _recency_weights(timelines, parameters.recency, rows.weights)
@@ -295,9 +308,10 @@ def _training_rows(
         rows.items,
         rows.labels,
         weights,
-        _negatives(parameters, rows, seen, reads_history) if draws else None,
+        _negatives(parameters, rows, seen, degrees.items, reads_history) if draws else None,
         histories if reads_history else None,
-        Degrees(np.diff(seen.indptr), count_users(seen)),
+        degrees,
+        centres,
     )
 
 
@@ -309,13 +323,21 @@ def _recency_weights(timelines: Timelines, recency: float, weights: Float32s | N
 
 
 def _negatives(
-    parameters: Parameters, rows: EncodedRows, seen: sp.csr_array, reads_history: bool
+    parameters: Parameters,
+    rows: EncodedRows,
+    seen: sp.csr_array,
+    counts: NDArray[np.int64],
+    reads_history: bool,
 ) -> Negatives:
-    counts = count_users(seen) if parameters.negative_strategy == "popularity" else None
+    """Return what negatives are drawn from; `counts` has how many users each item has."""
+    weights: NDArray[np.int64] | None = counts
+    if parameters.negative_strategy == "uniform":
+        # That nobody has had an item yet does not tell that nobody wants it.
+        weights = None if counts.all() else np.minimum(counts, 1)
     if reads_history:
         # That an item is not drawn must not tell that its user had it later.
-        return Negatives(other_items(rows.shape[1], counts), rows.items)
-    unseen = UnseenItems(seen, counts)
+        return Negatives(other_items(rows.shape[1], weights), rows.items)
+    unseen = UnseenItems(seen, weights)
     refuse_saturated(unseen, rows.users, rows.user_ids)
     return Negatives(unseen, rows.users)
 

@@ -72,6 +72,9 @@ class Parameters(Protocol):
     epochs: int
     early_stopping: bool | Literal["refit"]
     n_iter_no_change: int
+    user_features: Any
+    item_features: Any
+    feature_regularization: float
     random_state: RandomState
     verbose: int
 
@@ -94,6 +97,7 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     check_real("init_std", parameters.init_std)
     check_real("recency", parameters.recency)
     check_real("regularization", parameters.regularization)
+    check_real("feature_regularization", parameters.feature_regularization, above=0)
     check_real("dropout", parameters.dropout, below=1)
     check_real("learning_rate", parameters.learning_rate, above=0)
     _check_combinations(decide(parameters, ordered=True, labelled=y is not None), y)
@@ -103,7 +107,8 @@ def decide(parameters: Parameters, *, ordered: bool, labelled: bool) -> Paramete
     """Return the parameters with what "auto" means for rows with or without order and labels."""
     values = {name: getattr(parameters, name) for name in Parameters.__annotations__}
     if values["user_encoder"] == "auto":
-        values["user_encoder"] = "history" if ordered else "id"
+        of_rows = "history" if parameters.user_features is None else "hybrid"
+        values["user_encoder"] = of_rows if ordered else "id"
     if values["loss"] == "auto":
         is_product = _layers_of(parameters, parameters.architecture).is_product
         values["loss"] = "batch_softmax" if is_product and not labelled else "binary_crossentropy"
@@ -144,6 +149,11 @@ def _check_combinations(parameters: Parameters, y: Any) -> None:
         raise ValueError(
             "early_stopping='refit' trains one network for as many epochs as were best, so "
             "pretrain must be False. Received: pretrain=True. Set early_stopping=True."
+        )
+    if parameters.user_features is not None and parameters.user_encoder == "history":
+        raise ValueError(
+            "user_features tell of users' own vectors, which user_encoder='history' has none of. "
+            "Set user_encoder='hybrid' or 'id', or user_features=None."
         )
     if y is not None and not loss.takes_labels:
         raise ValueError(

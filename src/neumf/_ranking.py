@@ -53,6 +53,9 @@ def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
         Ranks count from 1.
     """
     n_items = scores.shape[1]
+    if n_items == 0:
+        nothing = np.array([], dtype=np.intp)
+        return nothing, nothing, nothing
     bounds = np.maximum(_bounds_of_best(scores, min(k, n_items)), np.finfo(scores.dtype).min)
     # Of one dimension `flatnonzero` is several times as fast as `nonzero` of two.
     rows, items = np.divmod(np.flatnonzero(scores >= bounds[:, None]), n_items)
@@ -111,7 +114,7 @@ def top_lists(
 
 
 def ranked_lists(matched: Matched, held_out: HeldOut, n_negatives: int | None) -> Iterator[Lists]:
-    """Return relevance and scores among the whole catalogue, or among so many sampled items."""
+    """Return relevance and scores among all candidates, or among so many sampled ones."""
     recommender, barred, users = matched.recommender, matched.barred, held_out.users
     if held_out.seconds is None:
         ranker = recommender.ranker_
@@ -121,12 +124,19 @@ def ranked_lists(matched: Matched, held_out: HeldOut, n_negatives: int | None) -
         barred = seen_rows(barred, users)
         held_out = replace(held_out, users=np.where(users < 0, -1, np.arange(len(users))))
     if n_negatives is None:
-        return exact_lists(ranker, held_out, barred)
+        return exact_lists(ranker, held_out, barred, matched.n_scored)
     return sampled_lists(ranker, held_out, barred, n_negatives, order_of_ids(recommender.items_))
 
 
-def exact_lists(ranker: Ranker, held_out: HeldOut, barred: sp.csr_array) -> Iterator[Lists]:
-    """Return relevance and scores of the whole catalogue, without the other items barred."""
+def exact_lists(
+    ranker: Ranker, held_out: HeldOut, barred: sp.csr_array, n_scored: int | None = None
+) -> Iterator[Lists]:
+    """Return relevance and scores of the whole catalogue, without the other items barred.
+
+    `n_scored` is the number of items that the ranker scores for a user on the way, None for all
+    that it returns.
+    """
+    n_columns = barred.shape[1] if n_scored is None else n_scored
 
     def score_block(block: slice) -> Lists:
         users = held_out.users[block]
@@ -138,7 +148,7 @@ def exact_lists(ranker: Ranker, held_out: HeldOut, barred: sp.csr_array) -> Iter
         scores[places] = own
         return _with_missed(positives.toarray(), scores, held_out.n_unknown[block])
 
-    return map_threads(score_block, blocks(len(held_out.users), barred.shape[1]))
+    return map_threads(score_block, blocks(len(held_out.users), n_columns))
 
 
 def sampled_lists(

@@ -8,14 +8,13 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
-from neumf._arrays import Codes, Float32s
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from neumf._explain import ExplainMixin
 from neumf._export import ExportMixin
-from neumf._fold_in import Taste, fit_user_map, fold_in
 from neumf._learning import Past, learn, prepare_first, prepare_further
+from neumf._network_recommender import NetworkRecommender
 from neumf._network_state import NetworkSavingMixin
 from neumf._parameters import (
     Architecture,
@@ -29,31 +28,21 @@ from neumf._parameters import (
 )
 from neumf._presets import PresetsMixin
 from neumf._random import RandomState, make_generator
-from neumf._similar import SimilarityMixin
-from neumf.base import BaseRecommender, read_rows
+from neumf.base import read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.histories import read_histories
 from neumf.interactions.ids import extend_index
-from neumf.interactions.seen import seen_rows
-from neumf.interactions.tables import Interactions, read_interactions
-from neumf.interactions.timeline import read_timelines
+from neumf.interactions.tables import read_interactions
 from neumf.interactions.unseen import Strategy
-from neumf.interactions.user_items import UserItems
-from neumf.model.keras_model import build_keras_model
 from neumf.model.network import Network, Weights
-from neumf.model.user_map import UserMap
-from neumf.training.loop import Trained
-from neumf.training.trainer import OptimizerState
 
 
 class NeuMFRecommender(
     PresetsMixin,
     NetworkSavingMixin,
     ExportMixin,
-    SimilarityMixin,
     ExplainMixin,
     CallbackSupportMixin,
-    BaseRecommender,
+    NetworkRecommender,
 ):
     r"""Neural Matrix Factorization: GMF and an MLP over learned vectors of users and items.
 
@@ -156,6 +145,18 @@ class NeuMFRecommender(
         are ranked, and none is held out.
     n_iter_no_change : int, default=5
         Epochs without a better value that `early_stopping` waits.
+    user_features, item_features : DataFrame or None, default=None
+        What is known of users and of items: a row for each, with its id in the index or in a column
+        `user` or `item`, and columns of numbers or booleans, dense or sparse, without missing
+        values. The vectors of users and items are then pulled to what their features lead one to
+        expect, see Notes. Users and items that only these tables name are known too: they stand
+        behind those of X, with the vectors that one expects of them, so that items which nobody has
+        had yet are recommended. Who has no row in the table is learned as without it.
+        `user_features` take users that have a vector of their own: with them, ``"auto"`` as
+        `user_encoder` means "hybrid" where it would mean "history".
+    feature_regularization : float, default=10.0
+        Penalty of the map from features to vectors, see Notes: a column of zeros and ones that
+        holds for so many users (or items) is believed by half.
     random_state : int, RandomState, Generator or None, default=None
         Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
         give the same weights, bit for bit, on one machine (with large batches: and one number of
@@ -241,6 +242,18 @@ class NeuMFRecommender(
     With `item_bias`, each item's :math:`b_i` is added to b. It starts at the logarithm of one plus
     the number of users who interacted with the item, relative to the mean over all items.
 
+    Features act through the penalty, which for a vector that has some is not that of its own
+    squared norm, but of its distance from :math:`M f + c`. There f are the features and M, c the
+    ridge regression of vectors on features, computed before each epoch over all users (or items)
+    that have rows; a vector of an item that n users had weighs :math:`n / (n + 20)` in it.
+    This is the model in which each vector is a part of its own plus a linear map of its features,
+    both penalised, fitted in turns, one of them exactly; a step costs the same for any number of
+    columns. What has features and no row gets :math:`M f + c`, its bias too, and is never drawn as
+    a negative. Columns with values beyond -1 and 1 are divided by their standard deviation.
+    With `partial_fit`, new users and items start there: set a table that has them, too, with
+    `set_params` before. A file that `save` writes leaves the tables out; set them again if
+    `partial_fit` is to go on with them.
+
     Vectors start at N(0, `init_std`), hidden layers at Glorot uniform, h at LeCun uniform, the
     other biases at 0; with `tie_history`, so do the users' own vectors of "hybrid".
 
@@ -276,17 +289,6 @@ class NeuMFRecommender(
     1     4    36
     """
 
-    network_: Network
-    _model: Any
-    histories_: Codes
-    user_map_: UserMap | None
-    history_: dict[str, list[float]]
-    n_iter_: int
-    best_iter_: int
-    _optimizer: OptimizerState | None
-    _generator: np.random.Generator
-    _shape: dict[str, Any]
-
     def __init__(
         self,
         *,
@@ -312,6 +314,9 @@ class NeuMFRecommender(
         epochs: int = 9,
         early_stopping: bool | Literal["refit"] = False,
         n_iter_no_change: int = 5,
+        user_features: Any = None,
+        item_features: Any = None,
+        feature_regularization: float = 10.0,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -337,6 +342,9 @@ class NeuMFRecommender(
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.user_features = user_features
+        self.item_features = item_features
+        self.feature_regularization = feature_regularization
         self.random_state = random_state
         self.verbose = verbose
 
@@ -387,7 +395,7 @@ class NeuMFRecommender(
             on this machine, which then runs slower.
         """
         check_parameters(self, y)
-        rows = read_rows(X, y, sample_weight)
+        rows = self._with_features(read_rows(X, y, sample_weight))
         parameters = decide(self, ordered=rows.ordered, labelled=y is not None)
         rng = make_generator(self.random_state)
         lesson = prepare_first(parameters, rows, X_val)
@@ -475,7 +483,7 @@ class NeuMFRecommender(
             return self
         users = extend_index(new.users, self.users_, "X: user ids")
         items = extend_index(new.items, self.items_, "X: item ids")
-        rows = EncodedRows.encode(new, users, items, y, sample_weight)
+        rows = self._with_features(EncodedRows.encode(new, users, items, y, sample_weight))
         n_new = len(rows.user_ids) - len(self.users_)
         before = np.pad(np.arange(len(self.users_)), (0, n_new), constant_values=-1)
         seen = self._seen_after(before, rows.seen)
@@ -493,61 +501,10 @@ class NeuMFRecommender(
         self._commit(of_rows, network, trained, rng, history)
         return self
 
-    @property
-    def model_(self) -> Any:
-        """The network as a Keras model of ``[user indices, item indices]`` -> logit."""
-        check_is_fitted(self)
-        if self._model is None:
-            self._model = build_keras_model(self.network_)
-        return self._model
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the Keras model out: it is made from the weights when asked for."""
-        state: dict[str, Any] = super().__getstate__()
-        return state | {"_model": None} if "_model" in state else state
-
-    def _vectors(self, of: Literal["users", "items"]) -> Float32s:
-        return self.network_.users if of == "users" else self.network_.item_vectors
-
-    @property
-    def ranker_(self) -> Network:
-        """What gives the scores: the network."""
-        return self.network_
-
-    def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
-        was = self.histories_[codes]
-        was[codes < 0] = -1
-        timelines = read_timelines(new.users, None, len(codes))
-        after = read_histories(timelines, new.items, was.shape[1], before=was).last()
-        tastes = Taste(was, seen_rows(self.seen_, codes)), Taste(after, seen)
-        vectors = fold_in(self.network_, self.user_map_, self.recency, codes, *tastes)
-        self.histories_, self.network_ = after, self.network_.with_users(vectors)
-
-    def _check_order_of_interactions(self, new: Interactions) -> None:
-        if self.histories_.shape[1] and not new.ordered:
-            raise ValueError(
-                "interactions must be a table whose rows have an order in time, as that of fit. "
-                "Received a sparse matrix. Pass a table of user and item, each user's oldest row "
-                "first."
-            )
-
-    def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:
-        """Return what recommending needs besides, by the names of the attributes."""
-        taste = Taste(of_rows["histories_"], of_rows["seen_"])
-        user_map = fit_user_map(network, taste, self.recency)
-        return {"network_": network, "user_map_": user_map, "_model": None}
-
-    def _commit(
-        self,
-        of_rows: dict[str, Any],
-        network: Network,
-        trained: Trained,
-        rng: np.random.Generator,
-        history: dict[str, list[float]],
-    ) -> None:
-        """Set all fitted attributes, when nothing more can fail."""
-        attributes = of_rows | self._attributes_of_network(network, of_rows)
-        attributes |= {"history_": history, "n_iter_": len(history["loss"])}
-        attributes |= {"_optimizer": trained.optimizer, "_generator": rng}
-        for name, value in attributes.items():
-            setattr(self, name, value)
+    def _with_features(self, rows: EncodedRows) -> EncodedRows:
+        """Return the rows with what is known of their users and items, and of others."""
+        if self.user_features is not None:
+            rows = rows.with_user_features(self.user_features)
+        if self.item_features is not None:
+            rows = rows.with_item_features(self.item_features)
+        return rows

@@ -19,6 +19,7 @@ from neumf.files.values import decode_values, encode_values
 
 # What a file may name, and where it is: nothing else is ever imported for a file.
 _MODULES = {
+    "ContentKNNRecommender": "neumf.baselines.content_knn",
     "EASERecommender": "neumf.baselines.ease",
     "ItemKNNRecommender": "neumf.baselines.item_knn",
     "NeuMFRecommender": "neumf._recommender",

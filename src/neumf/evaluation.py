@@ -26,6 +26,7 @@ def evaluate(
     exclude_seen: bool = True,
     interactions: Any = None,
     at: Literal["row"] | None = None,
+    candidates: Any = None,
 ) -> pd.DataFrame:
     r"""Measure a fitted recommender on held-out rows.
 
@@ -61,6 +62,10 @@ def evaluate(
         "row" ranks also as a recommender would that knows the moment of each user's (first)
         held-out row, see :func:`make_ranking_scorer`. X and what the estimator was fitted to must
         have timestamps.
+    candidates : "cold", array-like of ids or None, default=None
+        What is ranked: only these items, or those without any interaction in `fit`, see
+        :func:`make_ranking_scorer`. The recommended lists are made of them, too, and the catalogue
+        of their metrics are these items.
 
     Returns
     -------
@@ -68,8 +73,9 @@ def evaluate(
         A row per label of `by`, ranking, metric and k, with the columns
 
         - the labels of `by` (under the name of the column, or "by"), if given;
-        - `ranking`: "exact", among the whole catalogue, or "sampled", among `n_negatives` items;
-          "exact, timed" and "sampled, timed" are rankings of recommenders that are told the moment;
+        - `ranking`: "exact", among the whole catalogue (or all `candidates`), or "sampled", among
+          `n_negatives` items; "exact, timed" and "sampled, timed" are rankings of recommenders that
+          are told the moment;
         - `metric` and `k` (missing for "auc");
         - `value`: the mean over users;
         - `stderr`: the standard error of that mean over users, which a bootstrap over users
@@ -149,7 +155,7 @@ def evaluate(
           metric  value  stderr
     0  beats_all    0.5   0.354
     """
-    task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at)
+    task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates)
     settings = Settings.read(metrics, k, task)
     return _table(row for group in measure(estimator, X, settings, by) for row in group.rows())
 
@@ -167,6 +173,7 @@ def compare(
     exclude_seen: bool = True,
     interactions: Any = None,
     at: Literal["row"] | None = None,
+    candidates: Any = None,
 ) -> pd.DataFrame:
     """Fit recommenders to the same rows, if they are not yet, and measure them on the same rows.
 
@@ -181,7 +188,7 @@ def compare(
         :class:`sklearn.frozen.FrozenEstimator`, so that they stay as they are.
     X_test : array-like of shape (n_samples, n_features >= 2)
         Held-out interactions.
-    metrics, k, n_negatives, by, random_state, exclude_seen, interactions, at
+    metrics, k, n_negatives, by, random_state, exclude_seen, interactions, at, candidates
         See :func:`evaluate`; `by` labels the rows of `X_test`.
 
     Returns
@@ -232,7 +239,7 @@ def compare(
             "estimators must be a dict of at least one name and estimator, such as "
             f"{{'popularity': PopularityRecommender()}}. Received: {estimators!r}."
         )
-    task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at)
+    task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates)
     settings = Settings.read(metrics, k, task)
     rows = []
     reference: list[Group] = []

@@ -24,6 +24,7 @@ def make_ranking_scorer(
     exclude_seen: bool = True,
     interactions: Any = None,
     at: Literal["row"] | None = None,
+    candidates: Any = None,
 ) -> RankingScorer:
     """Make a scorer that ranks held-out items.
 
@@ -57,6 +58,12 @@ def make_ranking_scorer(
         several. That is another protocol, whose figures should stand beside those without, as
         :func:`evaluate` puts them. It makes a difference to recommenders that know what was popular
         when, see :class:`neumf.protocols.TimedRecommender`.
+    candidates : "cold", array-like of ids or None, default=None
+        The items that are ranked, those apart that a user has seen. None ranks the whole catalogue;
+        "cold" the part of it that had no interaction in `fit`, of which the recommender knows the
+        features alone. Ids are those that reach the recommender: behind an encoder, its numbers.
+        Those that are not in the catalogue are ignored. A row of X whose item is in the catalogue
+        and no candidate raises, since it cannot be found; one whose item is unknown is a miss.
 
     Returns
     -------
@@ -69,12 +76,17 @@ def make_ranking_scorer(
     ValueError, TypeError
         If a parameter is out of range.
 
+    See Also
+    --------
+    ColdItemSplitter : Holds out items, to be ranked with ``candidates="cold"``.
+
     Notes
     -----
     - A query is a user with all of their rows in X (one row, with leave-last-out); rows that `y`
       labels 0 are no positives. The value is the mean over queries.
-    - Candidates are the catalogue that the estimator was fitted on, without the items that the
-      user has seen in `fit` (unless ``exclude_seen=False``). Drawn are those of them that are not
+    - Candidates are the catalogue that the estimator was fitted on (or the part of it that
+      `candidates` names), without the items that the user has seen in `fit` (unless
+      ``exclude_seen=False``). Drawn are those of them that are not
       held out for the user.
     - An unknown user or item, one that neither `fit` saw nor, of users, `interactions` tell of, is
       a miss. Misses are counted in a warning and never dropped. Each row of an unknown user is a
@@ -108,7 +120,9 @@ def make_ranking_scorer(
     1.0
     """
     return RankingScorer(
-        metric, k, RankingTask(n_negatives, random_state, exclude_seen, interactions, at)
+        metric,
+        k,
+        RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates),
     )
 
 
@@ -120,6 +134,7 @@ def hr_scorer(
     exclude_seen: bool = True,
     interactions: Any = None,
     at: Literal["row"] | None = None,
+    candidates: Any = None,
 ) -> RankingScorer:
     """Make a scorer of the hit rate: the share of users with a held-out item in the top k.
 
@@ -127,7 +142,7 @@ def hr_scorer(
     ----------
     k : int, default=10
         Length of the list.
-    n_negatives, random_state, exclude_seen, interactions, at
+    n_negatives, random_state, exclude_seen, interactions, at, candidates
         See :func:`make_ranking_scorer`.
 
     Returns
@@ -145,7 +160,7 @@ def hr_scorer(
     return RankingScorer(
         metrics.hit_rate_at_k,
         k,
-        RankingTask(n_negatives, random_state, exclude_seen, interactions, at),
+        RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates),
     )
 
 
@@ -157,6 +172,7 @@ def ndcg_scorer(
     exclude_seen: bool = True,
     interactions: Any = None,
     at: Literal["row"] | None = None,
+    candidates: Any = None,
 ) -> RankingScorer:
     """Make a scorer of the normalised discounted cumulative gain.
 
@@ -164,7 +180,7 @@ def ndcg_scorer(
     ----------
     k : int, default=10
         Length of the list.
-    n_negatives, random_state, exclude_seen, interactions, at
+    n_negatives, random_state, exclude_seen, interactions, at, candidates
         See :func:`make_ranking_scorer`.
 
     Returns
@@ -180,7 +196,9 @@ def ndcg_scorer(
     0.5
     """
     return RankingScorer(
-        metrics.ndcg_at_k, k, RankingTask(n_negatives, random_state, exclude_seen, interactions, at)
+        metrics.ndcg_at_k,
+        k,
+        RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates),
     )
 
 

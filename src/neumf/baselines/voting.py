@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -46,7 +46,8 @@ class VotingRecommender(BaseRecommender):
     users_ : pandas.Index of shape (n_users,)
         The id of each user, by index.
     items_ : pandas.Index of shape (n_items,)
-        The catalogue: the id of each item, by index.
+        The catalogue: the id of each item, by index. Cold items that members know by features are
+        in it if all members have the same ones.
     seen_ : csr_array of shape (n_users, n_items)
         The items that each user has seen.
     popularity_ : ndarray of shape (n_items,)
@@ -178,6 +179,9 @@ class VotingRecommender(BaseRecommender):
         rows = read_rows(X, y, sample_weight)
         weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
         fitted = {name: clone(member).fit(X, y, **weighted) for name, member in members}
+        catalogue, *others = (member.items_ for member in fitted.values())
+        if all(items.equals(catalogue) for items in others):
+            rows = replace(rows, item_ids=catalogue)
         keep_rows(self, X, rows)
         self.named_estimators_ = Bunch(**fitted)
         self.estimators_ = list(fitted.values())
@@ -227,7 +231,7 @@ class VotingRecommender(BaseRecommender):
         members = state.part("members")
         fitted = {name: restore(members.part(name), fitted=True) for name in members.names()}
         for member in fitted.values():
-            if len(member.users_) != len(self.users_) or len(member.items_) != len(self.items_):
+            if len(member.users_) != len(self.users_) or len(member.items_) < len(self.items_):
                 raise damaged("its members know other users or items")
         self._weights = state.floats("weights", (len(fitted),), at_least=0)
         self.named_estimators_ = Bunch(**fitted)
@@ -235,8 +239,11 @@ class VotingRecommender(BaseRecommender):
 
     def _after(self, user_ids: pd.Index, codes: Codes, new: UserItems, seen: sp.csr_array) -> Self:
         known = super()._after(user_ids, codes, new, seen)
+        parts, n_users = (seen.data, seen.indices, seen.indptr), len(user_ids)
         members = {
-            name: member._after(user_ids, codes, new, seen)
+            name: member._after(
+                user_ids, codes, new, sp.csr_array(parts, shape=(n_users, len(member.items_)))
+            )
             for name, member in self.named_estimators_.items()
         }
         known.named_estimators_ = Bunch(**members)
@@ -273,7 +280,8 @@ class VotingRanker:
         """Return scores of shape (len(users), n_items)."""
         total = np.zeros((len(users), self.n_items))
         for ranker, weight in zip(self.rankers, self.weights, strict=True):
-            scores = ranker.score_items(users).astype(np.float64)
+            # Items that not all members know stand behind those of the rows, and are left out.
+            scores = ranker.score_items(users)[:, : self.n_items].astype(np.float64)
             scores -= scores.mean(axis=1, keepdims=True)
             spread = scores.std(axis=1, keepdims=True)
             total += scores * np.divide(weight, spread, out=np.zeros_like(spread), where=spread > 0)

@@ -67,6 +67,10 @@ def read_amazon_reviews(
         has another end, if `csv_columns` are not the four columns, or if users and items of a
         `.csv` are plainly swapped.
 
+    See Also
+    --------
+    read_amazon_metadata : Titles, brands, categories and prices of the products.
+
     Notes
     -----
     Some dumps of 2014 hold Python literals (`{'reviewerID': ...}`) in place of JSON. They are
@@ -113,7 +117,7 @@ def _read_json_lines(path: StrPath) -> pd.DataFrame:
     # Arrays take 8 bytes a number, and refuse what is none; interned ids are stored once.
     timestamps, ratings = array("q"), array("d")
     for number, line in numbered_lines(path):
-        record = _parse_json(path, number, line)
+        record = parse_json(path, number, line)
         try:
             user, item, timestamp, rating = take_fields(record)
             users.append(intern(user))
@@ -129,7 +133,7 @@ def _read_json_lines(path: StrPath) -> pd.DataFrame:
 
 
 def _field_names(path: StrPath) -> tuple[str, ...]:
-    first = _parse_json(path, *first_line(path))
+    first = parse_json(path, *first_line(path))
     return _FIELDS_2023 if "user_id" in first else _FIELDS
 
 
@@ -140,7 +144,8 @@ def _refuse_constant(name: str) -> None:
 _decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
-def _parse_json(path: StrPath, number: int, line: str) -> dict[str, Any]:
+def parse_json(path: StrPath, number: int, line: str) -> dict[str, Any]:
+    """Return the JSON object that a line is."""
     try:
         record = _decode_json(line)
     except ValueError as error:

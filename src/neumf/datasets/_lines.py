@@ -24,14 +24,17 @@ def open_binary(path: StrPath) -> IO[bytes]:
     return io.BufferedReader(gzip.open(path)) if is_compressed else Path(path).open("rb")
 
 
-def numbered_lines(path: StrPath) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank with their 1-based numbers, one in memory at a time."""
+def numbered_lines(path: StrPath, *, or_latin_1: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not blank with their 1-based numbers, one in memory at a time.
+
+    The text is UTF-8; a line that is not may be Latin-1, if asked: any bytes are.
+    """
     number = 0
     with open_binary(path) as stream:
         try:
             for number, line in enumerate(stream, start=1):
                 # "utf-8-sig" skips the mark that some editors write before the first line.
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                text = _decode(line, "utf-8-sig" if number == 1 else "utf-8", or_latin_1)
                 if text and not text.isspace():
                     yield number, text
         except UnicodeDecodeError as error:
@@ -44,9 +47,18 @@ def numbered_lines(path: StrPath) -> Iterator[tuple[int, str]]:
             raise line_error(path, number + 1, f"{message}; fetch the file again") from error
 
 
-def first_line(path: StrPath) -> tuple[int, str]:
+def _decode(line: bytes, encoding: str, or_latin_1: bool) -> str:
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError:
+        if not or_latin_1:
+            raise
+        return line.decode("latin-1")
+
+
+def first_line(path: StrPath, *, or_latin_1: bool = False) -> tuple[int, str]:
     """Return the first line that is not blank, with its number."""
-    for number, line in numbered_lines(path):
+    for number, line in numbered_lines(path, or_latin_1=or_latin_1):
         return number, line.rstrip("\r\n")
     raise empty_error(path)
 

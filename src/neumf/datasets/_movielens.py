@@ -1,5 +1,6 @@
 """Reader of the MovieLens rating files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -41,6 +42,11 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
         If the folder holds more than one of them, or if a line is broken. The message names the
         file, the line and the field.
 
+    See Also
+    --------
+    read_movielens_items : Titles, years and genres of the films.
+    read_movielens_users : Age, gender and occupation of the users.
+
     References
     ----------
     .. [1] F. M. Harper and J. A. Konstan, "The MovieLens Datasets: History and Context", ACM
@@ -59,15 +65,16 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
     0     1  1193  978300760     5.0
     1     1   661  978302109     3.0
     """
-    file = _ratings_file(Path(path))
+    file = find_file(Path(path), _FILE_NAMES)
     return read_table(file, _layout(file))
 
 
-def _ratings_file(path: Path) -> Path:
+def find_file(path: Path, file_names: Sequence[str]) -> Path:
+    """Return the path or, of a folder, the one file of these names in it."""
     if not path.is_dir():
         return path
-    found = [path / name for name in _FILE_NAMES if (path / name).is_file()]
-    names = ", ".join(_FILE_NAMES)
+    found = [path / name for name in file_names if (path / name).is_file()]
+    names = ", ".join(file_names)
     if not found:
         raise FileNotFoundError(f"{path}: the folder must hold one of {names}. Received: none.")
     if len(found) > 1:

@@ -2,24 +2,38 @@
 
 import lzma
 from importlib import resources
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import pandas as pd
 
-
-@overload
-def load_movietweetings(*, return_titles: Literal[False] = False) -> pd.DataFrame: ...
+from neumf.datasets._titles import split_years
 
 
 @overload
 def load_movietweetings(
-    *, return_titles: Literal[True]
+    *, return_titles: Literal[False] = False, return_items: Literal[False] = False
+) -> pd.DataFrame: ...
+
+
+@overload
+def load_movietweetings(
+    *, return_titles: Literal[True], return_items: Literal[False] = False
 ) -> tuple[pd.DataFrame, "pd.Series[str]"]: ...
 
 
+@overload
 def load_movietweetings(
-    *, return_titles: bool = False
-) -> pd.DataFrame | tuple[pd.DataFrame, "pd.Series[str]"]:
+    *, return_titles: Literal[False] = False, return_items: Literal[True]
+) -> tuple[pd.DataFrame, pd.DataFrame]: ...
+
+
+@overload
+def load_movietweetings(
+    *, return_titles: Literal[True], return_items: Literal[True]
+) -> tuple[pd.DataFrame, "pd.Series[str]", pd.DataFrame]: ...
+
+
+def load_movietweetings(*, return_titles: bool = False, return_items: bool = False) -> Any:
     """Load MovieTweetings-100K, real ratings of films that people tweeted.
 
     100,000 ratings of 10,506 films by 16,554 users, from 28 February to 1 September 2013. The
@@ -28,7 +42,9 @@ def load_movietweetings(
     Parameters
     ----------
     return_titles : bool, default=False
-        Whether to return the titles of the films too.
+        Whether to return the titles of the films too, as one shows them.
+    return_items : bool, default=False
+        Whether to return what is known of the films too, as a table.
 
     Returns
     -------
@@ -38,6 +54,10 @@ def load_movietweetings(
         film at IMDb, less the zeros in front: 1074638 is https://www.imdb.com/title/tt1074638.
     titles : Series of shape (10506,)
         Title and year of each film, indexed by item. Only if `return_titles` is True.
+    items : DataFrame of shape (10506, 3)
+        Columns `title` (str, without the year), `year` (int64: every film has one) and `genres`
+        (str, joined by "|"; empty for the 66 films that have none), indexed by item. Only if
+        `return_items` is True.
 
     References
     ----------
@@ -56,15 +76,23 @@ def load_movietweetings(
     2     2   104257  1364690142     8.0
     >>> titles[1074638]
     'Skyfall (2012)'
+    >>> interactions, items = load_movietweetings(return_items=True)
+    >>> items.loc[1074638].to_dict()
+    {'title': 'Skyfall', 'year': 2012, 'genres': 'Action|Adventure|Crime|Thriller'}
     """
-    interactions = _read("movietweetings-ratings.csv.xz").astype({"rating": "float64"})
-    if not return_titles:
-        return interactions
-    return interactions, _read("movietweetings-titles.csv.xz").set_index("item")["title"]
+    tables: list[Any] = [_read("movietweetings-ratings.csv.xz").astype({"rating": "float64"})]
+    if return_titles or return_items:
+        films = _read("movietweetings-items.csv.xz").set_index("item")
+    if return_titles:
+        tables.append(films["title"])
+    if return_items:
+        split = split_years(films["title"]).astype({"year": "int64"})
+        tables.append(split.assign(genres=films["genres"]))
+    return tables[0] if len(tables) == 1 else tuple(tables)
 
 
 def _read(name: str) -> pd.DataFrame:
     packed = resources.files(__package__).joinpath("data", name)
     with packed.open("rb") as stream, lzma.open(stream) as table:
-        # Films are called "NA" or "None" as well: no title is a missing value.
+        # Films are called "NA" or "None" as well, and some have no genre: no text is missing.
         return pd.read_csv(table, keep_default_na=False)

@@ -113,10 +113,10 @@ class State:
             raise damaged(f"{name} are no bounds")
         return array
 
-    def sparse(self, name: str, shape: tuple[int, int], dtype: type) -> sp.csr_array:
-        """Return a sparse matrix of finite numbers, or of bool."""
+    def sparse(self, name: str, shape: tuple[int, int | None], dtype: type) -> sp.csr_array:
+        """Return a sparse matrix of finite numbers, or of bool; None stands for any size."""
         matrix = self.value(name)
-        if not isinstance(matrix, sp.csr_array) or matrix.shape != shape:
+        if not isinstance(matrix, sp.csr_array) or not _fits(matrix.shape, shape):
             raise damaged(f"{name} is no sparse matrix of shape {shape}")
         if not np.issubdtype(matrix.dtype, dtype) or not np.isfinite(matrix.data).all():
             raise damaged(f"{name} has other values, of dtype {matrix.dtype}")
@@ -134,8 +134,13 @@ class State:
         array = self.value(name)
         if not isinstance(array, np.ndarray) or array.dtype not in dtypes:
             raise damaged(f"{name} is no array of {dtypes[0].__name__}")
-        if array.ndim != len(shape) or any(
-            size not in (None, found) for size, found in zip(shape, array.shape, strict=True)
-        ):
+        if not _fits(array.shape, shape):
             raise damaged(f"{name} has the shape {array.shape}")
         return array
+
+
+def _fits(shape: tuple[int, ...], rule: tuple[int | None, ...]) -> bool:
+    """Tell whether a shape is as it must be; None stands for any size."""
+    return len(shape) == len(rule) and all(
+        size in (None, found) for size, found in zip(rule, shape, strict=True)
+    )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s, Float64s
 from neumf._validation import check_labels, check_weights
+from neumf.interactions.features import SideFeatures, join_features
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.tables import Interactions
 
@@ -37,6 +38,8 @@ class EncodedRows:
         `sample_weight`.
     ticks_per_second : int
         How many units of the timestamps make a second.
+    user_features, item_features : SideFeatures or None
+        What is known of users and items.
     """
 
     user_ids: pd.Index
@@ -48,6 +51,8 @@ class EncodedRows:
     labels: Float32s | None
     weights: Float32s | None
     ticks_per_second: int = 1
+    user_features: SideFeatures | None = None
+    item_features: SideFeatures | None = None
 
     @classmethod
     def encode(
@@ -93,6 +98,16 @@ class EncodedRows:
         if self.positive is not None:
             users, items = users[self.positive], items[self.positive]
         return seen_matrix(users, items, self.shape)
+
+    def with_user_features(self, table: Any) -> EncodedRows:
+        """Return the rows with what a table tells of users; those it alone names come last."""
+        ids, known = join_features(table, "user_features", "user", self.user_ids)
+        return replace(self, user_ids=ids, user_features=known)
+
+    def with_item_features(self, table: Any) -> EncodedRows:
+        """Return the rows with what a table tells of items; those it alone names come last."""
+        ids, known = join_features(table, "item_features", "item", self.item_ids)
+        return replace(self, item_ids=ids, item_features=known)
 
     def without(self, rows: Codes) -> EncodedRows:
         """Return all rows but these; users and items keep their index."""

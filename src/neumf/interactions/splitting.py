@@ -21,7 +21,7 @@ from neumf.interactions.timeline import read_timelines
 
 
 class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
-    """Base of cross-validators that hold out late interactions, the latest in the first split."""
+    """Base of cross-validators that hold out interactions."""
 
     n_splits: int
 

@@ -80,6 +80,11 @@ class Blueprint:
             for name, rows in a_user.items()
         }
 
+    def by_table(self, of_users: Any, of_items: Any) -> dict[str, Any]:
+        """Return what is given for users, or for items, by the names of their tables."""
+        shapes = self.table_shapes(n_users=1, n_items=0)
+        return {name: of_users if n else of_items for name, (n, _) in shapes.items()}
+
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each of the shared weights, by name."""
         return self.layers.shared_shapes() | self.users.shared_shapes()

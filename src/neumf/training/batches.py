@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s
 from neumf.interactions.histories import Histories
 from neumf.interactions.unseen import UnseenItems, sample_unseen_items
 from neumf.model.user_towers import UserTower
+from neumf.training.centres import SideCentres
 
 # Rows that one call of the compiled program trains on: enough for the cost of the call to vanish,
 # few enough for the negatives to need no memory of account.
@@ -43,7 +45,7 @@ class Degrees(NamedTuple):
     """How many items each user has, shape (n_users,), and how many users each item (n_items,)."""
 
     users: Codes
-    items: Codes
+    items: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class TrainingRows:
         What each row's user had before it, if the user tower reads it.
     degrees : Degrees or None
         What the penalty of each vector is divided by; None means 1.
+    centres : SideCentres or None
+        What the penalty pulls vectors towards; None pulls all to 0.
     """
 
     users: Codes
@@ -73,6 +77,7 @@ class TrainingRows:
     negatives: Negatives | None = None
     histories: Histories | None = None
     degrees: Degrees | None = None
+    centres: SideCentres | None = None
 
     def __len__(self) -> int:
         return len(self.users)

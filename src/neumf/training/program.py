@@ -38,14 +38,16 @@ class Rates(NamedTuple):
     """Numbers that may change without compiling anew.
 
     `penalties` are the weights of the squared norms of the rows of each table, by its name, and
-    `kernel_penalty` that of the kernels.
+    `kernel_penalty` that of the kernels. `centres` are what is taken from the rows before, for the
+    tables that have such. `scored` tells which rows of the table of items are in the catalogue.
     """
 
     learning_rate: Any
     penalties: dict[str, Any]
     kernel_penalty: Any
     dropout: Any
-    n_items: Any
+    centres: dict[str, Any]
+    scored: Any
 
 
 class Plan(NamedTuple):
@@ -264,8 +266,8 @@ class _Forward(NamedTuple):
             return plan.loss.of_rows(tf, scores, scores[:, 0], batch.labels)
         items = blueprint.items.vectors(self.items)
         scores = layers.product_logits(tf, self.shared, users, items)
+        scores = tf.where(rates.scored, scores, -np.inf)
         numbers = tf.range(items.shape[0])
-        scores = tf.where(numbers < rates.n_items, scores, -np.inf)
         own = tf.reduce_sum(tf.where(numbers == batch.indices["items"], scores, 0.0), 1)
         return plan.loss.of_rows(tf, scores, own, batch.labels)
 
@@ -296,8 +298,10 @@ class _Forward(NamedTuple):
 
         def weighed(name: str, rows: Any) -> Any:
             places = tf.maximum(indices[name], 0)  # -1 is none, and does not count
-            penalties = tf.gather(rates.penalties[plan.table_of(name)], places)
-            return rows * tf.sqrt(penalties)[:, :, None]
+            table = plan.table_of(name)
+            if table in rates.centres:
+                rows -= tf.gather(rates.centres[table], places)
+            return rows * tf.sqrt(tf.gather(rates.penalties[table], places))[:, :, None]
 
         of_users = {name: weighed(name, rows) for name, rows in self.of_users.items()}
         total = blueprint.items.norms(tf, weighed("items", self.candidates))

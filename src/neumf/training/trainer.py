@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s
 from neumf.model.network import Blueprint, Weights
 from neumf.training.batches import (
     BatchSizes,
     Chunk,
-    Degrees,
     TrainingRows,
     epoch_of_chunks,
     make_chunk,
     round_up,
 )
+from neumf.training.centres import Centres
 from neumf.training.losses import Loss
 from neumf.training.program import Plan, Rates, State, compile_program, split_shared
 from neumf.training.runtime import import_tensorflow
@@ -132,16 +133,25 @@ class Trainer:
             },
             tf.Variable(_packed(tf, flat, None if optimizer is None else optimizer.shared, 1)),
         )
-        degrees = _degrees_by_table(blueprint, rows.degrees)
+        table_rows = {name: table.shape[0] for name, table in self._state.tables.items()}
+        degrees = blueprint.by_table(*(rows.degrees or (None, None)))
+        self._centres: dict[str, Centres] = {
+            name: centres
+            for name, centres in blueprint.by_table(*(rows.centres or (None, None))).items()
+            if centres is not None
+        }
         self._rates = Rates(
             tf.constant(settings.learning_rate, tf.float32),
             {
-                name: tf.constant(_penalties(settings, degrees[name], table.shape[0]))
-                for name, table in self._state.tables.items()
+                name: tf.constant(_penalties(settings, degrees[name], n_rows))
+                for name, n_rows in table_rows.items()
             },
             tf.constant(settings.regularization * KERNEL_SHARE, tf.float32),
             tf.constant(settings.dropout, tf.float32),
-            tf.constant(len(tables["items"])),
+            {name: tf.zeros((table_rows[name], tables[name].shape[1])) for name in self._centres},
+            tf.constant(
+                _scored(self._centres.get("items"), len(tables["items"]), table_rows["items"])
+            ),
         )
         self._plan = Plan(
             blueprint,
@@ -149,7 +159,7 @@ class Trainer:
             settings.optimizer,
             settings.dropout > 0,
             BatchSizes.of_rows(rows, settings.batch_size, settings.n_negatives),
-            tuple((name, table.shape[0]) for name, table in self._state.tables.items()),
+            tuple(table_rows.items()),
             tuple((name, array.shape) for name, array in shared.items()),
         )
         self._with_xla = True
@@ -168,18 +178,14 @@ class Trainer:
 
     def run_epoch(self) -> float:
         """Go once through all rows in a new order; return the mean loss per row."""
+        self._move_centres()
         tower, sizes = self._plan.blueprint.users, self._plan.batches
         chunks = epoch_of_chunks(self._rows, tower, sizes, self._rng)
         return sum(map(self._run, chunks)) / len(self._rows)
 
     def weights(self) -> Weights:
         """Return the weights as they are now."""
-        return self._weights(
-            {
-                name: _copy(self._state.tables[name], n_rows, slice(width))
-                for name, (n_rows, width) in self._table_shapes.items()
-            }
-        )
+        return self._weights({name: self._vectors(name) for name in self._table_shapes})
 
     def finish(self, keep_moments: bool) -> tuple[Weights, OptimizerState]:
         """Return the weights, and Adam with or without the moments of each row.
@@ -199,7 +205,21 @@ class Trainer:
         optimizer = OptimizerState(moments, n_trained, mean_squares, shared, self._n_steps)
         return self._weights(weights), optimizer
 
+    def _vectors(self, name: str) -> Float32s:
+        n_rows, width = self._table_shapes[name]
+        return _copy(self._state.tables[name], n_rows, slice(width))
+
+    def _move_centres(self) -> None:
+        """Let the centres follow what was learned: block by block, the exact minimum."""
+        tf = import_tensorflow()
+        for name, centres in self._centres.items():
+            table = self._rates.centres[name]
+            values = centres.of(self._vectors(name))
+            self._rates.centres[name] = tf.pad(values, ((0, table.shape[0] - len(values)), (0, 0)))
+
     def _weights(self, tables: dict[str, Float32s]) -> Weights:
+        for name, centres in self._centres.items():
+            centres.fill_cold(tables[name])
         n_weights = self._state.shared.shape[1] // 3
         flat = _copy(self._state.shared, 1, slice(n_weights))[0]
         return Weights(tables, split_shared(np, flat, self._plan))
@@ -244,14 +264,6 @@ def _capacity(n_rows: int) -> int:
     return -(-n // step) * step
 
 
-def _degrees_by_table(blueprint: Blueprint, degrees: Degrees | None) -> dict[str, Codes | None]:
-    """Return what the penalty of each row of a table is divided by, by the name of the table."""
-    shapes = blueprint.table_shapes(n_users=1, n_items=0)
-    if degrees is None:
-        return dict.fromkeys(shapes)
-    return {name: degrees.users if n else degrees.items for name, (n, _) in shapes.items()}
-
-
 def _penalties(settings: TrainingSettings, degrees: Codes | None, capacity: int) -> Float32s:
     """Return the weight of the squared norm of each row of a table, and 0 of spare rows."""
     penalties = np.zeros(capacity, np.float32)
@@ -260,6 +272,14 @@ def _penalties(settings: TrainingSettings, degrees: Codes | None, capacity: int)
     else:
         penalties[: len(degrees)] = settings.regularization / np.maximum(degrees, 1)
     return penalties
+
+
+def _scored(centres: Centres | None, n_items: int, capacity: int) -> NDArray[np.bool_]:
+    """Return which rows of the table of items are in the catalogue: no spare and no cold ones."""
+    scored = np.arange(capacity) < n_items
+    if centres is not None:
+        scored[:n_items] &= centres.degrees > 0
+    return scored
 
 
 def _packed(tf: Any, weights: Float32s, moments: Float32s | None, capacity: int) -> Any:

@@ -1,0 +1,157 @@
+r"""Measure how well recommenders find items that training had no interaction of.
+
+    python benchmarks/quality/cold_items.py --train ml-1m.parquet --items ml-1m/items.tsv \
+        --model random content-knn neumf-default --draws 3
+    python benchmarks/quality/cold_items.py --train movietweetings --k-core 5 --drop-last \
+        --model random content-knn neumf-default --draws 3
+
+hides all rows of a tenth of the items, drawn by lot, trains on the others, and ranks the hidden
+rows' items among the hidden items that the user has not seen, and among the whole catalogue. Draws
+are those of seeds 0, 1, ..., which the networks train with too.
+
+What is known of an item: its genres (a column each), the words of its title (by TF-IDF, words of
+two titles or more) and the decade of its year; ``--features`` chooses among them.
+
+``--model`` takes "random" (all items alike, whose figures are what any order by lot has on
+average), "content-knn", and "neumf-" with a preset of `NeuMFRecommender.from_preset` or "default".
+``--set`` changes their parameters. Without ``--items`` of their own, MovieTweetings and MovieLens
+files in their own format have them in the place of the ratings.
+"""
+
+import argparse
+import json
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from ncf_protocol import parse_option, read_training_rows, show
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.preprocessing import MultiLabelBinarizer, OneHotEncoder
+
+from neumf import (
+    ColdItemSplitter,
+    ContentKNNRecommender,
+    NeuMFRecommender,
+    datasets,
+    hr_scorer,
+    ndcg_scorer,
+)
+
+FEATURES = ("genres", "title", "decade")
+
+
+class AllAlikeRecommender(ContentKNNRecommender):
+    """Scores all items alike: ties are averaged over, so that its figures are those of chance."""
+
+    @property
+    def ranker_(self):
+        """What gives the scores."""
+        return self
+
+    def score_items(self, users):
+        """Return scores of shape (len(users), n_items)."""
+        return np.zeros((len(users), len(self.items_)))
+
+    def score_candidates(self, users, items):
+        """Return scores of the shape of items."""
+        return np.zeros(items.shape)
+
+
+def main():
+    arguments = parse_arguments()
+    X = read_training_rows(arguments.train, arguments.k_core, arguments.drop_last)
+    items = read_items(arguments)
+    items = items[items.index.isin(X["item"])]
+    features = encode(items, arguments.features)
+    print(f"{len(X):,} rows, {len(items):,} items with {features.shape[1]:,} features", flush=True)
+    results = []
+    for draw in range(arguments.draws):
+        splitter = ColdItemSplitter(1, test_size=arguments.share, random_state=draw)
+        X_train, X_test = splitter.train_test_split(X)
+        for model in arguments.model:
+            recommender = make_recommender(model, features, draw, dict(arguments.set))
+            result = {"model": model, "draw": draw} | measure(recommender, X_train, X_test)
+            print("  ".join(f"{name} {show(value)}" for name, value in result.items()), flush=True)
+            results.append(result)
+    summary = pd.DataFrame(results).groupby("model", sort=False).agg(["mean", "std"])
+    print(summary.drop(columns="draw").T.to_string(float_format=show))
+    options = {name: str(value) for name, value in vars(arguments).items()}
+    arguments.json.write_text(json.dumps({"options": options, "results": results}, indent=2))
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--train", required=True, help="as for ncf_protocol.py")
+    parser.add_argument(
+        "--items", help="a MovieLens file of films, or a .tsv with a header whose first column is "
+        "the item, with the columns title (and year) and genres (joined by '|')"
+    )  # fmt: skip
+    parser.add_argument("--k-core", type=int, default=1)
+    parser.add_argument("--drop-last", action="store_true")
+    parser.add_argument("--model", nargs="+", default=["random", "content-knn"])
+    parser.add_argument("--features", nargs="+", default=FEATURES, choices=FEATURES)
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--share", type=float, default=0.1, help="of the items that is hidden")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", type=parse_option)
+    parser.add_argument("--json", type=Path, default=Path("cold_items.json"))
+    return parser.parse_args()
+
+
+def read_items(arguments):
+    """Return titles, years and genres by item."""
+    if arguments.train == "movietweetings":
+        return datasets.load_movietweetings(return_items=True)[1]
+    path = arguments.items or str(Path(arguments.train).parent)
+    if not path.endswith(".tsv"):
+        return datasets.read_movielens_items(path)
+    items = pd.read_csv(path, sep="\t", index_col=0)
+    title = items["title"].str.extract(r"^(?P<title>.*) \((?P<year>\d{4})\)$")
+    return title.astype({"year": float}).assign(genres=items["genres"])
+
+
+def encode(items, names):
+    """Return the features of items as sparse columns, by item."""
+    columns = {
+        "genres": lambda: MultiLabelBinarizer(sparse_output=True).fit_transform(
+            items["genres"].map(lambda names: [name for name in names.split("|") if name])
+        ),
+        "title": lambda: TfidfVectorizer(min_df=2).fit_transform(items["title"]),
+        "decade": lambda: OneHotEncoder().fit_transform(items[["year"]] // 10),
+    }
+    table = sp.hstack([columns[name]().astype(float) for name in names]).tocsr()
+    return pd.DataFrame.sparse.from_spmatrix(table, index=items.index)
+
+
+def make_recommender(model, features, seed, options):
+    if model == "random":
+        return AllAlikeRecommender(features)
+    if model == "content-knn":
+        return ContentKNNRecommender(features, **options)
+    options = {"item_features": features, "random_state": seed} | options
+    preset = model.removeprefix("neumf-")
+    if preset == "default":
+        return NeuMFRecommender(**options)
+    return NeuMFRecommender.from_preset(preset, **options)
+
+
+def measure(recommender, X_train, X_test):
+    """Fit and return both metrics among the hidden items and among all, and the time."""
+    start = time.perf_counter()
+    recommender.fit(X_train)
+    result = {}
+    with warnings.catch_warnings():  # of users without a training row, who are misses for all
+        warnings.filterwarnings("ignore", message=r"\d+ of \d+ held-out rows name")
+        for among, candidates in (("hidden", X_test["item"].unique()), ("all", None)):
+            for name, scorer in (("HR@10", hr_scorer), ("NDCG@10", ndcg_scorer)):
+                value = scorer(candidates=candidates)(recommender, X_test)
+                result[f"{name} ({among})"] = value
+    return result | {"seconds": time.perf_counter() - start}
+
+
+if __name__ == "__main__":
+    main()

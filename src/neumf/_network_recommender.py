@@ -1,0 +1,99 @@
+"""What a recommender does that has a network, once it is fitted."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import check_is_fitted
+
+from neumf._arrays import Codes, Float32s
+from neumf._fold_in import Taste, fit_user_map, fold_in
+from neumf._similar import SimilarityMixin
+from neumf.base import BaseRecommender
+from neumf.interactions.histories import read_histories
+from neumf.interactions.seen import seen_rows
+from neumf.interactions.tables import Interactions
+from neumf.interactions.timeline import read_timelines
+from neumf.interactions.user_items import UserItems
+from neumf.model.keras_model import build_keras_model
+from neumf.model.network import Network
+from neumf.model.user_map import UserMap
+from neumf.training.loop import Trained
+from neumf.training.trainer import OptimizerState
+
+
+class NetworkRecommender(SimilarityMixin, BaseRecommender):
+    """Base of the recommender whose scores a network gives."""
+
+    recency: float
+    network_: Network
+    _model: Any
+    histories_: Codes
+    user_map_: UserMap | None
+    history_: dict[str, list[float]]
+    n_iter_: int
+    best_iter_: int
+    _optimizer: OptimizerState | None
+    _generator: np.random.Generator
+    _shape: dict[str, Any]
+
+    @property
+    def model_(self) -> Any:
+        """The network as a Keras model of ``[user indices, item indices]`` -> logit."""
+        check_is_fitted(self)
+        if self._model is None:
+            self._model = build_keras_model(self.network_)
+        return self._model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the Keras model out: it is made from the weights when asked for."""
+        state: dict[str, Any] = super().__getstate__()
+        return state | {"_model": None} if "_model" in state else state
+
+    def _vectors(self, of: Literal["users", "items"]) -> Float32s:
+        return self.network_.users if of == "users" else self.network_.item_vectors
+
+    @property
+    def ranker_(self) -> Network:
+        """What gives the scores: the network."""
+        return self.network_
+
+    def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
+        was = self.histories_[codes]
+        was[codes < 0] = -1
+        timelines = read_timelines(new.users, None, len(codes))
+        after = read_histories(timelines, new.items, was.shape[1], before=was).last()
+        tastes = Taste(was, seen_rows(self.seen_, codes)), Taste(after, seen)
+        vectors = fold_in(self.network_, self.user_map_, self.recency, codes, *tastes)
+        self.histories_, self.network_ = after, self.network_.with_users(vectors)
+
+    def _check_order_of_interactions(self, new: Interactions) -> None:
+        if self.histories_.shape[1] and not new.ordered:
+            raise ValueError(
+                "interactions must be a table whose rows have an order in time, as that of fit. "
+                "Received a sparse matrix. Pass a table of user and item, each user's oldest row "
+                "first."
+            )
+
+    def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:
+        """Return what recommending needs besides, by the names of the attributes."""
+        taste = Taste(of_rows["histories_"], of_rows["seen_"])
+        user_map = fit_user_map(network, taste, self.recency)
+        return {"network_": network, "user_map_": user_map, "_model": None}
+
+    def _commit(
+        self,
+        of_rows: dict[str, Any],
+        network: Network,
+        trained: Trained,
+        rng: np.random.Generator,
+        history: dict[str, list[float]],
+    ) -> None:
+        """Set all fitted attributes, when nothing more can fail."""
+        attributes = of_rows | self._attributes_of_network(network, of_rows)
+        attributes |= {"history_": history, "n_iter_": len(history["loss"])}
+        attributes |= {"_optimizer": trained.optimizer, "_generator": rng}
+        for name, value in attributes.items():
+            setattr(self, name, value)

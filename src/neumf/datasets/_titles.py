@@ -1,0 +1,17 @@
+"""Titles of films as the public files write them, with the year behind."""
+
+import pandas as pd
+
+# MovieLens-100K marks films made for television or video behind the year.
+_TITLE_AND_YEAR = r"^\s*(?P<title>.*?)\s*\((?P<year>\d{4})\)(?:\s*\((?:TV|V)\))?\s*$"
+
+
+def split_years(titles: pd.Series) -> pd.DataFrame:
+    """Return titles without the year, and the years: float64, NaN where there is none."""
+    parts = titles.str.extract(_TITLE_AND_YEAR)
+    return pd.DataFrame(
+        {
+            "title": parts["title"].fillna(titles.str.strip()),
+            "year": parts["year"].astype("float64"),
+        }
+    )
