@@ -49,7 +49,7 @@ numpydoc_class_members_toctree = False
 # Without a network no other project's index of names can be read: their names are no links.
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:.*", r"(datetime|sklearn|numpy|scipy|pandas|keras|matplotlib|joblib|tensorflow)\..*"),
+    ("py:.*", r"(ast|datetime|sklearn|numpy|scipy|pandas|keras|matplotlib|joblib|tensorflow)\..*"),
 ]
 
 doctest_global_setup = """

@@ -67,7 +67,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         The items of each user, oldest first; None without `decay`.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

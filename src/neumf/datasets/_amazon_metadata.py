@@ -54,12 +54,6 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
 
         Where a field is missing, texts are empty and prices NaN.
 
-    Warns
-    -----
-    UserWarning
-        If an id occurs several times, as in the files of 2018: the first line counts, and the
-        warning says how many others are skipped.
-
     Raises
     ------
     FileNotFoundError
@@ -67,14 +61,20 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
     ValueError
         If a line is broken or has no id; the message names the file, the line and the field.
 
-    Notes
+    Warns
     -----
-    Python literals are read by :func:`ast.literal_eval`, which runs no code and takes some ten
-    times as long as JSON.
+    UserWarning
+        If an id occurs several times, as in the files of 2018: the first line counts, and the
+        warning says how many others are skipped.
 
     See Also
     --------
     read_amazon_reviews : The reviews.
+
+    Notes
+    -----
+    Python literals are read by :func:`ast.literal_eval`, which runs no code and takes some ten
+    times as long as JSON.
 
     References
     ----------
