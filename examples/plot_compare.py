@@ -49,7 +49,7 @@ for model in models.values():
 # would hardly turn it around.
 
 results = compare(models, None, X_test, metrics="ndcg", k=10, n_negatives=99)
-results.round(4)
+print(results.round(4).to_string(index=False))
 
 # %%
 # Draw
@@ -90,4 +90,4 @@ plt.show()
 # The share of the catalogue that anybody is shown, and how much two users' lists have in common.
 
 lists = compare(models, None, X_test, metrics=["coverage", "overlap"], k=10)
-lists.pivot(index="estimator", columns="metric", values="value").round(3).loc[order[::-1]]
+print(lists.pivot(index="estimator", columns="metric", values="value").round(3).loc[order[::-1]])

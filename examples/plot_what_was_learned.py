@@ -20,6 +20,7 @@ from neumf import NeuMFRecommender, datasets
 X, titles = datasets.load_movietweetings(return_titles=True)
 X = datasets.filter_k_core(X, 10)
 model = NeuMFRecommender(n_factors=64, random_state=0).fit(X)
+print(f"{len(X):,} ratings of {len(model.items_):,} films by {len(model.users_):,} users")
 
 # %%
 # From 64 dimensions to two

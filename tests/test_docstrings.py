@@ -30,16 +30,21 @@ IGNORED_OF_PROTOCOLS = {
 }
 
 
+MODULES = (neumf, metrics, datasets, plotting, base, protocols)
+PUBLIC = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in MODULES
+    for name in module.__all__
+    if not inspect.ismodule(getattr(module, name))
+}
+
+
 def public_names():
     """Yield every public class, function and method of the library's own, by its full name."""
-    for module in (neumf, metrics, datasets, plotting, base, protocols):
-        for name in module.__all__:
-            found = getattr(module, name)
-            if inspect.ismodule(found):
-                continue
-            yield f"{module.__name__}.{name}"
-            if inspect.isclass(found):
-                yield from (f"{module.__name__}.{name}.{part}" for part in own_parts(found))
+    for name, found in PUBLIC.items():
+        yield name
+        if inspect.isclass(found):
+            yield from (f"{name}.{part}" for part in own_parts(found))
 
 
 def own_parts(cls):
@@ -61,3 +66,8 @@ def test_docstring_passes_the_checks_of_numpydoc(name):
         ignored |= IGNORED_OF_METHODS
     errors = [error for error in validate(name)["errors"] if error[0] not in ignored]
     assert errors == []
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstring_says_since_when(name):
+    assert ".. versionadded::" in PUBLIC[name].__doc__

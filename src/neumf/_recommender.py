@@ -46,6 +46,8 @@ class NeuMFRecommender(
 ):
     r"""Neural Matrix Factorization: GMF and an MLP over learned vectors of users and items.
 
+    .. versionadded:: 0.1
+
     Learns from implicit feedback: every row of the table is a positive, and each epoch draws new
     negatives among the items that the user has not seen. Ids may be any hashable; the estimator
     keeps its own index of them, so ids go in and ids come out.

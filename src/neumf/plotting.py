@@ -39,6 +39,8 @@ _NAMES = {
 class LearningCurveDisplay:
     """The loss and, with `early_stopping`, the validation metric of each epoch.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     history : dict of list of float
@@ -167,6 +169,8 @@ class LearningCurveDisplay:
 
 class MetricAtKDisplay:
     """A metric against the length of the list, for one or several recommenders, with error bands.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -325,6 +329,8 @@ class MetricAtKDisplay:
 
 class PopularityDisplay:
     """How often items are recommended against how popular they are.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

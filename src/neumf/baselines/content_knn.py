@@ -29,6 +29,8 @@ _MOST_TIED = 200
 class ContentKNNRecommender(ItemWeightsRecommender):
     r"""Recommend what is like the items that the user has seen, by their features.
 
+    .. versionadded:: 0.1
+
     The simplest recommender that finds cold items, which nobody has had yet: it looks at what is
     known of items alone, never at who else had them. What a network makes of features should be
     better than this.

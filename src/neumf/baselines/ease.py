@@ -20,6 +20,8 @@ from neumf.baselines._item_weights import (
 class EASERecommender(ItemWeightsRecommender):
     r"""Predict each item from the others by a linear model, solved in closed form.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     regularization : float, default=500.0

@@ -19,6 +19,8 @@ from neumf.baselines._item_weights import (
 class ItemKNNRecommender(ItemWeightsRecommender):
     r"""Recommend what is most like the items that the user has seen.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     n_neighbors : int, default=100

@@ -28,6 +28,8 @@ _BLOCK_ENTRIES = 2**22
 class NextItemRidgeRecommender(ItemWeightsRecommender):
     r"""Predict a user's next item from the last ones by a linear model, solved in closed form.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     regularization : float, default=500.0

@@ -27,6 +27,8 @@ _OLD_ROW = 1e-6
 class PopularityRecommender(BaseRecommender):
     r"""Recommend the items that most users interacted with, or had most rows of late.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     half_life : float, duration or None, default=None

@@ -26,6 +26,8 @@ _SOURCE_POWER, _TARGET_POWER = 0.7, 0.3
 class SequentialRulesRecommender(ItemWeightsRecommender):
     r"""Recommend what users had soon after the items that the user had last.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     history_length : int, default=20

@@ -26,6 +26,8 @@ from neumf.protocols import Ranker
 class VotingRecommender(BaseRecommender):
     r"""Recommend by the weighted mean of what several recommenders say.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     recommenders : list of (str, recommender)

@@ -29,6 +29,8 @@ _NO_LITERAL = (ValueError, SyntaxError, MemoryError, RecursionError)
 def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
     """Read the titles, brands, categories and prices of the products in a dump of Amazon.
 
+    .. versionadded:: 0.1
+
     Reads the files `meta_*.json.gz` of 2014 and 2018 and `meta_*.jsonl.gz` of 2023 that the groups
     of Julian McAuley published, line by line: only the four columns are kept in memory.
 

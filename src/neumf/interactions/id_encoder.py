@@ -21,6 +21,8 @@ from neumf.interactions.tables import read_interactions, replace_ids
 class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Encode the ids of users and items as integers from 0.
 
+    .. versionadded:: 0.1
+
     Ids may be any hashable: int, str, tuple, categorical, Arrow. They are numbered in order of
     first appearance. Other columns pass through untouched.
 

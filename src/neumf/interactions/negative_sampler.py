@@ -29,6 +29,8 @@ from neumf.interactions.unseen import Strategy, UnseenItems, refuse_saturated, s
 class NegativeSampler(TransformerMixin, BaseEstimator):
     """Draw items that each user never interacted with.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     n_negatives : int, default=4
