@@ -156,7 +156,7 @@ class NeuMFRecommender(
         had yet are recommended. Who has no row in the table is learned as without it.
         `user_features` take users that have a vector of their own: with them, ``"auto"`` as
         `user_encoder` means "hybrid" where it would mean "history".
-    feature_regularization : float, default=10.0
+    feature_regularization : float, default=1.0
         Penalty of the map from features to vectors, see Notes: a column of zeros and ones that
         holds for so many users (or items) is believed by half.
     random_state : int, RandomState, Generator or None, default=None
@@ -247,14 +247,16 @@ class NeuMFRecommender(
     Features act through the penalty, which for a vector that has some is not that of its own
     squared norm, but of its distance from :math:`M f + c`. There f are the features and M, c the
     ridge regression of vectors on features, computed before each epoch over all users (or items)
-    that have rows; a vector of an item that n users had weighs :math:`n / (n + 20)` in it.
-    This is the model in which each vector is a part of its own plus a linear map of its features,
-    both penalised, fitted in turns, one of them exactly; a step costs the same for any number of
-    columns. What has features and no row gets :math:`M f + c`, its bias too, and is never drawn as
-    a negative. Columns with values beyond -1 and 1 are divided by their standard deviation.
-    With `partial_fit`, new users and items start there: set a table that has them, too, with
-    `set_params` before. A file that `save` writes leaves the tables out; set them again if
-    `partial_fit` is to go on with them.
+    that have rows; a vector of an item that n users had weighs :math:`n / (n + 20)` in it. This is
+    the model in which a vector is a part of its own plus a linear map of its features, both
+    penalised, fitted in turns, the map exactly; a step costs the same for any number of columns.
+    What has features and no row gets :math:`M f + c`, its bias too, and is never drawn as a
+    negative. Columns with values beyond -1 and 1 are standardised or, sparse ones, divided by
+    their largest value; others, such as zeros and ones, count as they are.
+
+    With `partial_fit`, new users and items with features start at :math:`M f + c`: give it a table
+    that has them by `set_params` before. A file that `save` writes leaves the tables out: set them
+    again before `partial_fit`, or it goes on without.
 
     Vectors start at N(0, `init_std`), hidden layers at Glorot uniform, h at LeCun uniform, the
     other biases at 0; with `tie_history`, so do the users' own vectors of "hybrid".
@@ -318,7 +320,7 @@ class NeuMFRecommender(
         n_iter_no_change: int = 5,
         user_features: Any = None,
         item_features: Any = None,
-        feature_regularization: float = 10.0,
+        feature_regularization: float = 1.0,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:

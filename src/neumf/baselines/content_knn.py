@@ -94,10 +94,10 @@ class ContentKNNRecommender(ItemWeightsRecommender):
     by few nearest ones is better: NDCG@10 among the cold films of MovieLens-1M is 0.257 with 30
     neighbours and 0.127 with all, and 0.094 and 0.087 on MovieTweetings (5-core).
 
-    Columns count as they are, so that one with large values, such as a year or a price, outweighs
-    all others: scale or bin numbers first. Words weighed by
-    :class:`~sklearn.feature_extraction.text.TfidfVectorizer` and columns of 0 and 1 go well
-    together.
+    Columns with values beyond -1 and 1 are standardised or, sparse ones, divided by their largest
+    value. A number in one column, such as a year, says little here: bins of it, a column each, say
+    more. Words weighed by :class:`~sklearn.feature_extraction.text.TfidfVectorizer` and columns of
+    0 and 1 go well together.
 
     References
     ----------

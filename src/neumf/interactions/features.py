@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
 from neumf._arrays import Codes, Ids
 from neumf.interactions.ids import as_index, check_ids, lookup_ids, show
@@ -21,7 +22,7 @@ class SideFeatures:
     Attributes
     ----------
     values : csr_array of float64 of shape (n, n_columns)
-        Zeros where nothing is known.
+        Of columns of comparable scale; zeros where nothing is known.
     known : ndarray of bool of shape (n,)
         Of which the table has a row.
     """
@@ -128,5 +129,25 @@ def _read_numbers(columns: pd.DataFrame, argument: str) -> sp.csr_array:
             f"{name!r}, row {row} ({int(bad.sum())} such values). Fill them, for "
             "example with scikit-learn's SimpleImputer."
         )
-    csr: sp.csr_array = matrix
-    return csr
+    return _scaled(matrix, columns)
+
+
+def _scaled(matrix: sp.csr_array, columns: pd.DataFrame) -> sp.csr_array:
+    """Return columns of comparable scale: those within -1 and 1 are as they were.
+
+    Others are standardised, dense ones, or divided by their largest value, sparse ones, whose zeros
+    must stay zeros.
+    """
+    wide = abs(matrix).max(axis=0).toarray().ravel() > 1
+    dense = np.array([not isinstance(dtype, pd.SparseDtype) for dtype in columns.dtypes])
+    if not wide.any():
+        return matrix
+    turned = matrix.tocsc()
+    parts = [turned[:, ~wide]]
+    if (wide & dense).any():
+        parts.append(StandardScaler().fit_transform(turned[:, wide & dense].toarray()))
+    if (wide & ~dense).any():
+        parts.append(MaxAbsScaler().fit_transform(turned[:, wide & ~dense]))
+    order = np.concatenate([np.flatnonzero(of) for of in (~wide, wide & dense, wide & ~dense)])
+    scaled = sp.csc_array(sp.hstack(parts))[:, np.argsort(order)]
+    return sp.csr_array(scaled)

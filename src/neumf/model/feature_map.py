@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from neumf._arrays import Float32s, Float64s
@@ -36,30 +35,14 @@ class FeatureMap:
     def fit(
         cls, features: sp.csr_array, vectors: Float32s, weights: Float64s, penalty: float
     ) -> Self:
-        """Fit to vectors that training has learned, of which each counts by its weight.
-
-        Columns with values beyond -1 and 1, such as years and prices, are divided by their standard
-        deviation, so that the penalty means about the same for all.
-        """
+        """Fit to vectors that training has learned, of which each counts by its weight."""
         counted = weights > 0
         features, vectors = features[counted], vectors[counted]
-        scales = _scales(features)
-        inputs: Any = sp.csr_array(features.multiply(1 / scales))
-        is_small = inputs.shape[1] <= _MOST_COLUMNS and np.prod(inputs.shape) <= _MOST_VALUES
+        is_small = features.shape[1] <= _MOST_COLUMNS and np.prod(features.shape) <= _MOST_VALUES
         ridge = Ridge(penalty, solver="cholesky" if is_small else "sparse_cg", tol=_TOLERANCE)
-        ridge.fit(inputs.toarray() if is_small else inputs, vectors, weights[counted])
-        return cls(ridge.coef_.T / scales[:, None], ridge.intercept_)
+        ridge.fit(features.toarray() if is_small else features, vectors, weights[counted])
+        return cls(ridge.coef_.T, ridge.intercept_)
 
     def apply(self, features: sp.csr_array) -> Float32s:
         """Return the vectors that the features lead one to expect."""
         return np.asarray(features @ self.slope + self.intercept, dtype=np.float32)
-
-
-def _scales(features: sp.csr_array) -> NDArray[np.float64]:
-    """Return what each column is divided by."""
-    n_rows = features.shape[0]
-    means = features.sum(axis=0) / n_rows
-    deviations = np.sqrt(np.maximum(features.power(2).sum(axis=0) / n_rows - means**2, 0))
-    largest = abs(features).max(axis=0).toarray().ravel()
-    scales: NDArray[np.float64] = np.where((largest > 1) & (deviations > 0), deviations, 1.0)
-    return scales

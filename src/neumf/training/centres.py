@@ -39,25 +39,23 @@ class Centres:
 
         `vectors`, of the first users or items, are what the map is fitted to.
         """
-        n = len(vectors)
-        weights = self.degrees[:n] / (self.degrees[:n] + _HALF_SURE)
-        weights[~self.features.known[:n]] = 0
-        values = self.features.values
-        centres = np.zeros((values.shape[0], vectors.shape[1]), np.float32)
+        n, known = len(vectors), self.features.known
+        weights = np.where(known[:n], self.degrees[:n] / (self.degrees[:n] + _HALF_SURE), 0.0)
+        centres = np.zeros((len(known), vectors.shape[1]), np.float32)
         if weights.any():
-            known = np.flatnonzero(self.features.known)
+            values = self.features.values
             learned = FeatureMap.fit(values[:n], vectors, weights, self.penalty)
             centres[known] = learned.apply(values[known])
         return centres
 
     def fill_cold(self, vectors: Float32s) -> None:
-        """Set the vectors of cold users or items to their centres."""
+        """Put cold users or items at their centres."""
         cold = self.features.known & (self.degrees == 0)
         if cold.any():
             vectors[cold] = self.of(vectors)[cold]
 
     def fill_new(self, vectors: Float32s, n_before: int) -> None:
-        """Set the vectors behind the first ones, which are learned, to their centres."""
+        """Put those behind the first ones, which are learned, at their centres."""
         new = np.flatnonzero(self.features.known[n_before:]) + n_before
         if len(new):
             vectors[new] = self.of(vectors[:n_before])[new]
