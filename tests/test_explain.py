@@ -117,6 +117,16 @@ def test_an_item_that_the_user_had_twice_has_a_row_for_each_time(X):
     assert explained["contribution"].to_list() == pytest.approx(expected, abs=1e-6)
 
 
+def test_an_item_that_nobody_has_had_is_explained_by_its_vector(X):
+    features = pd.DataFrame({"odd": [item % 2 for item in range(100, 113)]}, range(100, 113))
+    model = NeuMFRecommender(**SMALL, item_features=features).fit(X)
+    assert 112 not in set(X["item"])
+    explained = model.explain(4, 112)
+    total = explained["contribution"].sum() + explained["rest"][0]
+    assert total == pytest.approx(model.decision_function([[4, 112]])[0], abs=1e-5)
+    assert sorted(explained["history_item"]) == sorted(last_items(X, 4))
+
+
 def test_of_ids_the_nearest_items_of_the_history_are_given(X):
     model = NeuMFRecommender(**NEUMF_OF_IDS | SMALL | {"hidden_layer_sizes": (4,)}).fit(X)
     explained = model.explain(4, 107)
