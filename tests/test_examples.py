@@ -173,6 +173,17 @@ def test_example_runs(path, tmp_path):
     assert run(path, tmp_path)
 
 
+def test_the_tutorial_runs_on_a_file_of_ones_own(tmp_path, real_data):
+    text = (ROOT / "docs" / "walkthrough" / "amazon_reviews.py").read_text(encoding="utf-8")
+    path = real_data("amazon-musical-instruments", "reviews_Musical_Instruments_5.json.gz")
+    script = tmp_path / "tutorial.py"
+    script.write_text(text.replace("\nPATH = None", f"\nPATH = {str(path)!r}"), encoding="utf-8")
+    checks = re.findall(
+        r"^(?:the same|and back|nothing).*: (.*)$", run(script, tmp_path), re.MULTILINE
+    )
+    assert checks == ["True"] * 7
+
+
 def test_the_code_of_the_readme_runs(tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     script = tmp_path / "readme.py"

@@ -72,6 +72,7 @@ ORDER = [
     "_saving",
     "base",
     "_similar",
+    "_explain",
     "baselines._candidates",
     "baselines._item_weights",
     "baselines.popularity",

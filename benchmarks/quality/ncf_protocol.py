@@ -20,8 +20,14 @@ item), and "ials" where ``implicit`` is installed. ``--set`` changes their param
 import argparse
 import ast
 import json
+import os
+import platform
+import re
+import shlex
+import sys
 import time
 import warnings
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -114,8 +120,22 @@ def main():
     table = pd.DataFrame(results)
     summary = table.groupby("preset", sort=False).agg(["mean", "std"]).drop(columns="seed")
     print(summary.T.to_string(float_format=show))
-    options = {name: str(value) for name, value in vars(arguments).items()}
-    arguments.json.write_text(json.dumps({"options": options, "results": results}, indent=2))
+    run = describe_run() | {"training rows": len(X_train), "held-out rows": len(X_test)}
+    arguments.json.write_text(json.dumps({"run": run, "results": results}, indent=2) + "\n")
+
+
+def describe_run():
+    """Return what has to be known to do the same again: command, machine and versions."""
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    packages = ["scikit-neumf", "tensorflow", "keras", "numpy", "scipy", "pandas", "scikit-learn"]
+    cpuinfo = Path("/proc/cpuinfo")
+    processor = re.search(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
+    return {
+        "command": shlex.join(["python", "benchmarks/quality/ncf_protocol.py", *words]),
+        "machine": f"{os.cpu_count()} cores, {processor[1] if processor else platform.machine()}",
+        "versions": {"python": platform.python_version()}
+        | {package: metadata.version(package) for package in packages},
+    }
 
 
 def parse_arguments():

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import validate_data
 
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from neumf._explain import ExplainMixin
 from neumf._export import ExportMixin
 from neumf._learning import Past, learn, prepare_first, prepare_further
 from neumf._network_recommender import NetworkRecommender
@@ -39,10 +40,13 @@ class NeuMFRecommender(
     PresetsMixin,
     NetworkSavingMixin,
     ExportMixin,
+    ExplainMixin,
     CallbackSupportMixin,
     NetworkRecommender,
 ):
     r"""Neural Matrix Factorization: GMF and an MLP over learned vectors of users and items.
+
+    .. versionadded:: 0.1
 
     Learns from implicit feedback: every row of the table is a positive, and each epoch draws new
     negatives among the items that the user has not seen. Ids may be any hashable; the estimator
@@ -71,8 +75,8 @@ class NeuMFRecommender(
         Draw unseen items with equal probability, or in proportion to the users who had them. With a
         `user_encoder` that reads histories, all items but the row's own count as unseen: what the
         user had later must tell nothing.
-    loss : {"auto", "binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"}, \
-            default="auto"
+    loss : {"auto", "binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"}
+        By default "auto", see the end.
         Binary cross-entropy of every positive and negative (the paper's equation 7); or the
         Bayesian personalised ranking of a positive above each of its negatives; or the softmax of
         a positive among its negatives; or among those that were drawn for all positives of its
@@ -122,8 +126,8 @@ class NeuMFRecommender(
         by the number of items that the user has, and of its item's divided by the number of users
         that have it. What is rare is so held as close to 0 as its few rows cannot say otherwise,
         and one value suits sparse and dense tables. The kernels of layers, h included, are
-        penalised as if divided by 8. (Shrinking the GMF vectors alone would do nothing: h would
-        grow by as much.)
+        penalised as if divided by 8. To shrink the GMF vectors alone would do nothing: h would
+        grow by as much.
     dropout : float, default=0.5
         Share of the values that are dropped, while training, from the GMF product (with
         ``loss="softmax"`` or ``"batch_softmax"``, from the user's GMF vector) and from the output
@@ -203,7 +207,7 @@ class NeuMFRecommender(
         Epoch of the weights, from 1: the best by validation, else the last.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

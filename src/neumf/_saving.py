@@ -166,6 +166,8 @@ def restore(parts: State, *, fitted: bool = False) -> Any:
 def load(path: str | os.PathLike[str]) -> Any:
     """Read a recommender that its method `save` wrote.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     path : str or path

@@ -48,6 +48,8 @@ __all__ = ["BaseRecommender", "keep_rows", "read_rows"]
 def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     """Read what `fit` is given.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
@@ -90,6 +92,8 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
 def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
     """Set what recommending needs of the rows, at the end of `fit`, when nothing more can fail.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     recommender : BaseRecommender
@@ -117,6 +121,8 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
 
 class BaseRecommender(SavingMixin, BaseEstimator, ABC):
     """Base of recommenders: gives `predict`, `recommend`, `score` and the like.
+
+    .. versionadded:: 0.1
 
     A subclass writes
 
@@ -406,7 +412,7 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         Returns
         -------
         score : float
-            Between 0 and 1, see :func:`ndcg_scorer`.
+            Between 0 and 1, see :func:`neumf.ndcg_scorer`.
         """
         return ndcg_scorer()(self, X, y)
 

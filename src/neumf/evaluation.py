@@ -30,6 +30,8 @@ def evaluate(
 ) -> pd.DataFrame:
     r"""Measure a fitted recommender on held-out rows.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     estimator : estimator
@@ -176,6 +178,8 @@ def compare(
     candidates: Any = None,
 ) -> pd.DataFrame:
     """Fit recommenders to the same rows, if they are not yet, and measure them on the same rows.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

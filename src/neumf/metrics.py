@@ -37,6 +37,8 @@ __all__ = [
 def hit_rate_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     """Hit rate: the share of queries with at least one positive among the top `k`.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     y_true : array-like of shape (n_queries, n_candidates)
@@ -73,6 +75,8 @@ def hit_rate_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
 def ndcg_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     r"""Normalised discounted cumulative gain of the top `k`.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -116,6 +120,8 @@ def ndcg_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 def recall_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     """Recall: the share of a query's positives that are among the top `k`.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     y_true : array-like of shape (n_queries, n_candidates)
@@ -142,6 +148,8 @@ def recall_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 def precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     """Precision: the number of positives among the top `k`, divided by `k`.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     y_true : array-like of shape (n_queries, n_candidates)
@@ -167,6 +175,8 @@ def precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
 def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     """Average precision of the top `k`; its mean over queries is MAP@k.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -203,6 +213,8 @@ def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -
 def reciprocal_rank_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     """Reciprocal rank of the first positive, 0 beyond `k`; its mean over queries is MRR@k.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     y_true : array-like of shape (n_queries, n_candidates)
@@ -228,6 +240,8 @@ def reciprocal_rank_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> 
 
 def auc(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     """Area under the ROC curve of each query: the share of right orders, positive before negative.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

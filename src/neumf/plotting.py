@@ -39,6 +39,8 @@ _NAMES = {
 class LearningCurveDisplay:
     """The loss and, with `early_stopping`, the validation metric of each epoch.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     history : dict of list of float
@@ -60,7 +62,7 @@ class LearningCurveDisplay:
 
     See Also
     --------
-    NeuMFRecommender : Has the history.
+    neumf.NeuMFRecommender : Has the history.
 
     Examples
     --------
@@ -168,6 +170,8 @@ class LearningCurveDisplay:
 class MetricAtKDisplay:
     """A metric against the length of the list, for one or several recommenders, with error bands.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     results : DataFrame
@@ -188,7 +192,7 @@ class MetricAtKDisplay:
 
     See Also
     --------
-    compare : Makes the table.
+    neumf.compare : Makes the table.
 
     Notes
     -----
@@ -326,6 +330,8 @@ class MetricAtKDisplay:
 class PopularityDisplay:
     """How often items are recommended against how popular they are.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     popularity : ndarray of shape (n_items,)
@@ -346,7 +352,7 @@ class PopularityDisplay:
 
     See Also
     --------
-    evaluate : Coverage, Gini coefficient and overlap of the lists in numbers.
+    neumf.evaluate : Coverage, Gini coefficient and overlap of the lists in numbers.
 
     Notes
     -----

@@ -21,6 +21,8 @@ __all__ = ["Ranker", "Recommender", "TimedRecommender"]
 class Ranker(Protocol):
     """Gives the scores to rank by, for indices of users and items.
 
+    .. versionadded:: 0.1
+
     Higher is better. Scores are finite; only their order within a user counts. The methods are
     called from several threads at once, each with users of its own.
     """
@@ -60,6 +62,8 @@ class Ranker(Protocol):
 class Recommender(Protocol):
     """A fitted recommender, as the scorers, `evaluate` and `compare` know it.
 
+    .. versionadded:: 0.1
+
     Their ``interactions=`` also needs a method ``folded_in(interactions)`` that returns a
     recommender which knows these rows too.
 
@@ -89,7 +93,10 @@ class Recommender(Protocol):
 
 @runtime_checkable
 class TimedRecommender(Recommender, Protocol):
-    """A recommender whose scores may depend on the moment at which it is asked."""
+    """A recommender whose scores may depend on the moment at which it is asked.
+
+    .. versionadded:: 0.1
+    """
 
     def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
         """Return what scores queries: users, each at a moment.

@@ -28,6 +28,8 @@ def make_ranking_scorer(
 ) -> RankingScorer:
     """Make a scorer that ranks held-out items.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     metric : callable
@@ -138,6 +140,8 @@ def hr_scorer(
 ) -> RankingScorer:
     """Make a scorer of the hit rate: the share of users with a held-out item in the top k.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     k : int, default=10
@@ -175,6 +179,8 @@ def ndcg_scorer(
     candidates: Any = None,
 ) -> RankingScorer:
     """Make a scorer of the normalised discounted cumulative gain.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

@@ -29,6 +29,8 @@ _MOST_TIED = 200
 class ContentKNNRecommender(ItemWeightsRecommender):
     r"""Recommend what is like the items that the user has seen, by their features.
 
+    .. versionadded:: 0.1
+
     The simplest recommender that finds cold items, which nobody has had yet: it looks at what is
     known of items alone, never at who else had them. What a network makes of features should be
     better than this.
@@ -67,7 +69,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         The items of each user, oldest first; None without `decay`.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

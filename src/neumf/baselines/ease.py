@@ -20,6 +20,8 @@ from neumf.baselines._item_weights import (
 class EASERecommender(ItemWeightsRecommender):
     r"""Predict each item from the others by a linear model, solved in closed form.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     regularization : float, default=500.0
@@ -48,7 +50,7 @@ class EASERecommender(ItemWeightsRecommender):
         The items of each user, oldest first; None without `decay`.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

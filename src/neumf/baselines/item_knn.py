@@ -19,6 +19,8 @@ from neumf.baselines._item_weights import (
 class ItemKNNRecommender(ItemWeightsRecommender):
     r"""Recommend what is most like the items that the user has seen.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     n_neighbors : int, default=100
@@ -49,7 +51,7 @@ class ItemKNNRecommender(ItemWeightsRecommender):
         The items of each user, oldest first; None without `decay`.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

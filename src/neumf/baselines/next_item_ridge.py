@@ -28,6 +28,8 @@ _BLOCK_ENTRIES = 2**22
 class NextItemRidgeRecommender(ItemWeightsRecommender):
     r"""Predict a user's next item from the last ones by a linear model, solved in closed form.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     regularization : float, default=500.0
@@ -61,7 +63,7 @@ class NextItemRidgeRecommender(ItemWeightsRecommender):
         The last items of each user, oldest first.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

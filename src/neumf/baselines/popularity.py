@@ -27,6 +27,8 @@ _OLD_ROW = 1e-6
 class PopularityRecommender(BaseRecommender):
     r"""Recommend the items that most users interacted with, or had most rows of late.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     half_life : float, duration or None, default=None
@@ -50,7 +52,7 @@ class PopularityRecommender(BaseRecommender):
         item: what the lists of all users are ranked by.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

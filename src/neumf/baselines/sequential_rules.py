@@ -26,6 +26,8 @@ _SOURCE_POWER, _TARGET_POWER = 0.7, 0.3
 class SequentialRulesRecommender(ItemWeightsRecommender):
     r"""Recommend what users had soon after the items that the user had last.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     history_length : int, default=20
@@ -58,7 +60,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
         The last items of each user, oldest first.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

@@ -26,6 +26,8 @@ from neumf.protocols import Ranker
 class VotingRecommender(BaseRecommender):
     r"""Recommend by the weighted mean of what several recommenders say.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     recommenders : list of (str, recommender)
@@ -57,7 +59,7 @@ class VotingRecommender(BaseRecommender):
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

@@ -35,6 +35,8 @@ def read_amazon_reviews(
 ) -> pd.DataFrame:
     """Read a dump of Amazon reviews, or of their ratings only.
 
+    .. versionadded:: 0.1
+
     Reads the dumps of 2014, 2018 and 2023 that the groups of Julian McAuley published, line by
     line: only the four columns are kept in memory, never the texts.
 

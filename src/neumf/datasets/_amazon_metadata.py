@@ -29,6 +29,8 @@ _NO_LITERAL = (ValueError, SyntaxError, MemoryError, RecursionError)
 def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
     """Read the titles, brands, categories and prices of the products in a dump of Amazon.
 
+    .. versionadded:: 0.1
+
     Reads the files `meta_*.json.gz` of 2014 and 2018 and `meta_*.jsonl.gz` of 2023 that the groups
     of Julian McAuley published, line by line: only the four columns are kept in memory.
 
@@ -54,12 +56,6 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
 
         Where a field is missing, texts are empty and prices NaN.
 
-    Warns
-    -----
-    UserWarning
-        If an id occurs several times, as in the files of 2018: the first line counts, and the
-        warning says how many others are skipped.
-
     Raises
     ------
     FileNotFoundError
@@ -67,14 +63,20 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
     ValueError
         If a line is broken or has no id; the message names the file, the line and the field.
 
-    Notes
+    Warns
     -----
-    Python literals are read by :func:`ast.literal_eval`, which runs no code and takes some ten
-    times as long as JSON.
+    UserWarning
+        If an id occurs several times, as in the files of 2018: the first line counts, and the
+        warning says how many others are skipped.
 
     See Also
     --------
     read_amazon_reviews : The reviews.
+
+    Notes
+    -----
+    Python literals are read by :func:`ast.literal_eval`, which runs no code and takes some ten
+    times as long as JSON.
 
     References
     ----------

@@ -16,6 +16,8 @@ from neumf.interactions.tables import read_interactions, take_rows
 def filter_k_core(X: Any, k: int) -> Any:
     """Keep the users and items that have at least k interactions with each other.
 
+    .. versionadded:: 0.1
+
     Users and items with fewer than `k` interactions are dropped, which may leave others with
     fewer than `k`, so this is repeated until all that are left have `k` or more. The result does
     not depend on the order of removal: it is the largest such table, the *k-core*.

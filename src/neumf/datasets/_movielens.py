@@ -15,6 +15,8 @@ _CSV_HEADER = "userId,movieId,rating,timestamp"
 def read_movielens(path: StrPath) -> pd.DataFrame:
     r"""Read the ratings of a MovieLens data set.
 
+    .. versionadded:: 0.1
+
     The first line of the file decides how it is read, not its name, so the ready-made splits
     of MovieLens-100K (`u1.base`, `ua.test`, ...) are read as well:
 

@@ -79,6 +79,8 @@ class _FieldError(ValueError):
 def read_movielens_items(path: StrPath) -> pd.DataFrame:
     r"""Read the titles, years and genres of the films of a MovieLens data set.
 
+    .. versionadded:: 0.1
+
     The first line of the file decides how it is read, not its name:
 
     - `u.item` (100K): 24 fields separated by vertical bars, the last 19 being flags of genres;
@@ -151,6 +153,8 @@ def read_movielens_items(path: StrPath) -> pd.DataFrame:
 
 def read_movielens_users(path: StrPath) -> pd.DataFrame:
     r"""Read what MovieLens-100K and MovieLens-1M tell of their users.
+
+    .. versionadded:: 0.1
 
     The first line of the file decides how it is read, not its name:
 

@@ -36,6 +36,8 @@ def load_movietweetings(
 def load_movietweetings(*, return_titles: bool = False, return_items: bool = False) -> Any:
     """Load MovieTweetings-100K, real ratings of films that people tweeted.
 
+    .. versionadded:: 0.1
+
     100,000 ratings of 10,506 films by 16,554 users, from 28 February to 1 September 2013. The
     table comes with the library, so nothing is downloaded.
 

@@ -23,6 +23,8 @@ class NCFData(NamedTuple):
 def read_ncf(prefix: StrPath) -> NCFData:
     r"""Read the split that was published with the NCF paper.
 
+    .. versionadded:: 0.1
+
     The three files of a data set share a prefix: `ml-1m.train.rating`, `ml-1m.test.rating` and
     `ml-1m.test.negative` have the prefix `ml-1m`.
 

@@ -19,6 +19,8 @@ from neumf.interactions.tables import read_interactions
 class ColdItemSplitter(InteractionSplitter):
     """Split interactions so that the test rows are all those of some items.
 
+    .. versionadded:: 0.1
+
     A scikit-learn cross-validator, for ``cv=``. Each split draws items by lot; all their rows are
     test rows, all other rows are training rows. So training knows nothing of the items that are
     tested, as of those that come new into a catalogue: they are cold. No item is tested twice.

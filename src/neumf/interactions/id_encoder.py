@@ -21,6 +21,8 @@ from neumf.interactions.tables import read_interactions, replace_ids
 class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Encode the ids of users and items as integers from 0.
 
+    .. versionadded:: 0.1
+
     Ids may be any hashable: int, str, tuple, categorical, Arrow. They are numbered in order of
     first appearance. Other columns pass through untouched.
 
@@ -44,8 +46,12 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         The id of each item, by index.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
+
+    See Also
+    --------
+    sklearn.preprocessing.OrdinalEncoder : Encodes each column by itself, in sorted order.
 
     Notes
     -----
@@ -59,10 +65,6 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Where there is a column neither of users nor of items, and in arrays, they are the first two.
     All of the library reads its tables so.
-
-    See Also
-    --------
-    sklearn.preprocessing.OrdinalEncoder : Encodes each column by itself, in sorted order.
 
     Examples
     --------

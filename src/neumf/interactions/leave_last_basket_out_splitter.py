@@ -17,6 +17,8 @@ from neumf.interactions.tables import Interactions
 class LeaveLastBasketOutSplitter(LeaveLastSplitter):
     """Split interactions so that all rows of each user's latest moment are the test rows.
 
+    .. versionadded:: 0.1
+
     A scikit-learn cross-validator, for ``cv=``, of tables in which a user does several things at
     once: the goods of an order, the ratings of a page, the reviews of a day. A basket is all rows
     of a user with one timestamp; no basket stands on both sides. The first split tests on the last
@@ -37,7 +39,7 @@ class LeaveLastBasketOutSplitter(LeaveLastSplitter):
     ----------
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

@@ -24,6 +24,8 @@ _MANY_TIES = 0.1
 class LeaveLastOutSplitter(LeaveLastSplitter):
     """Split interactions so that each user's latest ones are the test rows.
 
+    .. versionadded:: 0.1
+
     A scikit-learn cross-validator, for ``cv=``. The first split tests on the last `n_last` rows of
     each user and trains on all before them. The second tests on the `n_last` rows before those and
     trains on all before *them*, and so on: what one split tests on, no later split trains on.
@@ -48,7 +50,7 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
     ----------
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

@@ -29,6 +29,8 @@ from neumf.interactions.unseen import Strategy, UnseenItems, refuse_saturated, s
 class NegativeSampler(TransformerMixin, BaseEstimator):
     """Draw items that each user never interacted with.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     n_negatives : int, default=4
@@ -50,7 +52,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         Number of users who interacted with each item.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where all are strings.
 
     See Also

@@ -24,6 +24,8 @@ _DURATIONS = (dt.timedelta, np.timedelta64)  # a Timedelta of pandas is of the f
 class TimeSplitter(InteractionSplitter):
     """Split interactions by moments in time that are the same for all users.
 
+    .. versionadded:: 0.1
+
     A scikit-learn cross-validator, for ``cv=``. The first split tests on the rows of the last
     window of time and trains on all rows before it, of whatever user. The second tests on the
     window before that one and trains on all rows before *it*, and so on: what one split tests on,

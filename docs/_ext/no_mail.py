@@ -1,0 +1,16 @@
+"""HR@10 is a metric: docutils takes it for a mail address, and would make a link of it."""
+
+from docutils import nodes
+
+
+def unlink(app, doctree):
+    """Put the text in the place of links to mail addresses, of which the site has none."""
+    for link in list(doctree.findall(nodes.reference)):
+        if link.get("refuri", "").startswith("mailto:"):
+            link.replace_self(nodes.Text(link.astext()))
+
+
+def setup(app):
+    """Look at each page when it has been read."""
+    app.connect("doctree-read", unlink)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,144 @@
+"""How Sphinx builds the site, see `tox -e docs`."""
+
+import os
+import sys
+from pathlib import Path
+
+import neumf
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+# Examples train for seconds: TensorFlow has nothing to say of the machine.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+project = "scikit-neumf"
+author = "The neumf developers"
+copyright = f"2026, {author}"
+release = neumf.__version__
+version = ".".join(release.split(".")[:2])
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.doctest",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "sphinxext.opengraph",
+    "mathml",
+    "no_mail",
+]
+exclude_patterns = ["_build", "measured", "walkthrough", "**/GALLERY_HEADER.rst"]
+templates_path = ["_templates"]
+# One backtick is code in docstrings, as it is on the pages.
+default_role = "literal"
+smartquotes = False
+
+# Pages are Markdown; what is generated, of docstrings and examples, is reStructuredText.
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
+myst_heading_anchors = 4
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+# Without a network no other project's index of names can be read: their names are no links.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:.*", r"(ast|datetime|sklearn|numpy|scipy|pandas|keras|matplotlib|joblib|tensorflow)\..*"),
+]
+
+doctest_global_setup = """
+import numpy as np
+import pandas as pd
+pd.set_option("display.width", 88, "display.max_columns", 20)
+"""
+doctest_test_doctest_blocks = ""
+
+sphinx_gallery_conf = {
+    "examples_dirs": ["../examples", "walkthrough", "measured"],
+    "gallery_dirs": ["gallery", "tutorial", "figures"],
+    "filename_pattern": r"(plot_\w+|amazon_reviews|accuracy)\.py$",
+    "ignore_pattern": r"(quickstart|serve)\.py$",
+    "abort_on_example_error": True,
+    "backreferences_dir": "reference/backreferences",
+    "doc_module": ("neumf",),
+    "reference_url": {"neumf": None},
+    "min_reported_time": 1,
+    "plot_gallery": "True",
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "within_subsection_order": "FileNameSortKey",
+    "write_computation_times": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "scikit-neumf"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "_static/icon.svg"
+html_math_renderer = "mathml"
+html_show_sourcelink = False
+# Where each page is changed: pages of the gallery and the tutorial are made of scripts.
+html_context = {
+    "default_mode": "auto",
+    "edit_page_provider_name": "GitHub",
+    "edit_page_url_template": (
+        "https://github.com/scikit-neumf/scikit-neumf/edit/main/"
+        "{% if file_name == 'gallery/index.rst' %}examples/GALLERY_HEADER.rst"
+        "{% elif file_name.startswith('gallery/') %}examples/{{ file_name[8:-4] }}.py"
+        "{% elif file_name.startswith('tutorial/') %}docs/walkthrough/{{ file_name[9:-4] }}.py"
+        "{% elif file_name.startswith('figures/') %}docs/measured/{{ file_name[8:-4] }}.py"
+        "{% elif file_name == 'changelog.md' %}CHANGELOG.md"
+        "{% else %}docs/{{ file_name }}{% endif %}"
+    ),
+}
+CHANGED_BY_HAND = [
+    "*",
+    "explanations/*",
+    "gallery/*",
+    "guides/*",
+    "reference/index",
+    "tutorial/amazon_reviews",
+    "figures/accuracy",
+]
+html_sidebars = {"index": [], "conventions": [], "changelog": [], "tutorial/*": [], "figures/*": []}
+html_theme_options = {
+    "github_url": "https://github.com/scikit-neumf/scikit-neumf",
+    "use_edit_page_button": True,
+    "header_links_before_dropdown": 8,
+    "navbar_persistent": ["search-button"],
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+    # A docstring stands in the middle of a file: no link leads there.
+    "secondary_sidebar_items": {
+        "reference/generated/*": ["page-toc"],
+        "figures/index": [],
+        "tutorial/index": [],
+    }
+    | {pages: ["page-toc", "edit-this-page"] for pages in CHANGED_BY_HAND},
+}
+
+ogp_site_url = "https://scikit-neumf.github.io/scikit-neumf/"
+ogp_social_cards = {"enable": False}
+ogp_description_length = 200
+
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+
+# A link to a file of the repository: `[text](source:tests/test_metrics.py)`.
+myst_url_schemes = {
+    "http": None,
+    "https": None,
+    "mailto": None,
+    "source": {
+        "url": "https://github.com/scikit-neumf/scikit-neumf/blob/main/{{path}}#{{fragment}}",
+    },
+}

@@ -1,0 +1,184 @@
+"""`explain`: what of a user's history speaks for an item."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from network_options import NEUMF_OF_IDS
+
+from neumf import NeuMFRecommender
+
+SMALL = {"n_factors": 6, "history_length": 4, "epochs": 3, "batch_size": 64, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def X():  # noqa: N802
+    rng = np.random.default_rng(0)
+    items = [rng.permutation(12)[: 2 + user % 5] for user in range(30)]
+    users = np.repeat(np.arange(30), [len(own) for own in items])
+    X = pd.DataFrame({"user": users, "item": np.concatenate(items) + 100})
+    return X.assign(timestamp=np.arange(len(X)))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        {"user_encoder": "history"},
+        {"user_encoder": "history", "tie_history": False, "item_bias": False},
+        {"user_encoder": "history", "architecture": "gmf"},
+        {"user_encoder": "hybrid"},
+    ],
+    ids=["default", "untied", "gmf", "hybrid"],
+)
+def fitted(request, X):
+    return NeuMFRecommender(**SMALL | request.param).fit(X)
+
+
+def vectors_by_hand(model, history):
+    """Return what each item of a history, newest first, brings to the user's vector."""
+    tables, shared = model.network_.weights
+    for place, item in enumerate(history):
+        code = model.items_.get_loc(item)
+        vector = tables["history"][code]
+        if model.tie_history:
+            vector = vector + tables["items"][code][: model.n_factors]
+        yield vector * shared["place_weights"][place]
+
+
+def terms_by_hand(model, history, item):
+    """Return what each item of a history, newest first, adds to the logit of an item."""
+    tables, shared = model.network_.weights
+    goal = tables["items"][model.items_.get_loc(item)][: model.n_factors]
+    h = shared["output_kernel"][:, 0] if model.architecture == "gmf" else np.ones(model.n_factors)
+    return [float(np.sum(h * vector * goal)) for vector in vectors_by_hand(model, history)]
+
+
+def last_items(X, user, length=4):
+    return X.loc[X["user"] == user, "item"].to_list()[::-1][:length]
+
+
+def test_contributions_are_those_of_a_loop(fitted, X):
+    for user in (0, 3, 4):
+        history = last_items(X, user)
+        explained = fitted.explain(user, [100, 105, 111])
+        assert len(explained) == 3 * len(history)
+        for item, rows in explained.groupby("item", sort=False):
+            expected = dict(zip(history, terms_by_hand(fitted, history, item), strict=True))
+            got = dict(zip(rows["history_item"], rows["contribution"], strict=True))
+            assert got == pytest.approx(expected, abs=1e-6)
+
+
+def test_contributions_and_the_rest_add_up_to_the_logit(fitted):
+    explained = fitted.explain(7, fitted.items_)
+    groups = explained.groupby("item", sort=False)
+    sums = groups["contribution"].sum() + groups["rest"].first()
+    pairs = pd.DataFrame({"user": 7, "item": sums.index})
+    assert sums.to_numpy() == pytest.approx(fitted.decision_function(pairs), abs=1e-5)
+
+
+def test_the_rest_is_what_knows_nothing_of_the_history(fitted, X):
+    model, item = fitted, 103
+    tables, shared = model.network_.weights
+    row = tables["items"][model.items_.get_loc(item)]
+    expected = shared["output_bias"][0] + (row[-1] if model.item_bias else 0)
+    if model.user_encoder == "hybrid":
+        expected += tables["users"][model.users_.get_loc(5)] @ row[: model.n_factors]
+    assert model.explain(5, item)["rest"].to_list() == pytest.approx(
+        [expected] * len(last_items(X, 5)), abs=1e-6
+    )
+
+
+def test_items_come_as_asked_for_and_their_reasons_by_falling_contribution(fitted):
+    explained = fitted.explain(4, [111, 102])
+    assert list(dict.fromkeys(explained["item"])) == [111, 102]
+    for _, rows in explained.groupby("item"):
+        assert rows["contribution"].is_monotonic_decreasing
+        assert rows["rank"].to_list() == list(range(1, len(rows) + 1))
+
+
+def test_interactions_are_explained_as_they_are_recommended_from(fitted, X):
+    new = pd.DataFrame({"user": 99, "item": [104, 101, 108], "timestamp": [1, 2, 3]})
+    explained = fitted.explain(99, 110, interactions=new)
+    expected = dict(zip([108, 101, 104], terms_by_hand(fitted, [108, 101, 104], 110), strict=True))
+    got = dict(zip(explained["history_item"], explained["contribution"], strict=True))
+    assert got == pytest.approx(expected, abs=1e-6)
+    logit = fitted.decision_function([[99, 110]], interactions=new)[0]
+    total = explained["contribution"].sum() + explained["rest"][0]
+    assert total == pytest.approx(logit, abs=1e-5)
+
+
+def test_an_item_that_the_user_had_twice_has_a_row_for_each_time(X):
+    twice = pd.DataFrame({"user": 0, "item": [100, 101, 100], "timestamp": 10**6})
+    model = NeuMFRecommender(**SMALL).fit(pd.concat([X, twice]))
+    explained = model.explain(0, 105)
+    history = [100, 101, 100, last_items(X, 0)[0]]
+    assert sorted(explained["history_item"]) == sorted(history)
+    expected = sorted(terms_by_hand(model, history, 105), reverse=True)
+    assert explained["contribution"].to_list() == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_item_that_nobody_has_had_is_explained_by_its_vector(X):
+    features = pd.DataFrame({"odd": [item % 2 for item in range(100, 113)]}, range(100, 113))
+    model = NeuMFRecommender(**SMALL, item_features=features).fit(X)
+    assert 112 not in set(X["item"])
+    explained = model.explain(4, 112)
+    total = explained["contribution"].sum() + explained["rest"][0]
+    assert total == pytest.approx(model.decision_function([[4, 112]])[0], abs=1e-5)
+    assert sorted(explained["history_item"]) == sorted(last_items(X, 4))
+
+
+def test_of_ids_the_nearest_items_of_the_history_are_given(X):
+    model = NeuMFRecommender(**NEUMF_OF_IDS | SMALL | {"hidden_layer_sizes": (4,)}).fit(X)
+    explained = model.explain(4, 107)
+    assert list(explained.columns) == ["item", "history_item", "similarity", "rank"]
+    similar = model.similar_items(107, k=12).set_index("similar_item")["score"]
+    for row in explained.itertuples():
+        expected = 1.0 if row.history_item == 107 else similar[row.history_item]
+        assert row.similarity == pytest.approx(expected, abs=1e-5)
+    assert sorted(explained["history_item"]) == sorted(last_items(X, 4))
+    assert explained["similarity"].is_monotonic_decreasing
+
+
+def test_of_a_sparse_matrix_all_that_was_seen_is_the_history():
+    seen = np.random.default_rng(0).random((20, 9)) < 0.4
+    model = NeuMFRecommender(**SMALL).fit(sp.csr_array(seen.astype(float)))
+    user = int(np.argmax(seen.sum(axis=1)))
+    explained = model.explain(user, 0)
+    assert sorted(explained["history_item"]) == np.flatnonzero(seen[user]).tolist()
+
+
+def test_ids_may_be_strings(X):
+    model = NeuMFRecommender(**SMALL).fit(X.astype({"user": str, "item": str}))
+    ints = NeuMFRecommender(**SMALL).fit(X)
+    explained = model.explain("4", ["103"])
+    assert explained["item"].to_list() == ["103"] * len(explained)
+    assert explained["history_item"].astype(int).to_list() == (
+        ints.explain(4, [103])["history_item"].to_list()
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"history_hidden_size": 3}, "history_hidden_size=3.*history_hidden_size=0"),
+        ({"architecture": "neumf"}, "MLP.*architecture='mf'"),
+    ],
+)
+def test_what_is_no_sum_is_refused(X, changes, match):
+    options = SMALL | {"user_encoder": "history", "hidden_layer_sizes": (4,)}
+    model = NeuMFRecommender(**options | changes).fit(X)
+    with pytest.raises(ValueError, match=match):
+        model.explain(0, 100)
+
+
+@pytest.mark.parametrize(
+    ("user", "items", "match"),
+    [
+        (777, 100, r"user must be among those that fit saw or interactions.*777"),
+        (0, [100, 7], r"items must be among those that fit saw\. Received 7 \(1 unknown"),
+        ([0, 1], 100, "user must be one id. Received 2"),
+    ],
+)
+def test_unknown_ids_are_refused(fitted, user, items, match):
+    with pytest.raises(ValueError, match=match):
+        fitted.explain(user, items)
