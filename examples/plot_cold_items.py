@@ -11,17 +11,17 @@ that know these features look for the users who will like them.
 # What is known of the films
 # --------------------------
 # A table with a row per film, as numbers: scikit-learn's transformers make them of texts and
-# categories. Each genre gets a column of 0 and 1, so do decades, and words of titles are weighed by
-# how rare they are.
+# categories. Each genre gets a column of 0 and 1, so does each year of 20 films or more, and words of
+# titles are weighed by how rare they are.
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.preprocessing import KBinsDiscretizer
+from sklearn.preprocessing import OneHotEncoder
 
-from neumf import ColdItemSplitter, ContentKNNRecommender, compare, datasets
+from neumf import ColdItemSplitter, ContentKNNRecommender, NeuMFRecommender, compare, datasets
 
 X, items = datasets.load_movietweetings(return_items=True)
 X = datasets.filter_k_core(X, 5)
@@ -30,7 +30,7 @@ items = items.loc[X["item"].unique()]
 encoder = make_column_transformer(
     (CountVectorizer(token_pattern=r"[^|]+", binary=True), "genres"),
     (TfidfVectorizer(min_df=2), "title"),
-    (KBinsDiscretizer(8, strategy="uniform"), ["year"]),
+    (OneHotEncoder(min_frequency=20, handle_unknown="infrequent_if_exist"), ["year"]),
     sparse_threshold=1,
 )
 features = pd.DataFrame.sparse.from_spmatrix(
@@ -43,7 +43,9 @@ print(f"{len(features):,} films with {features.shape[1]:,} columns")
 # Hide films and look for them
 # ----------------------------
 # All rows of the hidden films are test rows. With ``candidates="cold"`` they are ranked among the
-# films without training rows alone. Features that were drawn by lot show what chance finds.
+# films without training rows alone. Features that were drawn by lot show what chance finds. The
+# network has vectors of users and of films; it puts a film that nobody has rated where the
+# features of the others say that such films are.
 
 X_train, X_test = ColdItemSplitter(1, test_size=0.1, random_state=0).train_test_split(X)
 X_test = X_test[X_test["user"].isin(X_train["user"])]
@@ -52,6 +54,7 @@ lots = np.random.default_rng(0).normal(size=(len(items), 8))
 models = {
     "features\nby lot": ContentKNNRecommender(pd.DataFrame(lots, items.index)),
     "content KNN": ContentKNNRecommender(features),
+    "NeuMF": NeuMFRecommender(item_features=features, user_encoder="hybrid", random_state=0),
 }
 models = {name: model.fit(X_train) for name, model in models.items()}
 results = compare(models, None, X_test, metrics=["hr", "ndcg"], k=10, candidates="cold")
@@ -62,7 +65,7 @@ print(results[["estimator", "metric", "value", "stderr"]].round(3).to_string(ind
 # --------
 # The one whose list has the most hits.
 
-model = models["content KNN"]
+model = models["NeuMF"]
 found = model.recommend(X_test["user"].unique(), k=10, allow=X_test["item"].unique())
 hits = found.merge(X_test[["user", "item"]])
 user = hits["user"].value_counts().idxmax()
