@@ -6,9 +6,11 @@ from scipy.special import expit
 from training_tools import (
     SMALL,
     assert_same_weights,
+    flatten,
     forced_rows,
     labelled_rows,
     large_weights,
+    numerical_gradient,
     settings,
     unseen_by,
 )
@@ -32,27 +34,6 @@ BIASES = ("bias_1", "bias_2", "output_bias", "history_bias")
 def make_trainer(weights, rows, options, rng=None, blueprint=SMALL, optimizer=None):
     rng = np.random.default_rng(1) if rng is None else rng
     return Trainer(blueprint, weights, rows, options, rng, optimizer)
-
-
-def flatten(weights):
-    """All weights in float64, and a function that puts others in their place."""
-    names = [(part, name) for part, arrays in enumerate(weights) for name in arrays]
-    arrays = [weights[part][name] for part, name in names]
-    ends = np.cumsum([array.size for array in arrays])
-
-    def restore(flat):
-        restored = Weights({}, {})
-        parts = np.split(flat, ends[:-1])
-        for (part, name), array, values in zip(names, arrays, parts, strict=True):
-            restored[part][name] = values.reshape(array.shape)
-        return restored
-
-    return np.concatenate([array.ravel() for array in arrays]).astype(np.float64), restore
-
-
-def numerical_gradient(function, at):
-    steps = 1e-6 * np.eye(len(at))
-    return np.array([(function(at + step) - function(at - step)) / 2e-6 for step in steps])
 
 
 def obvious_loss(loss, z, y):
