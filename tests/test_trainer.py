@@ -182,8 +182,10 @@ def history_arrays(with_ids, loss, rng, tied=False, item_bias=False):
     weights = large_weights(rng, 3, 5, blueprint)
     unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
     negatives = None if unseen is None else Negatives(unseen, items)
-    # An item may have been seen by nobody, as where its rows are labelled 0.
-    degrees = Degrees(np.array([1, 2, 4]), np.array([3, 1, 2, 0, 5]))
+    # An item may have been seen by nobody, as where its rows are labelled 0; then it is in no
+    # catalogue.
+    least = 1 if LOSSES[loss].candidates == "catalogue" else 0
+    degrees = Degrees(np.array([1, 2, 4]), np.array([3, 1, 2, least, 5]))
     rows = TrainingRows(users, items, None, None, negatives, histories, degrees)
     return blueprint, weights, rows
 
