@@ -6,9 +6,11 @@ from scipy.special import expit
 from training_tools import (
     SMALL,
     assert_same_weights,
+    flatten,
     forced_rows,
     labelled_rows,
     large_weights,
+    numerical_gradient,
     settings,
     unseen_by,
 )
@@ -32,27 +34,6 @@ BIASES = ("bias_1", "bias_2", "output_bias", "history_bias")
 def make_trainer(weights, rows, options, rng=None, blueprint=SMALL, optimizer=None):
     rng = np.random.default_rng(1) if rng is None else rng
     return Trainer(blueprint, weights, rows, options, rng, optimizer)
-
-
-def flatten(weights):
-    """All weights in float64, and a function that puts others in their place."""
-    names = [(part, name) for part, arrays in enumerate(weights) for name in arrays]
-    arrays = [weights[part][name] for part, name in names]
-    ends = np.cumsum([array.size for array in arrays])
-
-    def restore(flat):
-        restored = Weights({}, {})
-        parts = np.split(flat, ends[:-1])
-        for (part, name), array, values in zip(names, arrays, parts, strict=True):
-            restored[part][name] = values.reshape(array.shape)
-        return restored
-
-    return np.concatenate([array.ravel() for array in arrays]).astype(np.float64), restore
-
-
-def numerical_gradient(function, at):
-    steps = 1e-6 * np.eye(len(at))
-    return np.array([(function(at + step) - function(at - step)) / 2e-6 for step in steps])
 
 
 def obvious_loss(loss, z, y):
@@ -201,8 +182,10 @@ def history_arrays(with_ids, loss, rng, tied=False, item_bias=False):
     weights = large_weights(rng, 3, 5, blueprint)
     unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
     negatives = None if unseen is None else Negatives(unseen, items)
-    # An item may have been seen by nobody, as where its rows are labelled 0.
-    degrees = Degrees(np.array([1, 2, 4]), np.array([3, 1, 2, 0, 5]))
+    # An item may have been seen by nobody, as where its rows are labelled 0; then it is in no
+    # catalogue.
+    least = 1 if LOSSES[loss].candidates == "catalogue" else 0
+    degrees = Degrees(np.array([1, 2, 4]), np.array([3, 1, 2, least, 5]))
     rows = TrainingRows(users, items, None, None, negatives, histories, degrees)
     return blueprint, weights, rows
 

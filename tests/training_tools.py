@@ -5,7 +5,7 @@ import numpy as np
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.unseen import UnseenItems
 from neumf.model.layers import NeuMFLayers
-from neumf.model.network import Blueprint
+from neumf.model.network import Blueprint, Weights
 from neumf.model.user_towers import UserIds
 from neumf.training.batches import Negatives, TrainingRows
 from neumf.training.losses import LOSSES
@@ -69,3 +69,24 @@ def assert_same_weights(weights, other, **tolerances):
         assert ours.keys() == theirs.keys()
         for name, array in ours.items():
             np.testing.assert_allclose(array, theirs[name], **tolerances)
+
+
+def flatten(weights):
+    """All weights in float64, and a function that puts others in their place."""
+    names = [(part, name) for part, arrays in enumerate(weights) for name in arrays]
+    arrays = [weights[part][name] for part, name in names]
+    ends = np.cumsum([array.size for array in arrays])
+
+    def restore(flat):
+        restored = Weights({}, {})
+        parts = np.split(flat, ends[:-1])
+        for (part, name), array, values in zip(names, arrays, parts, strict=True):
+            restored[part][name] = values.reshape(array.shape)
+        return restored
+
+    return np.concatenate([array.ravel() for array in arrays]).astype(np.float64), restore
+
+
+def numerical_gradient(function, at):
+    steps = 1e-6 * np.eye(len(at))
+    return np.array([(function(at + step) - function(at - step)) / 2e-6 for step in steps])

@@ -60,6 +60,10 @@ class NetworkSavingMixin(SavingMixin):
         """
         write_recommender(path, self, partial(self._state, optimizer=optimizer))
 
+    def _parameters(self) -> dict[str, Any]:
+        # What was learned of the tables is in the state; only further training needs them again.
+        return super()._parameters() | {"user_features": None, "item_features": None}
+
     def _state(self, *, optimizer: bool = False) -> dict[str, Any]:
         return super()._state() | {
             "network_": network_state(self.network_),

@@ -479,6 +479,9 @@ class NeuMFRecommender(
         check_parameters(self, y)
         ordered = bool(self.histories_.shape[1])
         parameters = decide(self, ordered=ordered, labelled=y is not None)
+        if self.user_encoder == "auto" and self.user_features is None:
+            # Files hold no tables: without one, it means what it meant to `fit`.
+            parameters.user_encoder = self._shape["user_encoder"]
         refuse_other_shape(parameters, self._shape)
         new = read_interactions(X, may_be_empty=True)
         if len(new) and not sp.issparse(X):  # whose columns are the items

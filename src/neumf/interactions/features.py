@@ -114,7 +114,7 @@ def _read_numbers(columns: pd.DataFrame, argument: str) -> sp.csr_array:
                 f"{dtype}. Encode categories with scikit-learn's OneHotEncoder or "
                 "MultiLabelBinarizer, and texts with TfidfVectorizer."
             )
-    if all(isinstance(dtype, pd.SparseDtype) for dtype in columns.dtypes):
+    if all(isinstance(dtype, pd.SparseDtype) and dtype.fill_value == 0 for dtype in columns.dtypes):
         accessor: Any = columns.sparse
         matrix: Any = sp.csr_array(accessor.to_coo(), dtype=np.float64)
     else:

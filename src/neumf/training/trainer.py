@@ -149,9 +149,7 @@ class Trainer:
             tf.constant(settings.regularization * KERNEL_SHARE, tf.float32),
             tf.constant(settings.dropout, tf.float32),
             {name: tf.zeros((table_rows[name], tables[name].shape[1])) for name in self._centres},
-            tf.constant(
-                _scored(self._centres.get("items"), len(tables["items"]), table_rows["items"])
-            ),
+            tf.constant(_scored(degrees["items"], len(tables["items"]), table_rows["items"])),
         )
         self._plan = Plan(
             blueprint,
@@ -274,11 +272,11 @@ def _penalties(settings: TrainingSettings, degrees: Codes | None, capacity: int)
     return penalties
 
 
-def _scored(centres: Centres | None, n_items: int, capacity: int) -> NDArray[np.bool_]:
+def _scored(degrees: Codes | None, n_items: int, capacity: int) -> NDArray[np.bool_]:
     """Return which rows of the table of items are in the catalogue: no spare and no cold ones."""
     scored = np.arange(capacity) < n_items
-    if centres is not None:
-        scored[:n_items] &= centres.degrees > 0
+    if degrees is not None:
+        scored[:n_items] &= degrees > 0
     return scored
 
 
