@@ -11,8 +11,8 @@ that know these features look for the users who will like them.
 # What is known of the films
 # --------------------------
 # A table with a row per film, as numbers: scikit-learn's transformers make them of texts and
-# categories. Each genre gets a column of 0 and 1, so does each year of 20 films or more, and words of
-# titles are weighed by how rare they are.
+# categories. Each genre gets a column of 0 and 1, so does each year of 20 films or more, and
+# words of titles are weighed by how rare they are.
 
 import matplotlib.pyplot as plt
 import numpy as np
