@@ -91,8 +91,8 @@ class NeuMFRecommender(
     user_encoder : {"auto", "id", "history", "hybrid"}, default="auto"
         What a user's vector is: "id" learns one for each user, as the paper does. "history" makes
         it of the last items that the user had, so that new users and new interactions count at once
-        (see `interactions` of `recommend`). "hybrid" adds both. "auto" is "history", or "id" for a
-        sparse matrix, whose rows have no order.
+        (see `interactions` of `recommend`). "hybrid" adds both. "auto" is "history", with
+        `user_features` "hybrid", and "id" for a sparse matrix, whose rows have no order.
     history_length : int, default=20
         How many of a user's last items make the vector; with ``user_encoder="id"``, those of a new
         user in `interactions`. No more are kept than the longest history of `fit` has.
@@ -157,8 +157,8 @@ class NeuMFRecommender(
         `user_features` take users that have a vector of their own: with them, ``"auto"`` as
         `user_encoder` means "hybrid" where it would mean "history".
     feature_regularization : float, default=1.0
-        Penalty of the map from features to vectors, see Notes: a column of zeros and ones that
-        holds for so many users (or items) is believed by half.
+        Penalty of the map from features to vectors, above 0, see Notes: a column of zeros and ones
+        that holds for so many users (or items) is believed by half.
     random_state : int, RandomState, Generator or None, default=None
         Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
         give the same weights, bit for bit, on one machine (with large batches: and one number of
@@ -384,9 +384,10 @@ class NeuMFRecommender(
         Raises
         ------
         ValueError, TypeError
-            If a parameter is out of range, X, y, sample_weight or X_val cannot be read, X_val is
-            given without `early_stopping`, a user has seen every item, so that no negative can be
-            drawn, or the loss diverges. The estimator then stays as it was.
+            If a parameter is out of range, X, y, sample_weight, X_val or a table of features cannot
+            be read, such a table names nothing that is in X, X_val is given without
+            `early_stopping`, a user has seen every item, so that no negative can be drawn, or the
+            loss diverges. The estimator then stays as it was.
 
         Warns
         -----

@@ -114,11 +114,7 @@ def _read_numbers(columns: pd.DataFrame, argument: str) -> sp.csr_array:
                 f"{dtype}. Encode categories with scikit-learn's OneHotEncoder or "
                 "MultiLabelBinarizer, and texts with TfidfVectorizer."
             )
-    if all(isinstance(dtype, pd.SparseDtype) and dtype.fill_value == 0 for dtype in columns.dtypes):
-        accessor: Any = columns.sparse
-        matrix: Any = sp.csr_array(accessor.to_coo(), dtype=np.float64)
-    else:
-        matrix = sp.csr_array(columns.to_numpy(dtype=np.float64, na_value=np.nan))
+    matrix: Any = _as_matrix(columns)
     bad = ~np.isfinite(matrix.data)
     if bad.any():
         place = int(np.argmax(bad))
@@ -130,6 +126,20 @@ def _read_numbers(columns: pd.DataFrame, argument: str) -> sp.csr_array:
             "example with scikit-learn's SimpleImputer."
         )
     return _scaled(matrix, columns)
+
+
+def _as_matrix(columns: pd.DataFrame) -> sp.csr_array:
+    """Return the columns as a matrix; those that are sparse are not filled."""
+    is_sparse = np.array(
+        [isinstance(dtype, pd.SparseDtype) and dtype.fill_value == 0 for dtype in columns.dtypes]
+    )
+    dense = columns.loc[:, ~is_sparse].to_numpy(dtype=np.float64, na_value=np.nan)
+    parts = [sp.csc_array(dense)]
+    if is_sparse.any():
+        accessor: Any = columns.loc[:, is_sparse].sparse
+        parts.append(sp.csc_array(accessor.to_coo(), dtype=np.float64))
+    places = np.concatenate([np.flatnonzero(~is_sparse), np.flatnonzero(is_sparse)])
+    return sp.csr_array(sp.csc_array(sp.hstack(parts))[:, np.argsort(places)])
 
 
 def _scaled(matrix: sp.csr_array, columns: pd.DataFrame) -> sp.csr_array:
