@@ -140,8 +140,10 @@ def test_a_sparse_column_may_have_any_fill_value():
 
 
 def test_sparse_columns_stay_sparse():
-    matrix = sp.random_array((50, 2000), density=0.01, rng=np.random.default_rng(0)) * 9
-    table = pd.DataFrame.sparse.from_spmatrix(sp.csr_matrix(matrix))
+    rng = np.random.default_rng(0)
+    places = rng.integers(50, size=999), rng.integers(2000, size=999)
+    matrix = sp.csr_matrix((rng.random(999) * 9, places), shape=(50, 2000))
+    table = pd.DataFrame.sparse.from_spmatrix(matrix)
     assert join([*range(50)], table)[1].values.nnz == matrix.nnz
 
 

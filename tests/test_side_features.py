@@ -302,6 +302,8 @@ def test_a_pipeline_sets_the_table(X):
 
 
 @pytest.mark.filterwarnings("ignore:.* held-out rows name a user or an item that fit did not see")
+# Old NumPy asks each value of a masked array for it.
+@pytest.mark.filterwarnings("ignore:DataFrame._data is deprecated")
 def test_a_grid_search_picks_the_table_that_tells(X):
     search = GridSearchCV(
         model_of(user_encoder="id", loss="bpr"),
