@@ -251,7 +251,7 @@ def test_the_penalty_of_a_step_is_on_the_distance_from_the_centres(
         trainer = make_trainer(blueprint, weights, rows, options)
         trainer.run_epoch()
         after.append(flatten(trainer.weights())[0])
-    of_table = blueprint.by_table(*rows.centres)
+    of_table = blueprint.by_table(rows.centres)
     centres = {name: obvious_centres(of_table[name], weights.tables[name]) for name in of_table}
     nowhere = {name: np.zeros_like(table) for name, table in centres.items()}
     candidates = rows.items[:, None]

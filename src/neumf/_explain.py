@@ -9,7 +9,8 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from neumf._arrays import Codes, Float64s, Ids
-from neumf.interactions.ids import lookup_ids, read_ids, show
+from neumf._similar import unit_vectors
+from neumf.interactions.ids import find_ids, read_ids
 from neumf.interactions.seen import seen_rows
 from neumf.interactions.tables import Interactions, read_interactions
 from neumf.model.network import Network
@@ -105,17 +106,16 @@ class ExplainMixin:
         if interactions is not None:
             new = read_interactions(interactions, "interactions", may_be_empty=True)
             known = self._folded_in(ids, new)
-        code = _lookup("user", ids, known.users_, "or interactions tell of")[0]
+        code = find_ids(ids, known.users_, "user", " or interactions tell of")[0]
         labels = read_ids(items, "items", self.items_)
-        codes = _lookup("items", labels, self.items_, "")
+        codes = find_ids(labels, self.items_, "items")
         return known._explain(code, codes)
 
     def _explain(self, user: np.integer[Any], items: Codes) -> pd.DataFrame:
         """Return the explanation of items for a user, by index."""
         if not self.network_.blueprint.users.reads_history:
             history = self._history(user)
-            vectors = self.network_.item_vectors.astype(np.float64)
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+            vectors = unit_vectors(self.network_.item_vectors.astype(np.float64))
             return self._table(items, history, "similarity", vectors[items] @ vectors[history].T)
         _refuse_what_is_no_sum(self.network_)
         history, places = self._history(user), self.histories_.shape[1]
@@ -156,17 +156,6 @@ class ExplainMixin:
                 "rank": np.tile(np.arange(1, len(history) + 1), len(items)),
             }
         )
-
-
-def _lookup(argument: str, ids: Ids, vocabulary: pd.Index, or_else: str) -> Codes:
-    """Return the index of each id, and refuse unknown ones."""
-    codes = lookup_ids(ids, vocabulary, argument) if len(vocabulary) else np.full(len(ids), -1)
-    if (codes < 0).any():
-        raise ValueError(
-            f"{argument} must be among those that fit saw{or_else and ' ' + or_else}. Received "
-            f"{show(ids[codes < 0], 0)} ({int((codes < 0).sum())} unknown)."
-        )
-    return codes
 
 
 def _refuse_what_is_no_sum(network: Network) -> None:

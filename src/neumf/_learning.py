@@ -163,9 +163,8 @@ def learn(
 
         def grown() -> Weights:
             weights = known.weights.grown(blueprint.initial_tables(*n_new, rng, of_new))
-            for name, centres in blueprint.by_table(*(lesson.rows.centres or (None, None))).items():
-                if centres is not None:
-                    centres.fill_new(weights.tables[name], len(known.weights.tables[name]))
+            for name, centres in blueprint.by_table(lesson.rows.centres).items():
+                centres.fill_new(weights.tables[name], len(known.weights.tables[name]))
             return weights
 
         trained = run(parameters.architecture, blueprint, grown)

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from neumf._arrays import Codes, Float32s, Scores
 from neumf._ranking import top_lists
 from neumf._validation import check_int
-from neumf.interactions.ids import lookup_ids, read_ids, show
+from neumf.interactions.ids import find_ids, read_ids
 
 
 class SimilarityMixin:
@@ -94,13 +95,7 @@ def find_similar(
     """
     check_int("k", k, 1)
     ids = read_ids(ids, f"{word}s", vocabulary)
-    codes = lookup_ids(ids, vocabulary, f"{word}s")
-    if (codes < 0).any():
-        unknown = ids[codes < 0]
-        raise ValueError(
-            f"{word}s must be among those that fit saw. Received {show(unknown, 0)} "
-            f"({len(unknown)} unknown)."
-        )
+    codes = find_ids(ids, vocabulary, f"{word}s")
 
     def score_others(block: slice) -> Scores:
         scores = score(codes[block])
@@ -118,9 +113,16 @@ def find_similar(
     )
 
 
+def unit_vectors(vectors: NDArray[Any]) -> NDArray[Any]:
+    """Return vectors of length 1 in the same directions; of 0, there is none."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units: NDArray[Any] = vectors / np.maximum(lengths, 1e-12)
+    return units
+
+
 def _cosines(vectors: Float32s) -> Callable[[Codes], Scores]:
     """Return what gives the cosines of some vectors with all."""
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    unit = unit_vectors(vectors)
 
     def score(codes: Codes) -> Scores:
         cosines: Scores = unit[codes] @ unit.T

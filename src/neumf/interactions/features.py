@@ -134,12 +134,11 @@ def _as_matrix(columns: pd.DataFrame) -> sp.csr_array:
         [isinstance(dtype, pd.SparseDtype) and dtype.fill_value == 0 for dtype in columns.dtypes]
     )
     dense = columns.loc[:, ~is_sparse].to_numpy(dtype=np.float64, na_value=np.nan)
-    parts = [sp.csc_array(dense)]
+    parts = [(~is_sparse, dense)]
     if is_sparse.any():
         accessor: Any = columns.loc[:, is_sparse].sparse
-        parts.append(sp.csc_array(accessor.to_coo(), dtype=np.float64))
-    places = np.concatenate([np.flatnonzero(~is_sparse), np.flatnonzero(is_sparse)])
-    return sp.csr_array(sp.csc_array(sp.hstack(parts))[:, np.argsort(places)])
+        parts.append((is_sparse, accessor.to_coo()))
+    return _side_by_side(parts)
 
 
 def _scaled(matrix: sp.csr_array, columns: pd.DataFrame) -> sp.csr_array:
@@ -153,11 +152,17 @@ def _scaled(matrix: sp.csr_array, columns: pd.DataFrame) -> sp.csr_array:
     if not wide.any():
         return matrix
     turned = matrix.tocsc()
-    parts = [turned[:, ~wide]]
+    parts = [(~wide, turned[:, ~wide])]
     if (wide & dense).any():
-        parts.append(StandardScaler().fit_transform(turned[:, wide & dense].toarray()))
+        scaled = StandardScaler().fit_transform(turned[:, wide & dense].toarray())
+        parts.append((wide & dense, scaled))
     if (wide & ~dense).any():
-        parts.append(MaxAbsScaler().fit_transform(turned[:, wide & ~dense]))
-    order = np.concatenate([np.flatnonzero(of) for of in (~wide, wide & dense, wide & ~dense)])
-    scaled = sp.csc_array(sp.hstack(parts))[:, np.argsort(order)]
-    return sp.csr_array(scaled)
+        parts.append((wide & ~dense, MaxAbsScaler().fit_transform(turned[:, wide & ~dense])))
+    return _side_by_side(parts)
+
+
+def _side_by_side(parts: list[tuple[NDArray[np.bool_], Any]]) -> sp.csr_array:
+    """Return one matrix of parts, each with the places that its columns have in it."""
+    places = np.concatenate([np.flatnonzero(of_part) for of_part, _ in parts])
+    joined = sp.hstack([sp.csc_array(part, dtype=np.float64) for _, part in parts])
+    return sp.csr_array(sp.csc_array(joined)[:, np.argsort(places)])

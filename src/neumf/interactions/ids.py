@@ -53,6 +53,24 @@ def lookup_ids(ids: Ids, vocabulary: pd.Index, argument: str) -> Codes:
     return codes
 
 
+def find_ids(ids: Ids, vocabulary: pd.Index, argument: str, or_else: str = "") -> Codes:
+    """Return the index of each id.
+
+    Raises
+    ------
+    ValueError
+        If an id is unknown; the error says what else was allowed, `or_else`.
+    """
+    codes = lookup_ids(ids, vocabulary, argument)
+    unknown = ids[codes < 0]
+    if len(unknown):
+        raise ValueError(
+            f"{argument} must be among those that fit saw{or_else}. Received {show(unknown, 0)} "
+            f"({len(unknown)} unknown)."
+        )
+    return codes
+
+
 def encode_ids(ids: Ids, vocabulary: pd.Index) -> Codes:
     """Return the index of each id, -1 where it is unknown, whatever the reason."""
     with _first_lookup:

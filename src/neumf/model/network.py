@@ -80,10 +80,12 @@ class Blueprint:
             for name, rows in a_user.items()
         }
 
-    def by_table(self, of_users: Any, of_items: Any) -> dict[str, Any]:
-        """Return what is given for users, or for items, by the names of their tables."""
+    def by_table(self, sides: tuple[Any, Any] | None) -> dict[str, Any]:
+        """Return what is given for users and for items, if it is, by the names of their tables."""
+        of_users, of_items = sides or (None, None)
         shapes = self.table_shapes(n_users=1, n_items=0)
-        return {name: of_users if n else of_items for name, (n, _) in shapes.items()}
+        given = {name: of_users if n else of_items for name, (n, _) in shapes.items()}
+        return {name: value for name, value in given.items() if value is not None}
 
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each of the shared weights, by name."""

@@ -31,9 +31,8 @@ class UserMap:
     def fit(cls, users: Float32s, items: Float32s, weights: sp.csr_array) -> UserMap:
         """Fit to the vectors of users and of items that training learned.
 
-        `weights`, shape (n, n_items), tells how much each item counts for each of the first users.
+        `weights`, shape (n_users, n_items), tells how much each item counts for each of the users.
         """
-        users = users[: weights.shape[0]]
         inputs = np.column_stack([_means(items, weights), np.ones(len(users), np.float32)])
         solution = np.linalg.lstsq(inputs, users, rcond=None)[0].astype(np.float32)
         return cls(solution[:-1], solution[-1])

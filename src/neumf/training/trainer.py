@@ -134,22 +134,18 @@ class Trainer:
             tf.Variable(_packed(tf, flat, None if optimizer is None else optimizer.shared, 1)),
         )
         table_rows = {name: table.shape[0] for name, table in self._state.tables.items()}
-        degrees = blueprint.by_table(*(rows.degrees or (None, None)))
-        self._centres: dict[str, Centres] = {
-            name: centres
-            for name, centres in blueprint.by_table(*(rows.centres or (None, None))).items()
-            if centres is not None
-        }
+        degrees = blueprint.by_table(rows.degrees)
+        self._centres: dict[str, Centres] = blueprint.by_table(rows.centres)
         self._rates = Rates(
             tf.constant(settings.learning_rate, tf.float32),
             {
-                name: tf.constant(_penalties(settings, degrees[name], n_rows))
+                name: tf.constant(_penalties(settings, degrees.get(name), n_rows))
                 for name, n_rows in table_rows.items()
             },
             tf.constant(settings.regularization * KERNEL_SHARE, tf.float32),
             tf.constant(settings.dropout, tf.float32),
             {name: tf.zeros((table_rows[name], tables[name].shape[1])) for name in self._centres},
-            tf.constant(_scored(degrees["items"], len(tables["items"]), table_rows["items"])),
+            tf.constant(_scored(degrees.get("items"), len(tables["items"]), table_rows["items"])),
         )
         self._plan = Plan(
             blueprint,
