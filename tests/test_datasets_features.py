@@ -301,12 +301,15 @@ def test_of_products_with_one_id_the_first_counts(tmp_path):
 
 
 BROKEN_PRODUCTS = {
-    "no id": ("{'title': 'x'}", r"field 'asin' \(of 2023, 'parent_asin'\) must be .*: None"),
+    "no id": ("{'title': 'x'}", r"field 'asin' must be an id \(.* 'parent_asin' is\), .*: None"),
     "empty id": ('{"asin": ""}', r"field 'asin' .* not empty\. Received: ''"),
     "id of number": ('{"asin": 7}', r"field 'asin' .* Received: 7"),
     "title": ('{"asin": "B", "title": 7}', r"field 'title' must be a text\. Received: 7"),
     "categories": ("{'asin': 'B', 'categories': 'x'}", r"'categories' must be a list\. .*: 'x'"),
-    "names": ("{'asin': 'B', 'categories': [[7]]}", r"must hold names, or .* Received: \[\[7\]\]"),
+    "names": (
+        "{'asin': 'B', 'categories': [[7]]}",
+        r"must be a list of names, .* Received: \[\[7\]\]",
+    ),
     "cut literal": ("{'asin': 'B", r"the line is no Python literal \(.*Received: \"\{'asin'"),
     "code": ("{'asin': exit(3)}", r"the line is no Python literal \(.*malformed"),
     "set": ("{'asin'}", r"every line must be one object with fields\. Received: \{'asin'\}"),

@@ -9,7 +9,14 @@ import pandas as pd
 
 from neumf._validation import warn_caller
 from neumf.datasets._amazon import parse_json
-from neumf.datasets._lines import StrPath, empty_error, line_error, numbered_lines, quoted
+from neumf.datasets._lines import (
+    FieldError,
+    StrPath,
+    empty_error,
+    line_error,
+    numbered_lines,
+    quoted,
+)
 
 # Names of id, title, brand and categories; of several, the first that a line has counts.
 _NAMES = {
@@ -105,7 +112,7 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
     for number, line in numbered_lines(path):
         try:
             key, record = _read_product(_parse(path, number, line))
-        except _FieldError as error:
+        except FieldError as error:
             raise line_error(path, number, str(error)) from None
         n_repeated += key in records
         records.setdefault(key, record)
@@ -118,10 +125,6 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
         )
     index = pd.Index(list(records), name="item")
     return pd.DataFrame(list(records.values()), index, ["title", "brand", "categories", "price"])
-
-
-class _FieldError(Exception):
-    """A field is not what it must be."""
 
 
 def _parse(path: StrPath, number: int, line: str) -> dict[str, Any]:
@@ -144,10 +147,8 @@ def _read_product(record: dict[str, Any]) -> tuple[str, tuple[str, str, str, flo
     values = {word: _find(record, names) for word, names in _NAMES.items()}
     key = values["item"]
     if not isinstance(key, str) or not key:
-        raise _FieldError(
-            "field 'asin' (of 2023, 'parent_asin') must be an id, a text that is not empty. "
-            f"Received: {quoted(key)}"
-        )
+        rule = "an id (in files of 2023, 'parent_asin' is), a text that is not empty"
+        raise FieldError("asin", rule, key)
     title, brand = (_read_text(word, values[word]) for word in ("title", "brand"))
     return key, (title, brand, _read_categories(values["categories"]), _read_price(values["price"]))
 
@@ -158,19 +159,17 @@ def _find(record: dict[str, Any], names: tuple[str, ...]) -> Any:
 
 def _read_text(word: str, value: Any) -> str:
     if value is not None and not isinstance(value, str):
-        raise _FieldError(f"field {word!r} must be a text. Received: {quoted(value)}")
+        raise FieldError(word, "a text", value)
     return value or ""
 
 
 def _read_categories(value: Any) -> str:
     names = [] if value is None else value
     if not isinstance(names, list):
-        raise _FieldError(f"field 'categories' must be a list. Received: {quoted(value)}")
+        raise FieldError("categories", "a list", value)
     flat = [name for part in names for name in (part if isinstance(part, list) else [part])]
     if not all(isinstance(name, str) for name in flat):
-        raise _FieldError(
-            f"field 'categories' must hold names, or lists of names. Received: {quoted(value)}"
-        )
+        raise FieldError("categories", "a list of names, or of lists of names", value)
     return "|".join(dict.fromkeys(name.replace("|", "/") for name in flat if name))
 
 

@@ -68,6 +68,13 @@ def line_error(path: StrPath, number: int, message: str) -> ValueError:
     return ValueError(f"{os.fspath(path)}, line {number}: {message}.")
 
 
+class FieldError(ValueError):
+    """A field of a line is not what it must be; the caller says which line."""
+
+    def __init__(self, name: str, rule: str, value: object) -> None:
+        super().__init__(f"field {name!r} must be {rule}. Received: {quoted(value)}")
+
+
 def empty_error(path: StrPath) -> ValueError:
     """Return the error for a file without a single row."""
     return ValueError(f"{os.fspath(path)}: the file is empty; it must hold at least one row.")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from neumf.datasets._lines import (
+    FieldError,
     StrPath,
     empty_error,
     first_line,
@@ -67,13 +68,6 @@ class _Format(NamedTuple):
     parse: Callable[[list[str]], Sequence[Any]]
     has_header: bool = False
     or_latin_1: bool = True
-
-
-class _FieldError(ValueError):
-    """A field is not what it must be."""
-
-    def __init__(self, name: str, rule: str, value: str) -> None:
-        super().__init__(f"field {name!r} must be {rule}. Received: {quoted(value)}")
 
 
 def read_movielens_items(path: StrPath) -> pd.DataFrame:
@@ -275,7 +269,7 @@ def _parse_lines(path: Path, layout: _Format, word: str) -> Iterator[tuple[int, 
             key = _parse_int(word, fields[0])
             if key in line_of:
                 rule = f"an id that no other line has, and line {line_of[key]} has it"
-                raise _FieldError(word, rule, fields[0])
+                raise FieldError(word, rule, fields[0])
             record = layout.parse(fields[1:])
         except ValueError as error:
             raise line_error(path, number, str(error)) from None
@@ -294,7 +288,7 @@ def _parse_int(name: str, text: str) -> int:
     try:
         return parse_int64(text)
     except ValueError:
-        raise _FieldError(name, "a 64-bit integer", text) from None
+        raise FieldError(name, "a 64-bit integer", text) from None
 
 
 def _parse_item(fields: list[str]) -> tuple[str, str]:
@@ -306,7 +300,7 @@ def _parse_flags(fields: list[str]) -> tuple[str, str]:
     title, flags = fields[0], dict(zip(_GENRES, fields[-len(_GENRES) :], strict=True))
     for genre, flag in flags.items():
         if flag not in ("0", "1"):
-            raise _FieldError(genre, "0 or 1", flag)
+            raise FieldError(genre, "0 or 1", flag)
     genres = [genre for genre, flag in flags.items() if flag == "1" and genre not in _NO_GENRE]
     return title, "|".join(genres)
 
@@ -320,11 +314,11 @@ def _parse_coded_user(fields: list[str]) -> tuple[int, str, str]:
     gender, age, occupation, _ = fields
     code = _parse_int("occupation", occupation)
     if not 0 <= code < len(_OCCUPATIONS):
-        raise _FieldError("occupation", f"from 0 to {len(_OCCUPATIONS) - 1}", occupation)
+        raise FieldError("occupation", f"from 0 to {len(_OCCUPATIONS) - 1}", occupation)
     return _parse_int("age", age), _parse_gender(gender), _OCCUPATIONS[code]
 
 
 def _parse_gender(text: str) -> str:
     if text not in ("F", "M"):
-        raise _FieldError("gender", "F or M", text)
+        raise FieldError("gender", "F or M", text)
     return text
