@@ -7,7 +7,9 @@ r"""Measure how well recommenders find items that training had no interaction of
 
 hides all rows of a tenth of the items, drawn by lot, trains on the others, and ranks the hidden
 rows' items among the hidden items that the user has not seen, and among the whole catalogue. Draws
-are those of seeds 0, 1, ..., which the networks train with too.
+are those of seeds 0, 1, ..., which the networks train with too. ``--after 0.6`` hides what is new
+instead: it trains on the oldest 60 % of the rows, and ranks the later rows of the items that have
+none among them.
 
 What is known of an item: its genres (a column each), the words of its title (by TF-IDF, words of
 two titles or more) and the decade of its year; ``--features`` chooses among them.
@@ -26,21 +28,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
+from item_features import FEATURES, encode, read_items
 from ncf_protocol import parse_option, read_training_rows, show
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.preprocessing import MultiLabelBinarizer, OneHotEncoder
 
 from neumf import (
     ColdItemSplitter,
     ContentKNNRecommender,
     NeuMFRecommender,
-    datasets,
     hr_scorer,
     ndcg_scorer,
 )
-
-FEATURES = ("genres", "title", "decade")
 
 
 class AllAlikeRecommender(ContentKNNRecommender):
@@ -63,14 +60,13 @@ class AllAlikeRecommender(ContentKNNRecommender):
 def main():
     arguments = parse_arguments()
     X = read_training_rows(arguments.train, arguments.k_core, arguments.drop_last)
-    items = read_items(arguments)
+    items = read_items(arguments.train, arguments.items)
     items = items[items.index.isin(X["item"])]
     features = encode(items, arguments.features)
     print(f"{len(X):,} rows, {len(items):,} items with {features.shape[1]:,} features", flush=True)
     results = []
     for draw in range(arguments.draws):
-        splitter = ColdItemSplitter(1, test_size=arguments.share, random_state=draw)
-        X_train, X_test = splitter.train_test_split(X)
+        X_train, X_test = hide(X, draw, arguments)
         for model in arguments.model:
             recommender = make_recommender(model, features, draw, dict(arguments.set))
             result = {"model": model, "draw": draw} | measure(recommender, X_train, X_test)
@@ -97,34 +93,19 @@ def parse_arguments():
     parser.add_argument("--features", nargs="+", default=FEATURES, choices=FEATURES)
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--share", type=float, default=0.1, help="of the items that is hidden")
+    parser.add_argument("--after", type=float, help="share of the rows that is trained on")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", type=parse_option)
     parser.add_argument("--json", type=Path, default=Path("cold_items.json"))
     return parser.parse_args()
 
 
-def read_items(arguments):
-    """Return titles, years and genres by item."""
-    if arguments.train == "movietweetings":
-        return datasets.load_movietweetings(return_items=True)[1]
-    path = arguments.items or str(Path(arguments.train).parent)
-    if not path.endswith(".tsv"):
-        return datasets.read_movielens_items(path)
-    items = pd.read_csv(path, sep="\t", index_col=0)
-    title = items["title"].str.extract(r"^(?P<title>.*) \((?P<year>\d{4})\)$")
-    return title.astype({"year": float}).assign(genres=items["genres"])
-
-
-def encode(items, names):
-    """Return the features of items as sparse columns, by item."""
-    columns = {
-        "genres": lambda: MultiLabelBinarizer(sparse_output=True).fit_transform(
-            items["genres"].map(lambda names: [name for name in names.split("|") if name])
-        ),
-        "title": lambda: TfidfVectorizer(min_df=2).fit_transform(items["title"]),
-        "decade": lambda: OneHotEncoder().fit_transform(items[["year"]] // 10),
-    }
-    table = sp.hstack([columns[name]().astype(float) for name in names]).tocsr()
-    return pd.DataFrame.sparse.from_spmatrix(table, index=items.index)
+def hide(X, draw, arguments):
+    """Return training rows and the rows of items that are hidden from them."""
+    if arguments.after is None:
+        splitter = ColdItemSplitter(1, test_size=arguments.share, random_state=draw)
+        return splitter.train_test_split(X)
+    is_old = X["timestamp"] < X["timestamp"].quantile(arguments.after)
+    return X[is_old], X[~is_old & ~X["item"].isin(X["item"][is_old])]
 
 
 def make_recommender(model, features, seed, options):

@@ -14,7 +14,8 @@ each user's last row, which is the test row.
 ``--preset`` takes the presets of `NeuMFRecommender.from_preset`, "default" (its default
 parameters), "popularity", "itemknn", "ease", "rules" (sequential rules), "ridge" (of the next
 item), and "ials" where ``implicit`` is installed. ``--set`` changes their parameters, for example
-``--preset popularity --set half_life=30D``.
+``--preset popularity --set half_life=30D``. ``--item-features`` gives the presets what is known of
+films, those of `item_features.py`, which MovieTweetings and MovieLens have beside their ratings.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from item_features import FEATURES, encode, read_items
 
 from neumf import (
     EASERecommender,
@@ -109,10 +111,16 @@ def main():
         "with a user or an item that no training row has, which count as misses",
         flush=True,
     )
+    options = dict(arguments.set)
+    if arguments.item_features:
+        items = read_items(arguments.train, arguments.items)
+        options["item_features"] = encode(
+            items[items.index.isin(X_train["item"])], arguments.item_features
+        )
     results = []
     for preset in arguments.preset:
         for seed in range(1 if preset in BASELINES else arguments.seeds):
-            recommender = make_recommender(preset, seed, dict(arguments.set))
+            recommender = make_recommender(preset, seed, options)
             result = {"preset": preset, "seed": seed}
             result |= measure(recommender, X_train, X_test, negatives)
             print("  ".join(f"{name} {show(value)}" for name, value in result.items()), flush=True)
@@ -151,6 +159,8 @@ def parse_arguments():
     parser.add_argument("--preset", nargs="+", default=["best-id"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", type=parse_option)
+    parser.add_argument("--item-features", nargs="+", default=[], choices=FEATURES)
+    parser.add_argument("--items", help="the file of the films, as for cold_items.py")
     parser.add_argument("--k-core", type=int, default=1)
     parser.add_argument("--drop-last", action="store_true")
     parser.add_argument("--json", type=Path, default=Path("ncf_protocol.json"))
