@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,12 @@ pytest.importorskip("pyarrow")
 if shutil.which("java") is None:
     pytest.skip("Spark needs Java", allow_module_level=True)
 
+# What Spark itself does: it warns of pandas 3, and leaves sockets to the end of the process.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
 
 @pytest.fixture(scope="module")
 def spark():
@@ -25,9 +30,7 @@ def spark():
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     for name in ("host", "bindAddress"):
         builder = builder.config(f"spark.driver.{name}", "127.0.0.1")
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        # Spark 4.3 warns of pandas 3, and leaves files of /proc open.
-        warnings.simplefilter("ignore")
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         session = builder.getOrCreate()
         yield session
