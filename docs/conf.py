@@ -61,7 +61,7 @@ sphinx_gallery_conf = {
     "examples_dirs": ["../examples", "walkthrough", "measured"],
     "gallery_dirs": ["gallery", "tutorial", "figures"],
     "filename_pattern": r"(plot_\w+|amazon_reviews|accuracy)\.py$",
-    "ignore_pattern": r"(quickstart|serve)\.py$",
+    "ignore_pattern": r"(lists_with_dask|quickstart|serve)\.py$",
     "abort_on_example_error": True,
     "backreferences_dir": "reference/backreferences",
     "doc_module": ("neumf",),

@@ -157,10 +157,23 @@ def test_cold_items_are_measured_among_the_hidden_ones_and_among_all(tmp_path):
         assert content["NDCG@10 (all)"] > chance["NDCG@10 (all)"]
 
 
+def test_workers_of_dask_write_the_lists_of_one_call(tmp_path):
+    pytest.importorskip("distributed")
+    pytest.importorskip("dask.dataframe")
+    stdout = run(ROOT / "examples" / "lists_with_dask.py", tmp_path, tmp_path)
+    assert "2 workers made the lists of 4 parts" in stdout
+    assert "the items are those of one call: True" in stdout
+    assert len(re.findall(r"^ +\d+\. .* \(\d{4}\)$", stdout, re.MULTILINE)) == 10
+    assert len(list((tmp_path / "lists").glob("*.parquet"))) == 4
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "benchmarks").rglob("*.py")), ids=lambda path: path.name
 )
 def test_benchmark_finds_what_it_imports(path, tmp_path):
+    if path.name == "lists.py":
+        pytest.importorskip("dask.dataframe")
+        pytest.importorskip("distributed")
     code = "import runpy, sys; sys.path.insert(0, sys.argv[2]); runpy.run_path(sys.argv[1])"
     command = [sys.executable, "-c", code, path, path.parent]
     subprocess.run(command, cwd=tmp_path, check=True)
