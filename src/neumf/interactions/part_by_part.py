@@ -14,6 +14,7 @@ from neumf.interactions.ids import (
     BadRows,
     CodedIds,
     add_unknown,
+    as_index,
     encode_ids,
     find_missing,
     ids_of_column,
@@ -140,8 +141,9 @@ class _IdColumn:
     def finish(self) -> CodedIds:
         """Return all ids."""
         refuse_missing(self._bad, self._argument)
-        labels = pd.Index([], dtype=object) if self._labels is None else self._labels
-        return CodedIds(self._codes.finish().astype(np.int32, copy=False), labels)
+        labels = np.empty(0, dtype=object) if self._labels is None else self._labels.to_numpy()
+        # An index of its own, without the table of those that were looked up.
+        return CodedIds(self._codes.finish().astype(np.int32, copy=False), as_index(labels))
 
     def _encode(self, column: pd.Series) -> Codes:
         """Return the code of each id; new ones come behind the known."""
