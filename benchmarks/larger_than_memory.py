@@ -29,7 +29,7 @@ N_USERS, N_ITEMS = 2_000_000, 500_000
 # Rows of a file; a group of rows in it has a tenth.
 FILE_ROWS = 10_000_000
 BYTES_PER_ROW, TIMES_VECTORS = 12, 3.5
-N_CHUNKS = 50
+N_CHUNKS = 10
 
 
 def parse_arguments():
@@ -92,15 +92,19 @@ def fit(arguments):
     tensorflow = resident_gigabytes("VmRSS")
     epoch = neumf.training.trainer.epoch_of_chunks
 
+    def note(name, value):
+        report[name] = value
+        print(name, value, file=sys.stderr, flush=True)
+
     def begin_of_epoch(*of_epoch):
-        report["begin of training, s"] = time.perf_counter() - start
-        report["peak before, GB"] = resident_gigabytes("VmHWM")
+        note("begin of training, s", time.perf_counter() - start)
+        note("peak before, GB", resident_gigabytes("VmHWM"))
         yield from itertools.islice(epoch(*of_epoch), N_CHUNKS)
 
     def read_rows(*table):
         rows = read(*table)
-        report["read, s"] = time.perf_counter() - start
-        report["peak of reading, GB"] = resident_gigabytes("VmHWM")
+        note("read, s", time.perf_counter() - start)
+        note("peak of reading, GB", resident_gigabytes("VmHWM"))
         return rows
 
     neumf.training.trainer.epoch_of_chunks = begin_of_epoch

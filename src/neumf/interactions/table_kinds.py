@@ -218,8 +218,9 @@ def open_table(X: Any, argument: str = "X") -> Table:
     refuse_sparse(X, argument)
     if isinstance(X, str | os.PathLike) or is_of(X, "pyarrow.dataset", "Dataset"):
         raise ValueError(
-            f"{argument} must be a table in memory here, where its rows are returned. Received "
-            f"{X!r}. Read it first, for example with pandas.read_parquet or Dataset.to_table."
+            f"{argument} must be a table in memory here, where its rows are returned. Expected 2D "
+            f"array, got {type(X).__name__} instead: {X!r}. Read it first, for example with "
+            "pandas.read_parquet or Dataset.to_table."
         )
     if isinstance(X, pd.DataFrame):
         return _PandasTable(X)
