@@ -24,6 +24,8 @@ ORDER = [
     "files.state",
     "interactions.table_kinds",
     "interactions.tables",
+    "interactions.stored_tables",
+    "interactions.part_by_part",
     "interactions.moments",
     "interactions.timeline",
     "interactions.seen",

@@ -11,8 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from neumf._arrays import Codes, Float64s, Ids
 from neumf._similar import unit_vectors
 from neumf.interactions.ids import find_ids, read_ids
+from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import seen_rows
-from neumf.interactions.tables import Interactions, read_interactions
+from neumf.interactions.tables import Interactions
 from neumf.model.network import Network
 
 
@@ -104,7 +105,7 @@ class ExplainMixin:
             raise ValueError(f"user must be one id. Received {len(ids)} ids.")
         known = self
         if interactions is not None:
-            new = read_interactions(interactions, "interactions", may_be_empty=True)
+            new = read_input(interactions, "interactions", may_be_empty=True)
             known = self._folded_in(ids, new)
         code = find_ids(ids, known.users_, "user", " or interactions tell of")[0]
         labels = read_ids(items, "items", self.items_)

@@ -18,10 +18,11 @@ from neumf._candidates import PartOfCatalogue, check_candidates, find_candidates
 from neumf._random import hash_mix
 from neumf._rankers import refuse_untimed
 from neumf._validation import check_bool, check_int, check_labels, check_option, warn_caller
-from neumf.interactions.ids import index_ids, lookup_ids, show
+from neumf.interactions.ids import CodedIds, index_ids, lookup_ids, show
 from neumf.interactions.moments import moments_of_rows
+from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import seen_matrix, seen_rows
-from neumf.interactions.tables import Interactions, read_interactions
+from neumf.interactions.tables import Interactions
 from neumf.protocols import Recommender
 
 
@@ -178,7 +179,7 @@ def read_held_out(estimator: Any, X: Any, y: Any, task: RankingTask) -> Matched:
             _refuse_merged_users(fitted, [X, task.interactions], tables)
         recommender = _fold_in(fitted, tables[1])
     X = tables[0]
-    rows = _positive_rows(read_interactions(X, with_timestamps=task.at is not None), y)
+    rows = _positive_rows(read_input(X, with_timestamps=task.at is not None), y)
     seconds = None
     if task.at is not None:
         refuse_untimed(fitted)
@@ -286,7 +287,7 @@ def _refuse_merged_users(recommender: Recommender, given: list[Any], reached: li
     `given` are tables, and `reached` what the steps of a pipeline made of them.
     """
     before, after = (
-        np.concatenate([read_interactions(X, with_timestamps=False).users for X in tables])
+        np.concatenate([np.asarray(read_input(X, with_timestamps=False).users) for X in tables])
         for tables in (given, reached)
     )
     users, ids = index_ids(after)
@@ -336,7 +337,10 @@ def _row_keys(rows: Interactions, seed: int) -> NDArray[np.uint64]:
     return hash_mix(_hash_ids(rows.users) ^ hash_mix(_hash_ids(rows.items), seed), 0)
 
 
-def _hash_ids(ids: Ids | pd.Index) -> NDArray[np.uint64]:
+def _hash_ids(ids: Ids | pd.Index | CodedIds) -> NDArray[np.uint64]:
+    if isinstance(ids, CodedIds):
+        of_labels: NDArray[np.uint64] = _hash_ids(ids.labels.to_numpy())[ids.codes]
+        return of_labels
     labels = [
         str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
         for label in ids.tolist()

@@ -21,8 +21,8 @@ from neumf._parameters import Architecture, Parameters, blueprint_of, settings_o
 from neumf._ranking import exact_lists, mean_over_lists
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import Histories, read_histories
+from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import count_users, log_popularity, seen_matrix
-from neumf.interactions.tables import read_interactions
 from neumf.interactions.timeline import Timelines, read_timelines, recency_weights
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.metrics import ndcg_at_k
@@ -105,6 +105,9 @@ def prepare_first(parameters: Parameters, rows: EncodedRows, X_val: Any = None) 
     if X_val is not None or not parameters.early_stopping:
         histories = _read_histories(rows, timelines, length)
         last_items = _last_items(rows, histories)
+        # What is not trained on makes room for the matrix of seen items.
+        histories = histories if blueprint.users.reads_history else None
+        timelines = timelines if parameters.recency > 0 else None
         return Lesson(
             blueprint,
             _training_rows(parameters, rows, timelines, histories, rows.seen, blueprint),
@@ -360,7 +363,7 @@ def _hold_out(
 
 def _validate_on(X_val: Any, rows: EncodedRows, last_items: Codes) -> Validate:
     """Return what measures NDCG@10 of the rows of a table among what the users have not seen."""
-    new = read_interactions(X_val, "X_val", with_timestamps=False)
+    new = read_input(X_val, "X_val", with_timestamps=False)
     held_out = match_rows(new, rows.user_ids, rows.item_ids, "X_val")
     warn_of_seen(held_out, rows.seen)
     return _make_validate(held_out, rows.seen, last_items)

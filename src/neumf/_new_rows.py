@@ -9,7 +9,7 @@ import pandas as pd
 
 from neumf._arrays import Codes, Ids
 from neumf._validation import warn_caller
-from neumf.interactions.ids import encode_ids, index_ids, kind_of_ids, lookup_ids, show
+from neumf.interactions.ids import CodedIds, encode_ids, index_ids, kind_of_ids, lookup_ids, show
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import time_order
 from neumf.interactions.user_items import UserItems
@@ -74,7 +74,7 @@ def match_new_rows(new: Interactions, ids: Ids, users: pd.Index, items: pd.Index
     return NewRows(user_ids[told], codes[told], rows)
 
 
-def _refuse_other_kind(codes: Codes, ids: Ids, asked: pd.Index) -> None:
+def _refuse_other_kind(codes: Codes, ids: Ids | CodedIds, asked: pd.Index) -> None:
     """Raise if interactions name none of the users asked for because strings meet numbers."""
     kinds = kind_of_ids(ids), kind_of_ids(asked)
     if (codes < 0).all() and None not in kinds and kinds[0] != kinds[1]:

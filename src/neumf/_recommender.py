@@ -31,7 +31,7 @@ from neumf._random import RandomState, make_generator
 from neumf.base import read_rows
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.ids import extend_index
-from neumf.interactions.tables import read_interactions
+from neumf.interactions.part_by_part import read_input
 from neumf.interactions.unseen import Strategy
 from neumf.model.network import Network, Weights
 
@@ -362,7 +362,9 @@ class NeuMFRecommender(
             Interactions. The columns user, item and timestamp of a DataFrame are found by name;
             where neither a user nor an item is named, and in an array, the first two columns are
             user and item and the others are ignored. The timestamp gives the order of a user's
-            rows, else row order does. A sparse matrix is users x items.
+            rows, else row order does. A sparse matrix is users x items. A path of Parquet files, a
+            dataset of Arrow and a DataFrame of dask are read part by part, see :func:`read_rows
+            <neumf.base.read_rows>`.
         y : array-like of shape (n_samples,) or None, default=None
             None makes every row a positive and draws negatives anew each epoch. Labels in [0, 1]
             are trained on as they are, without further negatives. A row labelled 0 is in nobody's
@@ -414,13 +416,16 @@ class NeuMFRecommender(
         n_epochs = self.epochs * (3 if self.pretrain else 2 if refits else 1)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight, "X_val": X_val}}
         tasks = FitTasks(self, n_epochs, of_rows, of_weights, **data)
+        header = X if rows.header is None else rows.header
+        if not refits:
+            del rows  # which hold timestamps that nothing reads any more
         trained, network = learn(parameters, lesson, rng, tasks)
         first = trained
         if refits and not first.interrupted:
             parameters = of_all_rows(parameters, first.best_epoch)
             lesson = prepare_first(parameters, rows)
             trained, network = learn(parameters, lesson, rng, tasks)
-        validate_data(self, X, skip_check_array=True)
+        validate_data(self, header, skip_check_array=True)
         history = {"loss": first.losses}
         if first.values:
             history["val_ndcg_at_10"] = first.values
@@ -484,9 +489,10 @@ class NeuMFRecommender(
             # Files hold no tables: without one, it means what it meant to `fit`.
             parameters.user_encoder = self._shape["user_encoder"]
         refuse_other_shape(parameters, self._shape)
-        new = read_interactions(X, may_be_empty=True)
+        new = read_input(X, may_be_empty=True)
         if len(new) and not sp.issparse(X):  # whose columns are the items
-            validate_data(self, X, reset=False, skip_check_array=True)
+            table = X if new.header is None else new.header
+            validate_data(self, table, reset=False, skip_check_array=True)
         if len(new) == 0:
             return self
         users = extend_index(new.users, self.users_, "X: user ids")

@@ -34,8 +34,9 @@ from neumf.interactions.ids import (
     read_ids,
 )
 from neumf.interactions.moments import moments_of_rows, read_moment
+from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import bar_seen, count_users, seen_matrix, seen_rows
-from neumf.interactions.tables import Interactions, read_interactions
+from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 from neumf.scorers import ndcg_scorer
@@ -53,7 +54,10 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-        Interactions.
+        Interactions. What is array-like here, and in all of the library where no rows of a table
+        are returned, may also be the path of a Parquet file or of a folder of such files, a
+        `pyarrow.dataset.Dataset`, or a DataFrame of dask. These are read once, part by part,
+        the files of a folder in the order of their paths.
     y : array-like of shape (n_samples,) or None, default=None
         Labels in [0, 1]; rows above 0 are positives. None makes all rows positives.
     sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -74,7 +78,7 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
 
     Raises
     ------
-    ValueError, TypeError
+    ValueError, TypeError, OSError
         If X, y or sample_weight cannot be read.
 
     Examples
@@ -84,7 +88,7 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     >>> rows.users.tolist(), rows.items.tolist(), rows.shape
     ([0, 1, 0], [0, 0, 1], (2, 2))
     """
-    rows = read_interactions(X)
+    rows = read_input(X)
     users, items = index_ids(rows.users), index_ids(rows.items)
     return EncodedRows.encode(rows, users, items, y, sample_weight)
 
@@ -114,7 +118,7 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
     >>> recommender.popularity_.tolist()
     [2, 1]
     """
-    validate_data(recommender, X, skip_check_array=True)
+    validate_data(recommender, X if rows.header is None else rows.header, skip_check_array=True)
     for name, value in recommender._attributes_of_rows(rows, rows.seen).items():
         setattr(recommender, name, value)
 
@@ -336,10 +340,10 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         new = (
             None
             if interactions is None
-            else read_interactions(interactions, "interactions", may_be_empty=True)
+            else read_input(interactions, "interactions", may_be_empty=True)
         )
         if users is None:
-            ids = self.users_.to_numpy() if new is None else pd.unique(new.users)
+            ids = self.users_.to_numpy() if new is None else index_ids(new.users)[1].to_numpy()
         else:
             ids = read_ids(users, "users", self.users_)
         known = self if new is None else self._folded_in(ids, new)
@@ -395,7 +399,7 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         0  new     2
         """
         check_is_fitted(self)
-        new = read_interactions(interactions)
+        new = read_input(interactions)
         ids = extend_index(new.users, self.users_, "interactions: user ids")[1]
         return self._folded_in(ids.to_numpy(), new)
 
@@ -441,7 +445,7 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         """Return the logit of each row, NaN with a warning where the user or item is unknown."""
         check_is_fitted(self)
         of_rows = isinstance(at, str) and at == "row"
-        rows = read_interactions(X, with_timestamps=of_rows)
+        rows = read_input(X, with_timestamps=of_rows)
         moments = None
         if at is not None:
             moments = (
@@ -450,8 +454,8 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         if interactions is None:
             recommender = self
         else:
-            new = read_interactions(interactions, "interactions", may_be_empty=True)
-            recommender = self._folded_in(rows.users, new)
+            new = read_input(interactions, "interactions", may_be_empty=True)
+            recommender = self._folded_in(index_ids(rows.users)[1].to_numpy(), new)
         users = lookup_ids(rows.users, recommender.users_, "X: user ids")
         items = lookup_ids(rows.items, self.items_, "X: item ids")
         known = (users >= 0) & (items >= 0)

@@ -40,6 +40,8 @@ class EncodedRows:
         How many units of the timestamps make a second.
     user_features, item_features : SideFeatures or None
         What is known of users and items.
+    header : DataFrame of shape (0, n_columns) or None
+        The columns of a table that is not in memory; None where the table itself tells.
     """
 
     user_ids: pd.Index
@@ -53,6 +55,7 @@ class EncodedRows:
     ticks_per_second: int = 1
     user_features: SideFeatures | None = None
     item_features: SideFeatures | None = None
+    header: pd.DataFrame | None = None
 
     @classmethod
     def encode(
@@ -74,6 +77,7 @@ class EncodedRows:
             labels=None if y is None else check_labels(y, len(rows)),
             weights=None if sample_weight is None else check_weights(sample_weight, len(rows)),
             ticks_per_second=rows.ticks_per_second,
+            header=rows.header,
         )
 
     @property

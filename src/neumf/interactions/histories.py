@@ -14,6 +14,9 @@ from neumf.interactions.timeline import Timelines
 # Rows that are put in their places at once: their places take twice the memory of the rows.
 _BLOCK_ROWS = 2**22
 
+# Users whose last items are cut at once: the places of a user's take twice their memory.
+_BLOCK_USERS = 2**16
+
 
 @dataclass(frozen=True)
 class Histories:
@@ -47,7 +50,14 @@ class Histories:
 
     def last(self) -> Codes:
         """Return the history of each user after all rows."""
-        return self._cut(self.bounds[:-1], self.bounds[1:])
+        n_users = len(self.bounds) - 1
+        items = np.empty((n_users, self.length), dtype=np.int32)
+        for start in range(0, n_users, _BLOCK_USERS):
+            stop = min(start + _BLOCK_USERS, n_users)
+            items[start:stop] = self._cut(
+                self.bounds[start:stop], self.bounds[start + 1 : stop + 1]
+            )
+        return items
 
     def _cut(self, firsts: Codes, ends: Codes) -> Codes:
         places = ends[:, None] - np.arange(1, self.length + 1)

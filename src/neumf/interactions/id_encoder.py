@@ -141,8 +141,8 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         rows = read_interactions(X, with_timestamps=False)
         return replace_ids(
             X,
-            users=self._encode(rows.users, self.users_, "user"),
-            items=self._encode(rows.items, self.items_, "item"),
+            users=self._encode(np.asarray(rows.users), self.users_, "user"),
+            items=self._encode(np.asarray(rows.items), self.items_, "item"),
         )
 
     def inverse_transform(self, X: Any) -> Any:
@@ -167,8 +167,8 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         rows = read_interactions(X, with_timestamps=False)
         return replace_ids(
             X,
-            users=self._decode(rows.users, self.users_, "user"),
-            items=self._decode(rows.items, self.items_, "item"),
+            users=self._decode(np.asarray(rows.users), self.users_, "user"),
+            items=self._decode(np.asarray(rows.items), self.items_, "item"),
         )
 
     def __sklearn_tags__(self) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Ids
 
@@ -16,14 +18,57 @@ from neumf._arrays import Codes, Ids
 _first_lookup = Lock()
 
 
-def index_ids(ids: Ids) -> tuple[Codes, pd.Index]:
+@dataclass(frozen=True, eq=False)
+class CodedIds:
+    """The ids of many rows, of which each label is kept once: a row takes four bytes.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n_rows,) of int32
+        The place of each row's id among the labels.
+    labels : Index
+        Ids, each once.
+    in_order : bool
+        Whether the labels are those of these rows alone, in order of first appearance.
+    """
+
+    codes: Codes
+    labels: pd.Index
+    in_order: bool = True
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows: Any) -> CodedIds:
+        """Return some of the rows, by slice, positions or mask."""
+        return CodedIds(self.codes[rows], self.labels, in_order=False)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Ids:
+        """Return the id of each row."""
+        ids = self.labels.to_numpy()[self.codes]
+        return ids if dtype is None else ids.astype(dtype)
+
+    def tolist(self) -> list[Any]:
+        """Return the id of each row, a plain Python one."""
+        ids: list[Any] = np.asarray(self).tolist()
+        return ids
+
+
+def index_ids(ids: Ids | CodedIds) -> tuple[Codes, pd.Index]:
     """Return the index of each id, from 0 in order of first appearance, and the ids by index."""
+    if isinstance(ids, CodedIds):
+        if ids.in_order:
+            return ids.codes, ids.labels
+        codes, places = index_ids(ids.codes)
+        return codes, ids.labels[places.to_numpy()]
     codes, vocabulary = pd.factorize(ids)
     # Half the memory of pandas's own; there are no two thousand million users.
     return codes.astype(np.int32), as_index(np.asarray(vocabulary))
 
 
-def extend_index(ids: Ids, vocabulary: pd.Index, argument: str) -> tuple[Codes, pd.Index]:
+def extend_index(
+    ids: Ids | CodedIds, vocabulary: pd.Index, argument: str
+) -> tuple[Codes, pd.Index]:
     """Return the index of each id, and the vocabulary with the unknown ones behind the known.
 
     Raises
@@ -31,14 +76,24 @@ def extend_index(ids: Ids, vocabulary: pd.Index, argument: str) -> tuple[Codes, 
     ValueError
         If no id is known because strings meet numbers.
     """
-    codes = lookup_ids(ids, vocabulary, argument).astype(np.int32)
+    return add_unknown(lookup_ids(ids, vocabulary, argument), ids, vocabulary)
+
+
+def add_unknown(codes: Codes, ids: Ids | CodedIds, vocabulary: pd.Index) -> tuple[Codes, pd.Index]:
+    """Return codes with those of unknown ids, -1, filled in, and the vocabulary with these ids."""
+    codes = codes.astype(np.int32)
     unknown = codes < 0
     new_codes, new_ids = index_ids(ids[unknown])
     codes[unknown] = len(vocabulary) + new_codes
-    return codes, vocabulary.append(new_ids) if len(new_ids) else vocabulary
+    if len(new_ids) == 0:
+        return codes, vocabulary
+    if new_ids.dtype != vocabulary.dtype:
+        return codes, vocabulary.append(new_ids)
+    # `append` would look for strings among objects.
+    return codes, as_index(np.concatenate([vocabulary.to_numpy(), new_ids.to_numpy()]))
 
 
-def lookup_ids(ids: Ids, vocabulary: pd.Index, argument: str) -> Codes:
+def lookup_ids(ids: Ids | CodedIds, vocabulary: pd.Index, argument: str) -> Codes:
     """Return the index of each id, -1 where it is unknown.
 
     Raises
@@ -71,8 +126,12 @@ def find_ids(ids: Ids, vocabulary: pd.Index, argument: str, or_else: str = "") -
     return codes
 
 
-def encode_ids(ids: Ids, vocabulary: pd.Index) -> Codes:
+def encode_ids(ids: Ids | CodedIds, vocabulary: pd.Index) -> Codes:
     """Return the index of each id, -1 where it is unknown, whatever the reason."""
+    if isinstance(ids, CodedIds):
+        codes, labels = index_ids(ids)
+        of_rows: Codes = encode_ids(labels.to_numpy(), vocabulary).astype(np.int32)[codes]
+        return of_rows
     with _first_lookup:
         _ = vocabulary.is_unique  # makes the table
     if len(ids) == 1 and _is_plain(ids[0], vocabulary):
@@ -89,7 +148,9 @@ def _is_plain(label: Any, vocabulary: pd.Index) -> bool:
     )
 
 
-def describe_other_kind(codes: Codes, ids: Ids, vocabulary: pd.Index, argument: str) -> str | None:
+def describe_other_kind(
+    codes: Codes, ids: Ids | CodedIds, vocabulary: pd.Index, argument: str
+) -> str | None:
     """Return what to tell the user if no id is known because strings meet numbers."""
     if len(codes) == 0 or (codes >= 0).any():
         return None
@@ -153,20 +214,64 @@ def is_of(values: Any, library: str, *kinds: str) -> bool:
 
 def check_ids(column: pd.Series, argument: str) -> Ids:
     """Return the ids as an array; refuse missing ones."""
+    bad = BadRows()
+    bad.look_at(column, find_missing(column, argument))
+    refuse_missing(bad, argument)
+    return ids_of_column(column, argument)
+
+
+@dataclass
+class BadRows:
+    """The rows of a column that cannot be read, found part by part.
+
+    Attributes
+    ----------
+    n_rows : int
+        How many rows were looked at.
+    n_bad : int
+        How many of them cannot be read.
+    first : str
+        The first of these, as errors tell of it.
+    """
+
+    n_rows: int = 0
+    n_bad: int = 0
+    first: str = ""
+
+    def look_at(self, column: pd.Series, bad: NDArray[np.bool_]) -> None:
+        """Count the bad rows of the next part."""
+        if self.n_bad == 0 and bad.any():
+            row = int(np.argmax(bad))
+            self.first = f"{show(column.array, row)} in row {self.n_rows + row}"
+        self.n_rows += len(bad)
+        self.n_bad += int(bad.sum())
+
+    def __str__(self) -> str:
+        """Return what came."""
+        return f"{self.first} ({self.n_bad} such rows)"
+
+
+def find_missing(column: pd.Series, argument: str) -> NDArray[np.bool_]:
+    """Tell which ids are missing or infinite."""
     if column.dtype.kind == "c":
         raise ValueError(
             f"{argument} must be ids. Complex data not supported. Received {column.dtype}."
         )
-    bad = column.isna().to_numpy()
-    if column.dtype.kind == "f":
-        bad = bad | np.isinf(column.to_numpy())
-    if bad.any():
-        row = int(np.argmax(bad))
+    missing: NDArray[np.bool_] = column.isna().to_numpy()
+    return missing | np.isinf(column.to_numpy()) if column.dtype.kind == "f" else missing
+
+
+def refuse_missing(bad: BadRows, argument: str) -> None:
+    """Raise if ids are missing or infinite."""
+    if bad.n_bad:
         raise ValueError(
-            f"{argument} must not be missing or infinite (NaN, None, inf). Received "
-            f"{show(column.array, row)} in row {row} ({int(bad.sum())} such rows). Drop them, for "
-            "example with dropna."
+            f"{argument} must not be missing or infinite (NaN, None, inf). Received {bad}. Drop "
+            "them, for example with dropna."
         )
+
+
+def ids_of_column(column: pd.Series, argument: str) -> Ids:
+    """Return ids of which none is missing as an array."""
     ids = column.to_numpy()
     # pandas has no index of these types.
     if ids.dtype.kind == "S":
@@ -231,8 +336,10 @@ def as_index(ids: Ids) -> pd.Index:
     return pd.Index(ids, dtype=ids.dtype, tupleize_cols=False)
 
 
-def kind_of_ids(ids: Ids | pd.Index) -> str | None:
+def kind_of_ids(ids: Ids | pd.Index | CodedIds) -> str | None:
     """Return "numbers", "strings" or "bytes"; None for anything else."""
+    if isinstance(ids, CodedIds):
+        ids = index_ids(ids)[1]
     inferred = pd.api.types.infer_dtype(ids, skipna=False)
     if inferred in ("integer", "floating", "mixed-integer-float"):
         return "numbers"

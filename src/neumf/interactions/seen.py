@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s, Scores
+from neumf.interactions.timeline import count_codes
 
 
 def seen_matrix(users: Codes, items: Codes, shape: tuple[int, int]) -> sp.csr_array:
@@ -20,12 +21,7 @@ def seen_matrix(users: Codes, items: Codes, shape: tuple[int, int]) -> sp.csr_ar
 
 def count_users(seen: sp.csr_array) -> NDArray[np.int64]:
     """Return how many users have seen each item."""
-    # Part by part: `bincount` copies what it counts to 64 bits.
-    parts = np.array_split(seen.indices, 1 + seen.nnz // 2**24)
-    counts: NDArray[np.int64] = np.sum(
-        [np.bincount(part, minlength=seen.shape[1]) for part in parts], axis=0
-    )
-    return counts
+    return count_codes(seen.indices, seen.shape[1])
 
 
 def log_popularity(seen: sp.csr_array) -> Float32s:

@@ -5,6 +5,7 @@ polars and pyarrow are never imported here: who passes their tables has imported
 
 from __future__ import annotations
 
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -215,6 +216,12 @@ class _ArrowTable(Table):
 def open_table(X: Any, argument: str = "X") -> Table:
     """Return what is known of a table, whatever its kind."""
     refuse_sparse(X, argument)
+    if isinstance(X, str | os.PathLike) or is_of(X, "pyarrow.dataset", "Dataset"):
+        raise ValueError(
+            f"{argument} must be a table in memory here, where its rows are returned. Expected 2D "
+            f"array, got {type(X).__name__} instead: {X!r}. Read it first, for example with "
+            "pandas.read_parquet or Dataset.to_table."
+        )
     if isinstance(X, pd.DataFrame):
         return _PandasTable(X)
     if is_of(X, "polars", "DataFrame"):

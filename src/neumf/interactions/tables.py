@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float64s, Ids
 from neumf._validation import warn_caller
-from neumf.interactions.ids import check_ids, show
+from neumf.interactions.ids import BadRows, CodedIds, check_ids, show
 from neumf.interactions.table_kinds import Table, open_table
 
 # Of several names for one thing, the first that a table has counts. A `parent_asin` comes before
@@ -33,7 +33,7 @@ class Interactions:
 
     Attributes
     ----------
-    users, items : ndarray of shape (n_samples,)
+    users, items : ndarray of shape (n_samples,) or CodedIds
         Ids as the user of the library gave them.
     timestamps : ndarray of shape (n_samples,) or None
         Numbers that grow with time; None where row order is time order.
@@ -41,13 +41,16 @@ class Interactions:
         False for a sparse matrix, whose rows tell nothing about time.
     ticks_per_second : int
         How many units of the timestamps make a second. Numbers of the user count as seconds.
+    header : DataFrame of shape (0, n_columns) or None
+        The columns of a table that is not in memory; None where the table itself tells.
     """
 
-    users: Ids
-    items: Ids
+    users: Ids | CodedIds
+    items: Ids | CodedIds
     timestamps: NDArray[Any] | None
     ordered: bool = True
     ticks_per_second: int = 1
+    header: pd.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -82,10 +85,7 @@ def read_interactions(
         return Interactions(np.array([], dtype=object), np.array([], dtype=object), None)
     columns = locate_columns(table, argument)
     if table.shape[0] == 0 and not may_be_empty:
-        raise ValueError(
-            f"{argument} must hold at least one interaction (a row with a user and an item). "
-            f"Received 0 sample(s), a table of shape {table.shape}."
-        )
+        raise no_rows(table, argument)
     times, ticks = None, 1
     if with_timestamps:
         times, ticks = _read_timestamps(table, columns, argument)
@@ -94,6 +94,14 @@ def read_interactions(
         items=check_ids(table.column(columns["item"]), f"{argument}: item ids"),
         timestamps=times,
         ticks_per_second=ticks,
+    )
+
+
+def no_rows(table: Table, argument: str) -> ValueError:
+    """Return the error of a table without rows."""
+    return ValueError(
+        f"{argument} must hold at least one interaction (a row with a user and an item). "
+        f"Received 0 sample(s), a table of shape {table.shape}."
     )
 
 
@@ -232,11 +240,11 @@ def _read_timestamps(
     """Return the timestamps as numbers, and how many of their units make a second."""
     if "timestamp" in columns:
         return _check_timestamps(table.column(columns["timestamp"]), argument)
-    _warn_of_unnamed_times(table, columns, argument)
+    warn_of_unnamed_times(table, columns, argument)
     return None, 1
 
 
-def _warn_of_unnamed_times(table: Table, columns: dict[str, int], argument: str) -> None:
+def warn_of_unnamed_times(table: Table, columns: dict[str, int], argument: str) -> None:
     """Warn of what may be the time of the rows, if nothing says which column is."""
     places = sorted(set(range(table.shape[1])) - set(columns.values()))
     names = places if table.names is None else [table.names[place] for place in places]
@@ -257,6 +265,15 @@ def _warn_of_unnamed_times(table: Table, columns: dict[str, int], argument: str)
 
 def _check_timestamps(column: pd.Series, argument: str) -> tuple[NDArray[Any], int]:
     """Return timestamps as numbers and their units per second; refuse what has no place in time."""
+    numbers, ticks_per_second, timeless = read_times(column)
+    bad = BadRows()
+    bad.look_at(column.infer_objects(), timeless)
+    refuse_timeless(bad, argument)
+    return numbers, ticks_per_second
+
+
+def read_times(column: pd.Series) -> tuple[NDArray[Any], int, NDArray[np.bool_]]:
+    """Return timestamps as numbers, their units per second, and which have no place in time."""
     column = column.infer_objects()
     ticks_per_second = 1
     if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
@@ -265,15 +282,16 @@ def _check_timestamps(column: pd.Series, argument: str) -> tuple[NDArray[Any], i
         numbers, ticks_per_second = times.asi8, _TICKS_PER_SECOND[times.unit]
     else:
         numbers = _numbers(column)
-    bad = column.isna().to_numpy() | ~np.isfinite(numbers)
-    if bad.any():
-        row = int(np.argmax(bad))
+    return numbers, ticks_per_second, column.isna().to_numpy() | ~np.isfinite(numbers)
+
+
+def refuse_timeless(bad: BadRows, argument: str) -> None:
+    """Raise if timestamps have no place in time."""
+    if bad.n_bad:
         raise ValueError(
-            f"{argument}: timestamps must be finite numbers or datetimes. Received "
-            f"{show(column.array, row)} in row {row} ({int(bad.sum())} such rows). Drop the rows, "
-            "fill them, or convert the column with pandas.to_datetime."
+            f"{argument}: timestamps must be finite numbers or datetimes. Received {bad}. Drop the "
+            "rows, fill them, or convert the column with pandas.to_datetime."
         )
-    return numbers, ticks_per_second
 
 
 def _numbers(column: pd.Series) -> NDArray[Any]:

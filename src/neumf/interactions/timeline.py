@@ -14,6 +14,18 @@ from neumf._arrays import Codes, Float32s
 # Rows that are sorted at once: sorting all of a large table takes several times its memory.
 _BLOCK_ROWS = 2**22
 
+# Codes that are counted at once: `bincount` copies them to 64 bits.
+_COUNTED_ROWS = 2**24
+
+
+def count_codes(codes: Codes, n_codes: int) -> NDArray[np.int64]:
+    """Return how often each code occurs."""
+    parts = np.array_split(codes, 1 + len(codes) // _COUNTED_ROWS)
+    counts: NDArray[np.int64] = np.sum(
+        [np.bincount(part, minlength=n_codes) for part in parts], axis=0
+    )
+    return counts
+
 
 def time_order(users: Codes, timestamps: NDArray[Any] | None) -> Codes:
     """Return the rows sorted by user, then time; equal times keep the order of the table."""
@@ -84,12 +96,12 @@ def read_timelines(
     """
     places = np.empty(len(users), dtype=np.int32)
     counted = users if positive is None else users[positive]
-    counts = np.bincount(counted, minlength=n_users).astype(np.int32)
+    counts = count_codes(counted, n_users).astype(np.int32)
     step = max(1, math.ceil(n_users / (1 + len(users) // _BLOCK_ROWS)))
     for start in range(0, n_users, step):
         block: Any = slice(None)
         if step < n_users:
-            block = np.flatnonzero((users >= start) & (users < start + step))
+            block = _rows_of(users, start, start + step)
         order = time_order(users[block], None if timestamps is None else timestamps[block])
         rows = order if step == n_users else block[order]
         if positive is None:
@@ -98,6 +110,18 @@ def read_timelines(
             times = None if timestamps is None else timestamps[rows]
             places[rows] = _places_of_labelled(users[rows], times, positive[rows])
     return Timelines(users, places, counts)
+
+
+def _rows_of(users: Codes, start: int, stop: int) -> Codes:
+    """Return the rows of the users from one to another."""
+    parts = np.array_split(users, 1 + len(users) // _BLOCK_ROWS)
+    firsts = np.cumsum([0, *map(len, parts)])
+    return np.concatenate(
+        [
+            first + np.flatnonzero((part >= start) & (part < stop))
+            for first, part in zip(firsts, parts, strict=False)
+        ]
+    )
 
 
 def _places_in_run(sorted_keys: NDArray[Any]) -> Codes:

@@ -108,7 +108,8 @@ def other_items(n_items: int, weights: NDArray[np.int64] | None = None) -> Unsee
 def refuse_saturated(unseen: UnseenItems, users: Codes, ids: pd.Index) -> None:
     """Raise if one of these users has seen every item, naming the user."""
     saturated = np.flatnonzero(unseen.n_tickets == 0)
-    saturated = saturated[np.isin(saturated, users)]
+    if len(saturated):  # to look for none of them takes the memory of all rows too
+        saturated = saturated[np.isin(saturated, users)]
     if len(saturated):
         raise ValueError(
             f"X: no negatives can be drawn for user {show(ids, saturated[0])}, who has seen every "

@@ -121,17 +121,15 @@ class Trainer:
         flat = np.concatenate([array.ravel() for array in shared.values()])[None]
         self._state = State(
             {
-                name: tf.Variable(
-                    _packed(
-                        tf,
-                        table,
-                        None if optimizer is None else optimizer.moments(name, len(table)),
-                        _capacity(len(table)),
-                    )
+                name: _packed(
+                    tf,
+                    table,
+                    None if optimizer is None else optimizer.moments(name, len(table)),
+                    _capacity(len(table)),
                 )
                 for name, table in tables.items()
             },
-            tf.Variable(_packed(tf, flat, None if optimizer is None else optimizer.shared, 1)),
+            _packed(tf, flat, None if optimizer is None else optimizer.shared, 1),
         )
         table_rows = {name: table.shape[0] for name, table in self._state.tables.items()}
         degrees = blueprint.by_table(rows.degrees)
@@ -277,12 +275,29 @@ def _scored(degrees: Codes | None, n_items: int, capacity: int) -> NDArray[np.bo
 
 
 def _packed(tf: Any, weights: Float32s, moments: Float32s | None, capacity: int) -> Any:
-    """Put both Adam moments beside each row, and spare rows below."""
-    n_rows, width = weights.shape
-    spare = (0, capacity - n_rows)
-    if moments is None:
-        return tf.pad(weights, (spare, (0, 2 * width)))
-    return tf.pad(np.hstack([weights, moments]), (spare, (0, 0)))
+    """Put both Adam moments beside each row, and spare rows below, as a variable."""
+    width = weights.shape[1]
+    packed = tf.Variable(tf.zeros((capacity, 3 * width)))
+    _write(tf, packed, weights, 0)
+    if moments is not None:
+        _write(tf, packed, moments, width)
+    return packed
+
+
+def _write(tf: Any, packed: Any, values: Float32s, column: int) -> None:
+    """Write values into the first rows, from a column on.
+
+    In place and block by block: what TensorFlow does to whole tables takes two copies on the way.
+    """
+    for start in range(0, len(values), _BLOCK_ROWS):
+        block = values[start : start + _BLOCK_ROWS]
+        tf.raw_ops.ResourceStridedSliceAssign(
+            ref=packed.handle,
+            begin=[start, column],
+            end=[start + len(block), column + values.shape[1]],
+            strides=[1, 1],
+            value=block,
+        )
 
 
 def _mean_of_trained(packed: Any, n_rows: int, columns: slice) -> Float32s:

@@ -1,0 +1,140 @@
+"""Tables that are not in memory: Parquet files, datasets of Arrow, DataFrames of dask.
+
+pyarrow is imported where a path is given, and dask never: who passes its DataFrame has done that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from neumf.interactions.ids import is_of
+
+# Rows of a part, and a few more where the groups of rows in the files are longer.
+_PART_ROWS = 2**20
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A table that is read part by part.
+
+    Attributes
+    ----------
+    header : DataFrame of shape (0, n_columns)
+        Its columns, as a DataFrame of all of it would have them.
+    read : callable
+        Called with names of columns, it yields the parts in the order of the rows, each a list of
+        these columns, which are Series or arrays of Arrow.
+    """
+
+    header: pd.DataFrame
+    read: Callable[[list[Any]], Iterator[list[Any]]]
+
+
+def open_stored(X: Any, argument: str) -> StoredTable | None:
+    """Return a table that is not in memory, of which no row is read yet; None if X is no such.
+
+    Raises
+    ------
+    ImportError
+        If X is a path and pyarrow is not installed.
+    OSError, ValueError
+        If there is no Parquet file at the path.
+    """
+    if isinstance(X, str | os.PathLike):
+        return _of_dataset(_open_files(Path(X), argument), argument)
+    if is_of(X, "pyarrow.dataset", "Dataset"):
+        return _of_dataset(X, argument)
+    if is_of(X, "dask.dataframe", "DataFrame"):
+        return StoredTable(X._meta, lambda names: _parts_of_dask(X, names, argument))
+    return None
+
+
+def _open_files(path: Path, argument: str) -> Any:
+    """Return the dataset of a Parquet file or of a folder of such."""
+    rule = f"{argument} must be a table, or the path of a Parquet file or of a folder of such files"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{rule}. Received {str(path)!r}, where there is no file. Mend the path, or pass a "
+            "pyarrow.dataset.Dataset for files that are on another machine."
+        )
+    try:
+        import pyarrow.dataset
+    except ImportError as error:
+        raise ImportError(
+            f"{argument} is a path, and Parquet files are read with pyarrow, which is not "
+            'installed. Install it, for example with pip install "scikit-neumf[distributed]".'
+        ) from error
+    partitioning = None
+    if path.is_dir():
+        # As pandas does: "year=2024/" in a path makes a column, behind those of the files.
+        partitioning = pyarrow.dataset.HivePartitioning.discover(infer_dictionary=True)
+    try:
+        # The files of a folder are sorted by their paths.
+        dataset = pyarrow.dataset.dataset(str(path), format="parquet", partitioning=partitioning)
+    except (OSError, pyarrow.lib.ArrowException) as error:
+        raise ValueError(f"{rule}. Received {str(path)!r}, which is no such: {error}") from error
+    if not dataset.files:
+        raise ValueError(f"{rule}. Received {str(path)!r}, a folder without files.")
+    return dataset
+
+
+def _of_dataset(dataset: Any, argument: str) -> StoredTable:
+    """Return a dataset of Arrow as a table."""
+    # What pandas wrote as the index of its rows is none of its columns.
+    header = dataset.schema.empty_table().to_pandas(date_as_object=False)
+    return StoredTable(header, lambda names: _parts_of_dataset(dataset, names, argument))
+
+
+def _parts_of_dataset(dataset: Any, names: Sequence[Any], argument: str) -> Iterator[list[Any]]:
+    import pyarrow
+
+    # Little is read ahead: that is memory too, and the reading is not what takes the time.
+    scanner = dataset.scanner(
+        columns=[str(name) for name in names],
+        batch_size=_PART_ROWS,
+        batch_readahead=2,
+        fragment_readahead=1,
+    )
+    try:
+        for batches in _gathered(scanner.to_batches()):
+            yield pyarrow.Table.from_batches(batches).columns
+    except (OSError, pyarrow.ArrowException) as error:
+        raise _unreadable(argument, error) from error
+    finally:
+        pyarrow.default_memory_pool().release_unused()
+
+
+def _gathered(batches: Iterable[Any]) -> Iterator[list[Any]]:
+    """Yield batches together, of files whose groups of rows are short."""
+    gathered, n_rows = [], 0
+    for batch in batches:
+        gathered.append(batch)
+        n_rows += batch.num_rows
+        if n_rows >= _PART_ROWS:
+            yield gathered
+            gathered, n_rows = [], 0
+    if gathered:
+        yield gathered
+
+
+def _parts_of_dask(frame: Any, names: Sequence[Any], argument: str) -> Iterator[list[Any]]:
+    columns = frame[list(names)]
+    for number in range(frame.npartitions):
+        try:
+            part = columns.partitions[number].compute()
+        except OSError as error:
+            raise _unreadable(argument, error) from error
+        yield [part[name] for name in names]
+
+
+def _unreadable(argument: str, error: Exception) -> OSError:
+    return OSError(
+        f"{argument} could not be read to its end, because a file is damaged, was removed or "
+        f"changed: {error}. Nothing was learned from it; write the file anew and repeat the call."
+    )
