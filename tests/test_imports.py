@@ -57,6 +57,8 @@ ORDER = [
     "training.batches",
     "training.program",
     "training.trainer",
+    "training.shards",
+    "training.sharded_trainer",
     "training.loop",
     "_lists",
     "metrics",

@@ -321,6 +321,7 @@ class NeuMFRecommender(
         user_features: Any = None,
         item_features: Any = None,
         feature_regularization: float = 1.0,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -349,6 +350,7 @@ class NeuMFRecommender(
         self.user_features = user_features
         self.item_features = item_features
         self.feature_regularization = feature_regularization
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
