@@ -39,7 +39,7 @@ def parse_arguments():
     parser.add_argument("--drop-last", action="store_true")
     parser.add_argument("--preset", nargs="+", default=["default"])
     parser.add_argument("--shards", nargs="+", type=int, default=[1, 2, 4, 16])
-    parser.add_argument("--rounds", type=int, default=sharded_trainer.N_ROUNDS)
+    parser.add_argument("--rounds", type=int, default=sharded_trainer.MOST_ROUNDS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", type=parse_option)
     parser.add_argument("--rows-per-second", type=float, default=50_000, help="of a machine")
@@ -50,7 +50,7 @@ def parse_arguments():
 def accuracy(arguments):
     X = read_training_rows(arguments.train, arguments.k_core, arguments.drop_last)
     X_train, X_val = LeaveLastOutSplitter(ties="row_order").train_test_split(X)
-    sharded_trainer.N_ROUNDS = arguments.rounds
+    sharded_trainer.MOST_ROUNDS = arguments.rounds
     found = []
     cases = itertools.product(arguments.preset, range(arguments.seeds), arguments.shards)
     for preset, seed, n_shards in cases:
@@ -69,7 +69,7 @@ def cost(arguments):
     X = read_training_rows(arguments.train, arguments.k_core, arguments.drop_last)
     merge, sent = sharded_trainer.merge, []
 
-    def counting(state, rounds, pace):
+    def counting(state, rounds):
         start = sum(table.nbytes for name, table in state.tables.items() if name != "users")
         users = state.tables["users"].nbytes if "users" in state.tables else 0
         back = [
@@ -77,7 +77,7 @@ def cost(arguments):
             for progress in rounds
         ]
         sent.append((start, users, max(back)))
-        return merge(state, rounds, pace)
+        return merge(state, rounds)
 
     sharded_trainer.merge = counting
     for preset in arguments.preset:

@@ -165,8 +165,8 @@ class NeuMFRecommender(
         cluster. -1 is one for each core that joblib knows of. None and 1 train all rows together,
         in this process, whatever `parallel_config` says. The weights depend on the number of
         shards, so that with -1 they depend on the machine; they do not depend on where, and how
-        many at once, shards are trained. Not a matter of small tables: a round takes a moment
-        however few its rows are.
+        many at once, shards are trained. Shards are for large tables with many rows for each
+        item; what they cost in accuracy and time, ``benchmarks/README.md`` says.
     random_state : int, RandomState, Generator or None, default=None
         Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
         give the same weights, bit for bit, on one machine (with large batches: and one number of
@@ -266,11 +266,11 @@ class NeuMFRecommender(
     that has them by `set_params` before. A file that `save` writes leaves the tables out: set them
     again before `partial_fit`, or it goes on without.
 
-    With `n_jobs`, an epoch has eight rounds. In each, every shard goes on from the same weights
-    through an eighth of its rows. Then what all share, the vectors of items and the layers, is put
-    together. A shard that touched a row of weights in n of all N steps in which it was touched has
+    With `n_jobs`, an epoch has rounds, up to eight. In each, every shard goes on from the same
+    weights through a part of its rows. Then what all share, the vectors of items and the layers, is
+    put together. A shard that touched a row of weights in n of all N steps in which it was touched has
     moved it by d, which counts :math:`(n / N)\, c_N / c_n` times, with
-    :math:`c_k = 1 - (1 - r)^k` and r the `learning_rate`: little more than a sum where touches
+    :math:`c_k = 1 - (1 - r)^k` and :math:`r = 0.02`: little more than a sum where touches
     are few, and near the mean where many have led each shard to where it would stay. Adam's moments
     are put together alike, where r is what a step takes of the gradient, 0.1 and 0.001. What
     belongs to users alone stays with their shard. A round whose worker was killed is run again,

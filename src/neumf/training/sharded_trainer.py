@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import BrokenExecutor, CancelledError
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,10 @@ from neumf.training.centres import Centres
 from neumf.training.shards import Part, Progress, State, cut_rows, merge, train_part
 from neumf.training.trainer import OptimizerState, TrainingSettings
 
-# Rounds of an epoch.
-N_ROUNDS = 8
+# Rounds of an epoch, at the most. Those of small tables have about so many steps of all shards
+# together: twice as long ones cost NDCG@10. More of them cost what they send.
+MOST_ROUNDS = 8
+_STEPS_OF_ROUND = 16
 
 # How often a round is begun whose workers die.
 _MOST_TRIES = 4
@@ -59,6 +62,8 @@ class ShardedTrainer:
         self._centres: dict[str, Centres] = blueprint.by_table(rows.centres)
         sizes = BatchSizes.of_rows(rows, settings.batch_size, settings.n_negatives)
         self.n_samples = len(rows) * (1 + sizes.n_drawn)
+        n_steps = len(rows) / sizes.n_rows
+        self.n_rounds = min(MOST_ROUNDS, math.ceil(n_steps / _STEPS_OF_ROUND))
         # Those whose rows are users.
         self._own = set(blueprint.by_table((True, None)))
         self._shards = cut_rows(rows, n_shards)
@@ -84,7 +89,8 @@ class ShardedTrainer:
         """Go once through all rows in a new order; return the mean loss per row."""
         self._move_centres()
         seed = int(self._rng.integers(2**62))
-        return sum(self._run_round(Part(seed, i, N_ROUNDS)) for i in range(N_ROUNDS))
+        parts = [Part(seed, number, self.n_rounds) for number in range(self.n_rounds)]
+        return sum(map(self._run_round, parts))
 
     def weights(self) -> Weights:
         """Return the weights as they are now."""
@@ -113,7 +119,7 @@ class ShardedTrainer:
                 if n_tries == _MOST_TRIES:
                     raise
                 self.compile()
-        self._state = merge(self._state, rounds, _pace(self._settings))
+        self._state = merge(self._state, rounds)
         return sum(progress.loss for progress in rounds) / self._n_rows
 
     def _train_shards(self, part: Part) -> list[Progress]:
@@ -139,10 +145,6 @@ class ShardedTrainer:
         if not path.exists():
             joblib.dump(self._shards[number], path)
         return joblib.load(path, mmap_mode="r")
-
-
-def _pace(settings: TrainingSettings) -> float:
-    return min(settings.learning_rate, 0.5)
 
 
 def _train(shard: Any, number: int, common: Any, own: Any, *others: Any) -> Progress:

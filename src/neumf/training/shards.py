@@ -19,6 +19,12 @@ from neumf.training.batches import Chunk, Degrees, Negatives, TrainingRows, new_
 from neumf.training.optimizers import BETA_1, BETA_2
 from neumf.training.trainer import OptimizerState, Trainer, TrainingSettings
 
+# What part of its way to where a shard's rows want it a weight is taken to go with each step. The
+# plain mean (1) makes no more progress than one shard does, and loses 8 % of NDCG@10 on
+# MovieTweetings; the sum (0) takes the way of popular items once for each shard, and diverges where
+# rounds are long.
+PACE = 0.02
+
 # The name of the shared weights among the tables: a table of one row, which every step touches.
 SHARED = "shared"
 
@@ -293,20 +299,17 @@ class _Touches:
         self.of_tables[name] += np.bincount(counted, minlength=len(self.of_tables[name]))
 
 
-def merge(state: State, rounds: list[Progress], pace: float) -> State:
-    """Return what the shards' rounds together make of the state that all started from.
-
-    `pace` is what part of its way to where a shard's rows want it a weight goes with each step.
-    """
+def merge(state: State, rounds: list[Progress]) -> State:
+    """Return what the shards' rounds together make of the state that all started from."""
     tables = {
-        name: _merge_table(table, [progress.changes[name] for progress in rounds], pace)
+        name: _merge_table(table, [progress.changes[name] for progress in rounds])
         for name, table in state.tables.items()
     }
     n_steps = state.n_steps + sum(progress.n_steps for progress in rounds)
     return replace(state, tables=tables, n_steps=n_steps)
 
 
-def _merge_table(table: Float32s, changes: list[Change], pace_of_weights: float) -> Float32s:
+def _merge_table(table: Float32s, changes: list[Change]) -> Float32s:
     n_touches = np.zeros(len(table), dtype=np.int64)
     for change in changes:
         n_touches[change.rows] += change.n_touches
@@ -314,7 +317,7 @@ def _merge_table(table: Float32s, changes: list[Change], pace_of_weights: float)
     width = table.shape[1] // 3
     for change in changes:
         of_all = n_touches[change.rows]
-        for number, pace in enumerate((pace_of_weights, 1 - BETA_1, 1 - BETA_2)):
+        for number, pace in enumerate((PACE, 1 - BETA_1, 1 - BETA_2)):
             columns = slice(number * width, (number + 1) * width)
             share = change.n_touches / of_all
             factor = share * _way(of_all, pace) / _way(change.n_touches, pace)
