@@ -214,7 +214,7 @@ HYBRID = Blueprint.of_towers(
 )
 
 
-@pytest.mark.parametrize("loss", ["binary_crossentropy", "batch_softmax", "softmax"])
+@pytest.mark.parametrize("loss", ["batch_softmax", "softmax"])
 def test_touches_are_the_steps_that_change_a_row(loss):
     rows = some_rows()
     if loss == "softmax":
@@ -364,7 +364,11 @@ def test_more_jobs_than_users_are_a_shard_for_each_user():
     [
         ({"user_encoder": "id", "architecture": "neumf", "loss": "bpr"}, ()),
         ({"user_encoder": "hybrid", "loss": "softmax", "early_stopping": "refit"}, ()),
-        ({"user_encoder": "id", "architecture": "neumf", "pretrain": True}, ("sample_weight",)),
+        pytest.param(
+            {"user_encoder": "id", "architecture": "neumf", "pretrain": True},
+            ("sample_weight",),
+            marks=pytest.mark.slow,
+        ),
         ({"loss": "binary_crossentropy"}, ("y", "sample_weight")),
     ],
 )
