@@ -10,8 +10,9 @@ from neumf.training.batches import (
     BatchSizes,
     Negatives,
     TrainingRows,
-    epoch_of_chunks,
+    chunks_of,
     make_chunk,
+    new_order,
 )
 
 
@@ -48,7 +49,7 @@ def test_small_updates_of_all_sizes_have_one_size_of_batch():
 def test_an_epoch_has_each_row_once_with_unseen_items(rng):
     rows = forced_rows()
     sizes = BatchSizes(2, 3, 2)
-    chunks = list(epoch_of_chunks(rows, UserIds(5, 1), sizes, rng))
+    chunks = list(chunks_of(rows, new_order(len(rows), rng), UserIds(5, 1), sizes, rng))
     assert [int(chunk.n_rows) for chunk in chunks] == [6, 6, 4]
     pairs = []
     for chunk in chunks:

@@ -59,6 +59,8 @@ ORDER = [
     "training.batches",
     "training.program",
     "training.trainer",
+    "training.shards",
+    "training.sharded_trainer",
     "training.loop",
     "_lists",
     "metrics",

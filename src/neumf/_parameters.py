@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from types import SimpleNamespace
 from typing import Any, Literal, Protocol, cast
 
@@ -75,6 +76,7 @@ class Parameters(Protocol):
     user_features: Any
     item_features: Any
     feature_regularization: float
+    n_jobs: int | None
     random_state: RandomState
     verbose: int
 
@@ -93,6 +95,8 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     _check_layer_sizes(parameters.hidden_layer_sizes)
     if not isinstance(parameters.verbose, bool):
         check_int("verbose", parameters.verbose, 0)
+    if parameters.n_jobs is not None:
+        _check_n_jobs(parameters.n_jobs)
     check_int("history_hidden_size", parameters.history_hidden_size, 0)
     check_real("init_std", parameters.init_std)
     check_real("recency", parameters.recency)
@@ -119,6 +123,18 @@ def of_all_rows(parameters: Parameters, epochs: int) -> Parameters:
     """Return the parameters of a fit that holds nothing out, for so many epochs."""
     changes = {"early_stopping": False, "epochs": epochs}
     return cast(Parameters, SimpleNamespace(**vars(parameters) | changes))
+
+
+def _check_n_jobs(n_jobs: Any) -> None:
+    if not isinstance(n_jobs, Integral) or isinstance(n_jobs, bool):
+        raise TypeError(
+            f"n_jobs must be an int or None. Received: {n_jobs!r} of type {type(n_jobs).__name__}."
+        )
+    if n_jobs == 0:
+        raise ValueError(
+            "n_jobs must be None, a number of shards of users from 1, or -1 for one per core. "
+            "Received: 0."
+        )
 
 
 def _check_layer_sizes(sizes: Any) -> None:

@@ -159,6 +159,14 @@ class NeuMFRecommender(
     feature_regularization : float, default=1.0
         Penalty of the map from features to vectors, above 0, see Notes: a column of zeros and ones
         that holds for so many users (or items) is believed by half.
+    n_jobs : int or None, default=None
+        Into how many shards the users are cut, which joblib trains side by side, see Notes: in
+        processes of this machine or, within ``joblib.parallel_config(backend="dask")``, on a
+        cluster. -1 is one for each core that joblib knows of. None and 1 train all rows together,
+        in this process, whatever `parallel_config` says. The weights depend on the number of
+        shards, so that with -1 they depend on the machine; they do not depend on where, and how
+        many at once, shards are trained. Shards are for large tables with many rows for each
+        item; what they cost in accuracy and time, ``benchmarks/README.md`` says.
     random_state : int, RandomState, Generator or None, default=None
         Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
         give the same weights, bit for bit, on one machine (with large batches: and one number of
@@ -258,6 +266,15 @@ class NeuMFRecommender(
     that has them by `set_params` before. A file that `save` writes leaves the tables out: set them
     again before `partial_fit`, or it goes on without.
 
+    With `n_jobs`, an epoch has rounds, up to eight. In each, every shard goes on from the same
+    weights through a part of its rows. Then what all share, the vectors of items and the layers, is
+    put together. What a shard did to a row of weights in n of the N steps in which the row was
+    touched counts :math:`(n / N)\, c_N / c_n` times, with :math:`c_k = 1 - (1 - r)^k` and
+    :math:`r = 0.02`: near a sum where touches are few, and near the mean where many have led each
+    shard to where it would stay. Adam's moments are put together alike, where r is what a step
+    takes of the gradient, 0.1 and 0.001. What belongs to users alone stays with their shard. A
+    round whose worker was killed is run again, with the same result.
+
     Vectors start at N(0, `init_std`), hidden layers at Glorot uniform, h at LeCun uniform, the
     other biases at 0; with `tie_history`, so do the users' own vectors of "hybrid".
 
@@ -321,6 +338,7 @@ class NeuMFRecommender(
         user_features: Any = None,
         item_features: Any = None,
         feature_regularization: float = 1.0,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -349,6 +367,7 @@ class NeuMFRecommender(
         self.user_features = user_features
         self.item_features = item_features
         self.feature_regularization = feature_regularization
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 

@@ -59,6 +59,20 @@ class Histories:
             )
         return items
 
+    def take(self, users: Codes, rows: Codes) -> Histories:
+        """Return those of these rows, which are all of these users', who are numbered anew."""
+        counts = np.diff(self.bounds)[users]
+        bounds = np.append(0, np.cumsum(counts))
+        places = np.arange(bounds[-1]) + np.repeat(self.bounds[users] - bounds[:-1], counts)
+        n_before = self.first_places[users] - self.bounds[users]
+        return Histories(
+            np.append(self.items[places], self.items[-1:]),
+            bounds,
+            bounds[:-1] + n_before,
+            self.timelines.take(users, rows),
+            self.length,
+        )
+
     def _cut(self, firsts: Codes, ends: Codes) -> Codes:
         places = ends[:, None] - np.arange(1, self.length + 1)
         items: Codes = self.items.take(places, mode="clip").astype(np.int32, copy=False)

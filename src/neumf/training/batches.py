@@ -119,13 +119,22 @@ class Chunk(NamedTuple):
     seed: Any
 
 
-def epoch_of_chunks(
-    rows: TrainingRows, tower: UserTower, sizes: BatchSizes, rng: np.random.Generator
-) -> Iterator[Chunk]:
-    """Yield all rows once, in a new order, with new negatives."""
+def new_order(n_rows: int, rng: np.random.Generator) -> Codes:
+    """Return all rows once, in a new order."""
     # int32: `permutation` of a number would be twice as large.
-    order = np.arange(len(rows), dtype=np.int32)
+    order = np.arange(n_rows, dtype=np.int32)
     rng.shuffle(order)
+    return order
+
+
+def chunks_of(
+    rows: TrainingRows,
+    order: Codes,
+    tower: UserTower,
+    sizes: BatchSizes,
+    rng: np.random.Generator,
+) -> Iterator[Chunk]:
+    """Yield the rows in this order, with new negatives."""
     n = sizes.n_batches * sizes.n_rows
     for start in range(0, len(order), n):
         yield make_chunk(rows, order[start : start + n], tower, sizes, rng)

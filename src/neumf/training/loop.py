@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from neumf.model.network import Weights
-from neumf.training.trainer import OptimizerState, Trainer
+from neumf.training.trainer import OptimizerState
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,24 @@ class EpochReport(NamedTuple):
     seconds: float
 
 
+class EpochTrainer(Protocol):
+    """Who trains: a `Trainer`, in this process, or a `ShardedTrainer`, in many."""
+
+    n_samples: int
+
+    def compile(self) -> None:
+        """Do what no epoch should be timed with."""
+
+    def run_epoch(self) -> float:
+        """Go once through all rows; return the mean loss per row."""
+
+    def weights(self) -> Weights:
+        """Return the weights as they are now."""
+
+    def finish(self, keep_moments: bool) -> tuple[Weights, OptimizerState]:
+        """Return the weights, and Adam with or without the moments of each row."""
+
+
 class Watcher(Protocol):
     """Whom `train` tells of its epochs."""
 
@@ -62,7 +80,7 @@ class Watcher(Protocol):
 
 
 def train(
-    trainer: Trainer,
+    trainer: EpochTrainer,
     epochs: int,
     watcher: Watcher,
     *,

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 # Adam's constants, those of the Adam paper and (epsilon) of Keras.
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
+BETA_1, BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 
 
 def _adam(tf: Any, packed: Any, gradient: Any, learning_rate: Any, t: Any) -> Any:
     """Return packed rows after the t-th step of Adam (Kingma and Ba 2015)."""
     weights, mean, square = tf.split(packed, 3, axis=1)
-    mean = _BETA_1 * mean + (1 - _BETA_1) * gradient
-    square = _BETA_2 * square + (1 - _BETA_2) * gradient**2
-    step_size = learning_rate * tf.sqrt(1 - _BETA_2**t) / (1 - _BETA_1**t)
+    mean = BETA_1 * mean + (1 - BETA_1) * gradient
+    square = BETA_2 * square + (1 - BETA_2) * gradient**2
+    step_size = learning_rate * tf.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
     weights = weights - step_size * mean / (tf.sqrt(square) + _EPSILON)
     return tf.concat([weights, mean, square], axis=1)
 

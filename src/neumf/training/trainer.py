@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,9 @@ from neumf.training.batches import (
     BatchSizes,
     Chunk,
     TrainingRows,
-    epoch_of_chunks,
+    chunks_of,
     make_chunk,
+    new_order,
     round_up,
 )
 from neumf.training.centres import Centres
@@ -155,11 +157,8 @@ class Trainer:
             tuple((name, array.shape) for name, array in shared.items()),
         )
         self._with_xla = True
-
-    @property
-    def n_samples(self) -> int:
-        """Samples of an epoch, positives and negatives together."""
-        return len(self._rows) * (1 + self._plan.batches.n_drawn)
+        # Of an epoch, positives and negatives together.
+        self.n_samples = len(rows) * (1 + self._plan.batches.n_drawn)
 
     def compile(self) -> None:
         """Compile the program if it is not yet, so that no epoch is timed with it."""
@@ -171,9 +170,20 @@ class Trainer:
     def run_epoch(self) -> float:
         """Go once through all rows in a new order; return the mean loss per row."""
         self._move_centres()
+        return self.run_rows(new_order(len(self._rows), self._rng)) / len(self._rows)
+
+    def run_rows(self, order: Codes, watch: Callable[[Chunk], None] | None = None) -> float:
+        """Go once through these rows in this order; return the sum of their losses.
+
+        `watch` sees each chunk of them.
+        """
         tower, sizes = self._plan.blueprint.users, self._plan.batches
-        chunks = epoch_of_chunks(self._rows, tower, sizes, self._rng)
-        return sum(map(self._run, chunks)) / len(self._rows)
+        total = 0.0
+        for chunk in chunks_of(self._rows, order, tower, sizes, self._rng):
+            if watch is not None:
+                watch(chunk)
+            total += self._run(chunk)
+        return total
 
     def weights(self) -> Weights:
         """Return the weights as they are now."""
@@ -203,11 +213,15 @@ class Trainer:
 
     def _move_centres(self) -> None:
         """Let the centres follow what was learned: block by block, the exact minimum."""
+        vectors = {name: self._vectors(name) for name in self._centres}
+        self.set_centres({name: self._centres[name].of(vectors[name]) for name in vectors})
+
+    def set_centres(self, centres: dict[str, Float32s]) -> None:
+        """Set where the rows of tables are pulled to, by the names of the tables."""
         tf = import_tensorflow()
-        for name, centres in self._centres.items():
-            table = self._rates.centres[name]
-            values = centres.of(self._vectors(name))
-            self._rates.centres[name] = tf.pad(values, ((0, table.shape[0] - len(values)), (0, 0)))
+        for name, values in centres.items():
+            spare = self._state.tables[name].shape[0] - len(values)
+            self._rates.centres[name] = tf.pad(values, ((0, spare), (0, 0)))
 
     def _weights(self, tables: dict[str, Float32s]) -> Weights:
         for name, centres in self._centres.items():
