@@ -189,6 +189,14 @@ class TestRows:
         expected = read_rows(X[X["rating"] > 7])
         assert_same_rows(read_rows(dataset), expected)
 
+    def test_of_partitions_of_dask_have_one_unit_of_time(self, X):
+        times = pd.to_datetime(X["timestamp"], unit="s")
+        parts = [X.assign(timestamp=times.astype(f"datetime64[{unit}]")) for unit in ("s", "ms")]
+        meta = parts[0].iloc[:0]
+        table = dd.from_map(lambda part: part, parts, meta=meta, enforce_metadata=False)
+        with pytest.raises(ValueError, match=r"X: .* one unit .* 1000 a second behind 1\."):
+            read_input(table)
+
     def test_of_partitions_of_dask_may_be_empty(self, X):
         frame = dd.from_pandas(X[:300], npartitions=5)
         frame = frame[frame["user"] == X["user"][150]]

@@ -98,6 +98,9 @@ class _Growing:
         self._array: NDArray[Any] = np.empty(0)
         self._length = 0
 
+    def __len__(self) -> int:
+        return self._length
+
     def append(self, values: NDArray[Any]) -> None:
         length = self._length + len(values)
         if self._length == 0:
@@ -180,6 +183,12 @@ class _TimeColumn:
             return
         numbers, ticks, timeless = read_times(column)
         self._bad.look_at(column, timeless)
+        if self._numbers and ticks != self.ticks_per_second:
+            raise ValueError(
+                f"{self._argument}: timestamps must have one unit in all parts of the table. "
+                f"Received {ticks} a second behind {self.ticks_per_second}. Convert the column, "
+                "for example with X.assign(timestamp=X['timestamp'].astype('datetime64[ns]'))."
+            )
         self.ticks_per_second = ticks
         self._numbers.append(numbers)
 
