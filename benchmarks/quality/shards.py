@@ -1,9 +1,9 @@
 r"""What `n_jobs` costs and brings: accuracy by shards, time, bytes of a round, and on paper.
 
-    python benchmarks/shards.py accuracy movietweetings --k-core 5 --drop-last \
+    python benchmarks/quality/shards.py accuracy movietweetings --k-core 5 --drop-last \
         --preset default best-id --shards 1 2 4 16 --seeds 3
-    python benchmarks/shards.py cost movietweetings --k-core 5
-    python benchmarks/shards.py paper
+    python benchmarks/quality/shards.py cost movietweetings --k-core 5
+    python benchmarks/quality/shards.py paper
 
 ``accuracy`` trains on all rows but the last one of each user and ranks that one among all items,
 with so many shards; the first number is what the others are compared with. Shards are trained one
@@ -18,7 +18,7 @@ import time
 
 import joblib
 import pandas as pd
-from quality.ncf_protocol import make_recommender, parse_option, read_training_rows
+from ncf_protocol import make_recommender, parse_option, read_training_rows
 
 from neumf import LeaveLastOutSplitter, hr_scorer, ndcg_scorer
 from neumf.training import sharded_trainer
