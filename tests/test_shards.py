@@ -110,6 +110,16 @@ def test_the_negatives_of_a_row_are_drawn_from_the_same_items_in_a_shard(seed, o
             )
 
 
+@given(n_rows=st.integers(1, 60), n_parts=st.integers(1, 9), batch_rows=st.integers(1, 20))
+def test_the_parts_of_an_epoch_are_whole_batches_and_together_all_rows(n_rows, n_parts, batch_rows):
+    order = np.random.default_rng(0).permutation(n_rows)
+    parts = [Part(0, number, n_parts).of(order, batch_rows) for number in range(n_parts)]
+    np.testing.assert_array_equal(np.concatenate(parts), order)
+    assert all(len(part) % batch_rows == 0 for part in parts[:-1])
+    n_batches = [-(-len(part) // batch_rows) for part in parts]
+    assert max(n_batches) - min(n_batches) <= 1
+
+
 def test_shards_have_alike_many_users_and_rows():
     rng = np.random.default_rng(0)
     users = np.repeat(np.arange(400), rng.geometric(0.05, 400))
@@ -232,9 +242,10 @@ def test_touches_are_the_steps_that_change_a_row(loss):
         # Moments of rows that were touched have moved.
         moved = (rows_after != table).any(axis=1)
         assert set(np.flatnonzero(moved)) <= set(changes[name].rows)
-    n_steps = -(-len(rows) // 2 // (12 if loss == "softmax" else 4))
+    batch_rows = 12 if loss == "softmax" else 4
+    n_steps = -(-len(rows) // batch_rows) // 2
     assert changes[SHARED].n_touches.tolist() == [n_steps]
-    assert changes["users"].n_touches.sum() <= len(rows) // 2
+    assert changes["users"].n_touches.sum() <= n_steps * batch_rows
     assert (changes["users"].n_touches >= 1).all()
     if loss == "softmax":
         assert (changes["items"].n_touches == n_steps).all()
@@ -250,8 +261,8 @@ def sharded(rows, blueprint, options, n_shards=2, seed=5):
 @pytest.mark.parametrize("blueprint", [SMALL, HYBRID])
 def test_an_epoch_is_what_trainers_of_the_shards_make_of_it(blueprint, monkeypatch):
     # Two rounds, in each of which each shard takes a single step: all touches are 1.
-    monkeypatch.setattr(sharded_trainer, "_STEPS_OF_ROUND", 1)
-    rows, options = some_rows(n_rows=160), settings(batch_size=240)
+    monkeypatch.setattr(sharded_trainer, "_STEPS_OF_ROUND", 2)
+    rows, options = some_rows(n_rows=160), settings(batch_size=120)
     with joblib.parallel_config("sequential"), sharded(rows, blueprint, options) as trainer:
         trainer.compile()
         loss = trainer.run_epoch()
@@ -274,7 +285,8 @@ def test_an_epoch_is_what_trainers_of_the_shards_make_of_it(blueprint, monkeypat
                 start.optimizer(),
             )
             order = new_order(len(shard.rows), np.random.default_rng([seed, i]))
-            total += by_hand.run_rows(np.array_split(order, trainer.n_rounds)[number])
+            part = Part(seed, number, trainer.n_rounds)
+            total += by_hand.run_rows(part.of(order, batch_rows=40))
             ends.append(State.of(*by_hand.finish(keep_moments=True)))
         tables = {}
         for name, table in state.tables.items():

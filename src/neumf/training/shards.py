@@ -15,7 +15,7 @@ import numpy as np
 
 from neumf._arrays import Codes, Float32s, Float64s
 from neumf.model.network import Blueprint, Weights
-from neumf.training.batches import Chunk, Degrees, Negatives, TrainingRows, new_order
+from neumf.training.batches import BatchSizes, Chunk, Degrees, Negatives, TrainingRows, new_order
 from neumf.training.optimizers import BETA_1, BETA_2
 from neumf.training.trainer import OptimizerState, Trainer, TrainingSettings
 
@@ -199,6 +199,15 @@ class Part(NamedTuple):
     number: int
     n_parts: int
 
+    def of(self, order: Codes, batch_rows: int) -> Codes:
+        """Return this part of an order of rows: whole batches, but for the last one of all.
+
+        A short batch is a step as long as any other, led by few rows and few negatives.
+        """
+        n_batches = math.ceil(len(order) / batch_rows)
+        start, stop = (n_batches * n // self.n_parts for n in (self.number, self.number + 1))
+        return order[start * batch_rows : stop * batch_rows]
+
 
 class Change(NamedTuple):
     """What a shard has made of rows of a table, shape (n, 3 * width).
@@ -249,7 +258,8 @@ def train_part(
     """
     state = state.joined(own)
     order = new_order(len(shard.rows), np.random.default_rng([part.seed, number]))
-    order = np.array_split(order, part.n_parts)[part.number]
+    sizes = BatchSizes.of_rows(shard.rows, settings.batch_size, settings.n_negatives)
+    order = part.of(order, sizes.n_rows)
     rng = np.random.default_rng([part.seed, number, 1 + part.number])
     trainer = Trainer(blueprint, state.weights(), shard.rows, settings, rng, state.optimizer())
     trainer.set_centres(state.centres)
