@@ -18,6 +18,6 @@ def test_the_package_says_where_its_source_changes_and_issues_are():
 
 
 def test_no_link_of_the_description_is_relative_to_the_repository():
-    links = re.findall(r"\]\(([^)]+)\)", PACKAGE.get_payload())
+    links = re.findall(r"\]\(([^)]+)\)", PACKAGE["Description"])
     assert len(links) > 5
     assert [link for link in links if not link.startswith("https://")] == []
