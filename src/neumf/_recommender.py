@@ -161,12 +161,12 @@ class NeuMFRecommender(
         that holds for so many users (or items) is believed by half.
     n_jobs : int or None, default=None
         Into how many shards the users are cut, which joblib trains side by side, see Notes: in
-        processes of this machine or, within ``joblib.parallel_config(backend="dask")``, on a
-        cluster. -1 is one for each core that joblib knows of. None and 1 train all rows together,
-        in this process, whatever `parallel_config` says. The weights depend on the number of
-        shards, so that with -1 they depend on the machine; they do not depend on where, and how
-        many at once, shards are trained. Shards are for large tables with many rows for each
-        item; what they cost in accuracy and time, ``benchmarks/README.md`` says.
+        processes of this machine or, where ``joblib.parallel_config`` says "dask", on a cluster. -1
+        is one for each core that joblib knows of. None and 1 train all rows together, in this
+        process, whatever ``parallel_config`` says. The weights depend on the number of shards, so
+        that with -1 they depend on the machine; they do not depend on where, and how many at once,
+        shards are trained. Shards are for large tables with many rows for each item; what they
+        cost in accuracy and time, ``benchmarks/README.md`` says.
     random_state : int, RandomState, Generator or None, default=None
         Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
         give the same weights, bit for bit, on one machine (with large batches: and one number of
