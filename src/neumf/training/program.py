@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neumf._arrays import Float32s
 from neumf.model.layers import Dropout, no_dropout
 from neumf.model.network import Blueprint
 from neumf.training.batches import BatchSizes, Chunk
@@ -70,14 +71,18 @@ class Plan(NamedTuple):
         return self.blueprint.users.table_of(name)
 
 
-def split_shared(xp: Any, flat: Any, plan: Plan) -> dict[str, Any]:
-    """Cut one row of shared weights into arrays by name."""
-    shapes = [shape for _, shape in plan.shared_shapes]
-    sizes = [math.prod(shape) for shape in shapes]
+def flat_shared(shared: dict[str, Float32s]) -> Float32s:
+    """Return the shared weights as one row, shape (1, n_weights)."""
+    return np.concatenate([array.ravel() for array in shared.values()])[None]
+
+
+def split_shared(xp: Any, flat: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Cut one row of shared weights into arrays of these shapes by name."""
+    sizes = [math.prod(shape) for shape in shapes.values()]
     parts = np.split(flat, np.cumsum(sizes)[:-1]) if xp is np else xp.split(flat, sizes)
     return {
         name: xp.reshape(part, shape)
-        for (name, shape), part in zip(plan.shared_shapes, parts, strict=True)
+        for (name, shape), part in zip(shapes.items(), parts, strict=True)
     }
 
 
@@ -208,7 +213,9 @@ def _gradients(
     flat = shared[:, : shared.shape[1] // 3]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch((rows, flat))
-        forward = _Forward.of_rows(tf, plan, rows, split_shared(tf, flat[0], plan), batch)
+        forward = _Forward.of_rows(
+            tf, plan, rows, split_shared(tf, flat[0], dict(plan.shared_shapes)), batch
+        )
         losses = batch.weights * forward.losses(tf, plan, batch, rates)
         penalties, kernel_norms = forward.penalties(tf, plan, batch.indices, rates)
         objective = tf.reduce_sum(losses + real * penalties) / n

@@ -17,6 +17,7 @@ from neumf._arrays import Codes, Float32s, Float64s
 from neumf.model.network import Blueprint, Weights
 from neumf.training.batches import BatchSizes, Chunk, Degrees, Negatives, TrainingRows, new_order
 from neumf.training.optimizers import BETA_1, BETA_2
+from neumf.training.program import flat_shared, split_shared
 from neumf.training.trainer import OptimizerState, Trainer, TrainingSettings
 
 # What part of its way to where a shard's rows want it a weight is taken to go with each step. The
@@ -113,8 +114,7 @@ class State:
     @classmethod
     def of(cls, weights: Weights, optimizer: OptimizerState | None) -> Self:
         """Put weights and moments side by side; moments that are not known are 0."""
-        flat = np.concatenate([array.ravel() for array in weights.shared.values()])[None]
-        tables = {**weights.tables, SHARED: flat}
+        tables = {**weights.tables, SHARED: flat_shared(weights.shared)}
         moments: Mapping[str, Float32s] = {}
         if optimizer is not None:
             moments = {
@@ -135,10 +135,7 @@ class State:
         """Return a copy of the weights."""
         arrays = {name: _weights_of(table).copy() for name, table in self.tables.items()}
         flat = arrays.pop(SHARED)[0]
-        sizes = [math.prod(shape) for shape in self.shapes.values()]
-        parts = np.split(flat, np.cumsum(sizes)[:-1])
-        shaped = zip(self.shapes.items(), parts, strict=True)
-        return Weights(arrays, {name: part.reshape(shape) for (name, shape), part in shaped})
+        return Weights(arrays, split_shared(np, flat, self.shapes))
 
     def optimizer(self, keep_moments: bool = True) -> OptimizerState:
         """Return Adam with or without the moments of each row."""

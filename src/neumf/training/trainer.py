@@ -24,7 +24,7 @@ from neumf.training.batches import (
 )
 from neumf.training.centres import Centres
 from neumf.training.losses import Loss
-from neumf.training.program import Plan, Rates, State, compile_program, split_shared
+from neumf.training.program import Plan, Rates, State, compile_program, flat_shared, split_shared
 from neumf.training.runtime import import_tensorflow
 
 # Rows of a table that are copied at once.
@@ -120,7 +120,6 @@ class Trainer:
         self._rng = rng
         self._table_shapes = {name: table.shape for name, table in tables.items()}
         self._n_steps = 0 if optimizer is None else optimizer.n_steps
-        flat = np.concatenate([array.ravel() for array in shared.values()])[None]
         self._state = State(
             {
                 name: _packed(
@@ -131,7 +130,7 @@ class Trainer:
                 )
                 for name, table in tables.items()
             },
-            _packed(tf, flat, None if optimizer is None else optimizer.shared, 1),
+            _packed(tf, flat_shared(shared), None if optimizer is None else optimizer.shared, 1),
         )
         table_rows = {name: table.shape[0] for name, table in self._state.tables.items()}
         degrees = blueprint.by_table(rows.degrees)
@@ -228,7 +227,7 @@ class Trainer:
             centres.fill_cold(tables[name])
         n_weights = self._state.shared.shape[1] // 3
         flat = _copy(self._state.shared, 1, slice(n_weights))[0]
-        return Weights(tables, split_shared(np, flat, self._plan))
+        return Weights(tables, split_shared(np, flat, dict(self._plan.shared_shapes)))
 
     def _run(self, chunk: Chunk) -> float:
         """Train on a chunk, without XLA where XLA cannot; return the sum of its losses."""
