@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,21 +10,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s
+from neumf.interactions.storage import MEMORY, Storage
 
 # Rows that are sorted at once: sorting all of a large table takes several times its memory.
-_BLOCK_ROWS = 2**22
+_BLOCK_ROWS = 2**23
 
 # Codes that are counted at once: `bincount` copies them to 64 bits.
 _COUNTED_ROWS = 2**24
 
 
-def count_codes(codes: Codes, n_codes: int) -> NDArray[np.int64]:
-    """Return how often each code occurs."""
-    parts = np.array_split(codes, 1 + len(codes) // _COUNTED_ROWS)
-    counts: NDArray[np.int64] = np.sum(
-        [np.bincount(part, minlength=n_codes) for part in parts], axis=0
-    )
+def count_codes(
+    codes: Codes, n_codes: int, counted: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """Return how often each code occurs, in the rows that are counted or, with None, in all."""
+    counts = np.zeros(n_codes, dtype=np.int64)
+    for start in range(0, len(codes), _COUNTED_ROWS):
+        rows = slice(start, start + _COUNTED_ROWS)
+        part = codes[rows] if counted is None else codes[rows][counted[rows]]
+        counts += np.bincount(part, minlength=n_codes)
     return counts
+
+
+def user_blocks(
+    users: Codes, n_users: int, storage: Storage = MEMORY
+) -> Iterator[tuple[int, int, Codes]]:
+    """Yield all users, some millions of rows at a time: from which, to which, and their rows.
+
+    The rows are in the order of the table. A block is no longer than `_BLOCK_ROWS` and the rows of
+    one user.
+    """
+    if len(users) <= _BLOCK_ROWS:
+        yield 0, n_users, np.arange(len(users), dtype=np.int32)
+        return
+    counts = count_codes(users, n_users)
+    block_of_user = (np.cumsum(counts) - counts) // _BLOCK_ROWS
+    n_blocks = int(block_of_user[-1]) + 1
+    # Numbers of 16 bits are sorted in a fraction of the time of larger ones.
+    block_of_user = block_of_user.astype(np.min_scalar_type(n_blocks))
+    rows, bounds = storage.deal(len(users), n_blocks, lambda part: block_of_user[users[part]])
+    firsts = np.searchsorted(block_of_user, np.arange(n_blocks + 1))
+    for number in range(n_blocks):
+        start, stop = firsts[number : number + 2]
+        if start < stop:
+            yield int(start), int(stop), rows[bounds[number] : bounds[number + 1]]
 
 
 def time_order(users: Codes, timestamps: NDArray[Any] | None) -> Codes:
@@ -52,19 +80,20 @@ class Timelines:
     places: NDArray[np.int32]
     counts: NDArray[np.int32]
 
-    @property
-    def from_last(self) -> Codes:
-        """How many positives of the user come after the row; none after a row behind them all."""
-        from_last: Codes = np.maximum(self.counts[self.users] - 1 - self.places, 0)
+    def from_last(self, rows: slice = slice(None)) -> Codes:
+        """Return how many positives of the user come after each row; none after one behind all."""
+        n_positives = self.counts[self.users[rows]]
+        from_last: Codes = np.maximum(n_positives - 1 - self.places[rows], 0)
         return from_last
 
-    def without_last(self, last: Codes) -> Timelines:
-        """Return the timelines without these rows, each the last positive of its user."""
-        kept = np.ones(len(self.users), dtype=bool)
-        kept[last] = False
+    def without_last(self, last: Codes, users: Codes, storage: Storage = MEMORY) -> Timelines:
+        """Return the timelines without these rows, each the last positive of its user.
+
+        The rows rise; `users` has the user of each row that is left.
+        """
         counts = self.counts.copy()
         counts[self.users[last]] -= 1
-        return Timelines(self.users[kept], self.places[kept], counts)
+        return Timelines(users, storage.without(self.places, last), counts)
 
     def take(self, users: Codes, rows: Codes) -> Timelines:
         """Return those of these rows, of these users, who are numbered anew."""
@@ -77,6 +106,7 @@ def read_timelines(
     timestamps: NDArray[Any] | None,
     n_users: int,
     positive: NDArray[np.bool_] | None = None,
+    storage: Storage = MEMORY,
 ) -> Timelines:
     """Find the place of each row in time.
 
@@ -90,6 +120,8 @@ def read_timelines(
         Number of users.
     positive : ndarray of bool of shape (n_rows,) or None
         Which rows are positives; None means all.
+    storage : Storage
+        Gives the room for the places.
 
     Notes
     -----
@@ -99,34 +131,17 @@ def read_timelines(
     right for the same number of negatives for each positive, behind it or behind all positives.
     Never does a row stand behind a positive that comes later.
     """
-    places = np.empty(len(users), dtype=np.int32)
-    counted = users if positive is None else users[positive]
-    counts = count_codes(counted, n_users).astype(np.int32)
-    step = max(1, math.ceil(n_users / (1 + len(users) // _BLOCK_ROWS)))
-    for start in range(0, n_users, step):
-        block: Any = slice(None)
-        if step < n_users:
-            block = _rows_of(users, start, start + step)
+    places = storage.empty(len(users), np.int32)
+    counts = count_codes(users, n_users, positive).astype(np.int32)
+    for _, _, block in user_blocks(users, n_users, storage):
         order = time_order(users[block], None if timestamps is None else timestamps[block])
-        rows = order if step == n_users else block[order]
+        rows = block[order]
         if positive is None:
             places[rows] = _places_in_run(users[rows])
         else:
             times = None if timestamps is None else timestamps[rows]
             places[rows] = _places_of_labelled(users[rows], times, positive[rows])
     return Timelines(users, places, counts)
-
-
-def _rows_of(users: Codes, start: int, stop: int) -> Codes:
-    """Return the rows of the users from one to another."""
-    parts = np.array_split(users, 1 + len(users) // _BLOCK_ROWS)
-    firsts = np.cumsum([0, *map(len, parts)])
-    return np.concatenate(
-        [
-            first + np.flatnonzero((part >= start) & (part < stop))
-            for first, part in zip(firsts, parts, strict=False)
-        ]
-    )
 
 
 def _places_in_run(sorted_keys: NDArray[Any]) -> Codes:

@@ -169,7 +169,8 @@ class Trainer:
     def run_epoch(self) -> float:
         """Go once through all rows in a new order; return the mean loss per row."""
         self._move_centres()
-        return self.run_rows(new_order(len(self._rows), self._rng)) / len(self._rows)
+        order = new_order(len(self._rows), self._rng, self._rows.storage)
+        return self.run_rows(order) / len(self._rows)
 
     def run_rows(self, order: Codes, watch: Callable[[Chunk], None] | None = None) -> float:
         """Go once through these rows in this order; return the sum of their losses.
