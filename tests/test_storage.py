@@ -152,18 +152,21 @@ def tables(draw):
 
 @given(tables(), st.integers(1, 50), both_storages())
 def test_blocks_of_users_hold_each_row_once_in_the_order_of_the_table(table, size, storage):
-    users, found = table[0], []
+    users = table[0]
     with in_blocks_of(size):
-        blocks = list(user_blocks(users, 7, storage))
-    assert [stop for _, stop, _ in blocks[:-1]] == [start for start, _, _ in blocks[1:]]
-    assert (blocks[0][0], blocks[-1][1]) == (0, 7)
-    for start, stop, rows in blocks:
-        assert ((users[rows] >= start) & (users[rows] < stop)).all()
-        assert (np.diff(rows) > 0).all()
-        longest = np.bincount(users[rows]).max(initial=0)
+        blocks, piles = user_blocks(users, 7, storage)
+        of_users = list(piles.parts(users))
+        of_rows = list(piles.parts(np.arange(len(users))))
+        joined = piles.joined(of_rows, np.int64)
+        assert list(piles.parts(None)) == [None] * len(blocks)
+    assert [user for block in blocks for user in block] == list(range(7))
+    for block, its_users, rows in zip(blocks, of_users, of_rows, strict=True):
+        expected = np.flatnonzero([user in block for user in users])
+        np.testing.assert_array_equal(rows, expected)
+        np.testing.assert_array_equal(its_users, users[expected])
+        longest = np.bincount(its_users).max(initial=0)
         assert len(rows) < size + longest or len(users) <= size
-        found.extend(rows.tolist())
-    assert sorted(found) == list(range(len(users)))
+    np.testing.assert_array_equal(joined, np.arange(len(users)))
 
 
 @given(tables(), st.integers(1, 50), both_storages())

@@ -170,13 +170,13 @@ class NeuMFRecommender(
         shards are trained. Shards are for large tables with many rows for each item; what they
         cost in accuracy and time, ``benchmarks/README.md`` says.
     spill_folder : str, path or None, default=None
-        A folder for what `fit` and `partial_fit` keep of each row, so that it need not fit into
-        memory: indices, times, histories, weights, the order of an epoch and `seen_` are then
-        arrays over files there. The weights are the same, bit for bit. The files have no name, and
-        take 21 to 45 bytes a row; their space is free again when nothing holds `seen_` any more,
-        however the process ends. Training reads them at random, so it is slow where they are much
-        larger than the memory that is left for them, see Notes. Tables in memory, `y` and
-        `sample_weight` stay there; with `n_jobs`, so do the rows of the shards.
+        A folder for what `fit` and `partial_fit` keep of each row, 20 to 50 bytes, so that it need
+        not fit into memory: all of it, `seen_` included, is then in files there, and the weights
+        are the same, bit for bit. The files have no name; their space is free again at the end of
+        the call, that of `seen_` with the recommender, however the process ends. Copies, pickles
+        and what `save` writes need no folder. Rows are trained on in random order, which is slow
+        where the files are much larger than the memory that is left for them. The shards of
+        `n_jobs` are cut in memory, and X, y and sample_weight stay where they are.
     random_state : int, RandomState, Generator or None, default=None
         Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
         give the same weights, bit for bit, on one machine (with large batches: and one number of
@@ -420,7 +420,9 @@ class NeuMFRecommender(
             If a parameter is out of range, X, y, sample_weight, X_val or a table of features cannot
             be read, such a table names nothing that is in X, X_val is given without
             `early_stopping`, a user has seen every item, so that no negative can be drawn, or the
-            loss diverges. The estimator then stays as it was.
+            loss diverges. The estimator then stays as it was, as with the errors below.
+        OSError
+            If `spill_folder` is no folder or has no room, or a file of X cannot be read to its end.
 
         Warns
         -----
@@ -487,7 +489,7 @@ class NeuMFRecommender(
 
         Raises
         ------
-        ValueError, TypeError
+        ValueError, TypeError, OSError
             As `fit` does; and if X has other columns, its ids are strings where `fit` saw numbers,
             or the reverse, or a parameter is set by which the network would have another shape.
             The estimator then stays as it was.

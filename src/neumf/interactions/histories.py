@@ -115,8 +115,9 @@ def read_histories(
         users, columns = np.nonzero(known)
         places = bounds[users] + columns - (before.shape[1] - n_before[users])
         ordered[places] = oldest_first[known]
-    for _, _, rows in user_blocks(timelines.users, len(counts), storage):
-        if positive is not None:
-            rows = rows[positive[rows]]
-        ordered[first_places[timelines.users[rows]] + timelines.places[rows]] = items[rows]
+    blocks, piles = user_blocks(timelines.users, len(counts), storage)
+    parts = map(piles.parts, (timelines.users, timelines.places, items, positive))
+    for _, users, places, of_rows, counted in zip(blocks, *parts, strict=True):
+        rows = slice(None) if counted is None else counted
+        ordered[first_places[users[rows]] + places[rows]] = of_rows[rows]
     return Histories(ordered, bounds, first_places, timelines, length)

@@ -29,14 +29,15 @@ def seen_matrix(
     """
     indices, n_items = storage.growing(), shape[1]
     counts = np.zeros(shape[0], dtype=np.int64)
-    for start, stop, rows in user_blocks(users, shape[0], storage):
-        if counted is not None:
-            rows = rows[counted[rows]]
-        pairs = (users[rows].astype(np.int64) - start) * n_items + items[rows]
+    blocks, piles = user_blocks(users, shape[0], storage)
+    columns = map(piles.parts, (users, items, counted))
+    for block, of_users, of_items, is_counted in zip(blocks, *columns, strict=True):
+        rows = slice(None) if is_counted is None else is_counted
+        pairs = (of_users[rows].astype(np.int64) - block.start) * n_items + of_items[rows]
         pairs.sort()
         pairs = pairs[np.diff(pairs, prepend=-1) > 0]
         of_users = pairs // n_items
-        counts[start:stop] = np.bincount(of_users, minlength=stop - start)
+        counts[block.start : block.stop] = np.bincount(of_users, minlength=len(block))
         indices.append((pairs - of_users * n_items).astype(type_of_places(max(len(users), *shape))))
     return _of_parts(indices.finish(), counts, shape[1], storage)
 

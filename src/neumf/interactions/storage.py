@@ -5,8 +5,10 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
@@ -85,29 +87,6 @@ class Storage:
             n_left += len(part)
         return left
 
-    def deal(
-        self, n_rows: int, n_piles: int, pile_of: Callable[[slice], NDArray[Any]]
-    ) -> tuple[Codes, Codes]:
-        """Return all rows pile by pile, each in its order, and where piles begin and end.
-
-        `pile_of` tells the pile of each row of a block. It is asked twice: no random access to what
-        is longer than a block is needed.
-        """
-        n_of_piles = np.zeros(n_piles, dtype=np.int64)
-        for block in blocks_of(n_rows):
-            n_of_piles += np.bincount(pile_of(block), minlength=n_piles)
-        bounds = np.append(0, np.cumsum(n_of_piles))
-        rows = self.empty(n_rows, type_of_places(n_rows))
-        places = bounds[:-1].copy()  # where the next rows of each pile go
-        for block in blocks_of(n_rows):
-            piles = pile_of(block)
-            counts = np.bincount(piles, minlength=n_piles)
-            order = np.argsort(piles, kind="stable")
-            firsts = places - (np.cumsum(counts) - counts)
-            rows[np.arange(len(order)) + np.repeat(firsts, counts)] = block.start + order
-            places += counts
-        return rows, bounds
-
     def growing(self) -> Growing:
         """Return an array to which values are appended."""
         return Growing() if self.folder is None else _GrowingFile(self)
@@ -129,6 +108,111 @@ class Storage:
 
 
 MEMORY = Storage()
+
+
+class Piles:
+    """All rows, dealt out to piles, in each of which they keep their order.
+
+    In memory, a pile is gathered from all over a column. In files that would read all of a column
+    for each pile, so columns are dealt out in one pass, and read and written from front to back.
+
+    Parameters
+    ----------
+    storage : Storage
+        Where the piles are.
+    n_rows, n_piles : int
+        How many rows there are, and how many piles.
+    pile_of : callable
+        Tells the pile of each row of a block. It is asked for each pass.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        n_rows: int,
+        n_piles: int,
+        pile_of: Callable[[slice], NDArray[Any]],
+    ) -> None:
+        self._storage = storage
+        self._n_rows = n_rows
+        self._n_piles = n_piles
+        self._pile_of = pile_of
+        counts = np.zeros(n_piles, dtype=np.int64)
+        for block in blocks_of(n_rows):
+            counts += np.bincount(pile_of(block), minlength=n_piles)
+        self._bounds = np.append(0, np.cumsum(counts))
+
+    @property
+    def slices(self) -> list[slice]:
+        """Where each pile is among the rows that are dealt out."""
+        return [slice(start, stop) for start, stop in pairwise(self._bounds.tolist())]
+
+    @cached_property
+    def rows(self) -> Codes:
+        """All rows, pile by pile."""
+        dtype = type_of_places(self._n_rows)
+        return self._deal(lambda block: np.arange(block.start, block.stop), dtype)
+
+    def parts(self, column: NDArray[Any] | None) -> Iterator[Any]:
+        """Yield the values of each pile; None if there is no column."""
+        if column is None:
+            yield from [None] * self._n_piles
+        elif self._storage.folder is None:
+            for pile in self.slices:
+                yield column[self.rows[pile]]
+        else:
+            dealt = self._deal(column.__getitem__, column.dtype)
+            for pile in self.slices:
+                yield dealt[pile]
+
+    def joined(self, parts: Iterable[NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
+        """Return the values of each pile as those of all rows, in the order of the rows."""
+        values = self._storage.empty(self._n_rows, dtype)
+        if self._storage.folder is None:
+            for pile, part in zip(self.slices, parts, strict=True):
+                values[self.rows[pile]] = part
+            return values
+        dealt = self._storage.empty(self._n_rows, dtype)
+        for pile, part in zip(self.slices, parts, strict=True):
+            dealt[pile] = part
+        for block, order, places in self._places():
+            of_block = np.empty(len(order), dtype)
+            of_block[order] = dealt[places]
+            values[block] = of_block
+        return values
+
+    def _deal(self, values_of: Callable[[slice], NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
+        dealt = self._storage.empty(self._n_rows, dtype)
+        for block, order, places in self._places():
+            dealt[places] = values_of(block)[order]
+        return dealt
+
+    def _places(self) -> Iterator[tuple[slice, Codes, Codes]]:
+        """Yield blocks of rows, in which order they come to piles, and to which places there."""
+        ends = self._bounds[:-1].copy()
+        for block in blocks_of(self._n_rows):
+            piles = self._pile_of(block)
+            counts = np.bincount(piles, minlength=self._n_piles)
+            firsts = ends - (np.cumsum(counts) - counts)
+            places = np.arange(len(piles)) + np.repeat(firsts, counts)
+            yield block, np.argsort(piles, kind="stable"), places
+            ends += counts
+
+
+class OnePile(Piles):
+    """All rows as they are: few enough for one pile."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def parts(self, column: NDArray[Any] | None) -> Iterator[Any]:
+        """Yield the column."""
+        yield column
+
+    def joined(self, parts: Iterable[NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
+        """Return the only part."""
+        (part,) = parts
+        return self._storage.keep(part.astype(dtype, copy=False))
 
 
 class Growing:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s
-from neumf.interactions.storage import MEMORY, Storage
+from neumf.interactions.storage import MEMORY, OnePile, Piles, Storage
 
 # Rows that are sorted at once: sorting all of a large table takes several times its memory.
-_BLOCK_ROWS = 2**23
+_BLOCK_ROWS = 2**22
 
 # Codes that are counted at once: `bincount` copies them to 64 bits.
-_COUNTED_ROWS = 2**24
+_COUNTED_ROWS = 2**22
 
 
 def count_codes(
@@ -31,28 +31,21 @@ def count_codes(
     return counts
 
 
-def user_blocks(
-    users: Codes, n_users: int, storage: Storage = MEMORY
-) -> Iterator[tuple[int, int, Codes]]:
-    """Yield all users, some millions of rows at a time: from which, to which, and their rows.
+def user_blocks(users: Codes, n_users: int, storage: Storage) -> tuple[list[range], Piles]:
+    """Return all users, some millions of rows at a time, and the rows of these.
 
-    The rows are in the order of the table. A block is no longer than `_BLOCK_ROWS` and the rows of
-    one user.
+    A block has no more rows than `_BLOCK_ROWS` and one user's together.
     """
     if len(users) <= _BLOCK_ROWS:
-        yield 0, n_users, np.arange(len(users), dtype=np.int32)
-        return
+        return [range(n_users)], OnePile(storage)
     counts = count_codes(users, n_users)
-    block_of_user = (np.cumsum(counts) - counts) // _BLOCK_ROWS
-    n_blocks = int(block_of_user[-1]) + 1
+    numbers = (np.cumsum(counts) - counts) // _BLOCK_ROWS
+    firsts, block_of_user = np.unique(numbers, return_index=True, return_inverse=True)[1:]
+    bounds = [*firsts.tolist(), n_users]
     # Numbers of 16 bits are sorted in a fraction of the time of larger ones.
-    block_of_user = block_of_user.astype(np.min_scalar_type(n_blocks))
-    rows, bounds = storage.deal(len(users), n_blocks, lambda part: block_of_user[users[part]])
-    firsts = np.searchsorted(block_of_user, np.arange(n_blocks + 1))
-    for number in range(n_blocks):
-        start, stop = firsts[number : number + 2]
-        if start < stop:
-            yield int(start), int(stop), rows[bounds[number] : bounds[number + 1]]
+    block_of_user = block_of_user.astype(np.min_scalar_type(len(firsts)))
+    piles = Piles(storage, len(users), len(firsts), lambda part: block_of_user[users[part]])
+    return [range(start, stop) for start, stop in pairwise(bounds)], piles
 
 
 def time_order(users: Codes, timestamps: NDArray[Any] | None) -> Codes:
@@ -131,17 +124,29 @@ def read_timelines(
     right for the same number of negatives for each positive, behind it or behind all positives.
     Never does a row stand behind a positive that comes later.
     """
-    places = storage.empty(len(users), np.int32)
     counts = count_codes(users, n_users, positive).astype(np.int32)
-    for _, _, block in user_blocks(users, n_users, storage):
-        order = time_order(users[block], None if timestamps is None else timestamps[block])
-        rows = block[order]
-        if positive is None:
-            places[rows] = _places_in_run(users[rows])
-        else:
-            times = None if timestamps is None else timestamps[rows]
-            places[rows] = _places_of_labelled(users[rows], times, positive[rows])
-    return Timelines(users, places, counts)
+    blocks, piles = user_blocks(users, n_users, storage)
+    columns = map(piles.parts, (users, timestamps, positive))
+    places = (_places_of_block(*block) for block in zip(blocks, *columns, strict=True))
+    return Timelines(users, piles.joined(places, np.int32), counts)
+
+
+def _places_of_block(
+    block: range,
+    users: Codes,
+    timestamps: NDArray[Any] | None,
+    positive: NDArray[np.bool_] | None,
+) -> Codes:
+    """Return the place of each row in time, of a block of users."""
+    users = (users - block.start).astype(np.min_scalar_type(len(block)))
+    order = time_order(users, timestamps)
+    places = np.empty(len(users), dtype=np.int32)
+    if positive is None:
+        places[order] = _places_in_run(users[order])
+    else:
+        times = None if timestamps is None else timestamps[order]
+        places[order] = _places_of_labelled(users[order], times, positive[order])
+    return places
 
 
 def _places_in_run(sorted_keys: NDArray[Any]) -> Codes:

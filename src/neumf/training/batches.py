@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s
 from neumf.interactions.histories import Histories
-from neumf.interactions.storage import MEMORY, Storage, type_of_places
+from neumf.interactions.storage import MEMORY, Piles, Storage, type_of_places
 from neumf.interactions.unseen import UnseenItems, sample_unseen_items
 from neumf.model.user_towers import UserTower
 from neumf.training.centres import SideCentres
@@ -152,10 +151,10 @@ def new_order(n_rows: int, rng: np.random.Generator, storage: Storage = MEMORY) 
         piles = by_lot.integers(n_piles, size=rows.stop - rows.start, dtype=np.uint16)
         return piles
 
-    order, bounds = storage.deal(n_rows, n_piles, pile_of)
-    for start, stop in pairwise(bounds):
-        rng.shuffle(order[start:stop])
-    return order
+    piles = Piles(storage, n_rows, n_piles, pile_of)
+    for pile in piles.slices:
+        rng.shuffle(piles.rows[pile])
+    return piles.rows
 
 
 def chunks_of(
