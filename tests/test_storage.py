@@ -155,12 +155,11 @@ def test_blocks_of_users_hold_each_row_once_in_the_order_of_the_table(table, siz
     users = table[0]
     with in_blocks_of(size):
         blocks, piles = user_blocks(users, 7, storage)
-        of_users = list(piles.parts(users))
-        of_rows = list(piles.parts(np.arange(len(users))))
-        joined = piles.joined(of_rows, np.int64)
-        assert list(piles.parts(None)) == [None] * len(blocks)
+        parts = list(piles.parts(users, None, np.arange(len(users))))
+        joined = piles.joined([rows for *_, rows in parts], np.int64)
     assert [user for block in blocks for user in block] == list(range(7))
-    for block, its_users, rows in zip(blocks, of_users, of_rows, strict=True):
+    for block, (its_users, nothing, rows) in zip(blocks, parts, strict=True):
+        assert nothing is None
         expected = np.flatnonzero([user in block for user in users])
         np.testing.assert_array_equal(rows, expected)
         np.testing.assert_array_equal(its_users, users[expected])

@@ -115,9 +115,10 @@ def read_histories(
         users, columns = np.nonzero(known)
         places = bounds[users] + columns - (before.shape[1] - n_before[users])
         ordered[places] = oldest_first[known]
-    blocks, piles = user_blocks(timelines.users, len(counts), storage)
-    parts = map(piles.parts, (timelines.users, timelines.places, items, positive))
-    for _, users, places, of_rows, counted in zip(blocks, *parts, strict=True):
+    _, piles = user_blocks(timelines.users, len(counts), storage)
+    for users, places, of_rows, counted in piles.parts(
+        timelines.users, timelines.places, items, positive
+    ):
         rows = slice(None) if counted is None else counted
         ordered[first_places[users[rows]] + places[rows]] = of_rows[rows]
     return Histories(ordered, bounds, first_places, timelines, length)

@@ -30,10 +30,9 @@ def seen_matrix(
     indices, n_items = storage.growing(), shape[1]
     counts = np.zeros(shape[0], dtype=np.int64)
     blocks, piles = user_blocks(users, shape[0], storage)
-    columns = map(piles.parts, (users, items, counted))
-    for block, of_users, of_items, is_counted in zip(blocks, *columns, strict=True):
-        rows = slice(None) if is_counted is None else is_counted
-        pairs = (of_users[rows].astype(np.int64) - block.start) * n_items + of_items[rows]
+    for block, part in zip(blocks, piles.parts(users, items, counted), strict=True):
+        rows = slice(None) if part[2] is None else part[2]
+        pairs = (part[0][rows].astype(np.int64) - block.start) * n_items + part[1][rows]
         pairs.sort()
         pairs = pairs[np.diff(pairs, prepend=-1) > 0]
         of_users = pairs // n_items

@@ -150,20 +150,28 @@ class Piles:
     @cached_property
     def rows(self) -> Codes:
         """All rows, pile by pile."""
-        dtype = type_of_places(self._n_rows)
-        return self._deal(lambda block: np.arange(block.start, block.stop), dtype)
+        rows = self._storage.empty(self._n_rows, type_of_places(self._n_rows))
+        for block, order, places in self._places():
+            rows[places] = block.start + order
+        return rows
 
-    def parts(self, column: NDArray[Any] | None) -> Iterator[Any]:
-        """Yield the values of each pile; None if there is no column."""
-        if column is None:
-            yield from [None] * self._n_piles
-        elif self._storage.folder is None:
+    def parts(self, *columns: NDArray[Any] | None) -> Iterator[tuple[Any, ...]]:
+        """Yield what each pile has of the columns; None for a column that is None."""
+        if self._storage.folder is None:
             for pile in self.slices:
-                yield column[self.rows[pile]]
-        else:
-            dealt = self._deal(column.__getitem__, column.dtype)
-            for pile in self.slices:
-                yield dealt[pile]
+                rows = self.rows[pile]
+                yield tuple(None if column is None else column[rows] for column in columns)
+            return
+        dealt = [
+            None if column is None else self._storage.empty(self._n_rows, column.dtype)
+            for column in columns
+        ]
+        for block, order, places in self._places():
+            for column, of_piles in zip(columns, dealt, strict=True):
+                if column is not None and of_piles is not None:
+                    of_piles[places] = column[block][order]
+        for pile in self.slices:
+            yield tuple(None if of_piles is None else of_piles[pile] for of_piles in dealt)
 
     def joined(self, parts: Iterable[NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
         """Return the values of each pile as those of all rows, in the order of the rows."""
@@ -180,12 +188,6 @@ class Piles:
             of_block[order] = dealt[places]
             values[block] = of_block
         return values
-
-    def _deal(self, values_of: Callable[[slice], NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
-        dealt = self._storage.empty(self._n_rows, dtype)
-        for block, order, places in self._places():
-            dealt[places] = values_of(block)[order]
-        return dealt
 
     def _places(self) -> Iterator[tuple[slice, Codes, Codes]]:
         """Yield blocks of rows, in which order they come to piles, and to which places there."""
@@ -205,9 +207,9 @@ class OnePile(Piles):
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    def parts(self, column: NDArray[Any] | None) -> Iterator[Any]:
-        """Yield the column."""
-        yield column
+    def parts(self, *columns: NDArray[Any] | None) -> Iterator[tuple[Any, ...]]:
+        """Yield the columns."""
+        yield columns
 
     def joined(self, parts: Iterable[NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
         """Return the only part."""

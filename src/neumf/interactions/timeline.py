@@ -126,8 +126,8 @@ def read_timelines(
     """
     counts = count_codes(users, n_users, positive).astype(np.int32)
     blocks, piles = user_blocks(users, n_users, storage)
-    columns = map(piles.parts, (users, timestamps, positive))
-    places = (_places_of_block(*block) for block in zip(blocks, *columns, strict=True))
+    parts = piles.parts(users, timestamps, positive)
+    places = (_places_of_block(block, *part) for block, part in zip(blocks, parts, strict=True))
     return Timelines(users, piles.joined(places, np.int32), counts)
 
 
