@@ -93,6 +93,13 @@ def test_the_space_is_free_when_the_last_array_is_gone(tmp_path):
     assert n_files() == 0
 
 
+def test_space_is_taken_where_the_system_has_no_call_for_it(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    monkeypatch.setattr("neumf.interactions.storage._BLOCK_ROWS", 7)
+    array = Storage(tmp_path).empty(5, np.int32)
+    assert array.tolist() == [0, 0, 0, 0, 0]
+
+
 def test_an_array_is_kept_once(tmp_path):
     storage = Storage(tmp_path)
     kept = storage.keep(np.arange(3))
