@@ -60,10 +60,7 @@ def test_the_history_of_a_positive_is_what_comes_strictly_before(rows, length):
 def test_sorting_in_blocks_changes_nothing(rows, length, block_rows):
     n = np.arange(len(rows[0]))
     whole = histories_of(*rows, length)
-    with (
-        patch("neumf.interactions.timeline._BLOCK_ROWS", block_rows),
-        patch("neumf.interactions.histories._BLOCK_ROWS", block_rows),
-    ):
+    with patch("neumf.interactions.timeline._BLOCK_ROWS", block_rows):
         in_blocks = histories_of(*rows, length)
     np.testing.assert_array_equal(in_blocks.before(n), whole.before(n))
     np.testing.assert_array_equal(in_blocks.last(), whole.last())
@@ -110,7 +107,7 @@ def test_places_count_from_both_ends(rows):
         places = timelines.places[order][users[order] == user]
         assert places.tolist() == list(range(timelines.counts[user]))
     np.testing.assert_array_equal(
-        timelines.places + timelines.from_last, timelines.counts[users] - 1
+        timelines.places + timelines.from_last(), timelines.counts[users] - 1
     )
 
 
@@ -118,9 +115,9 @@ def test_places_count_from_both_ends(rows):
 def test_timelines_without_the_last_positives_are_those_of_the_rows_that_are_left(rows):
     users, _, times, positive = rows
     timelines = read_timelines(users, times, 4, positive)
-    last = np.flatnonzero(positive & (timelines.from_last == 0))
+    last = np.flatnonzero(positive & (timelines.from_last() == 0))
     left = np.setdiff1d(np.arange(len(users)), last)
-    found = timelines.without_last(last)
+    found = timelines.without_last(last, users[left])
     assert found.counts.tolist() == np.bincount(users[left][positive[left]], minlength=4).tolist()
     fresh = read_timelines(users[left], None if times is None else times[left], 4, positive[left])
     of_positives = positive[left]
@@ -156,7 +153,7 @@ def test_a_row_labelled_zero_has_the_history_of_the_positive_it_was_drawn_for(ta
     timelines = read_timelines(users, times, 10, positive)
     found = read_histories(timelines, items, 5, positive).before(np.arange(len(X)))
     np.testing.assert_array_equal(found, found[drawn_for])
-    np.testing.assert_array_equal(timelines.from_last, timelines.from_last[drawn_for])
+    np.testing.assert_array_equal(timelines.from_last(), timelines.from_last()[drawn_for])
     rows = users, items, times, positive
     of_positives = [obvious_history(*rows, row, 5) for row in np.flatnonzero(positive)]
     np.testing.assert_array_equal(found[positive], of_positives)
@@ -180,7 +177,7 @@ def test_a_dislike_at_its_own_time_has_all_that_came_before():
     positive = np.array([True, True, False, True])
     timelines = read_timelines(users, times, 1, positive)
     assert timelines.places.tolist() == [0, 1, 2, 2]
-    assert timelines.from_last.tolist() == [2, 1, 0, 0]
+    assert timelines.from_last().tolist() == [2, 1, 0, 0]
 
 
 # Rows after others

@@ -24,6 +24,7 @@ from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import Histories, read_histories
 from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import count_users, log_popularity, seen_matrix
+from neumf.interactions.storage import blocks_of
 from neumf.interactions.timeline import Timelines, read_timelines, recency_weights
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.metrics import ndcg_at_k
@@ -267,7 +268,7 @@ def _read_timelines(rows: EncodedRows) -> Timelines | None:
     """Return where the rows stand in time; None if they have no order."""
     if not rows.ordered:
         return None
-    return read_timelines(rows.users, rows.timestamps, rows.shape[0], rows.positive)
+    return read_timelines(rows.users, rows.timestamps, rows.shape[0], rows.positive, rows.storage)
 
 
 def _read_histories(
@@ -275,7 +276,7 @@ def _read_histories(
 ) -> Histories | None:
     if timelines is None:
         return None
-    return read_histories(timelines, rows.items, length, rows.positive, before)
+    return read_histories(timelines, rows.items, length, rows.positive, before, rows.storage)
 
 
 def _item_biases(blueprint: Blueprint, seen: sp.csr_array) -> Float32s | None:
@@ -313,7 +314,7 @@ def _training_rows(
     )
     weights = rows.weights
     if parameters.recency > 0 and timelines is not None:
-        weights = _recency_weights(timelines, parameters.recency, rows.weights)
+        weights = _recency_weights(timelines, parameters.recency, rows)
     draws = rows.labels is None and LOSSES[parameters.loss].draws_negatives
     return TrainingRows(
         rows.users,
@@ -324,14 +325,19 @@ def _training_rows(
         histories if reads_history else None,
         degrees,
         centres,
+        rows.storage,
     )
 
 
-def _recency_weights(timelines: Timelines, recency: float, weights: Float32s | None) -> Float32s:
+def _recency_weights(timelines: Timelines, recency: float, rows: EncodedRows) -> Float32s:
     """Return the weight of each row: a power of its place from its user's last row."""
-    of_rows = recency_weights(timelines.from_last, recency)
-    of_rows /= of_rows.mean(dtype=np.float64)
-    return of_rows if weights is None else of_rows * weights
+    weights = rows.storage.empty(len(rows.users), np.float32)
+    for block in blocks_of(len(weights)):
+        weights[block] = recency_weights(timelines.from_last(block), recency)
+    weights /= weights.mean(dtype=np.float64)
+    if rows.weights is not None:
+        weights *= rows.weights
+    return weights
 
 
 def _negatives(
@@ -349,7 +355,7 @@ def _negatives(
     if reads_history:
         # That an item is not drawn must not tell that its user had it later.
         return Negatives(other_items(rows.shape[1], weights), rows.items)
-    unseen = UnseenItems(seen, weights)
+    unseen = UnseenItems(seen, weights, rows.storage)
     refuse_saturated(unseen, rows.users, rows.user_ids)
     return Negatives(unseen, rows.users)
 
@@ -358,17 +364,29 @@ def _hold_out(
     rows: EncodedRows, timelines: Timelines | None, early_stopping: bool | str
 ) -> tuple[EncodedRows, Timelines, Codes]:
     """Hold out each user's last positive; return the other rows and which were held out."""
-    last = np.empty(0, np.intp)
+    last: Codes = np.empty(0, np.intp)
     if timelines is not None:
-        is_last = (timelines.from_last == 0) & (timelines.counts[rows.users] > 1)
-        last = np.flatnonzero(is_last if rows.positive is None else is_last & rows.positive)
+        last = _last_rows(rows, timelines)
     if timelines is None or len(last) == 0:
         raise ValueError(
             f"early_stopping={early_stopping!r} holds out each user's last row, so X must be a "
             "table with an order in time (no sparse matrix) and a user with two rows. Set "
             "early_stopping=False."
         )
-    return rows.without(last), timelines.without_last(last), last
+    kept = rows.without(last)
+    return kept, timelines.without_last(last, kept.users, rows.storage), last
+
+
+def _last_rows(rows: EncodedRows, timelines: Timelines) -> Codes:
+    """Return the last positive of each user who has others."""
+    found = []
+    for block in blocks_of(len(rows.users)):
+        is_last = timelines.from_last(block) == 0
+        is_last &= timelines.counts[rows.users[block]] > 1
+        if rows.positive is not None:
+            is_last &= rows.positive[block]
+        found.append(block.start + np.flatnonzero(is_last))
+    return np.concatenate(found)
 
 
 def _validate_on(X_val: Any, rows: EncodedRows, last_items: Codes) -> Validate:
@@ -385,7 +403,9 @@ def _validate_on_last(
     """Return what measures NDCG@10 of the rows held out among the items that are left."""
     # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
     # not among them: as candidates they would give it away.
-    seen = kept.seen if kept.labels is None else seen_matrix(kept.users, kept.items, kept.shape)
+    seen = kept.seen
+    if kept.labels is not None:
+        seen = seen_matrix(kept.users, kept.items, kept.shape, storage=kept.storage)
     queries = np.arange(len(last))
     held_out = HeldOutRows(queries, rows.users[last], rows.items[last], rows.shape[1])
     return _make_validate(held_out, seen, last_items)

@@ -62,7 +62,9 @@ class NetworkSavingMixin(SavingMixin):
 
     def _parameters(self) -> dict[str, Any]:
         # What was learned of the tables is in the state; only further training needs them again.
-        return super()._parameters() | {"user_features": None, "item_features": None}
+        # The folder is one of the machine on which it is trained.
+        left_out = ("user_features", "item_features", "spill_folder")
+        return super()._parameters() | dict.fromkeys(left_out)
 
     def _state(self, *, optimizer: bool = False) -> dict[str, Any]:
         return super()._state() | {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from numbers import Integral
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any, Literal, Protocol, cast
 import numpy as np
 
 from neumf._random import RandomState
-from neumf._validation import check_int, check_option, check_real
+from neumf._validation import check_folder, check_int, check_option, check_real
 from neumf.interactions.unseen import Strategy
 from neumf.model.layers import ARCHITECTURES, NeuMFLayers
 from neumf.model.network import Blueprint
@@ -77,6 +78,7 @@ class Parameters(Protocol):
     item_features: Any
     feature_regularization: float
     n_jobs: int | None
+    spill_folder: str | os.PathLike[str] | None
     random_state: RandomState
     verbose: int
 
@@ -97,6 +99,8 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
         check_int("verbose", parameters.verbose, 0)
     if parameters.n_jobs is not None:
         _check_n_jobs(parameters.n_jobs)
+    if parameters.spill_folder is not None:
+        check_folder("spill_folder", parameters.spill_folder)
     check_int("history_hidden_size", parameters.history_hidden_size, 0)
     check_real("init_std", parameters.init_std)
     check_real("recency", parameters.recency)

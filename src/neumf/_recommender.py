@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, Literal, Self
@@ -28,10 +29,11 @@ from neumf._parameters import (
 )
 from neumf._presets import PresetsMixin
 from neumf._random import RandomState, make_generator
-from neumf.base import read_rows
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.ids import extend_index
 from neumf.interactions.part_by_part import read_input
+from neumf.interactions.seen import join_seen
+from neumf.interactions.storage import Storage
 from neumf.interactions.unseen import Strategy
 from neumf.model.network import Network, Weights
 
@@ -167,6 +169,14 @@ class NeuMFRecommender(
         that with -1 they depend on the machine; they do not depend on where, and how many at once,
         shards are trained. Shards are for large tables with many rows for each item; what they
         cost in accuracy and time, ``benchmarks/README.md`` says.
+    spill_folder : str, path or None, default=None
+        A folder for what `fit` and `partial_fit` keep of each row, 20 to 50 bytes, so that it need
+        not fit into memory: all of it, `seen_` included, is then in files there, and the weights
+        are the same, bit for bit. The files have no name; their space is free again at the end of
+        the call, that of `seen_` with the recommender, however the process ends. Copies, pickles
+        and what `save` writes need no folder. Rows are trained on in random order, which is slow
+        where the files are much larger than the memory that is left for them. The shards of
+        `n_jobs` are cut in memory, and X, y and sample_weight stay where they are.
     random_state : int, RandomState, Generator or None, default=None
         Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
         give the same weights, bit for bit, on one machine (with large batches: and one number of
@@ -339,6 +349,7 @@ class NeuMFRecommender(
         item_features: Any = None,
         feature_regularization: float = 1.0,
         n_jobs: int | None = None,
+        spill_folder: str | os.PathLike[str] | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -368,6 +379,7 @@ class NeuMFRecommender(
         self.item_features = item_features
         self.feature_regularization = feature_regularization
         self.n_jobs = n_jobs
+        self.spill_folder = spill_folder
         self.random_state = random_state
         self.verbose = verbose
 
@@ -408,7 +420,9 @@ class NeuMFRecommender(
             If a parameter is out of range, X, y, sample_weight, X_val or a table of features cannot
             be read, such a table names nothing that is in X, X_val is given without
             `early_stopping`, a user has seen every item, so that no negative can be drawn, or the
-            loss diverges. The estimator then stays as it was.
+            loss diverges. The estimator then stays as it was, as with the errors below.
+        OSError
+            If `spill_folder` is no folder or has no room, or a file of X cannot be read to its end.
 
         Warns
         -----
@@ -421,7 +435,8 @@ class NeuMFRecommender(
             on this machine, which then runs slower.
         """
         check_parameters(self, y)
-        rows = self._with_features(read_rows(X, y, sample_weight))
+        storage = Storage(self.spill_folder)
+        rows = self._with_features(EncodedRows.read(X, y, sample_weight, storage))
         parameters = decide(self, ordered=rows.ordered, labelled=y is not None)
         rng = make_generator(self.random_state)
         lesson = prepare_first(parameters, rows, X_val)
@@ -474,7 +489,7 @@ class NeuMFRecommender(
 
         Raises
         ------
-        ValueError, TypeError
+        ValueError, TypeError, OSError
             As `fit` does; and if X has other columns, its ids are strings where `fit` saw numbers,
             or the reverse, or a parameter is set by which the network would have another shape.
             The estimator then stays as it was.
@@ -508,18 +523,20 @@ class NeuMFRecommender(
             # Files hold no tables: without one, it means what it meant to `fit`.
             parameters.user_encoder = self._shape["user_encoder"]
         refuse_other_shape(parameters, self._shape)
-        new = read_input(X, may_be_empty=True)
+        storage = Storage(self.spill_folder)
+        new = read_input(X, may_be_empty=True, storage=storage)
         if len(new) and not sp.issparse(X):  # whose columns are the items
             table = X if new.header is None else new.header
             validate_data(self, table, reset=False, skip_check_array=True)
         if len(new) == 0:
             return self
-        users = extend_index(new.users, self.users_, "X: user ids")
-        items = extend_index(new.items, self.items_, "X: item ids")
-        rows = self._with_features(EncodedRows.encode(new, users, items, y, sample_weight))
+        users = extend_index(new.users, self.users_, "X: user ids", storage)
+        items = extend_index(new.items, self.items_, "X: item ids", storage)
+        rows = EncodedRows.encode(new, users, items, y, sample_weight, storage)
+        rows = self._with_features(rows)
         n_new = len(rows.user_ids) - len(self.users_)
         before = np.pad(np.arange(len(self.users_)), (0, n_new), constant_values=-1)
-        seen = self._seen_after(before, rows.seen)
+        seen = join_seen(self.seen_, before, rows.seen, storage)
         past = Past(self.network_, self._optimizer, self.histories_)
         lesson = prepare_further(parameters, rows, seen, past)
         # A copy: what fails must not move the generator on.

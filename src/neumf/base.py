@@ -35,7 +35,7 @@ from neumf.interactions.ids import (
 )
 from neumf.interactions.moments import moments_of_rows, read_moment
 from neumf.interactions.part_by_part import read_input
-from neumf.interactions.seen import bar_seen, count_users, seen_matrix, seen_rows
+from neumf.interactions.seen import bar_seen, count_users, join_seen, seen_matrix
 from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
@@ -88,9 +88,7 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     >>> rows.users.tolist(), rows.items.tolist(), rows.shape
     ([0, 1, 0], [0, 0, 1], (2, 2))
     """
-    rows = read_input(X)
-    users, items = index_ids(rows.users), index_ids(rows.items)
-    return EncodedRows.encode(rows, users, items, y, sample_weight)
+    return EncodedRows.read(X, y, sample_weight)
 
 
 def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
@@ -485,7 +483,8 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         self._check_order_of_interactions(new)
         rows = match_new_rows(new, ids, self.users_, self.items_)
         shape = (len(rows.user_ids), len(self.items_))
-        seen = self._seen_after(rows.codes, seen_matrix(rows.new.users, rows.new.items, shape))
+        new_seen = seen_matrix(rows.new.users, rows.new.items, shape)
+        seen = join_seen(self.seen_, rows.codes, new_seen)
         return self._after(rows.user_ids, rows.codes, rows.new, seen)
 
     def _after(self, user_ids: pd.Index, codes: Codes, new: UserItems, seen: sp.csr_array) -> Self:
@@ -494,15 +493,6 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         known._fold_in(codes, new, seen)
         known.users_, known.seen_ = user_ids, seen
         return known
-
-    def _seen_after(self, codes: Codes, seen: sp.csr_array) -> sp.csr_array:
-        """Return what users have seen, with what they had seen before by their index (-1: none).
-
-        `seen` may have more items than there were.
-        """
-        before = seen_rows(self.seen_, codes)
-        parts = (before.data, before.indices, before.indptr)
-        return sp.csr_array(sp.csr_array(parts, shape=seen.shape) + seen)
 
     def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
         """Bring what the ranker needs, besides `users_` and `seen_`, to users with new rows.

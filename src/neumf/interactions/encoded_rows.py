@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from neumf._arrays import Codes, Float32s, Float64s
 from neumf._validation import check_labels, check_weights
 from neumf.interactions.features import SideFeatures, join_features
+from neumf.interactions.ids import index_ids
+from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import seen_matrix
+from neumf.interactions.storage import MEMORY, Storage
 from neumf.interactions.tables import Interactions
 
 
@@ -42,6 +45,8 @@ class EncodedRows:
         What is known of users and items.
     header : DataFrame of shape (0, n_columns) or None
         The columns of a table that is not in memory; None where the table itself tells.
+    storage : Storage
+        Where the arrays with a value for each row are.
     """
 
     user_ids: pd.Index
@@ -56,6 +61,16 @@ class EncodedRows:
     user_features: SideFeatures | None = None
     item_features: SideFeatures | None = None
     header: pd.DataFrame | None = None
+    storage: Storage = MEMORY
+
+    @classmethod
+    def read(
+        cls, X: Any, y: Any = None, sample_weight: Any = None, storage: Storage = MEMORY
+    ) -> EncodedRows:
+        """Read a table, labels and weights."""
+        rows = read_input(X, storage=storage)
+        users, items = index_ids(rows.users), index_ids(rows.items)
+        return cls.encode(rows, users, items, y, sample_weight, storage)
 
     @classmethod
     def encode(
@@ -65,19 +80,24 @@ class EncodedRows:
         items: tuple[Codes, pd.Index],
         y: Any,
         sample_weight: Any,
+        storage: Storage = MEMORY,
     ) -> EncodedRows:
         """Put indices in the place of ids, and check labels and weights."""
+        times = rows.timestamps
+        labels = None if y is None else check_labels(y, len(rows))
+        weights = None if sample_weight is None else check_weights(sample_weight, len(rows))
         return cls(
             users[1],
             items[1],
-            users[0],
-            items[0],
-            rows.timestamps,
+            storage.keep(users[0]),
+            storage.keep(items[0]),
+            None if times is None else storage.keep(times),
             rows.ordered,
-            labels=None if y is None else check_labels(y, len(rows)),
-            weights=None if sample_weight is None else check_weights(sample_weight, len(rows)),
+            labels=None if labels is None else storage.keep(labels),
+            weights=None if weights is None else storage.keep(weights),
             ticks_per_second=rows.ticks_per_second,
             header=rows.header,
+            storage=storage,
         )
 
     @property
@@ -85,10 +105,14 @@ class EncodedRows:
         """Number of users and of items."""
         return len(self.user_ids), len(self.item_ids)
 
-    @property
+    @cached_property
     def positive(self) -> NDArray[np.bool_] | None:
         """Which rows are positives: those with a label above 0; None means all."""
-        return None if self.labels is None else self.labels > 0
+        if self.labels is None:
+            return None
+        positive = self.storage.empty(len(self.labels), bool)
+        np.greater(self.labels, 0, out=positive)
+        return positive
 
     @property
     def seconds(self) -> Float64s | None:
@@ -98,10 +122,7 @@ class EncodedRows:
     @cached_property
     def seen(self) -> sp.csr_array:
         """The items of each user's positives."""
-        users, items = self.users, self.items
-        if self.positive is not None:
-            users, items = users[self.positive], items[self.positive]
-        return seen_matrix(users, items, self.shape)
+        return seen_matrix(self.users, self.items, self.shape, self.positive, self.storage)
 
     def with_user_features(self, table: Any) -> EncodedRows:
         """Return the rows with what a table tells of users; those it alone names come last."""
@@ -114,18 +135,13 @@ class EncodedRows:
         return replace(self, item_ids=ids, item_features=known)
 
     def without(self, rows: Codes) -> EncodedRows:
-        """Return all rows but these; users and items keep their index."""
-        kept = np.ones(len(self.users), dtype=bool)
-        kept[rows] = False
-
-        def take(column: Any) -> Any:
-            return None if column is None else column[kept]
-
-        return replace(
-            self,
-            users=take(self.users),
-            items=take(self.items),
-            timestamps=take(self.timestamps),
-            labels=take(self.labels),
-            weights=take(self.weights),
-        )
+        """Return all rows but these, which rise; users and items keep their index."""
+        columns = {
+            name: getattr(self, name)
+            for name in ("users", "items", "timestamps", "labels", "weights")
+        }
+        left: Any = {
+            name: None if column is None else self.storage.without(column, rows)
+            for name, column in columns.items()
+        }
+        return replace(self, **left)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes
-from neumf.interactions.timeline import Timelines
-
-# Rows that are put in their places at once: their places take twice the memory of the rows.
-_BLOCK_ROWS = 2**22
+from neumf.interactions.storage import MEMORY, Storage
+from neumf.interactions.timeline import Timelines, user_blocks
 
 # Users whose last items are cut at once: the places of a user's take twice their memory.
 _BLOCK_USERS = 2**16
@@ -86,6 +83,7 @@ def read_histories(
     length: int,
     positive: NDArray[np.bool_] | None = None,
     before: Codes | None = None,
+    storage: Storage = MEMORY,
 ) -> Histories:
     """Return the history of each row: its user's positives that come before it.
 
@@ -101,12 +99,15 @@ def read_histories(
         Which rows are positives; None means all.
     before : ndarray of shape (n_users, n) or None
         The last items of each user before all rows, newest first and filled up with -1.
+    storage : Storage
+        Gives the room for the items.
     """
     counts = timelines.counts
     n_before = np.zeros_like(counts) if before is None else np.count_nonzero(before >= 0, axis=1)
     bounds = np.append(0, np.cumsum(n_before + counts))
     first_places = bounds[:-1] + n_before
-    ordered = np.full(bounds[-1] + 1, -1, dtype=np.int32)
+    ordered = storage.empty(int(bounds[-1]) + 1, np.int32)
+    ordered[-1] = -1
     if before is not None:
         oldest_first = before[:, ::-1]
         # The items of a user stand at the end of their row.
@@ -114,9 +115,10 @@ def read_histories(
         users, columns = np.nonzero(known)
         places = bounds[users] + columns - (before.shape[1] - n_before[users])
         ordered[places] = oldest_first[known]
-    for start in range(0, len(items), _BLOCK_ROWS):
-        rows: Any = slice(start, start + _BLOCK_ROWS)
-        if positive is not None:
-            rows = start + np.flatnonzero(positive[rows])
-        ordered[first_places[timelines.users[rows]] + timelines.places[rows]] = items[rows]
+    _, piles = user_blocks(timelines.users, len(counts), storage)
+    for users, places, of_rows, counted in piles.parts(
+        timelines.users, timelines.places, items, positive
+    ):
+        rows = slice(None) if counted is None else counted
+        ordered[first_places[users[rows]] + places[rows]] = of_rows[rows]
     return Histories(ordered, bounds, first_places, timelines, length)

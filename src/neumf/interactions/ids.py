@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Ids
+from neumf.interactions.storage import MEMORY, Storage
 
 # pandas makes the hash table of an index at its first lookup; before version 3, a second thread
 # finds it half made, and takes its ids for doubled ones.
@@ -67,19 +68,25 @@ def index_ids(ids: Ids | CodedIds) -> tuple[Codes, pd.Index]:
 
 
 def extend_index(
-    ids: Ids | CodedIds, vocabulary: pd.Index, argument: str
+    ids: Ids | CodedIds, vocabulary: pd.Index, argument: str, storage: Storage = MEMORY
 ) -> tuple[Codes, pd.Index]:
     """Return the index of each id, and the vocabulary with the unknown ones behind the known.
+
+    Where ids are codes already, `storage` gives the room for the others.
 
     Raises
     ------
     ValueError
         If no id is known because strings meet numbers.
     """
+    if isinstance(ids, CodedIds):
+        codes, labels = index_ids(ids)
+        of_labels, vocabulary = extend_index(labels.to_numpy(), vocabulary, argument)
+        return storage.take(of_labels, codes), vocabulary
     return add_unknown(lookup_ids(ids, vocabulary, argument), ids, vocabulary)
 
 
-def add_unknown(codes: Codes, ids: Ids | CodedIds, vocabulary: pd.Index) -> tuple[Codes, pd.Index]:
+def add_unknown(codes: Codes, ids: Ids, vocabulary: pd.Index) -> tuple[Codes, pd.Index]:
     """Return codes with those of unknown ids, -1, filled in, and the vocabulary with these ids."""
     codes = codes.astype(np.int32)
     unknown = codes < 0

@@ -129,12 +129,12 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
         users, ids = index_ids(rows.users)
         if self.ties != "shuffle" or rows.timestamps is None:
             timelines = read_timelines(users, rows.timestamps, len(ids))
-            return Units(users, timelines.from_last, timelines.counts)
+            return Units(users, timelines.from_last(), timelines.counts)
         # Equal times keep the order of the table, so that a table in random order decides by lot.
         drawn = make_generator(self.random_state).permutation(len(users))
         timelines = read_timelines(users[drawn], rows.timestamps[drawn], len(ids))
-        from_last = np.empty_like(timelines.from_last)
-        from_last[drawn] = timelines.from_last
+        from_last = np.empty(len(users), dtype=np.int32)
+        from_last[drawn] = timelines.from_last()
         return Units(users, from_last, timelines.counts)
 
     def _look_at(

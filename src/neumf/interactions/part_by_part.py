@@ -24,6 +24,7 @@ from neumf.interactions.ids import (
     read_column,
     refuse_missing,
 )
+from neumf.interactions.storage import MEMORY, Growing, Storage
 from neumf.interactions.stored_tables import StoredTable, open_stored
 from neumf.interactions.table_kinds import open_table
 from neumf.interactions.tables import (
@@ -36,17 +37,19 @@ from neumf.interactions.tables import (
     warn_of_unnamed_times,
 )
 
-# A column that grows gets room for so much more than it holds. Room for a large one is pages that
-# are moved, not copied.
-_SPARE = 1 / 16
-
 
 def read_input(
-    X: Any, argument: str = "X", *, with_timestamps: bool = True, may_be_empty: bool = False
+    X: Any,
+    argument: str = "X",
+    *,
+    with_timestamps: bool = True,
+    may_be_empty: bool = False,
+    storage: Storage = MEMORY,
 ) -> Interactions:
     """Read a table wherever it is: what `read_interactions` reads, or one that is not in memory.
 
-    Of the latter the ids are codes; it is read once, part by part, the columns alone that count.
+    Of the latter the ids are codes, and these and the timestamps are where `storage` says; it is
+    read once, part by part, the columns alone that count.
 
     Raises
     ------
@@ -58,13 +61,15 @@ def read_input(
         return read_interactions(
             X, argument, with_timestamps=with_timestamps, may_be_empty=may_be_empty
         )
-    rows = _read_stored(stored, argument, with_timestamps)
+    rows = _read_stored(stored, argument, with_timestamps, storage)
     if len(rows) == 0 and not may_be_empty:
         raise no_rows(open_table(stored.header), argument)
     return rows
 
 
-def _read_stored(stored: StoredTable, argument: str, with_timestamps: bool) -> Interactions:
+def _read_stored(
+    stored: StoredTable, argument: str, with_timestamps: bool, storage: Storage
+) -> Interactions:
     table = open_table(stored.header, argument)
     places = locate_columns(table, argument)
     words = ["user", "item"]
@@ -73,8 +78,9 @@ def _read_stored(stored: StoredTable, argument: str, with_timestamps: bool) -> I
     elif with_timestamps:
         warn_of_unnamed_times(table, places, argument)
     names = [stored.header.columns[places[word]] for word in words]
-    users, items = _IdColumn(f"{argument}: user ids"), _IdColumn(f"{argument}: item ids")
-    times = _TimeColumn(argument)
+    users = _IdColumn(f"{argument}: user ids", storage.growing())
+    items = _IdColumn(f"{argument}: item ids", storage.growing())
+    times = _TimeColumn(argument, storage.growing())
     for part in stored.read(names):
         users.append(part[0])
         items.append(part[1])
@@ -91,40 +97,12 @@ def _read_stored(stored: StoredTable, argument: str, with_timestamps: bool) -> I
     )
 
 
-class _Growing:
-    """Numbers of one kind to which others are appended."""
-
-    def __init__(self) -> None:
-        self._array: NDArray[Any] = np.empty(0)
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
-
-    def append(self, values: NDArray[Any]) -> None:
-        length = self._length + len(values)
-        if self._length == 0:
-            self._array = np.empty(0, values.dtype)
-        elif self._array.dtype != values.dtype:
-            self._array = self._array.astype(np.result_type(self._array, values))
-        if length > len(self._array):
-            self._array.resize(length + int(length * _SPARE), refcheck=False)
-        self._array[self._length : length] = values
-        self._length = length
-
-    def finish(self) -> NDArray[Any]:
-        """Return all numbers; nothing can be appended any more."""
-        array = self._array
-        array.resize(self._length, refcheck=False)
-        return array
-
-
 class _IdColumn:
     """The ids of a column, as codes."""
 
-    def __init__(self, argument: str) -> None:
+    def __init__(self, argument: str, codes: Growing) -> None:
         self._argument = argument
-        self._codes = _Growing()
+        self._codes = codes
         self._labels: pd.Index | None = None
         self._bad = BadRows()
 
@@ -170,10 +148,10 @@ def _coded(values: Any) -> Any:
 class _TimeColumn:
     """The timestamps of a column, as numbers."""
 
-    def __init__(self, argument: str) -> None:
+    def __init__(self, argument: str, numbers: Growing) -> None:
         self.ticks_per_second = 1
         self._argument = argument
-        self._numbers = _Growing()
+        self._numbers = numbers
         self._bad = BadRows()
 
     def append(self, values: Any) -> None:

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s
+from neumf.interactions.storage import MEMORY, OnePile, Piles, Storage
 
 # Rows that are sorted at once: sorting all of a large table takes several times its memory.
 _BLOCK_ROWS = 2**22
 
 # Codes that are counted at once: `bincount` copies them to 64 bits.
-_COUNTED_ROWS = 2**24
+_COUNTED_ROWS = 2**22
 
 
-def count_codes(codes: Codes, n_codes: int) -> NDArray[np.int64]:
-    """Return how often each code occurs."""
-    parts = np.array_split(codes, 1 + len(codes) // _COUNTED_ROWS)
-    counts: NDArray[np.int64] = np.sum(
-        [np.bincount(part, minlength=n_codes) for part in parts], axis=0
-    )
+def count_codes(
+    codes: Codes, n_codes: int, counted: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """Return how often each code occurs, in the rows that are counted or, with None, in all."""
+    counts = np.zeros(n_codes, dtype=np.int64)
+    for start in range(0, len(codes), _COUNTED_ROWS):
+        rows = slice(start, start + _COUNTED_ROWS)
+        part = codes[rows] if counted is None else codes[rows][counted[rows]]
+        counts += np.bincount(part, minlength=n_codes)
     return counts
+
+
+def user_blocks(users: Codes, n_users: int, storage: Storage) -> tuple[list[range], Piles]:
+    """Return all users, some millions of rows at a time, and the rows of these.
+
+    A block has no more rows than `_BLOCK_ROWS` and one user's together.
+    """
+    if len(users) <= _BLOCK_ROWS:
+        return [range(n_users)], OnePile(storage)
+    counts = count_codes(users, n_users)
+    numbers = (np.cumsum(counts) - counts) // _BLOCK_ROWS
+    firsts, block_of_user = np.unique(numbers, return_index=True, return_inverse=True)[1:]
+    bounds = [*firsts.tolist(), n_users]
+    # Numbers of 16 bits are sorted in a fraction of the time of larger ones.
+    block_of_user = block_of_user.astype(np.min_scalar_type(len(firsts)))
+    piles = Piles(storage, len(users), len(firsts), lambda part: block_of_user[users[part]])
+    return [range(start, stop) for start, stop in pairwise(bounds)], piles
 
 
 def time_order(users: Codes, timestamps: NDArray[Any] | None) -> Codes:
@@ -52,19 +73,20 @@ class Timelines:
     places: NDArray[np.int32]
     counts: NDArray[np.int32]
 
-    @property
-    def from_last(self) -> Codes:
-        """How many positives of the user come after the row; none after a row behind them all."""
-        from_last: Codes = np.maximum(self.counts[self.users] - 1 - self.places, 0)
+    def from_last(self, rows: slice = slice(None)) -> Codes:
+        """Return how many positives of the user come after each row; none after one behind all."""
+        n_positives = self.counts[self.users[rows]]
+        from_last: Codes = np.maximum(n_positives - 1 - self.places[rows], 0)
         return from_last
 
-    def without_last(self, last: Codes) -> Timelines:
-        """Return the timelines without these rows, each the last positive of its user."""
-        kept = np.ones(len(self.users), dtype=bool)
-        kept[last] = False
+    def without_last(self, last: Codes, users: Codes, storage: Storage = MEMORY) -> Timelines:
+        """Return the timelines without these rows, each the last positive of its user.
+
+        The rows rise; `users` has the user of each row that is left.
+        """
         counts = self.counts.copy()
         counts[self.users[last]] -= 1
-        return Timelines(self.users[kept], self.places[kept], counts)
+        return Timelines(users, storage.without(self.places, last), counts)
 
     def take(self, users: Codes, rows: Codes) -> Timelines:
         """Return those of these rows, of these users, who are numbered anew."""
@@ -77,6 +99,7 @@ def read_timelines(
     timestamps: NDArray[Any] | None,
     n_users: int,
     positive: NDArray[np.bool_] | None = None,
+    storage: Storage = MEMORY,
 ) -> Timelines:
     """Find the place of each row in time.
 
@@ -90,6 +113,8 @@ def read_timelines(
         Number of users.
     positive : ndarray of bool of shape (n_rows,) or None
         Which rows are positives; None means all.
+    storage : Storage
+        Gives the room for the places.
 
     Notes
     -----
@@ -99,34 +124,29 @@ def read_timelines(
     right for the same number of negatives for each positive, behind it or behind all positives.
     Never does a row stand behind a positive that comes later.
     """
+    counts = count_codes(users, n_users, positive).astype(np.int32)
+    blocks, piles = user_blocks(users, n_users, storage)
+    parts = piles.parts(users, timestamps, positive)
+    places = (_places_of_block(block, *part) for block, part in zip(blocks, parts, strict=True))
+    return Timelines(users, piles.joined(places, np.int32), counts)
+
+
+def _places_of_block(
+    block: range,
+    users: Codes,
+    timestamps: NDArray[Any] | None,
+    positive: NDArray[np.bool_] | None,
+) -> Codes:
+    """Return the place of each row in time, of a block of users."""
+    users = (users - block.start).astype(np.min_scalar_type(len(block)))
+    order = time_order(users, timestamps)
     places = np.empty(len(users), dtype=np.int32)
-    counted = users if positive is None else users[positive]
-    counts = count_codes(counted, n_users).astype(np.int32)
-    step = max(1, math.ceil(n_users / (1 + len(users) // _BLOCK_ROWS)))
-    for start in range(0, n_users, step):
-        block: Any = slice(None)
-        if step < n_users:
-            block = _rows_of(users, start, start + step)
-        order = time_order(users[block], None if timestamps is None else timestamps[block])
-        rows = order if step == n_users else block[order]
-        if positive is None:
-            places[rows] = _places_in_run(users[rows])
-        else:
-            times = None if timestamps is None else timestamps[rows]
-            places[rows] = _places_of_labelled(users[rows], times, positive[rows])
-    return Timelines(users, places, counts)
-
-
-def _rows_of(users: Codes, start: int, stop: int) -> Codes:
-    """Return the rows of the users from one to another."""
-    parts = np.array_split(users, 1 + len(users) // _BLOCK_ROWS)
-    firsts = np.cumsum([0, *map(len, parts)])
-    return np.concatenate(
-        [
-            first + np.flatnonzero((part >= start) & (part < stop))
-            for first, part in zip(firsts, parts, strict=False)
-        ]
-    )
+    if positive is None:
+        places[order] = _places_in_run(users[order])
+    else:
+        times = None if timestamps is None else timestamps[order]
+        places[order] = _places_of_labelled(users[order], times, positive[order])
+    return places
 
 
 def _places_in_run(sorted_keys: NDArray[Any]) -> Codes:

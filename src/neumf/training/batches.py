@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s
 from neumf.interactions.histories import Histories
+from neumf.interactions.storage import MEMORY, Piles, Storage, type_of_places
 from neumf.interactions.unseen import UnseenItems, sample_unseen_items
 from neumf.model.user_towers import UserTower
 from neumf.training.centres import SideCentres
@@ -19,6 +20,9 @@ from neumf.training.centres import SideCentres
 # Rows that one call of the compiled program trains on: enough for the cost of the call to vanish,
 # few enough for the negatives to need no memory of account.
 _CHUNK_ROWS = 2**15
+
+# Rows that are shuffled at once: swapping those that lie far apart is slow, and on a disk hopeless.
+_PILE_ROWS = 2**24
 
 # A few rows fill no batch of their own size: small updates of any size share compiled code.
 _LEAST_ROWS = 64
@@ -68,6 +72,8 @@ class TrainingRows:
         What the penalty of each vector is divided by; None means 1.
     centres : SideCentres or None
         What the penalty pulls vectors towards; None pulls all to 0.
+    storage : Storage
+        Where the order of an epoch is.
     """
 
     users: Codes
@@ -78,6 +84,7 @@ class TrainingRows:
     histories: Histories | None = None
     degrees: Degrees | None = None
     centres: SideCentres | None = None
+    storage: Storage = MEMORY
 
     def __len__(self) -> int:
         return len(self.users)
@@ -119,12 +126,35 @@ class Chunk(NamedTuple):
     seed: Any
 
 
-def new_order(n_rows: int, rng: np.random.Generator) -> Codes:
-    """Return all rows once, in a new order."""
-    # int32: `permutation` of a number would be twice as large.
-    order = np.arange(n_rows, dtype=np.int32)
-    rng.shuffle(order)
-    return order
+def new_order(n_rows: int, rng: np.random.Generator, storage: Storage = MEMORY) -> Codes:
+    """Return all rows once, in a new order.
+
+    Many rows are dealt out by lot to piles first, each of which is then shuffled by itself, so that
+    no more than a pile need be in memory.
+
+    References
+    ----------
+    Rao (1961), Generation of random permutation of given number of elements using random sampling
+    numbers, Sankhya A 23.
+    """
+    n_piles = math.ceil(n_rows / _PILE_ROWS)
+    if n_piles <= 1:
+        order = storage.empty(n_rows, type_of_places(n_rows))
+        order[:] = np.arange(n_rows, dtype=order.dtype)
+        rng.shuffle(order)
+        return order
+    seed = int(rng.integers(2**62))
+
+    def pile_of(rows: slice) -> NDArray[np.uint16]:
+        by_lot = np.random.default_rng([seed, rows.start])
+        piles: NDArray[np.uint16]
+        piles = by_lot.integers(n_piles, size=rows.stop - rows.start, dtype=np.uint16)
+        return piles
+
+    piles = Piles(storage, n_rows, n_piles, pile_of)
+    for pile in piles.slices:
+        rng.shuffle(piles.rows[pile])
+    return piles.rows
 
 
 def chunks_of(

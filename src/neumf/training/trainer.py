@@ -169,7 +169,8 @@ class Trainer:
     def run_epoch(self) -> float:
         """Go once through all rows in a new order; return the mean loss per row."""
         self._move_centres()
-        return self.run_rows(new_order(len(self._rows), self._rng)) / len(self._rows)
+        order = new_order(len(self._rows), self._rng, self._rows.storage)
+        return self.run_rows(order) / len(self._rows)
 
     def run_rows(self, order: Codes, watch: Callable[[Chunk], None] | None = None) -> float:
         """Go once through these rows in this order; return the sum of their losses.
@@ -318,7 +319,7 @@ def _mean_of_trained(packed: Any, n_rows: int, columns: slice) -> Float32s:
     total = np.zeros((1, len(range(*columns.indices(packed.shape[1])))), np.float32)
     n_trained = 0
     for start in range(0, n_rows, _BLOCK_ROWS):
-        values = packed[start : min(start + _BLOCK_ROWS, n_rows), columns].numpy()
+        values = _block(packed, start, min(start + _BLOCK_ROWS, n_rows), columns)
         total += values.sum(axis=0)
         n_trained += int(np.count_nonzero(values.any(axis=1)))
     return total / np.float32(max(n_trained, 1))
@@ -330,5 +331,14 @@ def _copy(packed: Any, n_rows: int, columns: slice) -> Float32s:
     copied = np.empty((n_rows, n_columns), dtype=np.float32)
     for start in range(0, n_rows, _BLOCK_ROWS):
         end = min(start + _BLOCK_ROWS, n_rows)
-        copied[start:end] = packed[start:end, columns].numpy()
+        copied[start:end] = _block(packed, start, end, columns)
     return copied
+
+
+def _block(packed: Any, start: int, end: int, columns: slice) -> Float32s:
+    """Return some rows of a variable.
+
+    They are gathered: what was written to in place is copied as a whole, each time, to be sliced.
+    """
+    values: Float32s = packed.sparse_read(np.arange(start, end))[:, columns].numpy()
+    return values
