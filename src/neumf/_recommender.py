@@ -276,7 +276,7 @@ class NeuMFRecommender(
     that has them by `set_params` before. A file that `save` writes leaves the tables out: set them
     again before `partial_fit`, or it goes on without.
 
-    With `n_jobs`, an epoch has rounds, up to 32. In each, every shard goes on from the same
+    With `n_jobs`, an epoch has rounds, up to 128. In each, every shard goes on from the same
     weights through a part of its rows. Then what all share, the vectors of items and the layers, is
     put together. What a shard did to a row of weights in n of the N steps in which the row was
     touched counts :math:`(n / N)\, c_N / c_n` times, with :math:`c_k = 1 - (1 - r)^k` and
