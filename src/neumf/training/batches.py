@@ -231,10 +231,13 @@ def _fill(found: dict[str, Any], tower: UserTower, sizes: BatchSizes, seed: Any)
     """
     n_rows = len(found["users"])
     batches = (sizes.n_batches, sizes.n_rows)
-    n_spare = math.prod(batches) - n_rows
-    found = {name: np.concatenate([a, np.repeat(a[-1:], n_spare, 0)]) for name, a in found.items()}
-    found["items"][n_rows:] = found["items"][n_rows:, :1]
-    found["weights"][n_rows:] = 0
+    if n_spare := math.prod(batches) - n_rows:
+        found = {
+            name: np.concatenate([values, np.repeat(values[-1:], n_spare, axis=0)])
+            for name, values in found.items()
+        }
+        found["items"][n_rows:] = found["items"][n_rows:, :1]
+        found["weights"][n_rows:] = 0
     indices = tower.indices(found["users"], found.get("histories")) | {"items": found["items"]}
     return Chunk(
         {name: index.reshape(*batches, -1) for name, index in indices.items()},
