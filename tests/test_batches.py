@@ -11,7 +11,7 @@ from neumf.training.batches import (
     Negatives,
     TrainingRows,
     chunks_of,
-    make_chunk,
+    make_chunks,
     new_order,
 )
 
@@ -62,7 +62,9 @@ def test_an_epoch_has_each_row_once_with_unseen_items(rng):
 
 
 def test_spare_rows_touch_nothing_else(rng):
-    chunk = make_chunk(forced_rows(), np.array([3, 7]), UserIds(5, 1), BatchSizes(2, 3, 2), rng)
+    (chunk,) = make_chunks(
+        forced_rows(), [np.array([3, 7])], UserIds(5, 1), BatchSizes(2, 3, 2), rng
+    )
     assert set(chunk.indices["users"].ravel()) == set(forced_rows().users[[3, 7]])
 
 
@@ -79,9 +81,9 @@ def test_what_a_user_does_later_changes_nothing_before(rng):
         histories = read_histories(read_timelines(users, times, 20), column, 5)
         negatives = Negatives(other_items(30), column)
         rows = TrainingRows(users, column, None, None, negatives, histories)
-        chunk = make_chunk(
+        (chunk,) = make_chunks(
             rows,
-            np.arange(120),
+            [np.arange(120)],
             UserIdsAndHistories(4, 5),
             BatchSizes(1, 120, 9),
             np.random.default_rng(3),

@@ -27,7 +27,8 @@ from neumf.interactions.seen import join_seen, seen_matrix
 from neumf.interactions.storage import MEMORY, Storage
 from neumf.interactions.timeline import read_timelines, user_blocks
 from neumf.interactions.unseen import UnseenItems
-from neumf.training.batches import new_order
+from neumf.model.user_towers import UserHistories, UserIds
+from neumf.training.batches import BatchSizes, Negatives, TrainingRows, chunks_of, new_order
 
 SIZES = {
     "neumf.interactions.storage._BLOCK_ROWS": 70,
@@ -35,6 +36,7 @@ SIZES = {
     "neumf.interactions.timeline._COUNTED_ROWS": 110,
     "neumf.interactions.seen._JOINED_USERS": 7,
     "neumf.training.batches._PILE_ROWS": 400,
+    "neumf.training.batches._LOOKED_UP": 900,
 }
 
 
@@ -234,7 +236,53 @@ def test_weighted_tickets_are_the_same_block_by_block(table, size, storage):
         np.testing.assert_array_equal(found.at(users, tickets), expected.at(users, tickets))
 
 
+@given(st.lists(st.integers(0, 20), max_size=40), st.integers(1, 50), both_storages())
+def test_what_is_looked_up_comes_in_the_order_of_the_keys(keys, size, storage):
+    keys = np.array(keys, dtype=int)
+    asked = []
+
+    def find(keys, others):
+        asked.append(keys)
+        return np.column_stack([keys, others])
+
+    with in_blocks_of(size):
+        found = storage.look_up(find, keys, np.arange(len(keys)))
+    np.testing.assert_array_equal(found, np.column_stack([keys, np.arange(len(keys))]))
+    if storage is not MEMORY:  # files are read from front to back
+        assert np.concatenate(asked).tolist() == sorted(keys)
+        assert max(map(len, asked)) <= size
+
+
 # The order of an epoch
+
+
+@given(tables(), st.integers(1, 60), st.booleans())
+def test_chunks_of_rows_in_files_are_those_of_rows_in_memory(table, size, reads_history):
+    users, items, times, _ = table
+    seen = seen_matrix(users, items, (7, 7))  # nobody has had the last item
+    tower = UserHistories(4, 3) if reads_history else UserIds(4, 3)
+    chunks = []
+    for storage in (MEMORY, Storage(tempfile.gettempdir())):
+        rng = np.random.default_rng(0)
+        histories = read_histories(read_timelines(users, times, 7), items, 3, storage=storage)
+        rows = TrainingRows(
+            users,
+            items,
+            weights=np.arange(len(users), dtype=np.float32),
+            negatives=Negatives(UnseenItems(seen, storage=storage), users),
+            histories=histories if reads_history else None,
+            storage=storage,
+        )
+        with in_blocks_of(size):
+            order = new_order(len(rows), rng, storage)
+            chunks.append(list(chunks_of(rows, order, tower, BatchSizes(2, 3, 2), rng)))
+    assert [int(chunk.n_rows) for chunk in chunks[1]] == [int(chunk.n_rows) for chunk in chunks[0]]
+    for in_memory, in_files in zip(*chunks, strict=True):
+        assert in_memory.indices.keys() == in_files.indices.keys()
+        for name, index in in_memory.indices.items():
+            np.testing.assert_array_equal(in_files.indices[name], index)
+        for found, expected in zip(in_files[1:], in_memory[1:], strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 @given(st.integers(0, 60), st.integers(1, 50), st.integers(0, 9))

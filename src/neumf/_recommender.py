@@ -174,9 +174,8 @@ class NeuMFRecommender(
         not fit into memory: all of it, `seen_` included, is then in files there, and the weights
         are the same, bit for bit. The files have no name; their space is free again at the end of
         the call, that of `seen_` with the recommender, however the process ends. Copies, pickles
-        and what `save` writes need no folder. Rows are trained on in random order, which is slow
-        where the files are much larger than the memory that is left for them. The shards of
-        `n_jobs` are cut in memory, and X, y and sample_weight stay where they are.
+        and what `save` writes need no folder. The shards of `n_jobs` are cut in memory, and X, y,
+        sample_weight and `X_val` stay where they are.
     random_state : int, RandomState, Generator or None, default=None
         Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
         give the same weights, bit for bit, on one machine (with large batches: and one number of

@@ -39,11 +39,16 @@ class Histories:
     timelines: Timelines
     length: int
 
-    def before(self, rows: Codes) -> Codes:
-        """Return the histories of these rows, newest item first, filled up with -1."""
-        users = self.timelines.users[rows]
-        ends = self.first_places[users] + self.timelines.places[rows]
-        return self._cut(self.bounds[users], ends)
+    def before(self, rows: Codes, storage: Storage = MEMORY) -> Codes:
+        """Return the histories of these rows, newest item first, filled up with -1.
+
+        `storage` tells where the items are.
+        """
+        users, places = (
+            storage.look_up(column.__getitem__, rows)
+            for column in (self.timelines.users, self.timelines.places)
+        )
+        return storage.look_up(self._of_users, users, places)
 
     def last(self) -> Codes:
         """Return the history of each user after all rows."""
@@ -69,6 +74,10 @@ class Histories:
             self.timelines.take(users, rows),
             self.length,
         )
+
+    def _of_users(self, users: Codes, places: Codes) -> Codes:
+        """Return the history of each user at a place in the timeline."""
+        return self._cut(self.bounds[users], self.first_places[users] + places)
 
     def _cut(self, firsts: Codes, ends: Codes) -> Codes:
         places = ends[:, None] - np.arange(1, self.length + 1)

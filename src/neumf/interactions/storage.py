@@ -87,6 +87,27 @@ class Storage:
             n_left += len(part)
         return left
 
+    def look_up(
+        self, find: Callable[..., NDArray[Any]], keys: NDArray[Any], *others: NDArray[Any]
+    ) -> NDArray[Any]:
+        """Return ``find(keys, *others)``, which gives something for each of the keys.
+
+        Where arrays are in files, it is asked for rising keys, some at a time: what `find` reads at
+        places that rise with them is then read from front to back.
+        """
+        if self.folder is None or len(keys) == 0:
+            return find(keys, *others)
+        order = np.argsort(keys, kind="stable")
+        found: NDArray[Any] | None = None
+        for block in blocks_of(len(order)):
+            asked = order[block]
+            part = find(keys[asked], *(values[asked] for values in others))
+            if found is None:
+                found = np.empty((len(keys), *part.shape[1:]), part.dtype)
+            found[asked] = part
+        assert found is not None
+        return found
+
     def growing(self) -> Growing:
         """Return an array to which values are appended."""
         return Growing() if self.folder is None else _GrowingFile(self)

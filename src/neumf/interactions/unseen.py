@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes
+from neumf._arrays import Codes, Float64s
 from neumf.interactions.ids import show
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.storage import MEMORY, Storage, blocks_of
@@ -117,13 +117,18 @@ def sample_unseen_items(
 
     No user may have seen everything; `refuse_saturated` tells.
     """
-    items = np.empty((len(users), n_negatives), dtype=np.int32)
-    step = max(1, _BLOCK_SIZE // n_negatives)
+    return unseen_items_of(users, rng.random((len(users), n_negatives)), unseen)
+
+
+def unseen_items_of(users: Codes, draws: Float64s, unseen: UnseenItems) -> Codes:
+    """Return the items that numbers drawn in [0, 1) stand for, of the shape of the draws."""
+    items = np.empty(draws.shape, dtype=np.int32)
+    step = max(1, _BLOCK_SIZE // draws.shape[1])
     for start in range(0, len(users), step):
         block = users[start : start + step, None]
         n_tickets = unseen.n_tickets[block]
-        draws = rng.random((len(block), n_negatives)) * n_tickets
-        items[start : start + step] = unseen.at(block, draws.astype(n_tickets.dtype))
+        tickets = draws[start : start + step] * n_tickets
+        items[start : start + step] = unseen.at(block, tickets.astype(n_tickets.dtype))
     return items
 
 

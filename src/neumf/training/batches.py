@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float32s
+from neumf._arrays import Codes, Float32s, Float64s
 from neumf.interactions.histories import Histories
 from neumf.interactions.storage import MEMORY, Piles, Storage, type_of_places
-from neumf.interactions.unseen import UnseenItems, sample_unseen_items
+from neumf.interactions.unseen import UnseenItems, unseen_items_of
 from neumf.model.user_towers import UserTower
 from neumf.training.centres import SideCentres
 
@@ -23,6 +24,9 @@ _CHUNK_ROWS = 2**15
 
 # Rows that are shuffled at once: swapping those that lie far apart is slow, and on a disk hopeless.
 _PILE_ROWS = 2**24
+
+# Items of rows that are looked up at once where they are in files: 0.3 GB of them and their lots.
+_LOOKED_UP = 2**25
 
 # A few rows fill no batch of their own size: small updates of any size share compiled code.
 _LEAST_ROWS = 64
@@ -166,40 +170,79 @@ def chunks_of(
 ) -> Iterator[Chunk]:
     """Yield the rows in this order, with new negatives."""
     n = sizes.n_batches * sizes.n_rows
-    for start in range(0, len(order), n):
-        yield make_chunk(rows, order[start : start + n], tower, sizes, rng)
+    step = n
+    if rows.storage.folder is not None:
+        # Many rows at once need nearly all pages of the files, which are then read in one go.
+        length = 0 if rows.histories is None else rows.histories.length
+        step *= max(1, _LOOKED_UP // (n * (1 + sizes.n_drawn + length)))
+    for start in range(0, len(order), step):
+        ends = range(start + n, min(start + step, len(order)), n)
+        yield from make_chunks(
+            rows, np.split(order[start : start + step], np.array(ends) - start), tower, sizes, rng
+        )
 
 
-def make_chunk(
+def make_chunks(
     rows: TrainingRows,
-    order: Codes,
+    orders: list[Codes],
     tower: UserTower,
     sizes: BatchSizes,
     rng: np.random.Generator,
-) -> Chunk:
-    """Return the rows in this order, with new negatives."""
-    n_rows = len(order)
-    batches = (sizes.n_batches, sizes.n_rows)
-    # Filled up with the last row, so that an unfinished batch touches nothing else.
-    order = np.pad(order, (0, math.prod(batches) - n_rows), mode="edge")
-    users, items = (c[order].astype(np.int32, copy=False) for c in (rows.users, rows.items))
-    candidates = np.repeat(items[:, None], 1 + sizes.n_drawn, axis=1)
+) -> Iterator[Chunk]:
+    """Yield a chunk for the rows of each order, with new negatives. All are looked up at once."""
+    ends = np.cumsum([len(order) for order in orders])
+    parts = [slice(end - len(order), end) for order, end in zip(orders, ends, strict=True)]
+    draws = np.empty((ends[-1], sizes.n_drawn))
+    seeds = []
+    for part in parts:
+        rng.random(out=draws[part])
+        seeds.append(rng.integers(2**30, size=2, dtype=np.int32))
+    found = _look_up(rows, np.concatenate(orders), draws)
+    for part, seed in zip(parts, seeds, strict=True):
+        yield _fill({name: values[part] for name, values in found.items()}, tower, sizes, seed)
+
+
+def _look_up(rows: TrainingRows, order: Codes, draws: Float64s) -> dict[str, Any]:
+    """Return what chunks are made of, by name: the columns, negatives and histories of rows."""
+    look_up = rows.storage.look_up
+
+    def column(values: Any) -> Any:
+        if values is None:
+            return np.ones(len(order), np.float32)
+        return look_up(values.__getitem__, order)
+
+    users, items = (column(c).astype(np.int32, copy=False) for c in (rows.users, rows.items))
+    candidates = items[:, None]
     if rows.negatives is not None:
-        drawn_for = rows.negatives.drawn_for[order[:n_rows]]
-        candidates[:n_rows, 1:] = sample_unseen_items(
-            rows.negatives.unseen, drawn_for, sizes.n_drawn, rng
-        )
-    labels, weights = (
-        np.ones(len(order), np.float32) if column is None else column[order]
-        for column in (rows.labels, rows.weights)
-    )
-    weights[n_rows:] = 0
-    histories = None if rows.histories is None else rows.histories.before(order)
-    indices = tower.indices(users, histories) | {"items": candidates}
+        drawn_for = column(rows.negatives.drawn_for)
+        find = partial(unseen_items_of, unseen=rows.negatives.unseen)
+        candidates = np.hstack([candidates, look_up(find, drawn_for, draws)])
+    found = {"users": users, "items": candidates}
+    found |= {"labels": column(rows.labels), "weights": column(rows.weights)}
+    if rows.histories is not None:
+        found["histories"] = rows.histories.before(order, rows.storage)
+    return found
+
+
+def _fill(found: dict[str, Any], tower: UserTower, sizes: BatchSizes, seed: Any) -> Chunk:
+    """Return the chunk of these rows.
+
+    It is filled up with the last row, so that an unfinished batch touches nothing else.
+    """
+    n_rows = len(found["users"])
+    batches = (sizes.n_batches, sizes.n_rows)
+    if n_spare := math.prod(batches) - n_rows:
+        found = {
+            name: np.concatenate([values, np.repeat(values[-1:], n_spare, axis=0)])
+            for name, values in found.items()
+        }
+        found["items"][n_rows:] = found["items"][n_rows:, :1]
+        found["weights"][n_rows:] = 0
+    indices = tower.indices(found["users"], found.get("histories")) | {"items": found["items"]}
     return Chunk(
         {name: index.reshape(*batches, -1) for name, index in indices.items()},
-        labels.reshape(batches),
-        weights.reshape(batches),
+        found["labels"].reshape(batches),
+        found["weights"].reshape(batches),
         np.int32(n_rows),
-        rng.integers(2**30, size=2, dtype=np.int32),
+        seed,
     )

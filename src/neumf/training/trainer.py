@@ -18,7 +18,7 @@ from neumf.training.batches import (
     Chunk,
     TrainingRows,
     chunks_of,
-    make_chunk,
+    make_chunks,
     new_order,
     round_up,
 )
@@ -163,7 +163,7 @@ class Trainer:
         """Compile the program if it is not yet, so that no epoch is timed with it."""
         tower, sizes = self._plan.blueprint.users, self._plan.batches
         first = np.zeros(1, np.int32)
-        chunk = make_chunk(self._rows, first, tower, sizes, np.random.default_rng(0))
+        (chunk,) = make_chunks(self._rows, [first], tower, sizes, np.random.default_rng(0))
         self._run(chunk._replace(n_rows=np.int32(0)))
 
     def run_epoch(self) -> float:
