@@ -262,7 +262,8 @@ def sharded(rows, blueprint, options, n_shards=2, seed=5):
 def test_an_epoch_is_what_trainers_of_the_shards_make_of_it(blueprint, monkeypatch):
     # Two rounds, in each of which each shard takes a single step: all touches are 1.
     monkeypatch.setattr(sharded_trainer, "_STEPS_OF_ROUND", 2)
-    rows, options = some_rows(n_rows=160), settings(batch_size=120)
+    rows, options = some_rows(n_rows=150), settings(batch_size=120)
+    assert max(len(shard.rows) for shard in cut_rows(rows, 2)) <= 2 * 40
     with joblib.parallel_config("sequential"), sharded(rows, blueprint, options) as trainer:
         trainer.compile()
         loss = trainer.run_epoch()
