@@ -407,7 +407,9 @@ def test_each_batch_has_its_own_dropout(rng):
     for n_rows in (4, 8):
         zeros, ones = np.zeros(n_rows, int), np.ones(n_rows, np.float32)
         one_seed = SimpleNamespace(
-            shuffle=lambda order: None, integers=lambda *_, **__: np.int32([5, 6])
+            shuffle=lambda order: None,
+            random=lambda out: None,
+            integers=lambda *_, **__: np.int32([5, 6]),
         )
         trainer = make_trainer(weights, TrainingRows(zeros, zeros, ones, ones), options, one_seed)
         means.append(trainer.run_epoch())
