@@ -21,7 +21,8 @@ from neumf._held_out import HeldOutRows, match_rows, warn_of_seen
 from neumf._parameters import Architecture, Parameters, blueprint_of, settings_of
 from neumf._ranking import exact_lists, mean_over_lists
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.histories import Histories, read_histories
+from neumf.interactions.gaps import require_times
+from neumf.interactions.histories import Histories, LastItems, read_histories
 from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import count_users, log_popularity, seen_matrix
 from neumf.interactions.storage import blocks_of
@@ -52,14 +53,13 @@ class Past:
         As it was trained.
     optimizer : OptimizerState or None
         Adam as it was left; None starts it anew.
-    last_items : ndarray of shape (n_users, history_length)
-        The last items of each user, newest first, filled up with -1. A length of 0 says that the
-        rows so far had no order.
+    last_items : LastItems
+        The last items of each user. A length of 0 says that the rows so far had no order.
     """
 
     network: Network
     optimizer: OptimizerState | None
-    last_items: Codes
+    last_items: LastItems
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Lesson:
         What is trained on.
     shape : tuple of int
         Number of users and of items.
-    last_items : ndarray of shape (n_users, history_length)
+    last_items : LastItems
         The last items of each user after all rows.
     item_biases : ndarray of shape (n_items,) or None
         What the biases of items start at; None if items have none.
@@ -87,7 +87,7 @@ class Lesson:
     blueprint: Blueprint
     rows: TrainingRows
     shape: tuple[int, int]
-    last_items: Codes
+    last_items: LastItems
     item_biases: Float32s | None
     validate: Validate | None = None
     past: Past | None = None
@@ -106,7 +106,7 @@ def prepare_first(parameters: Parameters, rows: EncodedRows, X_val: Any = None) 
     length = min(parameters.history_length, longest)
     blueprint = _whole_blueprint(parameters, length)
     if X_val is not None or not parameters.early_stopping:
-        histories = _read_histories(rows, timelines, length)
+        histories = _read_histories(rows, timelines, blueprint)
         last_items = _last_items(rows, histories)
         # What is not trained on makes room for the matrix of seen items.
         histories = histories if blueprint.users.reads_history else None
@@ -120,12 +120,12 @@ def prepare_first(parameters: Parameters, rows: EncodedRows, X_val: Any = None) 
             None if X_val is None else _validate_on(X_val, rows, last_items),
         )
     kept, kept_timelines, last = _hold_out(rows, timelines, parameters.early_stopping)
-    histories = _read_histories(kept, kept_timelines, length)
+    histories = _read_histories(kept, kept_timelines, blueprint)
     return Lesson(
         blueprint,
         _training_rows(parameters, kept, kept_timelines, histories, kept.seen, blueprint),
         rows.shape,
-        _last_items(rows, _read_histories(rows, timelines, length)),
+        _last_items(rows, _read_histories(rows, timelines, blueprint)),
         _item_biases(blueprint, kept.seen),
         _validate_on_last(rows, kept, last, _last_items(kept, histories)),
     )
@@ -135,17 +135,17 @@ def prepare_further(
     parameters: Parameters, rows: EncodedRows, seen: sp.csr_array, past: Past
 ) -> Lesson:
     """Make the rows of `partial_fit` ready; `seen` tells what was seen in them and before."""
-    length = past.last_items.shape[1]
+    length = past.last_items.items.shape[1]
     if length and not rows.ordered:
         raise ValueError(
             "X must be a table whose rows have an order in time, as that of fit. Received a sparse "
             "matrix. Pass a table of user and item, each user's oldest row first."
         )
     timelines = _read_timelines(rows) if length else None
-    n_new = rows.shape[0] - len(past.last_items)
-    before = np.pad(past.last_items, ((0, n_new), (0, 0)), constant_values=-1)
-    histories = _read_histories(rows, timelines, length, before)
+    n_known = len(past.last_items.items)
+    before = past.last_items.take(np.r_[:n_known, np.full(rows.shape[0] - n_known, -1)])
     blueprint = past.network.blueprint
+    histories = _read_histories(rows, timelines, blueprint, before)
     return Lesson(
         blueprint,
         _training_rows(parameters, rows, timelines, histories, seen, blueprint),
@@ -187,7 +187,7 @@ def learn(
         )
     # What has diverged overflows, and is refused.
     with np.errstate(over="ignore", invalid="ignore"):
-        network = Network.of_weights(blueprint, trained.weights, lesson.last_items)
+        network = Network.of_weights(blueprint, trained.weights, lesson.last_items.codes)
         _refuse_diverged(network, lesson.rows)
     return trained, network
 
@@ -199,7 +199,7 @@ def _learn_half(
     tasks: FitTasks | None,
     half: Architecture,
 ) -> Weights:
-    length = lesson.last_items.shape[1]
+    length = lesson.last_items.items.shape[1]
     blueprint = blueprint_of(parameters, half, length)
     trained = _run(
         parameters,
@@ -272,19 +272,30 @@ def _read_timelines(rows: EncodedRows) -> Timelines | None:
 
 
 def _read_histories(
-    rows: EncodedRows, timelines: Timelines | None, length: int, before: Codes | None = None
+    rows: EncodedRows,
+    timelines: Timelines | None,
+    blueprint: Blueprint,
+    before: LastItems | None = None,
 ) -> Histories | None:
     if timelines is None:
         return None
-    return read_histories(timelines, rows.items, length, rows.positive, before, rows.storage)
+    length, seconds = blueprint.users.history_length, None
+    if blueprint.users.gaps:
+        require_times(rows.seconds, "X")
+        seconds = rows.seconds
+    return read_histories(
+        timelines, rows.items, length, rows.positive, before, rows.storage, seconds
+    )
 
 
 def _item_biases(blueprint: Blueprint, seen: sp.csr_array) -> Float32s | None:
     return log_popularity(seen) if blueprint.layers.item_bias else None
 
 
-def _last_items(rows: EncodedRows, histories: Histories | None) -> Codes:
-    return np.empty((rows.shape[0], 0), np.int32) if histories is None else histories.last()
+def _last_items(rows: EncodedRows, histories: Histories | None) -> LastItems:
+    if histories is None:
+        return LastItems(np.empty((rows.shape[0], 0), np.int32))
+    return histories.last()
 
 
 def _training_rows(
@@ -389,7 +400,7 @@ def _last_rows(rows: EncodedRows, timelines: Timelines) -> Codes:
     return np.concatenate(found)
 
 
-def _validate_on(X_val: Any, rows: EncodedRows, last_items: Codes) -> Validate:
+def _validate_on(X_val: Any, rows: EncodedRows, last_items: LastItems) -> Validate:
     """Return what measures NDCG@10 of the rows of a table among what the users have not seen."""
     new = read_input(X_val, "X_val", with_timestamps=False)
     held_out = match_rows(new, rows.user_ids, rows.item_ids, "X_val")
@@ -398,7 +409,7 @@ def _validate_on(X_val: Any, rows: EncodedRows, last_items: Codes) -> Validate:
 
 
 def _validate_on_last(
-    rows: EncodedRows, kept: EncodedRows, last: Codes, last_items: Codes
+    rows: EncodedRows, kept: EncodedRows, last: Codes, last_items: LastItems
 ) -> Validate:
     """Return what measures NDCG@10 of the rows held out among the items that are left."""
     # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
@@ -411,11 +422,11 @@ def _validate_on_last(
     return _make_validate(held_out, seen, last_items)
 
 
-def _make_validate(rows: HeldOutRows, seen: sp.csr_array, last_items: Codes) -> Validate:
-    held_out = rows.gather()
+def _make_validate(rows: HeldOutRows, seen: sp.csr_array, last_items: LastItems) -> Validate:
+    held_out, codes = rows.gather(), last_items.codes
 
     def validate(blueprint: Blueprint, weights: Weights) -> float:
-        network = Network.of_weights(blueprint, weights, last_items)
+        network = Network.of_weights(blueprint, weights, codes)
         return mean_over_lists(ndcg_at_k, 10, exact_lists(network, held_out, seen))
 
     return validate

@@ -8,11 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from neumf._arrays import Codes, Float32s
+from neumf._arrays import Codes, Float32s, Float64s
 from neumf._fold_in import Taste, fit_user_map, fold_in
 from neumf._similar import SimilarityMixin
 from neumf.base import BaseRecommender
-from neumf.interactions.histories import read_histories
+from neumf.interactions.gaps import require_times
+from neumf.interactions.histories import LastItems, read_histories
 from neumf.interactions.seen import seen_rows
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import read_timelines
@@ -31,6 +32,7 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
     network_: Network
     _model: Any
     histories_: Codes
+    history_seconds_: Float64s | None
     user_map_: UserMap | None
     history_: dict[str, list[float]]
     n_iter_: int
@@ -60,14 +62,20 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
         """What gives the scores: the network."""
         return self.network_
 
+    @property
+    def _last_items(self) -> LastItems:
+        return LastItems(self.histories_, self.history_seconds_)
+
     def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
-        was = self.histories_[codes]
-        was[codes < 0] = -1
+        was = self._last_items.take(codes)
         timelines = read_timelines(new.users, None, len(codes))
-        after = read_histories(timelines, new.items, was.shape[1], before=was).last()
+        seconds = None if was.seconds is None else new.seconds
+        length = was.items.shape[1]
+        after = read_histories(timelines, new.items, length, before=was, seconds=seconds).last()
         tastes = Taste(was, seen_rows(self.seen_, codes)), Taste(after, seen)
         vectors = fold_in(self.network_, self.user_map_, self.recency, codes, *tastes)
-        self.histories_, self.network_ = after, self.network_.with_users(vectors)
+        self.histories_, self.history_seconds_ = after
+        self.network_ = self.network_.with_users(vectors)
 
     def _check_order_of_interactions(self, new: Interactions) -> None:
         if self.histories_.shape[1] and not new.ordered:
@@ -76,10 +84,13 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
                 "Received a sparse matrix. Pass a table of user and item, each user's oldest row "
                 "first."
             )
+        if self.history_seconds_ is not None:
+            require_times(new.timestamps, "interactions")
 
     def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:
         """Return what recommending needs besides, by the names of the attributes."""
-        taste = Taste(of_rows["histories_"], of_rows["seen_"])
+        last_items = LastItems(of_rows["histories_"], of_rows["history_seconds_"])
+        taste = Taste(last_items, of_rows["seen_"])
         user_map = fit_user_map(network, taste, self.recency)
         return {"network_": network, "user_map_": user_map, "_model": None}
 

@@ -44,6 +44,7 @@ SHAPE = (
     "user_encoder",
     "history_length",
     "history_hidden_size",
+    "history_gaps",
     "tie_history",
     "item_bias",
 )
@@ -63,6 +64,7 @@ class Parameters(Protocol):
     user_encoder: UserEncoder
     history_length: int
     history_hidden_size: int
+    history_gaps: bool
     tie_history: bool
     item_bias: bool
     init_std: float
@@ -90,7 +92,7 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     check_option("negative_strategy", parameters.negative_strategy, ("uniform", "popularity"))
     check_option("loss", parameters.loss, ("auto", *LOSSES))
     check_option("early_stopping", parameters.early_stopping, (True, False, "refit"))
-    for name in ("pretrain", "tie_history", "item_bias"):
+    for name in ("pretrain", "history_gaps", "tie_history", "item_bias"):
         check_option(name, getattr(parameters, name), (True, False))
     for name in _POSITIVE_INTS:
         check_int(name, getattr(parameters, name), 1)
@@ -221,6 +223,7 @@ def blueprint_of(
         parameters.history_hidden_size,
         std=parameters.init_std,
         tied=parameters.tie_history,
+        gaps=parameters.history_gaps and parameters.user_encoder != "id",
     )
     return Blueprint.of_towers(layers, users)
 

@@ -30,6 +30,7 @@ from neumf._parameters import (
 from neumf._presets import PresetsMixin
 from neumf._random import RandomState, make_generator
 from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.histories import LastItems
 from neumf.interactions.ids import extend_index
 from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import join_seen
@@ -101,6 +102,9 @@ class NeuMFRecommender(
     history_hidden_size : int, default=0
         Width of a hidden layer that refines the vector made of a history, see Notes; 0 has none.
         For large tables.
+    history_gaps : bool, default=False
+        Whether the weight of an item in a history also depends on how long before the newest one
+        it was. Needs timestamps, in `interactions` too; changes nothing where users are ids.
     tie_history : bool, default=True
         Whether an item in a history stands for its own vector, plus a deviation that starts at 0,
         and not for a vector that is learned from nothing, see Notes. What an item's own rows tell
@@ -203,6 +207,8 @@ class NeuMFRecommender(
     histories_ : ndarray of shape (n_users, n_last)
         The last items of each user by index, newest first, filled up with -1. `n_last` is
         `history_length` or, if shorter, the length of the longest history; 0 for a sparse X.
+    history_seconds_ : ndarray of shape (n_users, n_last) or None
+        When each of these was, with `history_gaps`.
     user_map_ : object or None
         What makes a vector of a new user's `interactions`, with ``user_encoder="id"``: the
         least-squares map, over the users that `fit` saw, from the mean vector of a user's last
@@ -333,6 +339,7 @@ class NeuMFRecommender(
         user_encoder: UserEncoder = "auto",
         history_length: int = 20,
         history_hidden_size: int = 0,
+        history_gaps: bool = False,
         tie_history: bool = True,
         item_bias: bool = True,
         init_std: float = 0.03,
@@ -363,6 +370,7 @@ class NeuMFRecommender(
         self.user_encoder = user_encoder
         self.history_length = history_length
         self.history_hidden_size = history_hidden_size
+        self.history_gaps = history_gaps
         self.tie_history = tie_history
         self.item_bias = item_bias
         self.init_std = init_std
@@ -439,10 +447,10 @@ class NeuMFRecommender(
         parameters = decide(self, ordered=rows.ordered, labelled=y is not None)
         rng = make_generator(self.random_state)
         lesson = prepare_first(parameters, rows, X_val)
-        of_rows = self._attributes_of_rows(rows, rows.seen) | {"histories_": lesson.last_items}
+        of_rows = self._attributes_of_rows(rows, rows.seen) | _attributes_of(lesson.last_items)
 
         def of_weights(weights: Weights) -> dict[str, Any]:
-            network = Network.of_weights(lesson.blueprint, weights, lesson.last_items)
+            network = Network.of_weights(lesson.blueprint, weights, lesson.last_items.codes)
             return self._attributes_of_network(network, of_rows)
 
         refits = self.early_stopping == "refit" and X_val is None
@@ -536,7 +544,7 @@ class NeuMFRecommender(
         n_new = len(rows.user_ids) - len(self.users_)
         before = np.pad(np.arange(len(self.users_)), (0, n_new), constant_values=-1)
         seen = join_seen(self.seen_, before, rows.seen, storage)
-        past = Past(self.network_, self._optimizer, self.histories_)
+        past = Past(self.network_, self._optimizer, self._last_items)
         lesson = prepare_further(parameters, rows, seen, past)
         # A copy: what fails must not move the generator on.
         rng = deepcopy(self._generator)
@@ -545,7 +553,7 @@ class NeuMFRecommender(
             name: values + (trained.losses if name == "loss" else [np.nan] * len(trained.losses))
             for name, values in self.history_.items()
         }
-        of_rows = self._attributes_of_rows(rows, seen) | {"histories_": lesson.last_items}
+        of_rows = self._attributes_of_rows(rows, seen) | _attributes_of(lesson.last_items)
         of_rows |= {"best_iter_": len(history["loss"])}
         self._commit(of_rows, network, trained, rng, history)
         return self
@@ -557,3 +565,7 @@ class NeuMFRecommender(
         if self.item_features is not None:
             rows = rows.with_item_features(self.item_features)
         return rows
+
+
+def _attributes_of(last_items: LastItems) -> dict[str, Any]:
+    return {"histories_": last_items.items, "history_seconds_": last_items.seconds}
