@@ -16,6 +16,7 @@ ORDER = [
     "_validation",
     "_random",
     "_threads",
+    "_gaps",
     "interactions.storage",
     "interactions.ids",
     "files.container",

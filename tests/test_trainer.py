@@ -15,6 +15,7 @@ from training_tools import (
     unseen_by,
 )
 
+from neumf._gaps import unpack
 from neumf.interactions.histories import read_histories
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.unseen import other_items, sample_unseen_items
@@ -48,13 +49,13 @@ def obvious_loss(loss, z, y):
 
 
 def obvious_kernel_norm(shared):
-    """The squared norm of all kernels; the places of a history have a mean."""
-    total = sum(
-        np.sum(array**2) for name, array in shared.items() if name not in (*BIASES, "place_weights")
+    """The squared norm of all kernels; the places and gaps of a history have a mean."""
+    means = ("place_weights", "gaof_place")
+    kernels = [array for name, array in shared.items() if name not in (*BIASES, *means)]
+    total = sum(np.sum(array**2) for array in kernels)
+    return total + sum(
+        np.sum(shared[name] ** 2) / len(shared[name]) for name in means if name in shared
     )
-    if "place_weights" in shared:
-        total += np.sum(shared["place_weights"] ** 2) / len(shared["place_weights"])
-    return total
 
 
 def obvious_objective(weights, rows, candidates, batch, loss, regularization):
@@ -169,16 +170,17 @@ def test_the_reported_loss_is_the_mean_over_rows_before_the_step(rng, loss):
     assert trainer.run_epoch() == pytest.approx(expected, rel=1e-5)
 
 
-def history_arrays(with_ids, loss, rng, tied=False, item_bias=False):
+def history_arrays(with_ids, loss, rng, tied=False, item_bias=False, gaps=False):
     """Rows with histories, and weights of a network that reads them."""
     users = np.array([0, 1, 1, 0, 2, 1])
     items = np.array([2, 2, 0, 4, 1, 3], dtype=np.int32)
-    histories = read_histories(read_timelines(users, None, 3), items, 2)
+    seconds = np.array([0.0, 2.0, 9.0, 30.0, 4.0, 10.0]) if gaps else None
+    histories = read_histories(read_timelines(users, None, 3), items, 2, seconds=seconds)
     among_all = not LOSSES[loss].draws_negatives
     sizes = (2, 0, ()) if LOSSES[loss].is_product else (2, 3, (4,))
     layers = NeuMFLayers(*sizes, item_bias=item_bias)
     tower = UserIdsAndHistories if with_ids else UserHistories
-    blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, 3, tied=tied))
+    blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, 3, tied=tied, gaps=gaps))
     weights = large_weights(rng, 3, 5, blueprint)
     unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
     negatives = None if unseen is None else Negatives(unseen, items)
@@ -202,10 +204,17 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
         if "users" in tables:
             p = tables["users"][rows.users[row]].copy()
         norms += np.sum(p**2) / of_users[rows.users[row]]
-        history = [i for i in rows.histories.before(np.array([row]))[0] if i >= 0]
+        history = rows.histories.before(np.array([row]))
+        buckets = np.zeros_like(history)
+        if blueprint.users.gaps:
+            history, buckets = unpack(history)
+        history = history[history >= 0]
         for place, item in enumerate(history):
             of_item = tables["history"][item] + (tables["items"][item][:width] if tied else 0)
-            p += shared["place_weights"][place] * of_item
+            of_place = shared["place_weights"][place]
+            if blueprint.users.gaps:
+                of_place = of_place + shared["gaof_place"][buckets[0, place]]
+            p += of_place * of_item
             norms += np.sum(tables["history"][item] ** 2) / len(history) / of_items[item]
         hidden = np.maximum(p @ shared["history_kernel"] + shared["history_bias"], 0)
         p += hidden @ shared["history_output"]
@@ -224,12 +233,19 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
 
 
 @pytest.mark.parametrize(
-    ("with_ids", "tied", "item_bias"),
-    [(False, False, False), (True, False, True), (False, True, True)],
+    ("with_ids", "tied", "item_bias", "gaps"),
+    [
+        (False, False, False, False),
+        (True, False, True, False),
+        (False, True, True, False),
+        (True, True, False, True),
+    ],
 )
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_step_with_histories_goes_against_the_gradient(rng, loss, tied, item_bias, with_ids):
-    blueprint, weights, rows = history_arrays(with_ids, loss, rng, tied, item_bias)
+def test_a_step_with_histories_goes_against_the_gradient(
+    rng, loss, tied, item_bias, with_ids, gaps
+):
+    blueprint, weights, rows = history_arrays(with_ids, loss, rng, tied, item_bias, gaps)
     n_negatives = 0 if rows.negatives is None else 1
     options = settings(
         loss=loss,

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s
 from neumf._callbacks import EpochWatcher, FitTasks
+from neumf._gaps import require_times
 from neumf._held_out import HeldOutRows, match_rows, warn_of_seen
 from neumf._parameters import Architecture, Parameters, blueprint_of, settings_of
 from neumf._ranking import exact_lists, mean_over_lists
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.gaps import require_times
 from neumf.interactions.histories import Histories, LastItems, read_histories
 from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import count_users, log_popularity, seen_matrix

@@ -10,9 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf._arrays import Codes, Float32s, Float64s
 from neumf._fold_in import Taste, fit_user_map, fold_in
+from neumf._gaps import require_times
 from neumf._similar import SimilarityMixin
 from neumf.base import BaseRecommender
-from neumf.interactions.gaps import require_times
 from neumf.interactions.histories import LastItems, read_histories
 from neumf.interactions.seen import seen_rows
 from neumf.interactions.tables import Interactions

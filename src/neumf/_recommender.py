@@ -30,7 +30,6 @@ from neumf._parameters import (
 from neumf._presets import PresetsMixin
 from neumf._random import RandomState, make_generator
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.histories import LastItems
 from neumf.interactions.ids import extend_index
 from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import join_seen
@@ -443,11 +442,12 @@ class NeuMFRecommender(
         """
         check_parameters(self, y)
         storage = Storage(self.spill_folder)
-        rows = self._with_features(EncodedRows.read(X, y, sample_weight, storage))
+        rows = EncodedRows.read(X, y, sample_weight, storage)
+        rows = rows.with_features(self.user_features, self.item_features)
         parameters = decide(self, ordered=rows.ordered, labelled=y is not None)
         rng = make_generator(self.random_state)
         lesson = prepare_first(parameters, rows, X_val)
-        of_rows = self._attributes_of_rows(rows, rows.seen) | _attributes_of(lesson.last_items)
+        of_rows = self._attributes_of_rows(rows, rows.seen) | lesson.last_items.attributes
 
         def of_weights(weights: Weights) -> dict[str, Any]:
             network = Network.of_weights(lesson.blueprint, weights, lesson.last_items.codes)
@@ -540,7 +540,7 @@ class NeuMFRecommender(
         users = extend_index(new.users, self.users_, "X: user ids", storage)
         items = extend_index(new.items, self.items_, "X: item ids", storage)
         rows = EncodedRows.encode(new, users, items, y, sample_weight, storage)
-        rows = self._with_features(rows)
+        rows = rows.with_features(self.user_features, self.item_features)
         n_new = len(rows.user_ids) - len(self.users_)
         before = np.pad(np.arange(len(self.users_)), (0, n_new), constant_values=-1)
         seen = join_seen(self.seen_, before, rows.seen, storage)
@@ -553,19 +553,7 @@ class NeuMFRecommender(
             name: values + (trained.losses if name == "loss" else [np.nan] * len(trained.losses))
             for name, values in self.history_.items()
         }
-        of_rows = self._attributes_of_rows(rows, seen) | _attributes_of(lesson.last_items)
+        of_rows = self._attributes_of_rows(rows, seen) | lesson.last_items.attributes
         of_rows |= {"best_iter_": len(history["loss"])}
         self._commit(of_rows, network, trained, rng, history)
         return self
-
-    def _with_features(self, rows: EncodedRows) -> EncodedRows:
-        """Return the rows with what is known of their users and items, and of others."""
-        if self.user_features is not None:
-            rows = rows.with_user_features(self.user_features)
-        if self.item_features is not None:
-            rows = rows.with_item_features(self.item_features)
-        return rows
-
-
-def _attributes_of(last_items: LastItems) -> dict[str, Any]:
-    return {"histories_": last_items.items, "history_seconds_": last_items.seconds}

@@ -124,6 +124,11 @@ class EncodedRows:
         """The items of each user's positives."""
         return seen_matrix(self.users, self.items, self.shape, self.positive, self.storage)
 
+    def with_features(self, of_users: Any, of_items: Any) -> EncodedRows:
+        """Return the rows with what tables tell of users and of items; None tells nothing."""
+        rows = self if of_users is None else self.with_user_features(of_users)
+        return rows if of_items is None else rows.with_item_features(of_items)
+
     def with_user_features(self, table: Any) -> EncodedRows:
         """Return the rows with what a table tells of users; those it alone names come last."""
         ids, known = join_features(table, "user_features", "user", self.user_ids)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float64s
-from neumf.interactions.gaps import pack
+from neumf._gaps import pack
 from neumf.interactions.storage import MEMORY, Storage
 from neumf.interactions.timeline import Timelines, user_blocks
 
@@ -30,6 +30,11 @@ class LastItems(NamedTuple):
     def codes(self) -> Codes:
         """What a user tower reads: the items, and the gaps to the newest one if times are told."""
         return self.items if self.seconds is None else pack(self.items, self.seconds)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of a recommender that hold them."""
+        return {"histories_": self.items, "history_seconds_": self.seconds}
 
     def take(self, users: Codes) -> LastItems:
         """Return those of these users; -1 is one without any."""

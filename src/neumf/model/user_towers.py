@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from neumf._arrays import Codes, Float32s
-from neumf.interactions.gaps import N_BUCKETS, unpack
+from neumf._gaps import N_BUCKETS, unpack
 from neumf.model.initial import normal, uniform
 from neumf.model.layers import BLOCK_SIZE, Shared
 

@@ -1,0 +1,155 @@
+"""`history_gaps`: items of a history count by how long before the newest one they were."""
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+from training_tools import assert_same_weights
+
+import neumf
+from neumf import NeuMFRecommender
+
+HOUR = 3600
+SOON, LATE = 100, 101
+
+
+def visits(n_users=120, first_user=0, seed=0):
+    """Two items, and then what depends on the time between these two alone."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user in range(first_user, first_user + n_users):
+        items = rng.permutation(10)[:2]
+        gap = rng.integers(1, 60) if user % 2 else rng.integers(5, 50) * 24 * HOUR
+        start = int(rng.integers(0, 10**8))
+        times = start + np.array([0, gap, gap + HOUR])
+        rows += zip([user] * 3, [*items, SOON if user % 2 else LATE], times, strict=True)
+    return pd.DataFrame(rows, columns=["user", "item", "timestamp"]).astype(int)
+
+
+def model_of(**options):
+    small = {"n_factors": 8, "epochs": 2, "random_state": 0, "history_gaps": True}
+    return NeuMFRecommender(**small | options)
+
+
+def share_found(model):
+    """The share of new users whose next item comes before the other one."""
+    new = visits(100, first_user=1000, seed=1)
+    before = new[~new["item"].isin([SOON, LATE])]
+    lists = model.recommend(before["user"].unique(), k=1, allow=[SOON, LATE], interactions=before)
+    return np.mean(lists["item"] == np.where(lists["user"] % 2, SOON, LATE))
+
+
+def test_what_the_time_between_items_tells_is_found():
+    options = {"epochs": 60, "learning_rate": 0.02, "regularization": 0.01, "dropout": 0.0}
+    assert share_found(model_of(**options).fit(visits())) > 0.95
+    assert share_found(model_of(**options, history_gaps=False).fit(visits())) < 0.7
+
+
+@pytest.fixture(scope="module")
+def X():  # noqa: N802
+    return visits().sample(frac=1, random_state=0).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def fitted(X):
+    return model_of().fit(X)
+
+
+def assert_same_network(found, expected):
+    assert_same_weights(found.network_.weights, expected.network_.weights, rtol=0, atol=0)
+    np.testing.assert_array_equal(found.network_.users, expected.network_.users)
+
+
+def test_times_count_by_their_differences_alone(X, fitted):
+    moved = X.assign(timestamp=X["timestamp"] + X["user"] * 1000)
+    assert_same_network(model_of().fit(moved), fitted)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "ns"])
+def test_datetimes_of_any_unit_are_times_in_seconds(X, fitted, unit):
+    times = pd.to_datetime(X["timestamp"], unit="s").astype(f"datetime64[{unit}]")
+    found = model_of().fit(X.assign(timestamp=times))
+    assert_same_network(found, fitted)
+    np.testing.assert_array_equal(found.history_seconds_, fitted.history_seconds_)
+
+
+def test_each_user_has_the_times_of_the_last_items(X, fitted):
+    for user in (0, 7):
+        rows = X[X["user"] == user].sort_values("timestamp", ascending=False)
+        code = fitted.users_.get_loc(user)
+        assert fitted.items_[fitted.histories_[code]].tolist() == rows["item"].tolist()
+        assert fitted.history_seconds_[code].tolist() == rows["timestamp"].tolist()
+
+
+def test_a_folded_in_user_is_one_of_fit(X, fitted):
+    same = X[X["user"] == 7].assign(user=-7)
+    known = fitted.folded_in(same)
+    place, code = known.users_.get_loc(-7), fitted.users_.get_loc(7)
+    np.testing.assert_array_equal(known.network_.users[place], fitted.network_.users[code])
+    np.testing.assert_array_equal(known.history_seconds_[place], fitted.history_seconds_[code])
+
+
+def test_rows_that_come_later_stand_before_those_of_fit(X):
+    X = X.sort_values("timestamp")
+    is_last = ~X.duplicated("user", keep="last") & (X["user"] >= 60)
+    model = model_of(history_length=2).fit(X[~is_last])
+    known = model.folded_in(X[is_last])
+    trained = copy.deepcopy(model).partial_fit(X[is_last])
+    whole = model_of(history_length=2).fit(X)
+    for found in (known, trained):
+        codes = found.users_.get_indexer(whole.users_)
+        np.testing.assert_array_equal(found.history_seconds_[codes], whole.history_seconds_)
+        assert (found.items_[found.histories_[codes]] == whole.items_[whole.histories_]).all()
+
+
+def test_a_file_holds_the_times(fitted, X, tmp_path):
+    fitted.save(tmp_path / "model.neumf")
+    found = neumf.load(tmp_path / "model.neumf")
+    assert found.history_gaps is True
+    np.testing.assert_array_equal(found.history_seconds_, fitted.history_seconds_)
+    new = X[X["user"] < 9].assign(item=3)
+    expected = fitted.recommend(range(9), k=3, interactions=new)
+    pd.testing.assert_frame_equal(found.recommend(range(9), k=3, interactions=new), expected)
+
+
+@pytest.mark.parametrize("encoder", ["history", "hybrid"])
+def test_shards_and_early_stopping_take_times(X, encoder):
+    model = model_of(user_encoder=encoder, n_jobs=2, early_stopping=True).fit(X)
+    assert np.isfinite(model.network_.users).all()
+    assert model.network_.weights.shared["gap_weights"].any()
+
+
+# What has no times
+
+
+def test_ids_need_none(X):
+    options = {"user_encoder": "id", "architecture": "gmf", "loss": "bpr"}
+    model = model_of(**options).fit(X[["user", "item"]])
+    assert_same_network(model, model_of(**options, history_gaps=False).fit(X[["user", "item"]]))
+    assert model.history_seconds_ is None
+
+
+def test_rows_without_times_are_refused(X, fitted):
+    plain = X[["user", "item"]]
+    before = fitted.network_
+    message = "must have timestamps where history_gaps=True"
+    with pytest.raises(ValueError, match=f"X {message}"):
+        model_of().fit(plain)
+    with pytest.raises(ValueError, match="timestamp"):
+        fitted.partial_fit(plain)
+    with pytest.raises(ValueError, match=f"interactions {message}"):
+        fitted.recommend(3, interactions=plain)
+    assert fitted.network_ is before
+
+
+def test_other_gaps_than_those_of_fit_are_refused(X, fitted):
+    changed = copy.deepcopy(fitted).set_params(history_gaps=False)
+    with pytest.raises(ValueError, match="history_gaps must be what fit had, history_gaps=True"):
+        changed.partial_fit(X)
+
+
+def test_graphs_are_refused(fitted, tmp_path):
+    with pytest.raises(ValueError, match="Fit with history_gaps=False"):
+        fitted.export(tmp_path / "graph")
+    assert list(tmp_path.iterdir()) == []
