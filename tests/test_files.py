@@ -113,7 +113,9 @@ def test_a_recommender_comes_back_as_it_was(model, tmp_path):
 
 
 @pytest.fixture(
-    scope="module", params=NETWORKS, ids=["id", "hybrid, pretrained", "tied, with biases"]
+    scope="module",
+    params=NETWORKS,
+    ids=["id", "hybrid, pretrained", "gaps, pretrained", "tied, with biases"],
 )
 def network(request):
     return NeuMFRecommender(**{**SMALL, **request.param}).fit(walks())

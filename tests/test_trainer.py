@@ -49,13 +49,12 @@ def obvious_loss(loss, z, y):
 
 
 def obvious_kernel_norm(shared):
-    """The squared norm of all kernels; the places and gaps of a history have a mean."""
-    means = ("place_weights", "gaof_place")
-    kernels = [array for name, array in shared.items() if name not in (*BIASES, *means)]
-    total = sum(np.sum(array**2) for array in kernels)
-    return total + sum(
-        np.sum(shared[name] ** 2) / len(shared[name]) for name in means if name in shared
-    )
+    """The squared norm of all kernels; the places of a history have a mean, gaps none."""
+    others = (*BIASES, "place_weights", "gap_weights")
+    total = sum(np.sum(array**2) for name, array in shared.items() if name not in others)
+    if "place_weights" in shared:
+        total += np.sum(shared["place_weights"] ** 2) / len(shared["place_weights"])
+    return total
 
 
 def obvious_objective(weights, rows, candidates, batch, loss, regularization):
@@ -213,7 +212,7 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
             of_item = tables["history"][item] + (tables["items"][item][:width] if tied else 0)
             of_place = shared["place_weights"][place]
             if blueprint.users.gaps:
-                of_place = of_place + shared["gaof_place"][buckets[0, place]]
+                of_place = of_place + shared["gap_weights"][buckets[0, place]]
             p += of_place * of_item
             norms += np.sum(tables["history"][item] ** 2) / len(history) / of_items[item]
         hidden = np.maximum(p @ shared["history_kernel"] + shared["history_bias"], 0)

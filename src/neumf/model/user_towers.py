@@ -246,10 +246,12 @@ class UserHistories(UserTower):
         return self._refined(xp, self._sums(xp, rows, present, shared), shared)
 
     def kernel_norms(self, xp: Any, shared: Shared) -> list[Any]:
-        """Return the mean squared norms of the weights, and those of the hidden kernels."""
+        """Return the mean squared norm of a place's weights, and those of the hidden kernels.
+
+        Those of gaps are not penalised: few rows have a gap of some buckets, and in steps of Adam
+        a penalty alone takes weights to 0 as fast as rows move them.
+        """
         norms = [xp.reduce_sum(shared["place_weights"] ** 2) / self.history_length]
-        if self.gaps:
-            norms.append(xp.reduce_sum(shared["gap_weights"] ** 2) / N_BUCKETS)
         if self.history_hidden_size:
             norms += [xp.reduce_sum(shared[name] ** 2) for name in _HIDDEN_KERNELS]
         return norms
