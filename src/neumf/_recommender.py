@@ -284,7 +284,7 @@ class NeuMFRecommender(
     weights through a part of its rows. Then what all share, the vectors of items and the layers, is
     put together. What a shard did to a row of weights in n of the N steps in which the row was
     touched counts :math:`(n / N)\, c_N / c_n` times, with :math:`c_k = 1 - (1 - r)^k` and
-    :math:`r = 0.02`: near a sum where touches are few, and near the mean where many have led each
+    :math:`r = 0.1`: near a sum where touches are few, and near the mean where many have led each
     shard to where it would stay. Adam's moments are put together alike, where r is what a step
     takes of the gradient, 0.1 and 0.001. What belongs to users alone stays with their shard. A
     round whose worker was killed is run again, with the same result.
