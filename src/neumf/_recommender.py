@@ -99,11 +99,10 @@ class NeuMFRecommender(
         How many of a user's last items make the vector; with ``user_encoder="id"``, those of a new
         user in `interactions`. No more are kept than the longest history of `fit` has.
     history_hidden_size : int, default=0
-        Width of a hidden layer that refines the vector made of a history, see Notes; 0 has none.
-        For large tables.
+        Width of a hidden layer that refines the vector made of a history (large tables); 0: none.
     history_gaps : bool, default=False
-        Whether the weight of an item in a history also depends on how long before the newest one
-        it was. Needs timestamps, in `interactions` too; changes nothing where users are ids.
+        Whether an item in a history also counts by how long before the newest one it was, see
+        Notes. Needs timestamps, in `interactions` too; changes nothing where users are ids.
     tie_history : bool, default=True
         Whether an item in a history stands for its own vector, plus a deviation that starts at 0,
         and not for a vector that is learned from nothing, see Notes. What an item's own rows tell
@@ -259,7 +258,9 @@ class NeuMFRecommender(
     equal timestamps, those further up in the table come before), :math:`e_i` is a vector that the
     item has in histories alone, :math:`w_j` the weights of that place, which start at
     :math:`j^{-1/2}`, and :math:`v_u` is the user's own vector ("hybrid") or 0 ("history"). With
-    `history_hidden_size`, the vector :math:`x` becomes
+    `history_gaps`, an item that was s seconds before the newest one has the weights
+    :math:`w_j + g_t`, where :math:`t = \min(\lfloor 2 \log_2(1 + s) \rfloor, 63)` and all g start
+    at 0. With `history_hidden_size`, the vector :math:`x` becomes
     :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at 0. With `tie_history`,
     :math:`e_i` is :math:`[q_i, q'_i] + d_i`, where :math:`d_i` starts at 0.
 
@@ -411,8 +412,7 @@ class NeuMFRecommender(
             Weight of each row, and of the negatives drawn for it, in the loss.
         X_val : array-like of shape (n_val, n_features >= 2) or None, default=None
             What the users did after X, a table like X, for `early_stopping`: its rows are ranked
-            after each epoch, in the place of each user's last row of X, and all of X is trained on.
-            Nothing else reads them. Rows of users or items that are not in X are misses. In a
+            after each epoch, in place of each user's last row of X; all of X is trained on. Rows of users or items that are not in X are misses. In a
             search they are the same for all folds, so that no row of a test fold may be in them.
 
         Returns
@@ -424,9 +424,10 @@ class NeuMFRecommender(
         ------
         ValueError, TypeError
             If a parameter is out of range, X, y, sample_weight, X_val or a table of features cannot
-            be read, such a table names nothing that is in X, X_val is given without
-            `early_stopping`, a user has seen every item, so that no negative can be drawn, or the
-            loss diverges. The estimator then stays as it was, as with the errors below.
+            be read, such a table names nothing that is in X, X has no timestamps for
+            `history_gaps`, X_val is given without `early_stopping`, a user has seen every item, so
+            that no negative can be drawn, or the loss diverges. The estimator then stays as it was,
+            as with the errors below.
         OSError
             If `spill_folder` is no folder or has no room, or a file of X cannot be read to its end.
 
