@@ -107,8 +107,7 @@ class NeuMFRecommender(
         Whether an item in a history stands for its own vector, plus a deviation that starts at 0,
         and not for a vector that is learned from nothing, see Notes. What an item's own rows tell
         then counts in histories too: on small and on sparse tables this brings a lot. Users are
-        then like what they had, which suits ``architecture="mf"``. Changes nothing where users are
-        ids.
+        then like what they had, which suits ``architecture="mf"``. Users of ids have none.
     item_bias : bool, default=True
         Whether each item has a bias in the logit, which starts at its log-popularity and is not
         penalised. With it, vectors have to tell how tastes differ, not what is popular, and
@@ -412,8 +411,9 @@ class NeuMFRecommender(
             Weight of each row, and of the negatives drawn for it, in the loss.
         X_val : array-like of shape (n_val, n_features >= 2) or None, default=None
             What the users did after X, a table like X, for `early_stopping`: its rows are ranked
-            after each epoch, in place of each user's last row of X; all of X is trained on. Rows of users or items that are not in X are misses. In a
-            search they are the same for all folds, so that no row of a test fold may be in them.
+            after each epoch, in place of each user's last row of X; all of X is trained on. Nothing
+            else reads them. Rows of users or items that are not in X are misses. In a search they
+            are the same for all folds, so that no row of a test fold may be in them.
 
         Returns
         -------
