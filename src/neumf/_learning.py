@@ -279,10 +279,10 @@ def _read_histories(
 ) -> Histories | None:
     if timelines is None:
         return None
-    length, seconds = blueprint.users.history_length, None
+    length = blueprint.users.history_length
+    seconds = rows.seconds if blueprint.users.gaps else None
     if blueprint.users.gaps:
-        require_times(rows.seconds, "X")
-        seconds = rows.seconds
+        require_times(seconds, "X")
     return read_histories(
         timelines, rows.items, length, rows.positive, before, rows.storage, seconds
     )
