@@ -27,7 +27,7 @@ def X():  # noqa: N802
         {"user_encoder": "history", "tie_history": False, "item_bias": False},
         {"user_encoder": "history", "architecture": "gmf"},
         {"user_encoder": "hybrid"},
-        {"history_gaps": True},
+        {"history_gaps": "newest"},
     ],
     ids=["default", "untied", "gmf", "hybrid", "gaps"],
 )

@@ -71,7 +71,7 @@ SMALL = NEUMF_OF_IDS | {
 NETWORKS = [
     {"user_encoder": "id"},
     {"user_encoder": "hybrid", "history_hidden_size": 3, "pretrain": True},
-    {"user_encoder": "hybrid", "history_gaps": True, "pretrain": True},
+    {"user_encoder": "hybrid", "history_gaps": "question", "pretrain": True},
     {
         "architecture": "mf",
         "loss": "batch_softmax",

@@ -238,10 +238,11 @@ def test_items_and_buckets_come_back_as_they_were_packed(data):
     np.testing.assert_array_equal(buckets[0, :n_items], expected[0, :n_items])
 
 
-def timed_histories_of(users, items, times, positive, length, before=None):
+def timed_histories_of(users, items, times, positive, length, before=None, from_rows=False):
     timelines = read_timelines(users, times, 4, positive)
+    seconds = times.astype(np.float64)
     return read_histories(
-        timelines, items, length, positive, before, seconds=times.astype(np.float64)
+        timelines, items, length, positive, before, seconds=seconds, from_rows=from_rows
     )
 
 
@@ -252,22 +253,25 @@ def timed_rows(draw):
     return users, items, np.array(times), positive
 
 
-@given(timed_rows(), st.integers(1, 5))
-def test_gaps_are_those_to_the_newest_item_before_the_row(rows, length):
-    _, _, times, positive = rows
-    of_rows = np.flatnonzero(positive)
-    found, buckets = unpack(timed_histories_of(*rows, length).before(of_rows))
+@given(timed_rows(), st.integers(1, 5), st.booleans())
+def test_gaps_are_those_to_the_row_or_to_the_newest_item_before_it(rows, length, from_rows):
+    times = rows[2]
+    of_rows = np.arange(len(times))  # rows labelled 0 have histories, too
+    histories = timed_histories_of(*rows, length, from_rows=from_rows)
+    found, buckets = unpack(histories.before(of_rows))
     # The histories of rows in the place of items tell when each was.
     columns = (rows[0], np.arange(len(times), dtype=np.int32), *rows[2:])
     for place, row in enumerate(of_rows):
         assert found[place].tolist() == obvious_history(*rows, row, length)
         before = [other for other in obvious_history(*columns, row, length) if other >= 0]
-        expected = [bucket_of(np.array(float(times[before[0]] - times[o]))) for o in before]
+        until = times[row] if from_rows or not before else times[before[0]]
+        expected = [bucket_of(np.array(float(until - times[other]))) for other in before]
         assert buckets[place, : len(before)].tolist() == expected
 
 
-@given(timed_rows(), st.data())
-def test_neither_the_time_nor_the_item_of_a_row_tells_in_an_earlier_or_its_own_history(rows, data):
+@given(timed_rows(), st.data(), st.booleans())
+def test_what_comes_later_tells_in_no_earlier_history(rows, data, from_rows):
+    """Of the row itself, nothing but its time, if gaps are counted from it."""
     users, items, times, positive = rows
     row = data.draw(st.integers(0, len(users) - 1))
     last = (users == users[row]) & positive
@@ -275,8 +279,13 @@ def test_neither_the_time_nor_the_item_of_a_row_tells_in_an_earlier_or_its_own_h
     changed_items, changed_times = items.copy(), times.copy()
     changed_items[last] = 99
     changed_times[last] += 1000
-    was = timed_histories_of(users, items, times, positive, 5).before(np.arange(len(users)))
-    became = timed_histories_of(users, changed_items, changed_times, positive, 5)
+    if from_rows:
+        changed_times[row] = times[row]
+    was = timed_histories_of(users, items, times, positive, 5, from_rows=from_rows)
+    was = was.before(np.arange(len(users)))
+    became = timed_histories_of(
+        users, changed_items, changed_times, positive, 5, from_rows=from_rows
+    )
     if positive[row]:
         np.testing.assert_array_equal(became.before(np.array([row]))[0], was[row])
 

@@ -8,27 +8,27 @@ import pytest
 from training_tools import assert_same_weights
 
 import neumf
-from neumf import NeuMFRecommender
+from neumf import NeuMFRecommender, ndcg_scorer
 
 HOUR = 3600
 SOON, LATE = 100, 101
 
 
-def visits(n_users=120, first_user=0, seed=0):
-    """Two items, and then what depends on the time between these two alone."""
+def visits(n_users=120, first_user=0, seed=0, pause_before="second"):
+    """Two items, and then what depends on one of the two pauses alone."""
     rng = np.random.default_rng(seed)
     rows = []
     for user in range(first_user, first_user + n_users):
         items = rng.permutation(10)[:2]
-        gap = rng.integers(1, 60) if user % 2 else rng.integers(5, 50) * 24 * HOUR
-        start = int(rng.integers(0, 10**8))
-        times = start + np.array([0, gap, gap + HOUR])
+        pause = rng.integers(1, 60) if user % 2 else rng.integers(5, 50) * 24 * HOUR
+        pauses = [0, pause, HOUR] if pause_before == "second" else [0, HOUR, pause]
+        times = int(rng.integers(0, 10**8)) + np.cumsum(pauses)
         rows += zip([user] * 3, [*items, SOON if user % 2 else LATE], times, strict=True)
     return pd.DataFrame(rows, columns=["user", "item", "timestamp"]).astype(int)
 
 
 def model_of(**options):
-    small = {"n_factors": 8, "epochs": 2, "random_state": 0, "history_gaps": True}
+    small = {"n_factors": 8, "epochs": 2, "random_state": 0, "history_gaps": "newest"}
     return NeuMFRecommender(**small | options)
 
 
@@ -43,7 +43,26 @@ def share_found(model):
 def test_what_the_time_between_items_tells_is_found():
     options = {"epochs": 60, "learning_rate": 0.02, "regularization": 0.01, "dropout": 0.0}
     assert share_found(model_of(**options).fit(visits())) > 0.95
-    assert share_found(model_of(**options, history_gaps=False).fit(visits())) < 0.7
+    assert share_found(model_of(**options, history_gaps=None).fit(visits())) < 0.7
+
+
+def share_found_at(model, moved=0):
+    """The share of new users who, asked about at the time of the last row, get its item first."""
+    new = visits(100, first_user=1000, seed=1, pause_before="third")
+    is_last = new["item"].isin([SOON, LATE])
+    known = model.folded_in(new[~is_last])
+    last = new[is_last].assign(timestamp=new["timestamp"][is_last] + moved)
+    soon, late = (known.decision_function(last.assign(item=i), at="row") for i in (SOON, LATE))
+    return np.mean((soon > late) == (last["item"] == SOON))
+
+
+def test_what_the_time_since_the_newest_item_tells_is_found_when_asked():
+    options = {"epochs": 60, "learning_rate": 0.02, "regularization": 0.01, "dropout": 0.0}
+    X = visits(pause_before="third")
+    model = model_of(**options, history_gaps="question").fit(X)
+    assert share_found_at(model) > 0.95
+    assert share_found_at(model, moved=9 * 24 * HOUR) == pytest.approx(0.5, abs=0.1)
+    assert share_found_at(model_of(**options).fit(X)) < 0.7
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +126,7 @@ def test_rows_that_come_later_stand_before_those_of_fit(X):
 def test_a_file_holds_the_times(fitted, X, tmp_path):
     fitted.save(tmp_path / "model.neumf")
     found = neumf.load(tmp_path / "model.neumf")
-    assert found.history_gaps is True
+    assert found.history_gaps == "newest"
     np.testing.assert_array_equal(found.history_seconds_, fitted.history_seconds_)
     new = X[X["user"] < 9].assign(item=3)
     expected = fitted.recommend(range(9), k=3, interactions=new)
@@ -121,20 +140,93 @@ def test_shards_and_early_stopping_take_times(X, encoder):
     assert model.network_.weights.shared["gap_weights"].any()
 
 
+# The moment of the question
+
+
+@pytest.fixture(scope="module")
+def asked(X):
+    return model_of(history_gaps="question").fit(X)
+
+
+def test_a_question_without_a_moment_comes_just_after_the_newest_item(asked):
+    code = asked.users_.get_loc(7)
+    at = asked.history_seconds_[code, 0]
+    expected = asked.recommend(7, k=5)
+    assert_frame_equal = pd.testing.assert_frame_equal
+    assert_frame_equal(asked.recommend(7, k=5, at=at), expected)
+    later = asked.recommend(7, k=5, at=at + HOUR)
+    assert not np.allclose(later["score"], expected["score"])
+
+
+def test_gaps_of_newest_items_know_no_moment(fitted):
+    at = fitted.history_seconds_.max() + HOUR
+    pd.testing.assert_frame_equal(fitted.recommend(7, k=5, at=at), fitted.recommend(7, k=5))
+
+
+@pytest.mark.parametrize("encoder", ["history", "hybrid"])
+def test_a_score_at_a_moment_is_that_of_a_sum_by_hand(X, encoder):
+    model = model_of(history_gaps="question", user_encoder=encoder, item_bias=False).fit(X)
+    code, pause = model.users_.get_loc(7), 1000
+    at = model.history_seconds_[code, 0] + pause
+    (tables, shared), vector = model.network_.weights, np.zeros(8)
+    if encoder == "hybrid":
+        vector += tables["users"][code]
+    history = zip(model.histories_[code], model.history_seconds_[code], strict=True)
+    for place, (item, second) in enumerate(history):
+        bucket = int(2 * np.log2(1 + at - second))
+        weights = shared["place_weights"][place] + shared["gap_weights"][bucket]
+        vector += weights * (tables["history"][item] + tables["items"][item])
+    expected = tables["items"] @ vector + shared["output_bias"]
+    pairs = pd.DataFrame({"user": 7, "item": model.items_})
+    found = model.decision_function(pairs, at=float(at))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_unknown_users_get_what_is_popular_at_any_moment(asked):
+    lists = asked.recommend(-1, k=3, at=10.0**9)
+    assert lists["item"].tolist() == asked.recommend(-1, k=3)["item"].tolist()
+
+
+def test_validation_asks_for_each_row_at_its_moment():
+    rng = np.random.default_rng(0)
+    items = [rng.permutation(20)[:6] for _ in range(60)]
+    times = np.cumsum(2.0 ** rng.uniform(0, 20, (60, 6)), axis=1).ravel()
+    X = pd.DataFrame({"user": np.repeat(np.arange(60), 6), "item": np.concatenate(items)})
+    X["timestamp"] = times
+    # Users and items in the order in which both tables below have them.
+    X = X.iloc[np.arange(360).reshape(60, 6).T.ravel()]
+    is_last = ~X.duplicated("user", keep="last")
+    options = {"history_gaps": "question", "early_stopping": True, "epochs": 5}
+    options |= {"learning_rate": 0.05, "regularization": 0.01, "history_length": 5}
+    model = model_of(**options).fit(X[~is_last], X_val=X[is_last])
+    values = model.history_["val_ndcg_at_10"]
+    best = values[model.best_iter_ - 1]
+    assert ndcg_scorer(at="row")(model, X[is_last]) == pytest.approx(best)
+    assert ndcg_scorer()(model, X[is_last]) != pytest.approx(best)
+    held_out = model_of(**options).fit(X).history_["val_ndcg_at_10"]
+    np.testing.assert_allclose(held_out, values, rtol=1e-6)
+
+
+def test_rows_to_validate_on_need_times(X):
+    model = model_of(history_gaps="question", early_stopping=True)
+    with pytest.raises(ValueError, match="X_val must have timestamps where history_gaps is set"):
+        model.fit(X, X_val=X[["user", "item"]].assign(item=3))
+
+
 # What has no times
 
 
 def test_ids_need_none(X):
     options = {"user_encoder": "id", "architecture": "gmf", "loss": "bpr"}
     model = model_of(**options).fit(X[["user", "item"]])
-    assert_same_network(model, model_of(**options, history_gaps=False).fit(X[["user", "item"]]))
+    assert_same_network(model, model_of(**options, history_gaps=None).fit(X[["user", "item"]]))
     assert model.history_seconds_ is None
 
 
 def test_rows_without_times_are_refused(X, fitted):
     plain = X[["user", "item"]]
     before = fitted.network_
-    message = "must have timestamps where history_gaps=True"
+    message = "must have timestamps where history_gaps is set"
     with pytest.raises(ValueError, match=f"X {message}"):
         model_of().fit(plain)
     with pytest.raises(ValueError, match="timestamp"):
@@ -145,12 +237,14 @@ def test_rows_without_times_are_refused(X, fitted):
 
 
 def test_other_gaps_than_those_of_fit_are_refused(X, fitted):
-    changed = copy.deepcopy(fitted).set_params(history_gaps=False)
-    with pytest.raises(ValueError, match="history_gaps must be what fit had, history_gaps=True"):
+    changed = copy.deepcopy(fitted).set_params(history_gaps=None)
+    with pytest.raises(
+        ValueError, match="history_gaps must be what fit had, history_gaps=.newest."
+    ):
         changed.partial_fit(X)
 
 
 def test_graphs_are_refused(fitted, tmp_path):
-    with pytest.raises(ValueError, match="Fit with history_gaps=False"):
+    with pytest.raises(ValueError, match="Fit with history_gaps=None"):
         fitted.export(tmp_path / "graph")
     assert list(tmp_path.iterdir()) == []

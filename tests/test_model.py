@@ -186,7 +186,7 @@ def test_weights_of_places_start_as_documented(rng):
     expected = np.array([1, 1 / np.sqrt(2), 1 / np.sqrt(3), 1 / 2])
     np.testing.assert_allclose(shared["place_weights"], np.tile(expected[:, None], 3), rtol=1e-6)
     assert np.abs(shared["history_kernel"]).max() <= np.sqrt(6 / (3 + 2))
-    assert not UserHistories(3, 4, gaps=True).initial_shared(rng)["gap_weights"].any()
+    assert not UserHistories(3, 4, gaps="newest").initial_shared(rng)["gap_weights"].any()
     assert not shared["history_output"].any()
 
 
@@ -226,8 +226,8 @@ def obvious_user(tables, shared, user, history, length, tied=False, buckets=None
         UserIdsAndHistories(3, 2, 4),
         UserHistories(3, 2, tied=True),
         UserIdsAndHistories(3, 2, 4, tied=True),
-        UserHistories(3, 2, gaps=True),
-        UserIdsAndHistories(3, 2, 4, tied=True, gaps=True),
+        UserHistories(3, 2, gaps="newest"),
+        UserIdsAndHistories(3, 2, 4, tied=True, gaps="newest"),
     ],
     ids=repr,
 )

@@ -41,7 +41,7 @@ from neumf.training.trainer import Trainer
 N_USERS, N_ITEMS = 9, 12
 
 
-def some_rows(seed=0, n_rows=60, length=3, of="users", timed=False):
+def some_rows(seed=0, n_rows=60, length=3, of="users", timed=False, from_rows=False):
     """Rows of some of the users, with all that rows can have."""
     rng = np.random.default_rng(seed)
     users = rng.integers(0, N_USERS, n_rows)
@@ -67,6 +67,7 @@ def some_rows(seed=0, n_rows=60, length=3, of="users", timed=False):
             length,
             before=LastItems(before, rng.integers(-20, 0, before.shape).astype(float)),
             seconds=times.astype(float) if timed else None,
+            from_rows=from_rows,
         ),
         degrees=degrees,
     )
@@ -90,9 +91,14 @@ def test_each_row_is_in_the_shard_of_its_user_and_in_no_other(seed, n_shards):
         np.testing.assert_array_equal(shard.rows.degrees.users, rows.degrees.users[shard.users])
 
 
-@given(seed=st.integers(0, 50), n_shards=st.integers(1, 5), timed=st.booleans())
-def test_the_history_of_a_row_is_the_same_in_a_shard(seed, n_shards, timed):
-    rows = some_rows(seed, timed=timed)
+@given(
+    seed=st.integers(0, 50),
+    n_shards=st.integers(1, 5),
+    timed=st.booleans(),
+    from_rows=st.booleans(),
+)
+def test_the_history_of_a_row_is_the_same_in_a_shard(seed, n_shards, timed, from_rows):
+    rows = some_rows(seed, timed=timed, from_rows=timed and from_rows)
     for shard in cut_rows(rows, n_shards):
         kept = rows_of(rows, shard.users)
         of_shard = shard.rows.histories

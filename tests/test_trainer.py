@@ -179,7 +179,9 @@ def history_arrays(with_ids, loss, rng, tied=False, item_bias=False, gaps=False)
     sizes = (2, 0, ()) if LOSSES[loss].is_product else (2, 3, (4,))
     layers = NeuMFLayers(*sizes, item_bias=item_bias)
     tower = UserIdsAndHistories if with_ids else UserHistories
-    blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, 3, tied=tied, gaps=gaps))
+    blueprint = Blueprint.of_towers(
+        layers, tower(layers.width, 2, 3, tied=tied, gaps="newest" if gaps else None)
+    )
     weights = large_weights(rng, 3, 5, blueprint)
     unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
     negatives = None if unseen is None else Negatives(unseen, items)

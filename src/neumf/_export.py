@@ -118,7 +118,7 @@ class ExportMixin:
         if self.network_.blueprint.users.gaps:
             raise ValueError(
                 "export writes networks whose histories are items alone. Received one of "
-                "history_gaps=True. Fit with history_gaps=False, or serve what save writes."
+                "history_gaps. Fit with history_gaps=None, or serve what save writes."
             )
         folder = Path(path)
         if folder.exists():

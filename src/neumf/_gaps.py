@@ -1,12 +1,16 @@
-"""How long before the newest item of a history each of its items was, in buckets."""
+"""How long before a moment each item of a history was, in buckets."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from neumf._arrays import Codes, Float64s
+
+# What the time to each item of a history is counted from: see `pack`.
+GapsFrom = Literal["newest", "question"]
+GAPS_FROM: tuple[str, ...] = get_args(GapsFrom)
 
 # Bounds of buckets grow by the square root of 2, from a second to a human life.
 N_BUCKETS = 64
@@ -20,9 +24,9 @@ def require_times(seconds: Any, argument: str) -> None:
     """Raise if rows of which gaps are asked for have no timestamps."""
     if seconds is None:
         raise ValueError(
-            f"{argument} must have timestamps where history_gaps=True, which reads the time from "
-            "each item of a history to the newest. Received a table without a column 'timestamp'. "
-            "Name the column of the times 'timestamp', or fit with history_gaps=False."
+            f"{argument} must have timestamps where history_gaps is set, which reads how long ago "
+            "each item of a history was. Received a table without a column 'timestamp'. Name the "
+            "column of the times 'timestamp', or fit with history_gaps=None."
         )
 
 
@@ -33,8 +37,8 @@ def bucket_of(gaps: Float64s) -> Codes:
     return buckets
 
 
-def pack(items: Codes, seconds: Float64s) -> Codes:
-    """Put to each item the bucket of the time from it to the newest one of its history.
+def pack(items: Codes, seconds: Float64s, moments: Float64s | None = None) -> Codes:
+    """Put to each item of a history the bucket of the time since it.
 
     Parameters
     ----------
@@ -42,8 +46,11 @@ def pack(items: Codes, seconds: Float64s) -> Codes:
         Histories, newest item first, filled up with -1, which stays -1.
     seconds : ndarray of shape (n, length)
         When each item was.
+    moments : ndarray of shape (n,) or None
+        Until when the time is counted; None counts until the newest item.
     """
-    buckets = bucket_of(seconds[:, :1] - seconds)
+    until = seconds[:, :1] if moments is None else moments[:, None]
+    buckets = bucket_of(until - seconds)
     packed: Codes = np.where(items < 0, -1, items | (buckets << _ITEM_BITS))
     return packed
 

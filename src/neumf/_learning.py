@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from neumf._callbacks import EpochWatcher, FitTasks
 from neumf._gaps import require_times
 from neumf._held_out import HeldOutRows, match_rows, warn_of_seen
 from neumf._parameters import Architecture, Parameters, blueprint_of, settings_of
-from neumf._ranking import exact_lists, mean_over_lists
+from neumf._ranking import as_queries, exact_lists, mean_over_lists
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import Histories, LastItems, read_histories
 from neumf.interactions.part_by_part import read_input
@@ -117,7 +117,7 @@ def prepare_first(parameters: Parameters, rows: EncodedRows, X_val: Any = None) 
             rows.shape,
             last_items,
             _item_biases(blueprint, rows.seen),
-            None if X_val is None else _validate_on(X_val, rows, last_items),
+            None if X_val is None else _validate_on(X_val, rows, last_items, blueprint),
         )
     kept, kept_timelines, last = _hold_out(rows, timelines, parameters.early_stopping)
     histories = _read_histories(kept, kept_timelines, blueprint)
@@ -127,7 +127,7 @@ def prepare_first(parameters: Parameters, rows: EncodedRows, X_val: Any = None) 
         rows.shape,
         _last_items(rows, _read_histories(rows, timelines, blueprint)),
         _item_biases(blueprint, kept.seen),
-        _validate_on_last(rows, kept, last, _last_items(kept, histories)),
+        _validate_on_last(rows, kept, last, _last_items(kept, histories), blueprint),
     )
 
 
@@ -280,11 +280,19 @@ def _read_histories(
     if timelines is None:
         return None
     length = blueprint.users.history_length
-    seconds = rows.seconds if blueprint.users.gaps else None
-    if blueprint.users.gaps:
+    gaps = blueprint.users.gaps
+    seconds = None if gaps is None else rows.seconds
+    if gaps is not None:
         require_times(seconds, "X")
     return read_histories(
-        timelines, rows.items, length, rows.positive, before, rows.storage, seconds
+        timelines,
+        rows.items,
+        length,
+        rows.positive,
+        before,
+        rows.storage,
+        seconds,
+        from_rows=gaps == "question",
     )
 
 
@@ -400,16 +408,23 @@ def _last_rows(rows: EncodedRows, timelines: Timelines) -> Codes:
     return np.concatenate(found)
 
 
-def _validate_on(X_val: Any, rows: EncodedRows, last_items: LastItems) -> Validate:
+def _validate_on(
+    X_val: Any, rows: EncodedRows, last_items: LastItems, blueprint: Blueprint
+) -> Validate:
     """Return what measures NDCG@10 of the rows of a table among what the users have not seen."""
-    new = read_input(X_val, "X_val", with_timestamps=False)
+    is_timed = blueprint.users.gaps == "question"
+    new = read_input(X_val, "X_val", with_timestamps=is_timed)
+    if is_timed:
+        require_times(new.seconds, "X_val")
     held_out = match_rows(new, rows.user_ids, rows.item_ids, "X_val")
     warn_of_seen(held_out, rows.seen)
+    if is_timed:
+        held_out = replace(held_out, seconds=new.seconds)
     return _make_validate(held_out, rows.seen, last_items)
 
 
 def _validate_on_last(
-    rows: EncodedRows, kept: EncodedRows, last: Codes, last_items: LastItems
+    rows: EncodedRows, kept: EncodedRows, last: Codes, last_items: LastItems, blueprint: Blueprint
 ) -> Validate:
     """Return what measures NDCG@10 of the rows held out among the items that are left."""
     # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
@@ -419,14 +434,21 @@ def _validate_on_last(
         seen = seen_matrix(kept.users, kept.items, kept.shape, storage=kept.storage)
     queries = np.arange(len(last))
     held_out = HeldOutRows(queries, rows.users[last], rows.items[last], rows.shape[1])
+    if blueprint.users.gaps == "question" and rows.seconds is not None:
+        held_out = replace(held_out, seconds=rows.seconds[last])
     return _make_validate(held_out, seen, last_items)
 
 
 def _make_validate(rows: HeldOutRows, seen: sp.csr_array, last_items: LastItems) -> Validate:
-    held_out, codes = rows.gather(), last_items.codes
+    """Return what measures NDCG@10 of rows, each at its moment if they tell it."""
+    held_out, users, codes = rows.gather(), None, last_items.codes
+    if held_out.seconds is not None:
+        users = held_out.users
+        codes = last_items.take(users).codes_at(held_out.seconds)
+        held_out, seen = as_queries(held_out, seen)
 
     def validate(blueprint: Blueprint, weights: Weights) -> float:
-        network = Network.of_weights(blueprint, weights, codes)
+        network = Network.of_weights(blueprint, weights, codes, users)
         return mean_over_lists(ndcg_at_k, 10, exact_lists(network, held_out, seen))
 
     return validate

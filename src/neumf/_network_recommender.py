@@ -21,6 +21,7 @@ from neumf.interactions.user_items import UserItems
 from neumf.model.keras_model import build_keras_model
 from neumf.model.network import Network
 from neumf.model.user_map import UserMap
+from neumf.protocols import Ranker
 from neumf.training.loop import Trained
 from neumf.training.trainer import OptimizerState
 
@@ -61,6 +62,14 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
     def ranker_(self) -> Network:
         """What gives the scores: the network."""
         return self.network_
+
+    def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
+        """Return what scores users, each at a moment, which only `history_gaps` can make matter."""
+        blueprint, weights = self.network_.blueprint, self.network_.weights
+        if blueprint.users.gaps != "question":
+            return super().ranker_at(users, seconds)
+        histories = self._last_items.take(users).codes_at(seconds)
+        return Network.of_weights(blueprint, weights, histories, users)
 
     @property
     def _last_items(self) -> LastItems:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from neumf._arrays import Codes, Float64s
+from neumf._gaps import GAPS_FROM, GapsFrom
 from neumf._parameters import SHAPE
 from neumf._saving import SavingMixin, write_recommender
 from neumf._validation import check_real
@@ -115,7 +116,7 @@ def network_state(network: Network) -> dict[str, Any]:
         "history_hidden_size": tower.history_hidden_size,
         "init_std": float(tower.std),
         "tie_history": bool(tower.tied),
-        "history_gaps": bool(tower.gaps),
+        "history_gaps": tower.gaps,
         "tables": network.weights.tables,
         "shared": network.weights.shared,
         "users": network.users,
@@ -172,8 +173,7 @@ def _read_blueprint(state: State, n_items: int) -> Blueprint:
         state.integer("history_hidden_size"),
         std=state.of_type("init_std", float),
         tied=state.of_type("tie_history", bool),
-        # Files of earlier versions do not tell.
-        gaps=state.has("history_gaps") and state.of_type("history_gaps", bool),
+        gaps=_read_gaps(state),
     )
     return Blueprint.of_towers(layers, users)
 
@@ -249,8 +249,14 @@ def read_history(state: State) -> dict[str, list[float]]:
 
 def read_shape(state: State) -> dict[str, Any]:
     """Return the parameters that the network had its shape from."""
-    # Files of earlier versions have no gaps.
     if set(state.names()) | {"history_gaps"} != set(SHAPE):
         raise damaged("_shape has other parameters")
-    had_gaps = state.has("history_gaps") and state.of_type("history_gaps", bool)
-    return {name: state.value(name) for name in state.names()} | {"history_gaps": had_gaps}
+    return {name: state.value(name) for name in state.names()} | {"history_gaps": _read_gaps(state)}
+
+
+def _read_gaps(state: State) -> GapsFrom | None:
+    """Return what gaps are counted from, None as in files of earlier versions, which tell nothing."""
+    gaps = state.value("history_gaps") if state.has("history_gaps") else None
+    if gaps not in (None, *GAPS_FROM):
+        raise damaged("history_gaps is unknown")
+    return gaps

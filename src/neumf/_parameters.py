@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
+from neumf._gaps import GAPS_FROM, GapsFrom
 from neumf._random import RandomState
 from neumf._validation import check_folder, check_int, check_option, check_real
 from neumf.interactions.unseen import Strategy
@@ -64,7 +65,7 @@ class Parameters(Protocol):
     user_encoder: UserEncoder
     history_length: int
     history_hidden_size: int
-    history_gaps: bool
+    history_gaps: GapsFrom | None
     tie_history: bool
     item_bias: bool
     init_std: float
@@ -92,7 +93,8 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     check_option("negative_strategy", parameters.negative_strategy, ("uniform", "popularity"))
     check_option("loss", parameters.loss, ("auto", *LOSSES))
     check_option("early_stopping", parameters.early_stopping, (True, False, "refit"))
-    for name in ("pretrain", "history_gaps", "tie_history", "item_bias"):
+    check_option("history_gaps", parameters.history_gaps, (None, *GAPS_FROM))
+    for name in ("pretrain", "tie_history", "item_bias"):
         check_option(name, getattr(parameters, name), (True, False))
     for name in _POSITIVE_INTS:
         check_int(name, getattr(parameters, name), 1)
@@ -223,7 +225,7 @@ def blueprint_of(
         parameters.history_hidden_size,
         std=parameters.init_std,
         tied=parameters.tie_history,
-        gaps=parameters.history_gaps and parameters.user_encoder != "id",
+        gaps=None if parameters.user_encoder == "id" else parameters.history_gaps,
     )
     return Blueprint.of_towers(layers, users)
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from neumf._explain import ExplainMixin
 from neumf._export import ExportMixin
+from neumf._gaps import GapsFrom
 from neumf._learning import Past, learn, prepare_first, prepare_further
 from neumf._network_recommender import NetworkRecommender
 from neumf._network_state import NetworkSavingMixin
@@ -100,9 +101,11 @@ class NeuMFRecommender(
         user in `interactions`. No more are kept than the longest history of `fit` has.
     history_hidden_size : int, default=0
         Width of a hidden layer that refines the vector made of a history (large tables); 0: none.
-    history_gaps : bool, default=False
-        Whether an item in a history also counts by how long before the newest one it was, see
-        Notes. Needs timestamps, in `interactions` too; changes nothing where users are ids.
+    history_gaps : "newest", "question" or None, default=None
+        Let an item in a history also count by how long before the newest one it was, or before the
+        moment of the question, see Notes. Needs timestamps, in `interactions` too. The moment is
+        that of each row while training (and of each held-out row with `early_stopping`), and `at`
+        when asked; without `at`, just after the user's newest item. Of ids, nothing is asked.
     tie_history : bool, default=True
         Whether an item in a history stands for its own vector, plus a deviation that starts at 0,
         and not for a vector that is learned from nothing, see Notes. What an item's own rows tell
@@ -257,7 +260,7 @@ class NeuMFRecommender(
     equal timestamps, those further up in the table come before), :math:`e_i` is a vector that the
     item has in histories alone, :math:`w_j` the weights of that place, which start at
     :math:`j^{-1/2}`, and :math:`v_u` is the user's own vector ("hybrid") or 0 ("history"). With
-    `history_gaps`, an item that was s seconds before the newest one has the weights
+    `history_gaps`, an item that was s seconds before has the weights
     :math:`w_j + g_t`, where :math:`t = \min(\lfloor 2 \log_2(1 + s) \rfloor, 63)` and all g start
     at 0. With `history_hidden_size`, the vector :math:`x` becomes
     :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at 0. With `tie_history`,
@@ -338,7 +341,7 @@ class NeuMFRecommender(
         user_encoder: UserEncoder = "auto",
         history_length: int = 20,
         history_hidden_size: int = 0,
-        history_gaps: bool = False,
+        history_gaps: GapsFrom | None = None,
         tie_history: bool = True,
         item_bias: bool = True,
         init_std: float = 0.03,

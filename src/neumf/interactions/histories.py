@@ -28,8 +28,15 @@ class LastItems(NamedTuple):
 
     @property
     def codes(self) -> Codes:
-        """What a user tower reads: the items, and the gaps to the newest one if times are told."""
-        return self.items if self.seconds is None else pack(self.items, self.seconds)
+        """What a user tower reads just after the newest items."""
+        return self.codes_at(None)
+
+    def codes_at(self, moments: Float64s | None) -> Codes:
+        """Return what a user tower reads: the items, and, if times are told, how long ago each was.
+
+        Counted from each user's moment, or with None from the newest item.
+        """
+        return self.items if self.seconds is None else pack(self.items, self.seconds, moments)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -66,6 +73,8 @@ class Histories:
         How many items count.
     seconds : ndarray of shape (n_positives + 1,) or None
         When each of the items was; None where nobody asks.
+    moments : ndarray of shape (n_rows,) or None
+        When each row was, from which gaps are counted; None counts from the newest item.
     """
 
     items: Codes
@@ -74,9 +83,10 @@ class Histories:
     timelines: Timelines
     length: int
     seconds: Float64s | None = None
+    moments: Float64s | None = None
 
     def before(self, rows: Codes, storage: Storage = MEMORY) -> Codes:
-        """Return the histories of these rows as `LastItems.codes`.
+        """Return the histories of these rows as `LastItems.codes_at`.
 
         `storage` tells where the items are.
         """
@@ -84,7 +94,10 @@ class Histories:
             storage.look_up(column.__getitem__, rows)
             for column in (self.timelines.users, self.timelines.places)
         )
-        return storage.look_up(self._of_users, users, places)
+        if self.moments is None:
+            return storage.look_up(self._of_users, users, places)
+        moments = storage.look_up(self.moments.__getitem__, rows)
+        return storage.look_up(self._of_users, users, places, moments)
 
     def last(self) -> LastItems:
         """Return the history of each user after all rows."""
@@ -112,11 +125,13 @@ class Histories:
             self.timelines.take(users, rows),
             self.length,
             None if self.seconds is None else _with_none(self.seconds, places),
+            None if self.moments is None else self.moments[rows],
         )
 
-    def _of_users(self, users: Codes, places: Codes) -> Codes:
+    def _of_users(self, users: Codes, places: Codes, moments: Float64s | None = None) -> Codes:
         """Return the history of each user at a place in the timeline."""
-        return self._cut(self.bounds[users], self.first_places[users] + places).codes
+        last = self._cut(self.bounds[users], self.first_places[users] + places)
+        return last.codes_at(moments)
 
     def _cut(self, firsts: Codes, ends: Codes) -> LastItems:
         places = ends[:, None] - np.arange(1, self.length + 1)
@@ -143,6 +158,7 @@ def read_histories(
     before: LastItems | None = None,
     storage: Storage = MEMORY,
     seconds: Float64s | None = None,
+    from_rows: bool = False,
 ) -> Histories:
     """Return the history of each row: its user's positives that come before it.
 
@@ -161,7 +177,9 @@ def read_histories(
     storage : Storage
         Gives the room for the items.
     seconds : ndarray of shape (n_rows,) or None
-        When each row was; None leaves times out.
+        When each row was; None where no gaps are read.
+    from_rows : bool
+        Whether gaps are counted from each row, and not from the newest item before it.
     """
     counts, n_before = timelines.counts, np.zeros_like(timelines.counts)
     if before is not None:
@@ -191,4 +209,5 @@ def read_histories(
         ordered[found] = of_rows[rows]
         if times is not None:
             times[found] = when[rows]
-    return Histories(ordered, bounds, first_places, timelines, length, times)
+    moments = seconds if from_rows else None
+    return Histories(ordered, bounds, first_places, timelines, length, times, moments)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from neumf._arrays import Codes, Float32s
-from neumf._gaps import N_BUCKETS, unpack
+from neumf._gaps import N_BUCKETS, GapsFrom, unpack
 from neumf.model.initial import normal, uniform
 from neumf.model.layers import BLOCK_SIZE, Shared
 
@@ -40,8 +40,8 @@ class UserTower(ABC):
         Standard deviation of the initial vectors.
     tied : bool
         Whether an item in a history stands for its own vector, see `UserHistories`.
-    gaps : bool
-        Whether histories come with the time from each item to the newest, see `pack`.
+    gaps : {"newest", "question"} or None
+        From when histories tell how long ago each item was, see `pack`; None: they do not.
     reads_history : bool
         Whether the vector of a row's user is made of what the user had before the row. Rows then
         need an order in time, and negatives must not tell what the user had later.
@@ -52,7 +52,7 @@ class UserTower(ABC):
     history_hidden_size: int = 0
     std: float = 0.01
     tied: bool = False
-    gaps: bool = False
+    gaps: GapsFrom | None = None
 
     reads_history: ClassVar[bool] = True
 
