@@ -174,6 +174,8 @@ def test_a_score_at_a_moment_is_that_of_a_sum_by_hand(X, encoder):
     history = zip(model.histories_[code], model.history_seconds_[code], strict=True)
     for place, (item, second) in enumerate(history):
         bucket = int(2 * np.log2(1 + at - second))
+        if place == 0:
+            vector += shared["pause_vectors"][bucket]
         weights = shared["place_weights"][place] + shared["gap_weights"][bucket]
         vector += weights * (tables["history"][item] + tables["items"][item])
     expected = tables["items"] @ vector + shared["output_bias"]
@@ -238,9 +240,7 @@ def test_rows_without_times_are_refused(X, fitted):
 
 def test_other_gaps_than_those_of_fit_are_refused(X, fitted):
     changed = copy.deepcopy(fitted).set_params(history_gaps=None)
-    with pytest.raises(
-        ValueError, match="history_gaps must be what fit had, history_gaps=.newest."
-    ):
+    with pytest.raises(ValueError, match="history_gaps must be what fit had"):
         changed.partial_fit(X)
 
 

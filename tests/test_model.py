@@ -209,6 +209,8 @@ def obvious_user(tables, shared, user, history, length, tied=False, buckets=None
     for place, item in enumerate(history[:length]):
         of_item = tables["history"][item] + (tables["items"][item][:3] if tied else 0)
         weights = shared["place_weights"][place]
+        if "pause_vectors" in shared and place == 0:
+            vector += shared["pause_vectors"][buckets[0]]
         if buckets is not None:
             weights = weights + shared["gap_weights"][buckets[place]]
         vector += weights * of_item
@@ -227,6 +229,7 @@ def obvious_user(tables, shared, user, history, length, tied=False, buckets=None
         UserHistories(3, 2, tied=True),
         UserIdsAndHistories(3, 2, 4, tied=True),
         UserHistories(3, 2, gaps="newest"),
+        UserHistories(3, 2, 4, gaps="question"),
         UserIdsAndHistories(3, 2, 4, tied=True, gaps="newest"),
     ],
     ids=repr,
@@ -236,12 +239,15 @@ def test_a_history_makes_the_vector_of_a_user(tower, layers, rng, monkeypatch):
     tables, shared = large_weights(blueprint, rng)
     users, histories = np.array([5, 1, -1, 2]), np.array([[3, 1], [2, -1], [6, 6], [-1, -1]])
     seconds = np.array([[7, 0], [5, 0], [-1, -1], [0, 0]], float)
-    buckets = np.array([[0, 6], [0, 0], [0, 0], [0, 0]]) if tower.gaps else [None] * 4
+    moments = np.array([14, 8, -1, 5], float) if tower.gaps == "question" else None
+    buckets = [None] * 4
+    if tower.gaps:
+        buckets = [[0, 6], [0, 0], [0, 0], [0, 0]] if moments is None else [[6, 7], [4], [0, 0], []]
     expected = [
         obvious_user(tables, shared, user, history[history >= 0], 2, tower.tied, of_history)
         for user, history, of_history in zip(users, histories, buckets, strict=True)
     ]
-    histories = LastItems(histories, seconds if tower.gaps else None).codes
+    histories = LastItems(histories, seconds if tower.gaps else None).codes_at(moments)
     for block_size in (2**15, 2):
         monkeypatch.setattr("neumf.model.user_towers.BLOCK_SIZE", block_size)
         found = tower.encode(tables, shared, users, histories)

@@ -255,7 +255,7 @@ def read_shape(state: State) -> dict[str, Any]:
 
 
 def _read_gaps(state: State) -> GapsFrom | None:
-    """Return what gaps are counted from, None as in files of earlier versions, which tell nothing."""
+    """Return what gaps are counted from: nothing in files of earlier versions."""
     gaps = state.value("history_gaps") if state.has("history_gaps") else None
     if gaps not in (None, *GAPS_FROM):
         raise damaged("history_gaps is unknown")

@@ -79,15 +79,14 @@ class NeuMFRecommender(
         `user_encoder` that reads histories, all items but the row's own count as unseen: what the
         user had later must tell nothing.
     loss : {"auto", "binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"}
-        By default "auto", see the end.
         Binary cross-entropy of every positive and negative (the paper's equation 7); or the
         Bayesian personalised ranking of a positive above each of its negatives; or the softmax of
         a positive among its negatives; or among those that were drawn for all positives of its
         batch, itself left out, by which each learns from hundreds at next to no cost; or among all
         items, which draws no negatives and costs as much as the catalogue is long. The last two
         need ``architecture="mf"`` or ``"gmf"``. With the last four, `predict` orders the items of a
-        user but is no calibrated probability. "auto" is "batch_softmax" where `architecture` allows
-        it and `fit` gets no `y`, else "binary_crossentropy".
+        user but is no calibrated probability. "auto", the default, is "batch_softmax" where
+        `architecture` allows it and `fit` gets no `y`, else "binary_crossentropy".
     pretrain : bool, default=False
         Fit GMF and MLP by themselves first (each as `epochs` and `early_stopping` say), then join
         them with half a say each and train on with plain SGD (section 3.4.1 of the paper).
@@ -102,10 +101,9 @@ class NeuMFRecommender(
     history_hidden_size : int, default=0
         Width of a hidden layer that refines the vector made of a history (large tables); 0: none.
     history_gaps : "newest", "question" or None, default=None
-        Let an item in a history also count by how long before the newest one it was, or before the
+        Let an item in a history also count by how long it was before the newest one, or before the
         moment of the question, see Notes. Needs timestamps, in `interactions` too. The moment is
-        that of each row while training (and of each held-out row with `early_stopping`), and `at`
-        when asked; without `at`, just after the user's newest item. Of ids, nothing is asked.
+        that of each row in `fit`, and `at` when asked; without, that of the user's newest item.
     tie_history : bool, default=True
         Whether an item in a history stands for its own vector, plus a deviation that starts at 0,
         and not for a vector that is learned from nothing, see Notes. What an item's own rows tell
@@ -113,8 +111,7 @@ class NeuMFRecommender(
         then like what they had, which suits ``architecture="mf"``. Users of ids have none.
     item_bias : bool, default=True
         Whether each item has a bias in the logit, which starts at its log-popularity and is not
-        penalised. With it, vectors have to tell how tastes differ, not what is popular, and
-        `regularization` can be strong.
+        penalised. Vectors then tell how tastes differ, and `regularization` can be strong.
     init_std : float, default=0.03
         Standard deviation of the initial vectors. A strong `regularization` needs larger ones, or
         all vectors shrink to 0 before they have learned anything: 0.03 to 0.1.
@@ -124,8 +121,7 @@ class NeuMFRecommender(
         to a mean of 1 over all rows; `sample_weight` multiplies it. 0 weighs all alike, as in the
         paper; 1 makes the last row count ten times the tenth from the end. What is asked for is
         what a user does *next*, so with ``user_encoder="id"`` this is the parameter to tune first;
-        where users are made of histories, each row has its own. The rows of a sparse matrix have no
-        order in time and weigh all alike.
+        of histories, each row has its own. Rows of a sparse matrix have no order and weigh alike.
     regularization : float, default=0.5
         Weight of the squared L2 norm of each vector, relative to the summed loss of the rows: each
         sample of a batch adds `regularization` times the squared norm of its user's vector divided
@@ -260,11 +256,12 @@ class NeuMFRecommender(
     equal timestamps, those further up in the table come before), :math:`e_i` is a vector that the
     item has in histories alone, :math:`w_j` the weights of that place, which start at
     :math:`j^{-1/2}`, and :math:`v_u` is the user's own vector ("hybrid") or 0 ("history"). With
-    `history_gaps`, an item that was s seconds before has the weights
-    :math:`w_j + g_t`, where :math:`t = \min(\lfloor 2 \log_2(1 + s) \rfloor, 63)` and all g start
-    at 0. With `history_hidden_size`, the vector :math:`x` becomes
-    :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at 0. With `tie_history`,
-    :math:`e_i` is :math:`[q_i, q'_i] + d_i`, where :math:`d_i` starts at 0.
+    `history_gaps`, an item that was s seconds before has the weights :math:`w_j + g_t`, where
+    :math:`t = \min(\lfloor 2 \log_2(1 + s) \rfloor, 63)`. Of a question, the t of the newest item
+    adds a vector :math:`h_t`. All g and h start at 0 and have no penalty. With
+    `history_hidden_size`, the vector :math:`x` becomes :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`,
+    where :math:`W_2` starts at 0. With `tie_history`, :math:`e_i` is :math:`[q_i, q'_i] + d_i`,
+    where :math:`d_i` starts at 0.
 
     With `item_bias`, each item's :math:`b_i` is added to b. It starts at the logarithm of one plus
     the number of users who interacted with the item, relative to the mean over all items.

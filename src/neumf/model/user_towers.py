@@ -183,7 +183,8 @@ class UserHistories(UserTower):
     ``place_weights``, shape (history_length, width), the newest item first, and, with a hidden
     layer that refines the sum, ``history_kernel``, ``history_bias`` and ``history_output``. With
     gaps, the weight of an item is that of its place and that of its bucket in ``gap_weights``,
-    shape (n_buckets, width), together.
+    shape (n_buckets, width), together; if they are counted from a question, ``pause_vectors``, of
+    the same shape, have what the bucket of the newest item adds.
     """
 
     def initial_tables(
@@ -215,14 +216,20 @@ class UserHistories(UserTower):
     @property
     def _names(self) -> tuple[str, ...]:
         hidden = (*_HIDDEN_KERNELS, "history_bias") if self.history_hidden_size else ()
-        return ("place_weights", *(("gap_weights",) if self.gaps else ()), *hidden)
+        return ("place_weights", *self._of_gaps, *hidden)
+
+    @property
+    def _of_gaps(self) -> tuple[str, ...]:
+        """The names of the weights that have a row per bucket."""
+        if self.gaps is None:
+            return ()
+        return ("gap_weights", "pause_vectors") if self.gaps == "question" else ("gap_weights",)
 
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the weights of places and of the hidden layer."""
         width, size = self.width, self.history_hidden_size
         shapes: dict[str, tuple[int, ...]] = {"place_weights": (self.history_length, width)}
-        if self.gaps:
-            shapes["gap_weights"] = (N_BUCKETS, width)
+        shapes |= dict.fromkeys(self._of_gaps, (N_BUCKETS, width))
         if size:
             shapes |= {"history_kernel": (width, size), "history_bias": (size,)}
             shapes["history_output"] = (size, width)
@@ -233,8 +240,8 @@ class UserHistories(UserTower):
         places = np.arange(1, self.history_length + 1, dtype=np.float32)
         weights = np.repeat(places[:, None] ** np.float32(-0.5), self.width, axis=1)
         shared: dict[str, Float32s] = {"place_weights": weights}
-        if self.gaps:
-            shared["gap_weights"] = np.zeros((N_BUCKETS, self.width), np.float32)
+        for name in self._of_gaps:
+            shared[name] = np.zeros((N_BUCKETS, self.width), np.float32)
         if size := self.history_hidden_size:
             shared["history_kernel"] = uniform(rng, self.width, size, 6 / (self.width + size))
             shared["history_bias"] = np.zeros(size, np.float32)
@@ -278,7 +285,10 @@ class UserHistories(UserTower):
         if self.gaps:
             weights = weights + _rows_of(xp, shared["gap_weights"], rows["gaps"])
         weighted = vectors * weights
-        return row_sums(xp.where(present["history"][:, :, None], weighted, 0.0), 1)
+        sums = row_sums(xp.where(present["history"][:, :, None], weighted, 0.0), 1)
+        if self.gaps == "question":
+            sums = sums + _rows_of(xp, shared["pause_vectors"], rows["gaps"][:, 0])
+        return sums
 
     def _refined(self, xp: Any, vectors: Any, shared: Shared) -> Any:
         if not self.history_hidden_size:
@@ -314,9 +324,9 @@ class UserIdsAndHistories(UserHistories):
 
 
 def _rows_of(xp: Any, table: Any, numbers: Any) -> Any:
-    """Return rows of a short table; of -1, any row."""
+    """Return rows of a short table; of -1, zeros."""
     if xp is np:
-        return table[numbers]
+        return np.where(numbers[..., None] < 0, np.float32(0), table[numbers])
     # The gradient of a product with 0 and 1 is one, where that of a gather would be a scatter.
     return xp.one_hot(numbers, table.shape[0]) @ table
 
