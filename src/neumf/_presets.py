@@ -72,8 +72,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "best-id": _OF_IDS,
     "best-history": {"user_encoder": "history", "loss": "batch_softmax"},
     "best-hybrid": {"user_encoder": "hybrid", "loss": "batch_softmax"},
+    "best-history-timed": {
+        "user_encoder": "history",
+        "loss": "batch_softmax",
+        "history_gaps": "question",
+    },
     "best-history-large": _LARGE | {"user_encoder": "history"},
     "best-hybrid-large": _LARGE | {"user_encoder": "hybrid"},
+    "best-hybrid-large-timed": _LARGE
+    | {"user_encoder": "hybrid", "history_gaps": "question", "history_length": 50},
 }
 
 
@@ -93,6 +100,8 @@ class PresetsMixin:
             - ``"best-id"``, ``"best-history"``, ``"best-hybrid"``: the most accurate settings known
               with each `user_encoder`.
             - ``"best-history-large"``, ``"best-hybrid-large"``: those for a million rows or more.
+            - ``"best-history-timed"``, ``"best-hybrid-large-timed"``: those for tables with
+              timestamps, if the moment of the question is told by `at`.
         **parameters : Any
             Parameters to set otherwise, or besides, such as `random_state` and `epochs`.
 
