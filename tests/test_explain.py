@@ -28,8 +28,9 @@ def X():  # noqa: N802
         {"user_encoder": "history", "architecture": "gmf"},
         {"user_encoder": "hybrid"},
         {"history_gaps": "newest"},
+        {"history_gaps": "question"},
     ],
-    ids=["default", "untied", "gmf", "hybrid", "gaps"],
+    ids=["default", "untied", "gmf", "hybrid", "gaps", "question"],
 )
 def fitted(request, X):
     return NeuMFRecommender(**SMALL | request.param).fit(X)
@@ -46,7 +47,8 @@ def vectors_by_hand(model, history):
         weights = shared["place_weights"][place]
         if model.history_gaps:  # a row a second
             weights = weights + shared["gap_weights"][int(2 * np.log2(1 + place))]
-        yield vector * weights
+        of_pause = shared["pause_vectors"][0] if model.history_gaps == "question" else 0
+        yield vector * weights + (of_pause if place == 0 else 0)
 
 
 def terms_by_hand(model, history, item):

@@ -84,6 +84,9 @@ class ExplainMixin:
         same one with another seed, may share the logit out otherwise. An item that the user had
         twice has two rows.
 
+        With ``history_gaps="question"``, the question comes just after the newest item, and what
+        its moment adds counts to that item.
+
         Where users are ids, the vector of a user was learned as a whole, and no share of it belongs
         to an item. What is returned then are the items of the history that the model has near the
         item: a likeness, not a cause.
