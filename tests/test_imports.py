@@ -64,6 +64,7 @@ ORDER = [
     "training.shards",
     "training.sharded_trainer",
     "training.loop",
+    "training.averaging",
     "_lists",
     "metrics",
     "_rankers",

@@ -30,6 +30,7 @@ from neumf.interactions.timeline import Timelines, read_timelines, recency_weigh
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.metrics import ndcg_at_k
 from neumf.model.network import Blueprint, Network, Weights
+from neumf.training.averaging import AveragingTrainer
 from neumf.training.batches import Degrees, Negatives, TrainingRows
 from neumf.training.centres import Centres, SideCentres
 from neumf.training.loop import EpochTrainer, Trained, diverged, train
@@ -238,6 +239,8 @@ def _run(
             blueprint, start(), lesson.rows, settings, rng, moments, n_shards=n_shards
         )
     with training as trainer:
+        if parameters.average_epochs > 1:
+            trainer = AveragingTrainer(trainer, parameters.average_epochs)
         return train(
             trainer,
             parameters.epochs,

@@ -33,6 +33,7 @@ _POSITIVE_INTS = (
     "history_length",
     "batch_size",
     "epochs",
+    "average_epochs",
     "n_iter_no_change",
 )
 
@@ -75,6 +76,7 @@ class Parameters(Protocol):
     learning_rate: float
     batch_size: int
     epochs: int
+    average_epochs: int
     early_stopping: bool | Literal["refit"]
     n_iter_no_change: int
     user_features: Any

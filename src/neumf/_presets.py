@@ -63,6 +63,9 @@ _LARGE = {
     "learning_rate": 2e-3,
 }
 
+# Weights of times are learned fast, and then swing.
+_TIMED = {"history_gaps": "question", "average_epochs": 4}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "paper-8": _paper(8),
     "paper-16": _paper(16),
@@ -72,15 +75,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "best-id": _OF_IDS,
     "best-history": {"user_encoder": "history", "loss": "batch_softmax"},
     "best-hybrid": {"user_encoder": "hybrid", "loss": "batch_softmax"},
-    "best-history-timed": {
-        "user_encoder": "history",
-        "loss": "batch_softmax",
-        "history_gaps": "question",
-    },
+    "best-history-timed": _TIMED | {"user_encoder": "history", "loss": "batch_softmax"},
     "best-history-large": _LARGE | {"user_encoder": "history"},
     "best-hybrid-large": _LARGE | {"user_encoder": "hybrid"},
-    "best-hybrid-large-timed": _LARGE
-    | {"user_encoder": "hybrid", "history_gaps": "question", "history_length": 50},
+    "best-hybrid-large-timed": _LARGE | _TIMED | {"user_encoder": "hybrid", "history_length": 50},
 }
 
 

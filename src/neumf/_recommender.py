@@ -128,8 +128,7 @@ class NeuMFRecommender(
         by the number of items that the user has, and of its item's divided by the number of users
         that have it. What is rare is so held as close to 0 as its few rows cannot say otherwise,
         and one value suits sparse and dense tables. The kernels of layers, h included, are
-        penalised as if divided by 8. To shrink the GMF vectors alone would do nothing: h would
-        grow by as much.
+        penalised as if divided by 8.
     dropout : float, default=0.5
         Share of the values that are dropped, while training, from the GMF product (with
         ``loss="softmax"`` or ``"batch_softmax"``, from the user's GMF vector) and from the output
@@ -140,6 +139,8 @@ class NeuMFRecommender(
         Samples per step, positives and negatives drawn for them together, as in the paper.
     epochs : int, default=9
         Passes over the rows.
+    average_epochs : int, default=1
+        Take the mean of the weights after so many of the last epochs, all kept until then.
     early_stopping : bool or "refit", default=False
         Hold out each user's last row inside `fit` (with `y`, the last one labelled above 0), rank
         it after each epoch among all items that the user has no row of, stop when NDCG@10 has not
@@ -165,10 +166,9 @@ class NeuMFRecommender(
         Into how many shards the users are cut, which joblib trains side by side, see Notes: in
         processes of this machine or, where ``joblib.parallel_config`` says "dask", on a cluster. -1
         is one for each core that joblib knows of. None and 1 train all rows together, in this
-        process, whatever ``parallel_config`` says. The weights depend on the number of shards, so
-        that with -1 they depend on the machine; they do not depend on where, and how many at once,
-        shards are trained. Shards are for large tables with many rows for each item; what they
-        cost in accuracy and time, ``benchmarks/README.md`` says.
+        process, whatever ``parallel_config`` says. The weights depend on the number of shards, not
+        on where, and how many at once, they are trained. Shards are for large tables with many rows
+        for each item; what they cost in accuracy and time, ``benchmarks/README.md`` says.
     spill_folder : str, path or None, default=None
         A folder for what `fit` and `partial_fit` keep of each row, 20 to 50 bytes, so that it need
         not fit into memory: all of it, `seen_` included, is then in files there, and the weights
@@ -271,10 +271,9 @@ class NeuMFRecommender(
     ridge regression of vectors on features, computed before each epoch over all users (or items)
     that have rows; a vector of an item that n users had weighs :math:`n / (n + 20)` in it. This is
     the model in which a vector is a part of its own plus a linear map of its features, both
-    penalised, fitted in turns, the map exactly; a step costs the same for any number of columns.
-    What has features and no row gets :math:`M f + c`, its bias too, and is never drawn as a
-    negative. Columns with values beyond -1 and 1 are standardised or, sparse ones, divided by
-    their largest value; others, such as zeros and ones, count as they are.
+    penalised, fitted in turns, the map exactly. What has features and no row gets :math:`M f + c`,
+    its bias too, and is never drawn as a negative. Columns with values beyond -1 and 1 are
+    standardised or, sparse ones, divided by their largest value; others count as they are.
 
     With `partial_fit`, new users and items with features start at :math:`M f + c`: give it a table
     that has them by `set_params` before. A file that `save` writes leaves the tables out: set them
@@ -286,8 +285,7 @@ class NeuMFRecommender(
     touched counts :math:`(n / N)\, c_N / c_n` times, with :math:`c_k = 1 - (1 - r)^k` and
     :math:`r = 0.1`: near a sum where touches are few, and near the mean where many have led each
     shard to where it would stay. Adam's moments are put together alike, where r is what a step
-    takes of the gradient, 0.1 and 0.001. What belongs to users alone stays with their shard. A
-    round whose worker was killed is run again, with the same result.
+    takes of the gradient, 0.1 and 0.001. What belongs to users alone stays with their shard.
 
     Vectors start at N(0, `init_std`), hidden layers at Glorot uniform, h at LeCun uniform, the
     other biases at 0; with `tie_history`, so do the users' own vectors of "hybrid".
@@ -348,6 +346,7 @@ class NeuMFRecommender(
         learning_rate: float = 4e-3,
         batch_size: int = 1024,
         epochs: int = 9,
+        average_epochs: int = 1,
         early_stopping: bool | Literal["refit"] = False,
         n_iter_no_change: int = 5,
         user_features: Any = None,
@@ -379,6 +378,7 @@ class NeuMFRecommender(
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.epochs = epochs
+        self.average_epochs = average_epochs
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
         self.user_features = user_features
