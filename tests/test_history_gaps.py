@@ -184,6 +184,20 @@ def test_a_score_at_a_moment_is_that_of_a_sum_by_hand(X, encoder):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_users_with_new_rows_keep_their_own_vectors(X):
+    options = {"user_encoder": "hybrid", "learning_rate": 0.05, "regularization": 0.01}
+    model = model_of(history_gaps="question", **options).fit(X)
+    new = pd.DataFrame({"user": [7, -5, 3], "item": [2, 3, 4], "timestamp": [10**9] * 3})
+    asked = {"k": 5, "at": 10.0**9 + HOUR}
+    expected = model.folded_in(new).recommend([7, 3, -5], **asked)
+    found = model.recommend([7, 3, -5], interactions=new, **asked)
+    pd.testing.assert_frame_equal(found, expected)
+    trained = model.folded_in(new).partial_fit(new.assign(item=[5, 6, 7]))
+    unmoved = copy.deepcopy(trained).recommend([-5], k=5)
+    at = trained.history_seconds_[trained.users_.get_loc(-5), 0]
+    pd.testing.assert_frame_equal(trained.recommend([-5], k=5, at=at), unmoved)
+
+
 def test_unknown_users_get_what_is_popular_at_any_moment(asked):
     lists = asked.recommend(-1, k=3, at=10.0**9)
     assert lists["item"].tolist() == asked.recommend(-1, k=3)["item"].tolist()

@@ -32,6 +32,8 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
     recency: float
     network_: Network
     _model: Any
+    # Of a copy with other users, which of them had which rows of the tables.
+    _own_rows: Codes | None = None
     histories_: Codes
     history_seconds_: Float64s | None
     user_map_: UserMap | None
@@ -69,7 +71,13 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
         if blueprint.users.gaps != "question":
             return super().ranker_at(users, seconds)
         histories = self._last_items.take(users).codes_at(seconds)
-        return Network.of_weights(blueprint, weights, histories, users)
+        return Network.of_weights(blueprint, weights, histories, self._rows_of(users))
+
+    def _rows_of(self, users: Codes) -> Codes:
+        """Return which rows of the tables are these users' own; -1 is none."""
+        if self._own_rows is None:
+            return users
+        return np.where(users < 0, -1, self._own_rows[users])
 
     @property
     def _last_items(self) -> LastItems:
@@ -83,6 +91,7 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
         after = read_histories(timelines, new.items, length, before=was, seconds=seconds).last()
         tastes = Taste(was, seen_rows(self.seen_, codes)), Taste(after, seen)
         vectors = fold_in(self.network_, self.user_map_, self.recency, codes, *tastes)
+        self._own_rows = self._rows_of(codes)
         self.histories_, self.history_seconds_ = after
         self.network_ = self.network_.with_users(vectors)
 
@@ -114,6 +123,6 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
         """Set all fitted attributes, when nothing more can fail."""
         attributes = of_rows | self._attributes_of_network(network, of_rows)
         attributes |= {"history_": history, "n_iter_": len(history["loss"])}
-        attributes |= {"_optimizer": trained.optimizer, "_generator": rng}
+        attributes |= {"_optimizer": trained.optimizer, "_generator": rng, "_own_rows": None}
         for name, value in attributes.items():
             setattr(self, name, value)

@@ -78,7 +78,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "best-history-timed": _TIMED | {"user_encoder": "history", "loss": "batch_softmax"},
     "best-history-large": _LARGE | {"user_encoder": "history"},
     "best-hybrid-large": _LARGE | {"user_encoder": "hybrid"},
-    "best-hybrid-large-timed": _LARGE | _TIMED | {"user_encoder": "hybrid", "history_length": 50},
+    "best-hybrid-large-timed": _LARGE
+    | _TIMED
+    | {
+        "user_encoder": "hybrid",
+        "history_length": 50,
+        "loss": "batch_softmax",
+        "n_negatives": 2,
+    },
 }
 
 
