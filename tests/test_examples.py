@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from output_tools import own_lines
 
+from neumf import PopularityRecommender, ndcg_scorer
+
 pytestmark = pytest.mark.examples
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,6 +118,15 @@ def test_the_protocol_of_the_paper_ranks_among_the_given_negatives(tmp_path):
     ]
     assert results[0]["HR@10 (99)"] == 1
     assert results[0]["NDCG@10 (99)"] == pytest.approx(np.mean(expected))
+    run(script, tmp_path, *files, "--preset", "popularity", "--set", "half_life=3", "--timed")
+    timed = json.loads((tmp_path / "ncf_protocol.json").read_text())["results"][0]
+    columns = ["user", "item", "rating", "timestamp"]
+    X, X_test = (
+        pd.read_csv(tmp_path / f"toy.{part}.rating", sep="\t", names=columns)
+        for part in ("train", "test")
+    )
+    model = PopularityRecommender(half_life=3).fit(X)
+    assert timed["NDCG@10 (exact)"] == ndcg_scorer(at="row")(model, X_test)
 
 
 @pytest.mark.parametrize(

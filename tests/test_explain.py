@@ -27,8 +27,10 @@ def X():  # noqa: N802
         {"user_encoder": "history", "tie_history": False, "item_bias": False},
         {"user_encoder": "history", "architecture": "gmf"},
         {"user_encoder": "hybrid"},
+        {"history_gaps": "newest"},
+        {"history_gaps": "question"},
     ],
-    ids=["default", "untied", "gmf", "hybrid"],
+    ids=["default", "untied", "gmf", "hybrid", "gaps", "question"],
 )
 def fitted(request, X):
     return NeuMFRecommender(**SMALL | request.param).fit(X)
@@ -42,7 +44,11 @@ def vectors_by_hand(model, history):
         vector = tables["history"][code]
         if model.tie_history:
             vector = vector + tables["items"][code][: model.n_factors]
-        yield vector * shared["place_weights"][place]
+        weights = shared["place_weights"][place]
+        if model.history_gaps:  # a row a second
+            weights = weights + shared["gap_weights"][int(2 * np.log2(1 + place))]
+        of_pause = shared["pause_vectors"][0] if model.history_gaps == "question" else 0
+        yield vector * weights + (of_pause if place == 0 else 0)
 
 
 def terms_by_hand(model, history, item):

@@ -71,6 +71,7 @@ SMALL = NEUMF_OF_IDS | {
 NETWORKS = [
     {"user_encoder": "id"},
     {"user_encoder": "hybrid", "history_hidden_size": 3, "pretrain": True},
+    {"user_encoder": "hybrid", "history_gaps": "question", "pretrain": True},
     {
         "architecture": "mf",
         "loss": "batch_softmax",
@@ -112,7 +113,9 @@ def test_a_recommender_comes_back_as_it_was(model, tmp_path):
 
 
 @pytest.fixture(
-    scope="module", params=NETWORKS, ids=["id", "hybrid, pretrained", "tied, with biases"]
+    scope="module",
+    params=NETWORKS,
+    ids=["id", "hybrid, pretrained", "gaps, pretrained", "tied, with biases"],
 )
 def network(request):
     return NeuMFRecommender(**{**SMALL, **request.param}).fit(walks())

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neumf import NegativeSampler
-from neumf.interactions.histories import read_histories
+from neumf._gaps import bucket_of, pack, unpack
+from neumf.interactions.histories import LastItems, read_histories
 from neumf.interactions.timeline import read_timelines, time_order
 
 
@@ -63,13 +64,13 @@ def test_sorting_in_blocks_changes_nothing(rows, length, block_rows):
     with patch("neumf.interactions.timeline._BLOCK_ROWS", block_rows):
         in_blocks = histories_of(*rows, length)
     np.testing.assert_array_equal(in_blocks.before(n), whole.before(n))
-    np.testing.assert_array_equal(in_blocks.last(), whole.last())
+    np.testing.assert_array_equal(in_blocks.last().items, whole.last().items)
 
 
 @given(rows_in_time(with_labels=True), st.integers(1, 5))
 def test_the_last_history_is_that_of_a_row_to_come(rows, length):
     users, items, times, positive = rows
-    found = histories_of(*rows, length).last()
+    found = histories_of(*rows, length).last().items
     for user in range(4):
         # A row of the user after all others.
         more = (
@@ -199,13 +200,113 @@ def test_later_histories_are_those_of_one_table(data, length, with_times):
     before = histories_of(*part(slice(cut)), length).last()
     found = histories_of(*part(slice(cut, None)), length, before)
     np.testing.assert_array_equal(found.before(np.arange(n - cut)), whole.before(np.arange(cut, n)))
-    np.testing.assert_array_equal(found.last(), whole.last())
+    np.testing.assert_array_equal(found.last().items, whole.last().items)
 
 
 @pytest.mark.parametrize("n_rows", [0, 3])
 def test_users_without_rows_keep_what_they_had(n_rows):
     before = np.array([[2, 1], [3, -1], [-1, -1]], dtype=np.int32)
     users, items = np.zeros(n_rows, int), np.arange(n_rows, dtype=np.int32) + 10
-    last = read_histories(read_timelines(users, None, 3), items, 2, before=before).last()
+    timelines = read_timelines(users, None, 3)
+    last = read_histories(timelines, items, 2, before=LastItems(before)).last().items
     assert last[1:].tolist() == [[3, -1], [-1, -1]]
     assert last[0].tolist() == ([2, 1] if n_rows == 0 else [12, 11])
+
+
+# Gaps
+
+
+def test_buckets_grow_by_the_square_root_of_two():
+    gaps = np.array([-5, 0, 0.4, 0.42, 1, 1.83, 3, 7, 60, 86_400, 1e9, 1e300])
+    expected = [0, 0, 0, 1, 2, 3, 4, 6, 11, 32, 59, 63]
+    assert bucket_of(gaps.astype(float)).tolist() == expected
+
+
+@given(st.data())
+def test_items_and_buckets_come_back_as_they_were_packed(data):
+    length = data.draw(st.integers(1, 4))
+    n_items = data.draw(st.integers(0, length))
+    items = np.full((1, length), -1, np.int32)
+    items[0, :n_items] = data.draw(
+        st.lists(st.integers(0, 2**31 - 1), min_size=n_items, max_size=n_items)
+    )
+    seconds = np.array([data.draw(st.lists(st.integers(-9, 9), min_size=length, max_size=length))])
+    found, buckets = unpack(pack(items, seconds.astype(float)))
+    np.testing.assert_array_equal(found, items)
+    assert (buckets[0, n_items:] == -1).all()
+    expected = bucket_of((seconds[:, :1] - seconds).astype(float))
+    np.testing.assert_array_equal(buckets[0, :n_items], expected[0, :n_items])
+
+
+def timed_histories_of(users, items, times, positive, length, before=None, from_rows=False):
+    timelines = read_timelines(users, times, 4, positive)
+    seconds = times.astype(np.float64)
+    return read_histories(
+        timelines, items, length, positive, before, seconds=seconds, from_rows=from_rows
+    )
+
+
+@st.composite
+def timed_rows(draw):
+    users, items, _, positive = draw(rows_in_time(with_labels=True))
+    times = draw(st.lists(st.integers(0, 50), min_size=len(users), max_size=len(users)))
+    return users, items, np.array(times), positive
+
+
+@given(timed_rows(), st.integers(1, 5), st.booleans())
+def test_gaps_are_those_to_the_row_or_to_the_newest_item_before_it(rows, length, from_rows):
+    times = rows[2]
+    of_rows = np.arange(len(times))  # rows labelled 0 have histories, too
+    histories = timed_histories_of(*rows, length, from_rows=from_rows)
+    found, buckets = unpack(histories.before(of_rows))
+    # The histories of rows in the place of items tell when each was.
+    columns = (rows[0], np.arange(len(times), dtype=np.int32), *rows[2:])
+    for place, row in enumerate(of_rows):
+        assert found[place].tolist() == obvious_history(*rows, row, length)
+        before = [other for other in obvious_history(*columns, row, length) if other >= 0]
+        until = times[row] if from_rows or not before else times[before[0]]
+        expected = [bucket_of(np.array(float(until - times[other]))) for other in before]
+        assert buckets[place, : len(before)].tolist() == expected
+
+
+@given(timed_rows(), st.data(), st.booleans())
+def test_what_comes_later_tells_in_no_earlier_history(rows, data, from_rows):
+    """Of the row itself, nothing but its time, if gaps are counted from it."""
+    users, items, times, positive = rows
+    row = data.draw(st.integers(0, len(users) - 1))
+    last = (users == users[row]) & positive
+    last &= (times > times[row]) | ((times == times[row]) & (np.arange(len(users)) >= row))
+    changed_items, changed_times = items.copy(), times.copy()
+    changed_items[last] = 99
+    changed_times[last] += 1000
+    if from_rows:
+        changed_times[row] = times[row]
+    was = timed_histories_of(users, items, times, positive, 5, from_rows=from_rows)
+    was = was.before(np.arange(len(users)))
+    became = timed_histories_of(
+        users, changed_items, changed_times, positive, 5, from_rows=from_rows
+    )
+    if positive[row]:
+        np.testing.assert_array_equal(became.before(np.array([row]))[0], was[row])
+
+
+@given(timed_rows(), st.integers(1, 4), st.integers(1, 40), st.integers(0, 30))
+def test_times_are_kept_for_rows_to_come_and_in_blocks(rows, length, block_rows, cut):
+    order = np.argsort(rows[2], kind="stable")  # what comes later has no earlier time
+    rows = tuple(column[order] for column in rows)
+    whole = timed_histories_of(*rows, length)
+    before = timed_histories_of(*(column[:cut] for column in rows), length).last()
+    with patch("neumf.interactions.timeline._BLOCK_ROWS", block_rows):
+        later = timed_histories_of(*(column[cut:] for column in rows), length, before)
+    for found, expected in zip(later.last(), whole.last(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(later.last().codes, whole.last().codes)
+
+
+def test_users_are_taken_with_their_times_and_new_ones_without():
+    last = LastItems(np.array([[1, 2], [3, -1]], np.int32), np.array([[9.0, 5.0], [7.0, 0.0]]))
+    found = last.take(np.array([1, -1]))
+    assert found.items.tolist() == [[3, -1], [-1, -1]]
+    assert found.seconds.tolist() == [[7, 0], [0, 0]]
+    assert LastItems(last.items).take(np.array([0])).seconds is None
+    assert last.items.tolist() == [[1, 2], [3, -1]]

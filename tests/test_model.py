@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from neumf.interactions.histories import LastItems
 from neumf.model.keras_model import build_keras_model
 from neumf.model.layers import MFLayers, NeuMFLayers
 from neumf.model.network import Blueprint, Network
@@ -185,6 +186,7 @@ def test_weights_of_places_start_as_documented(rng):
     expected = np.array([1, 1 / np.sqrt(2), 1 / np.sqrt(3), 1 / 2])
     np.testing.assert_allclose(shared["place_weights"], np.tile(expected[:, None], 3), rtol=1e-6)
     assert np.abs(shared["history_kernel"]).max() <= np.sqrt(6 / (3 + 2))
+    assert not UserHistories(3, 4, gaps="newest").initial_shared(rng)["gap_weights"].any()
     assert not shared["history_output"].any()
 
 
@@ -201,12 +203,17 @@ def test_new_rows_come_behind_the_known_ones(rng):
 # Users
 
 
-def obvious_user(tables, shared, user, history, length, tied=False):
+def obvious_user(tables, shared, user, history, length, tied=False, buckets=None):
     """The vector of a user with a history, newest item first: own, places, hidden layer."""
     vector = tables["users"][user].copy() if "users" in tables and user >= 0 else np.zeros(3)
     for place, item in enumerate(history[:length]):
         of_item = tables["history"][item] + (tables["items"][item][:3] if tied else 0)
-        vector += shared["place_weights"][place] * of_item
+        weights = shared["place_weights"][place]
+        if "pause_vectors" in shared and place == 0:
+            vector += shared["pause_vectors"][buckets[0]]
+        if buckets is not None:
+            weights = weights + shared["gap_weights"][buckets[place]]
+        vector += weights * of_item
     if "history_kernel" in shared:
         hidden = np.maximum(vector @ shared["history_kernel"] + shared["history_bias"], 0)
         vector += hidden @ shared["history_output"]
@@ -221,6 +228,9 @@ def obvious_user(tables, shared, user, history, length, tied=False):
         UserIdsAndHistories(3, 2, 4),
         UserHistories(3, 2, tied=True),
         UserIdsAndHistories(3, 2, 4, tied=True),
+        UserHistories(3, 2, gaps="newest"),
+        UserHistories(3, 2, 4, gaps="question"),
+        UserIdsAndHistories(3, 2, 4, tied=True, gaps="newest"),
     ],
     ids=repr,
 )
@@ -228,10 +238,16 @@ def test_a_history_makes_the_vector_of_a_user(tower, layers, rng, monkeypatch):
     blueprint = Blueprint.of_towers(LAYERS[layers], tower)
     tables, shared = large_weights(blueprint, rng)
     users, histories = np.array([5, 1, -1, 2]), np.array([[3, 1], [2, -1], [6, 6], [-1, -1]])
+    seconds = np.array([[7, 0], [5, 0], [-1, -1], [0, 0]], float)
+    moments = np.array([14, 8, -1, 5], float) if tower.gaps == "question" else None
+    buckets = [None] * 4
+    if tower.gaps:
+        buckets = [[0, 6], [0, 0], [0, 0], [0, 0]] if moments is None else [[6, 7], [4], [0, 0], []]
     expected = [
-        obvious_user(tables, shared, user, [item for item in history if item >= 0], 2, tower.tied)
-        for user, history in zip(users, histories, strict=True)
+        obvious_user(tables, shared, user, history[history >= 0], 2, tower.tied, of_history)
+        for user, history, of_history in zip(users, histories, buckets, strict=True)
     ]
+    histories = LastItems(histories, seconds if tower.gaps else None).codes_at(moments)
     for block_size in (2**15, 2):
         monkeypatch.setattr("neumf.model.user_towers.BLOCK_SIZE", block_size)
         found = tower.encode(tables, shared, users, histories)

@@ -16,7 +16,7 @@ from training_tools import SMALL, assert_same_weights, large_weights, settings, 
 
 import neumf
 from neumf import LeaveLastOutSplitter, NeuMFRecommender, ndcg_scorer
-from neumf.interactions.histories import read_histories
+from neumf.interactions.histories import LastItems, read_histories
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.unseen import other_items
 from neumf.model.layers import NeuMFLayers
@@ -41,13 +41,14 @@ from neumf.training.trainer import Trainer
 N_USERS, N_ITEMS = 9, 12
 
 
-def some_rows(seed=0, n_rows=60, length=3, of="users"):
+def some_rows(seed=0, n_rows=60, length=3, of="users", timed=False, from_rows=False):
     """Rows of some of the users, with all that rows can have."""
     rng = np.random.default_rng(seed)
     users = rng.integers(0, N_USERS, n_rows)
     users[users == 4] = 5  # who has no rows
     items = rng.integers(0, N_ITEMS, n_rows)
-    timelines = read_timelines(users, rng.integers(0, 20, n_rows), N_USERS)
+    times = rng.integers(0, 20, n_rows)
+    timelines = read_timelines(users, times, N_USERS)
     before = rng.integers(-1, N_ITEMS, (N_USERS, 2))
     before[before[:, 0] < 0] = -1
     degrees = Degrees(rng.integers(1, 9, N_USERS), rng.integers(1, 9, N_ITEMS))
@@ -60,7 +61,14 @@ def some_rows(seed=0, n_rows=60, length=3, of="users"):
         labels=None,
         weights=rng.uniform(0.5, 2, n_rows).astype(np.float32),
         negatives=negatives,
-        histories=read_histories(timelines, items, length, before=before),
+        histories=read_histories(
+            timelines,
+            items,
+            length,
+            before=LastItems(before, rng.integers(-20, 0, before.shape).astype(float)),
+            seconds=times.astype(float) if timed else None,
+            from_rows=from_rows,
+        ),
         degrees=degrees,
     )
 
@@ -83,16 +91,22 @@ def test_each_row_is_in_the_shard_of_its_user_and_in_no_other(seed, n_shards):
         np.testing.assert_array_equal(shard.rows.degrees.users, rows.degrees.users[shard.users])
 
 
-@given(seed=st.integers(0, 50), n_shards=st.integers(1, 5))
-def test_the_history_of_a_row_is_the_same_in_a_shard(seed, n_shards):
-    rows = some_rows(seed)
+@given(
+    seed=st.integers(0, 50),
+    n_shards=st.integers(1, 5),
+    timed=st.booleans(),
+    from_rows=st.booleans(),
+)
+def test_the_history_of_a_row_is_the_same_in_a_shard(seed, n_shards, timed, from_rows):
+    rows = some_rows(seed, timed=timed, from_rows=timed and from_rows)
     for shard in cut_rows(rows, n_shards):
         kept = rows_of(rows, shard.users)
         of_shard = shard.rows.histories
         np.testing.assert_array_equal(
             of_shard.before(np.arange(len(kept))), rows.histories.before(kept)
         )
-        np.testing.assert_array_equal(of_shard.last(), rows.histories.last()[shard.users])
+        expected = rows.histories.last().take(shard.users).codes
+        np.testing.assert_array_equal(of_shard.last().codes, expected)
 
 
 @given(seed=st.integers(0, 20), of=st.sampled_from(["users", "items"]))

@@ -206,20 +206,24 @@ def test_seen_items_of_two_tables_are_joined(table, later, codes, size):
         assert found.has_canonical_format
 
 
-@given(tables(), st.integers(1, 50))
-def test_places_and_histories_in_files_are_those_in_memory(table, size):
+@given(tables(), st.integers(1, 50), st.booleans())
+def test_places_and_histories_in_files_are_those_in_memory(table, size, from_rows):
     users, items, times, positive = table
     expected = read_timelines(users, times, 7, positive)
+    seconds = None if times is None else times.astype(float)
+    from_rows = from_rows and seconds is not None
     rows = np.arange(len(users))
     storage = Storage(tempfile.gettempdir())
     with in_blocks_of(size):
         found = read_timelines(users, times, 7, positive, storage)
-        histories = read_histories(found, items, 3, positive, storage=storage)
+        histories = read_histories(
+            found, items, 3, positive, None, storage, seconds, from_rows=from_rows
+        )
     np.testing.assert_array_equal(found.places, expected.places)
     np.testing.assert_array_equal(found.counts, expected.counts)
-    expected = read_histories(expected, items, 3, positive)
+    expected = read_histories(expected, items, 3, positive, seconds=seconds, from_rows=from_rows)
     np.testing.assert_array_equal(histories.before(rows), expected.before(rows))
-    np.testing.assert_array_equal(histories.last(), expected.last())
+    np.testing.assert_array_equal(histories.last().codes, expected.last().codes)
 
 
 @given(tables(), st.integers(1, 50), both_storages())
@@ -320,6 +324,7 @@ MODELS = {
     "default": {"n_factors": 4},
     "recency": {"n_factors": 4, "recency": 0.5},
     "hybrid": {"n_factors": 4, "user_encoder": "hybrid"},
+    "gaps": {"n_factors": 4, "history_gaps": "question"},
     "paper": NEUMF_OF_IDS | PAPER,
     "popularity": NEUMF_OF_IDS | PAPER | {"negative_strategy": "popularity"},
     "stops": {"n_factors": 4, "early_stopping": True},

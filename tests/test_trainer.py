@@ -15,6 +15,7 @@ from training_tools import (
     unseen_by,
 )
 
+from neumf._gaps import unpack
 from neumf.interactions.histories import read_histories
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.unseen import other_items, sample_unseen_items
@@ -48,10 +49,9 @@ def obvious_loss(loss, z, y):
 
 
 def obvious_kernel_norm(shared):
-    """The squared norm of all kernels; the places of a history have a mean."""
-    total = sum(
-        np.sum(array**2) for name, array in shared.items() if name not in (*BIASES, "place_weights")
-    )
+    """The squared norm of all kernels; the places of a history have a mean, gaps none."""
+    others = (*BIASES, "place_weights", "gap_weights", "pause_vectors")
+    total = sum(np.sum(array**2) for name, array in shared.items() if name not in others)
     if "place_weights" in shared:
         total += np.sum(shared["place_weights"] ** 2) / len(shared["place_weights"])
     return total
@@ -169,16 +169,18 @@ def test_the_reported_loss_is_the_mean_over_rows_before_the_step(rng, loss):
     assert trainer.run_epoch() == pytest.approx(expected, rel=1e-5)
 
 
-def history_arrays(with_ids, loss, rng, tied=False, item_bias=False):
+def history_arrays(with_ids, loss, rng, tied=False, item_bias=False, gaps=None):
     """Rows with histories, and weights of a network that reads them."""
     users = np.array([0, 1, 1, 0, 2, 1])
     items = np.array([2, 2, 0, 4, 1, 3], dtype=np.int32)
-    histories = read_histories(read_timelines(users, None, 3), items, 2)
+    seconds = np.array([0.0, 2.0, 9.0, 30.0, 4.0, 10.0]) if gaps else None
+    timelines, from_rows = read_timelines(users, None, 3), gaps == "question"
+    histories = read_histories(timelines, items, 2, seconds=seconds, from_rows=from_rows)
     among_all = not LOSSES[loss].draws_negatives
     sizes = (2, 0, ()) if LOSSES[loss].is_product else (2, 3, (4,))
     layers = NeuMFLayers(*sizes, item_bias=item_bias)
     tower = UserIdsAndHistories if with_ids else UserHistories
-    blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, 3, tied=tied))
+    blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, 3, tied=tied, gaps=gaps))
     weights = large_weights(rng, 3, 5, blueprint)
     unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
     negatives = None if unseen is None else Negatives(unseen, items)
@@ -202,10 +204,19 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
         if "users" in tables:
             p = tables["users"][rows.users[row]].copy()
         norms += np.sum(p**2) / of_users[rows.users[row]]
-        history = [i for i in rows.histories.before(np.array([row]))[0] if i >= 0]
+        history = rows.histories.before(np.array([row]))
+        buckets = np.zeros_like(history)
+        if blueprint.users.gaps:
+            history, buckets = unpack(history)
+        history = history[history >= 0]
         for place, item in enumerate(history):
             of_item = tables["history"][item] + (tables["items"][item][:width] if tied else 0)
-            p += shared["place_weights"][place] * of_item
+            of_place = shared["place_weights"][place]
+            if "pause_vectors" in shared and place == 0:
+                p += shared["pause_vectors"][buckets[0, 0]]
+            if blueprint.users.gaps:
+                of_place = of_place + shared["gap_weights"][buckets[0, place]]
+            p += of_place * of_item
             norms += np.sum(tables["history"][item] ** 2) / len(history) / of_items[item]
         hidden = np.maximum(p @ shared["history_kernel"] + shared["history_bias"], 0)
         p += hidden @ shared["history_output"]
@@ -224,12 +235,19 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
 
 
 @pytest.mark.parametrize(
-    ("with_ids", "tied", "item_bias"),
-    [(False, False, False), (True, False, True), (False, True, True)],
+    ("with_ids", "tied", "item_bias", "gaps"),
+    [
+        (False, False, False, None),
+        (True, False, True, None),
+        (False, True, True, "question"),
+        (True, True, False, "newest"),
+    ],
 )
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_step_with_histories_goes_against_the_gradient(rng, loss, tied, item_bias, with_ids):
-    blueprint, weights, rows = history_arrays(with_ids, loss, rng, tied, item_bias)
+def test_a_step_with_histories_goes_against_the_gradient(
+    rng, loss, tied, item_bias, with_ids, gaps
+):
+    blueprint, weights, rows = history_arrays(with_ids, loss, rng, tied, item_bias, gaps)
     n_negatives = 0 if rows.negatives is None else 1
     options = settings(
         loss=loss,

@@ -16,6 +16,8 @@ parameters), "popularity", "itemknn", "ease", "rules" (sequential rules), "ridge
 item), and "ials" where ``implicit`` is installed. ``--set`` changes their parameters, for example
 ``--preset popularity --set half_life=30D``. ``--item-features`` gives the presets what is known of
 films, those of `item_features.py`, which MovieTweetings and MovieLens have beside their ratings.
+
+``--timed`` asks about each held-out row at its own time, which is another protocol.
 """
 
 import argparse
@@ -112,6 +114,7 @@ def main():
         flush=True,
     )
     options = dict(arguments.set)
+    at = "row" if arguments.timed else None
     if arguments.item_features:
         items = read_items(arguments.train, arguments.items)
         options["item_features"] = encode(
@@ -122,7 +125,7 @@ def main():
         for seed in range(1 if preset in BASELINES else arguments.seeds):
             recommender = make_recommender(preset, seed, options)
             result = {"preset": preset, "seed": seed}
-            result |= measure(recommender, X_train, X_test, negatives)
+            result |= measure(recommender, X_train, X_test, negatives, at)
             print("  ".join(f"{name} {show(value)}" for name, value in result.items()), flush=True)
             results.append(result)
     table = pd.DataFrame(results)
@@ -163,6 +166,7 @@ def parse_arguments():
     parser.add_argument("--items", help="the file of the films, as for cold_items.py")
     parser.add_argument("--k-core", type=int, default=1)
     parser.add_argument("--drop-last", action="store_true")
+    parser.add_argument("--timed", action="store_true")
     parser.add_argument("--json", type=Path, default=Path("ncf_protocol.json"))
     arguments = parser.parse_args()
     if arguments.negatives and not arguments.test:
@@ -217,7 +221,7 @@ def make_recommender(preset, seed, options):
     return NeuMFRecommender.from_preset(preset, random_state=seed, **options)
 
 
-def measure(recommender, X_train, X_test, negatives):
+def measure(recommender, X_train, X_test, negatives, at=None):
     """Fit and return both metrics, by both ways to rank, the time, and the speed."""
     start = time.perf_counter()
     recommender.fit(X_train)
@@ -225,10 +229,10 @@ def measure(recommender, X_train, X_test, negatives):
     with warnings.catch_warnings():  # of unknown items: counted once, before
         warnings.simplefilter("ignore", UserWarning)
         if negatives is None:
-            sampled = [scorer(n_negatives=99)(recommender, X_test) for scorer in SCORERS]
+            sampled = [scorer(n_negatives=99, at=at)(recommender, X_test) for scorer in SCORERS]
         else:
-            sampled = rank_among(recommender, X_test, negatives)
-        exact = [scorer()(recommender, X_test) for scorer in SCORERS]
+            sampled = rank_among(recommender, X_test, negatives, at)
+        exact = [scorer(at=at)(recommender, X_test) for scorer in SCORERS]
     result = dict(
         zip(
             ["HR@10 (99)", "NDCG@10 (99)", "HR@10 (exact)", "NDCG@10 (exact)"],
@@ -247,12 +251,12 @@ def measure(recommender, X_train, X_test, negatives):
 SCORERS = (hr_scorer, ndcg_scorer)
 
 
-def rank_among(recommender, X_test, negatives):
+def rank_among(recommender, X_test, negatives, at):
     """Return HR@10 and NDCG@10 of each row's item among its given negatives."""
     items = np.column_stack([X_test["item"], negatives.data])
-    users = np.repeat(X_test["user"].to_numpy(), items.shape[1])
-    pairs = pd.DataFrame({"user": users, "item": items.ravel()})
-    scores = recommender.decision_function(pairs).reshape(items.shape)
+    rows = X_test.iloc[np.repeat(np.arange(len(X_test)), items.shape[1])]
+    scores = recommender.decision_function(rows.assign(item=items.ravel()), at=at)
+    scores = scores.reshape(items.shape)
     # Below all known items, not out of the list: an unknown test item is a miss.
     scores[np.isnan(scores)] = np.nanmin(scores) - 1
     scores[:, 1:][np.ma.getmaskarray(negatives)] = -np.inf

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf._arrays import Codes, Float64s, Ids
 from neumf._similar import unit_vectors
+from neumf.interactions.histories import LastItems
 from neumf.interactions.ids import find_ids, read_ids
 from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import seen_rows
@@ -27,6 +28,7 @@ class ExplainMixin:
     network_: Network
 
     if TYPE_CHECKING:
+        _last_items: LastItems
 
         def _folded_in(self, ids: Ids, new: Interactions) -> Self: ...
 
@@ -82,6 +84,9 @@ class ExplainMixin:
         same one with another seed, may share the logit out otherwise. An item that the user had
         twice has two rows.
 
+        With ``history_gaps="question"``, the question comes just after the newest item, and what
+        its moment adds counts to that item.
+
         Where users are ids, the vector of a user was learned as a whole, and no share of it belongs
         to an item. What is returned then are the items of the history that the model has near the
         item: a likeness, not a cause.
@@ -121,8 +126,9 @@ class ExplainMixin:
         _refuse_what_is_no_sum(self.network_)
         history, places = self._history(user), self.histories_.shape[1]
         # What each place brings by itself, as of somebody who had nothing else.
-        alone = np.full((len(history), places), -1, self.histories_.dtype)
-        np.fill_diagonal(alone, history)
+        codes = self._last_items.take(np.array([user])).codes[0]
+        alone = np.full((len(history), places), -1, codes.dtype)
+        np.fill_diagonal(alone, codes[: len(history)])
         tower, layers = self.network_.blueprint.users, self.network_.blueprint.layers
         terms = tower.encode(*self.network_.weights, np.full(len(history), -1), alone)
         h = layers.output_kernel(self.network_.weights.shared)[:, 0].astype(np.float64)

@@ -61,8 +61,8 @@ class ExportMixin:
         ImportError
             If TensorFlow, or what writes ONNX, is not installed; the error says what to install.
         ValueError, TypeError
-            If `format` or `k` is out of range, or JSON has no such ids. Whatever fails, nothing is
-            left of what was written.
+            If `format` or `k` is out of range, the recommender has `history_gaps`, or JSON has no
+            such ids. Whatever fails, nothing is left of what was written.
 
         Notes
         -----
@@ -115,6 +115,11 @@ class ExportMixin:
         check_is_fitted(self)
         check_option("format", format, tuple(_WRITERS))
         check_int("k", k, 1)
+        if self.network_.blueprint.users.gaps:
+            raise ValueError(
+                "export writes networks whose histories are items alone. Received one of "
+                "history_gaps. Fit with history_gaps=None, or serve what save writes."
+            )
         folder = Path(path)
         if folder.exists():
             raise FileExistsError(

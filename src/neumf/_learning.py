@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from neumf._arrays import Codes, Float32s
 from neumf._callbacks import EpochWatcher, FitTasks
+from neumf._gaps import require_times
 from neumf._held_out import HeldOutRows, match_rows, warn_of_seen
 from neumf._parameters import Architecture, Parameters, blueprint_of, settings_of
-from neumf._ranking import exact_lists, mean_over_lists
+from neumf._ranking import as_queries, exact_lists, mean_over_lists
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.histories import Histories, read_histories
+from neumf.interactions.histories import Histories, LastItems, read_histories
 from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import count_users, log_popularity, seen_matrix
 from neumf.interactions.storage import blocks_of
@@ -29,6 +30,7 @@ from neumf.interactions.timeline import Timelines, read_timelines, recency_weigh
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.metrics import ndcg_at_k
 from neumf.model.network import Blueprint, Network, Weights
+from neumf.training.averaging import AveragingTrainer
 from neumf.training.batches import Degrees, Negatives, TrainingRows
 from neumf.training.centres import Centres, SideCentres
 from neumf.training.loop import EpochTrainer, Trained, diverged, train
@@ -52,14 +54,13 @@ class Past:
         As it was trained.
     optimizer : OptimizerState or None
         Adam as it was left; None starts it anew.
-    last_items : ndarray of shape (n_users, history_length)
-        The last items of each user, newest first, filled up with -1. A length of 0 says that the
-        rows so far had no order.
+    last_items : LastItems
+        The last items of each user. A length of 0 says that the rows so far had no order.
     """
 
     network: Network
     optimizer: OptimizerState | None
-    last_items: Codes
+    last_items: LastItems
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Lesson:
         What is trained on.
     shape : tuple of int
         Number of users and of items.
-    last_items : ndarray of shape (n_users, history_length)
+    last_items : LastItems
         The last items of each user after all rows.
     item_biases : ndarray of shape (n_items,) or None
         What the biases of items start at; None if items have none.
@@ -87,7 +88,7 @@ class Lesson:
     blueprint: Blueprint
     rows: TrainingRows
     shape: tuple[int, int]
-    last_items: Codes
+    last_items: LastItems
     item_biases: Float32s | None
     validate: Validate | None = None
     past: Past | None = None
@@ -106,7 +107,7 @@ def prepare_first(parameters: Parameters, rows: EncodedRows, X_val: Any = None) 
     length = min(parameters.history_length, longest)
     blueprint = _whole_blueprint(parameters, length)
     if X_val is not None or not parameters.early_stopping:
-        histories = _read_histories(rows, timelines, length)
+        histories = _read_histories(rows, timelines, blueprint)
         last_items = _last_items(rows, histories)
         # What is not trained on makes room for the matrix of seen items.
         histories = histories if blueprint.users.reads_history else None
@@ -117,17 +118,17 @@ def prepare_first(parameters: Parameters, rows: EncodedRows, X_val: Any = None) 
             rows.shape,
             last_items,
             _item_biases(blueprint, rows.seen),
-            None if X_val is None else _validate_on(X_val, rows, last_items),
+            None if X_val is None else _validate_on(X_val, rows, last_items, blueprint),
         )
     kept, kept_timelines, last = _hold_out(rows, timelines, parameters.early_stopping)
-    histories = _read_histories(kept, kept_timelines, length)
+    histories = _read_histories(kept, kept_timelines, blueprint)
     return Lesson(
         blueprint,
         _training_rows(parameters, kept, kept_timelines, histories, kept.seen, blueprint),
         rows.shape,
-        _last_items(rows, _read_histories(rows, timelines, length)),
+        _last_items(rows, _read_histories(rows, timelines, blueprint)),
         _item_biases(blueprint, kept.seen),
-        _validate_on_last(rows, kept, last, _last_items(kept, histories)),
+        _validate_on_last(rows, kept, last, _last_items(kept, histories), blueprint),
     )
 
 
@@ -135,17 +136,17 @@ def prepare_further(
     parameters: Parameters, rows: EncodedRows, seen: sp.csr_array, past: Past
 ) -> Lesson:
     """Make the rows of `partial_fit` ready; `seen` tells what was seen in them and before."""
-    length = past.last_items.shape[1]
+    length = past.last_items.items.shape[1]
     if length and not rows.ordered:
         raise ValueError(
             "X must be a table whose rows have an order in time, as that of fit. Received a sparse "
             "matrix. Pass a table of user and item, each user's oldest row first."
         )
     timelines = _read_timelines(rows) if length else None
-    n_new = rows.shape[0] - len(past.last_items)
-    before = np.pad(past.last_items, ((0, n_new), (0, 0)), constant_values=-1)
-    histories = _read_histories(rows, timelines, length, before)
+    n_known = len(past.last_items.items)
+    before = past.last_items.take(np.r_[:n_known, np.full(rows.shape[0] - n_known, -1)])
     blueprint = past.network.blueprint
+    histories = _read_histories(rows, timelines, blueprint, before)
     return Lesson(
         blueprint,
         _training_rows(parameters, rows, timelines, histories, seen, blueprint),
@@ -187,7 +188,7 @@ def learn(
         )
     # What has diverged overflows, and is refused.
     with np.errstate(over="ignore", invalid="ignore"):
-        network = Network.of_weights(blueprint, trained.weights, lesson.last_items)
+        network = Network.of_weights(blueprint, trained.weights, lesson.last_items.codes)
         _refuse_diverged(network, lesson.rows)
     return trained, network
 
@@ -199,7 +200,7 @@ def _learn_half(
     tasks: FitTasks | None,
     half: Architecture,
 ) -> Weights:
-    length = lesson.last_items.shape[1]
+    length = lesson.last_items.items.shape[1]
     blueprint = blueprint_of(parameters, half, length)
     trained = _run(
         parameters,
@@ -238,6 +239,8 @@ def _run(
             blueprint, start(), lesson.rows, settings, rng, moments, n_shards=n_shards
         )
     with training as trainer:
+        if parameters.average_epochs > 1:
+            trainer = AveragingTrainer(trainer, parameters.average_epochs)
         return train(
             trainer,
             parameters.epochs,
@@ -272,19 +275,38 @@ def _read_timelines(rows: EncodedRows) -> Timelines | None:
 
 
 def _read_histories(
-    rows: EncodedRows, timelines: Timelines | None, length: int, before: Codes | None = None
+    rows: EncodedRows,
+    timelines: Timelines | None,
+    blueprint: Blueprint,
+    before: LastItems | None = None,
 ) -> Histories | None:
     if timelines is None:
         return None
-    return read_histories(timelines, rows.items, length, rows.positive, before, rows.storage)
+    length = blueprint.users.history_length
+    gaps = blueprint.users.gaps
+    seconds = None if gaps is None else rows.seconds
+    if gaps is not None:
+        require_times(seconds, "X")
+    return read_histories(
+        timelines,
+        rows.items,
+        length,
+        rows.positive,
+        before,
+        rows.storage,
+        seconds,
+        from_rows=gaps == "question",
+    )
 
 
 def _item_biases(blueprint: Blueprint, seen: sp.csr_array) -> Float32s | None:
     return log_popularity(seen) if blueprint.layers.item_bias else None
 
 
-def _last_items(rows: EncodedRows, histories: Histories | None) -> Codes:
-    return np.empty((rows.shape[0], 0), np.int32) if histories is None else histories.last()
+def _last_items(rows: EncodedRows, histories: Histories | None) -> LastItems:
+    if histories is None:
+        return LastItems(np.empty((rows.shape[0], 0), np.int32))
+    return histories.last()
 
 
 def _training_rows(
@@ -389,16 +411,23 @@ def _last_rows(rows: EncodedRows, timelines: Timelines) -> Codes:
     return np.concatenate(found)
 
 
-def _validate_on(X_val: Any, rows: EncodedRows, last_items: Codes) -> Validate:
+def _validate_on(
+    X_val: Any, rows: EncodedRows, last_items: LastItems, blueprint: Blueprint
+) -> Validate:
     """Return what measures NDCG@10 of the rows of a table among what the users have not seen."""
-    new = read_input(X_val, "X_val", with_timestamps=False)
+    is_timed = blueprint.users.gaps == "question"
+    new = read_input(X_val, "X_val", with_timestamps=is_timed)
+    if is_timed:
+        require_times(new.seconds, "X_val")
     held_out = match_rows(new, rows.user_ids, rows.item_ids, "X_val")
     warn_of_seen(held_out, rows.seen)
+    if is_timed:
+        held_out = replace(held_out, seconds=new.seconds)
     return _make_validate(held_out, rows.seen, last_items)
 
 
 def _validate_on_last(
-    rows: EncodedRows, kept: EncodedRows, last: Codes, last_items: Codes
+    rows: EncodedRows, kept: EncodedRows, last: Codes, last_items: LastItems, blueprint: Blueprint
 ) -> Validate:
     """Return what measures NDCG@10 of the rows held out among the items that are left."""
     # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
@@ -408,14 +437,21 @@ def _validate_on_last(
         seen = seen_matrix(kept.users, kept.items, kept.shape, storage=kept.storage)
     queries = np.arange(len(last))
     held_out = HeldOutRows(queries, rows.users[last], rows.items[last], rows.shape[1])
+    if blueprint.users.gaps == "question" and rows.seconds is not None:
+        held_out = replace(held_out, seconds=rows.seconds[last])
     return _make_validate(held_out, seen, last_items)
 
 
-def _make_validate(rows: HeldOutRows, seen: sp.csr_array, last_items: Codes) -> Validate:
-    held_out = rows.gather()
+def _make_validate(rows: HeldOutRows, seen: sp.csr_array, last_items: LastItems) -> Validate:
+    """Return what measures NDCG@10 of rows, each at its moment if they tell it."""
+    held_out, users, codes = rows.gather(), None, last_items.codes
+    if held_out.seconds is not None:
+        users = held_out.users
+        codes = last_items.take(users).codes_at(held_out.seconds)
+        held_out, seen = as_queries(held_out, seen)
 
     def validate(blueprint: Blueprint, weights: Weights) -> float:
-        network = Network.of_weights(blueprint, weights, last_items)
+        network = Network.of_weights(blueprint, weights, codes, users)
         return mean_over_lists(ndcg_at_k, 10, exact_lists(network, held_out, seen))
 
     return validate

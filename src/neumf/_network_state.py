@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from neumf._arrays import Codes
+from neumf._arrays import Codes, Float64s
+from neumf._gaps import GAPS_FROM, GapsFrom
 from neumf._parameters import SHAPE
 from neumf._saving import SavingMixin, write_recommender
 from neumf._validation import check_real
@@ -29,6 +30,7 @@ class NetworkSavingMixin(SavingMixin):
     network_: Network
     user_map_: UserMap | None
     histories_: Codes
+    history_seconds_: Float64s | None
     history_: dict[str, list[float]]
     n_iter_: int
     best_iter_: int
@@ -71,6 +73,7 @@ class NetworkSavingMixin(SavingMixin):
             "network_": network_state(self.network_),
             "user_map_": user_map_state(self.user_map_),
             "histories_": self.histories_,
+            "history_seconds_": self.history_seconds_,
             "history_": history_state(self.history_),
             "best_iter_": self.best_iter_,
             "_shape": self._shape,
@@ -87,6 +90,9 @@ class NetworkSavingMixin(SavingMixin):
         self.user_map_ = read_user_map(state, self.network_)
         length = self.network_.blueprint.users.history_length
         self.histories_ = state.indices("histories_", (n_users, length), n_items, at_least=-1)
+        self.history_seconds_ = None
+        if self.network_.blueprint.users.gaps:
+            self.history_seconds_ = state.floats("history_seconds_", self.histories_.shape)
         self.history_ = read_history(state.part("history_"))
         self.n_iter_ = len(self.history_["loss"])
         self.best_iter_ = state.integer("best_iter_", 0, self.n_iter_)
@@ -110,6 +116,7 @@ def network_state(network: Network) -> dict[str, Any]:
         "history_hidden_size": tower.history_hidden_size,
         "init_std": float(tower.std),
         "tie_history": bool(tower.tied),
+        "history_gaps": tower.gaps,
         "tables": network.weights.tables,
         "shared": network.weights.shared,
         "users": network.users,
@@ -166,6 +173,7 @@ def _read_blueprint(state: State, n_items: int) -> Blueprint:
         state.integer("history_hidden_size"),
         std=state.of_type("init_std", float),
         tied=state.of_type("tie_history", bool),
+        gaps=_read_gaps(state),
     )
     return Blueprint.of_towers(layers, users)
 
@@ -241,6 +249,14 @@ def read_history(state: State) -> dict[str, list[float]]:
 
 def read_shape(state: State) -> dict[str, Any]:
     """Return the parameters that the network had its shape from."""
-    if set(state.names()) != set(SHAPE):
+    if set(state.names()) | {"history_gaps"} != set(SHAPE):
         raise damaged("_shape has other parameters")
-    return {name: state.value(name) for name in SHAPE}
+    return {name: state.value(name) for name in state.names()} | {"history_gaps": _read_gaps(state)}
+
+
+def _read_gaps(state: State) -> GapsFrom | None:
+    """Return what gaps are counted from: nothing in files of earlier versions."""
+    gaps = state.value("history_gaps") if state.has("history_gaps") else None
+    if gaps not in (None, *GAPS_FROM):
+        raise damaged("history_gaps is unknown")
+    return gaps

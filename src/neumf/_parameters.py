@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
+from neumf._gaps import GAPS_FROM, GapsFrom
 from neumf._random import RandomState
 from neumf._validation import check_folder, check_int, check_option, check_real
 from neumf.interactions.unseen import Strategy
@@ -32,6 +33,7 @@ _POSITIVE_INTS = (
     "history_length",
     "batch_size",
     "epochs",
+    "average_epochs",
     "n_iter_no_change",
 )
 
@@ -44,6 +46,7 @@ SHAPE = (
     "user_encoder",
     "history_length",
     "history_hidden_size",
+    "history_gaps",
     "tie_history",
     "item_bias",
 )
@@ -63,6 +66,7 @@ class Parameters(Protocol):
     user_encoder: UserEncoder
     history_length: int
     history_hidden_size: int
+    history_gaps: GapsFrom | None
     tie_history: bool
     item_bias: bool
     init_std: float
@@ -72,6 +76,7 @@ class Parameters(Protocol):
     learning_rate: float
     batch_size: int
     epochs: int
+    average_epochs: int
     early_stopping: bool | Literal["refit"]
     n_iter_no_change: int
     user_features: Any
@@ -90,6 +95,7 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     check_option("negative_strategy", parameters.negative_strategy, ("uniform", "popularity"))
     check_option("loss", parameters.loss, ("auto", *LOSSES))
     check_option("early_stopping", parameters.early_stopping, (True, False, "refit"))
+    check_option("history_gaps", parameters.history_gaps, (None, *GAPS_FROM))
     for name in ("pretrain", "tie_history", "item_bias"):
         check_option(name, getattr(parameters, name), (True, False))
     for name in _POSITIVE_INTS:
@@ -221,6 +227,7 @@ def blueprint_of(
         parameters.history_hidden_size,
         std=parameters.init_std,
         tied=parameters.tie_history,
+        gaps=None if parameters.user_encoder == "id" else parameters.history_gaps,
     )
     return Blueprint.of_towers(layers, users)
 

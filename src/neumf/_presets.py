@@ -63,6 +63,9 @@ _LARGE = {
     "learning_rate": 2e-3,
 }
 
+# Weights of times are learned fast, and then swing.
+_TIMED = {"history_gaps": "question", "average_epochs": 4}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "paper-8": _paper(8),
     "paper-16": _paper(16),
@@ -72,8 +75,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     "best-id": _OF_IDS,
     "best-history": {"user_encoder": "history", "loss": "batch_softmax"},
     "best-hybrid": {"user_encoder": "hybrid", "loss": "batch_softmax"},
+    "best-history-timed": _TIMED | {"user_encoder": "history", "loss": "batch_softmax"},
     "best-history-large": _LARGE | {"user_encoder": "history"},
     "best-hybrid-large": _LARGE | {"user_encoder": "hybrid"},
+    "best-hybrid-large-timed": _LARGE
+    | _TIMED
+    | {
+        "user_encoder": "hybrid",
+        "history_length": 50,
+        "loss": "batch_softmax",
+        "n_negatives": 2,
+    },
 }
 
 
@@ -93,6 +105,8 @@ class PresetsMixin:
             - ``"best-id"``, ``"best-history"``, ``"best-hybrid"``: the most accurate settings known
               with each `user_encoder`.
             - ``"best-history-large"``, ``"best-hybrid-large"``: those for a million rows or more.
+            - ``"best-history-timed"``, ``"best-hybrid-large-timed"``: those for tables with
+              timestamps, if the moment of the question is told by `at`.
         **parameters : Any
             Parameters to set otherwise, or besides, such as `random_state` and `epochs`.
 

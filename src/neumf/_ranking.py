@@ -115,17 +115,22 @@ def top_lists(
 
 def ranked_lists(matched: Matched, held_out: HeldOut, n_negatives: int | None) -> Iterator[Lists]:
     """Return relevance and scores among all candidates, or among so many sampled ones."""
-    recommender, barred, users = matched.recommender, matched.barred, held_out.users
+    recommender, barred = matched.recommender, matched.barred
     if held_out.seconds is None:
         ranker = recommender.ranker_
     else:
-        ranker = ranker_at(recommender, users, held_out.seconds)
-        # The ranker takes queries in the place of users.
-        barred = seen_rows(barred, users)
-        held_out = replace(held_out, users=np.where(users < 0, -1, np.arange(len(users))))
+        ranker = ranker_at(recommender, held_out.users, held_out.seconds)
+        held_out, barred = as_queries(held_out, barred)
     if n_negatives is None:
         return exact_lists(ranker, held_out, barred, matched.n_scored)
     return sampled_lists(ranker, held_out, barred, n_negatives, order_of_ids(recommender.items_))
+
+
+def as_queries(held_out: HeldOut, barred: sp.csr_array) -> tuple[HeldOut, sp.csr_array]:
+    """Return both for a ranker that takes queries in the place of users."""
+    users = held_out.users
+    queries = np.where(users < 0, -1, np.arange(len(users)))
+    return replace(held_out, users=queries), seen_rows(barred, users)
 
 
 def exact_lists(

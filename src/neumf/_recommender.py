@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from neumf._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from neumf._explain import ExplainMixin
 from neumf._export import ExportMixin
+from neumf._gaps import GapsFrom
 from neumf._learning import Past, learn, prepare_first, prepare_further
 from neumf._network_recommender import NetworkRecommender
 from neumf._network_state import NetworkSavingMixin
@@ -78,15 +79,14 @@ class NeuMFRecommender(
         `user_encoder` that reads histories, all items but the row's own count as unseen: what the
         user had later must tell nothing.
     loss : {"auto", "binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"}
-        By default "auto", see the end.
         Binary cross-entropy of every positive and negative (the paper's equation 7); or the
         Bayesian personalised ranking of a positive above each of its negatives; or the softmax of
         a positive among its negatives; or among those that were drawn for all positives of its
         batch, itself left out, by which each learns from hundreds at next to no cost; or among all
         items, which draws no negatives and costs as much as the catalogue is long. The last two
         need ``architecture="mf"`` or ``"gmf"``. With the last four, `predict` orders the items of a
-        user but is no calibrated probability. "auto" is "batch_softmax" where `architecture` allows
-        it and `fit` gets no `y`, else "binary_crossentropy".
+        user but is no calibrated probability. "auto", the default, is "batch_softmax" where
+        `architecture` allows it and `fit` gets no `y`, else "binary_crossentropy".
     pretrain : bool, default=False
         Fit GMF and MLP by themselves first (each as `epochs` and `early_stopping` say), then join
         them with half a say each and train on with plain SGD (section 3.4.1 of the paper).
@@ -99,18 +99,19 @@ class NeuMFRecommender(
         How many of a user's last items make the vector; with ``user_encoder="id"``, those of a new
         user in `interactions`. No more are kept than the longest history of `fit` has.
     history_hidden_size : int, default=0
-        Width of a hidden layer that refines the vector made of a history, see Notes; 0 has none.
-        For large tables.
+        Width of a hidden layer that refines the vector made of a history (large tables); 0: none.
+    history_gaps : "newest", "question" or None, default=None
+        Let an item in a history also count by how long it was before the newest one, or before the
+        moment of the question, see Notes. Needs timestamps, in `interactions` too. The moment is
+        that of each row in `fit`, and `at` when asked; without, that of the user's newest item.
     tie_history : bool, default=True
         Whether an item in a history stands for its own vector, plus a deviation that starts at 0,
         and not for a vector that is learned from nothing, see Notes. What an item's own rows tell
         then counts in histories too: on small and on sparse tables this brings a lot. Users are
-        then like what they had, which suits ``architecture="mf"``. Changes nothing where users are
-        ids.
+        then like what they had, which suits ``architecture="mf"``. Users of ids have none.
     item_bias : bool, default=True
         Whether each item has a bias in the logit, which starts at its log-popularity and is not
-        penalised. With it, vectors have to tell how tastes differ, not what is popular, and
-        `regularization` can be strong.
+        penalised. Vectors then tell how tastes differ, and `regularization` can be strong.
     init_std : float, default=0.03
         Standard deviation of the initial vectors. A strong `regularization` needs larger ones, or
         all vectors shrink to 0 before they have learned anything: 0.03 to 0.1.
@@ -120,16 +121,14 @@ class NeuMFRecommender(
         to a mean of 1 over all rows; `sample_weight` multiplies it. 0 weighs all alike, as in the
         paper; 1 makes the last row count ten times the tenth from the end. What is asked for is
         what a user does *next*, so with ``user_encoder="id"`` this is the parameter to tune first;
-        where users are made of histories, each row has its own. The rows of a sparse matrix have no
-        order in time and weigh all alike.
+        of histories, each row has its own. Rows of a sparse matrix have no order and weigh alike.
     regularization : float, default=0.5
         Weight of the squared L2 norm of each vector, relative to the summed loss of the rows: each
         sample of a batch adds `regularization` times the squared norm of its user's vector divided
         by the number of items that the user has, and of its item's divided by the number of users
         that have it. What is rare is so held as close to 0 as its few rows cannot say otherwise,
         and one value suits sparse and dense tables. The kernels of layers, h included, are
-        penalised as if divided by 8. To shrink the GMF vectors alone would do nothing: h would
-        grow by as much.
+        penalised as if divided by 8.
     dropout : float, default=0.5
         Share of the values that are dropped, while training, from the GMF product (with
         ``loss="softmax"`` or ``"batch_softmax"``, from the user's GMF vector) and from the output
@@ -140,6 +139,8 @@ class NeuMFRecommender(
         Samples per step, positives and negatives drawn for them together, as in the paper.
     epochs : int, default=9
         Passes over the rows.
+    average_epochs : int, default=1
+        Take the mean of the weights after so many of the last epochs, all kept until then.
     early_stopping : bool or "refit", default=False
         Hold out each user's last row inside `fit` (with `y`, the last one labelled above 0), rank
         it after each epoch among all items that the user has no row of, stop when NDCG@10 has not
@@ -165,10 +166,9 @@ class NeuMFRecommender(
         Into how many shards the users are cut, which joblib trains side by side, see Notes: in
         processes of this machine or, where ``joblib.parallel_config`` says "dask", on a cluster. -1
         is one for each core that joblib knows of. None and 1 train all rows together, in this
-        process, whatever ``parallel_config`` says. The weights depend on the number of shards, so
-        that with -1 they depend on the machine; they do not depend on where, and how many at once,
-        shards are trained. Shards are for large tables with many rows for each item; what they
-        cost in accuracy and time, ``benchmarks/README.md`` says.
+        process, whatever ``parallel_config`` says. The weights depend on the number of shards, not
+        on where, and how many at once, they are trained. Shards are for large tables with many rows
+        for each item; what they cost in accuracy and time, ``benchmarks/README.md`` says.
     spill_folder : str, path or None, default=None
         A folder for what `fit` and `partial_fit` keep of each row, 20 to 50 bytes, so that it need
         not fit into memory: all of it, `seen_` included, is then in files there, and the weights
@@ -203,6 +203,8 @@ class NeuMFRecommender(
     histories_ : ndarray of shape (n_users, n_last)
         The last items of each user by index, newest first, filled up with -1. `n_last` is
         `history_length` or, if shorter, the length of the longest history; 0 for a sparse X.
+    history_seconds_ : ndarray of shape (n_users, n_last) or None
+        When each of these was, with `history_gaps`.
     user_map_ : object or None
         What makes a vector of a new user's `interactions`, with ``user_encoder="id"``: the
         least-squares map, over the users that `fit` saw, from the mean vector of a user's last
@@ -254,9 +256,12 @@ class NeuMFRecommender(
     equal timestamps, those further up in the table come before), :math:`e_i` is a vector that the
     item has in histories alone, :math:`w_j` the weights of that place, which start at
     :math:`j^{-1/2}`, and :math:`v_u` is the user's own vector ("hybrid") or 0 ("history"). With
-    `history_hidden_size`, the vector :math:`x` becomes
-    :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at 0. With `tie_history`,
-    :math:`e_i` is :math:`[q_i, q'_i] + d_i`, where :math:`d_i` starts at 0.
+    `history_gaps`, an item that was s seconds before has the weights :math:`w_j + g_t`, where
+    :math:`t = \min(\lfloor 2 \log_2(1 + s) \rfloor, 63)`. Of a question, the t of the newest item
+    adds a vector :math:`h_t`. All g and h start at 0 and have no penalty. With
+    `history_hidden_size`, the vector :math:`x` becomes :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`,
+    where :math:`W_2` starts at 0. With `tie_history`, :math:`e_i` is :math:`[q_i, q'_i] + d_i`,
+    where :math:`d_i` starts at 0.
 
     With `item_bias`, each item's :math:`b_i` is added to b. It starts at the logarithm of one plus
     the number of users who interacted with the item, relative to the mean over all items.
@@ -266,10 +271,9 @@ class NeuMFRecommender(
     ridge regression of vectors on features, computed before each epoch over all users (or items)
     that have rows; a vector of an item that n users had weighs :math:`n / (n + 20)` in it. This is
     the model in which a vector is a part of its own plus a linear map of its features, both
-    penalised, fitted in turns, the map exactly; a step costs the same for any number of columns.
-    What has features and no row gets :math:`M f + c`, its bias too, and is never drawn as a
-    negative. Columns with values beyond -1 and 1 are standardised or, sparse ones, divided by
-    their largest value; others, such as zeros and ones, count as they are.
+    penalised, fitted in turns, the map exactly. What has features and no row gets :math:`M f + c`,
+    its bias too, and is never drawn as a negative. Columns with values beyond -1 and 1 are
+    standardised or, sparse ones, divided by their largest value; others count as they are.
 
     With `partial_fit`, new users and items with features start at :math:`M f + c`: give it a table
     that has them by `set_params` before. A file that `save` writes leaves the tables out: set them
@@ -281,8 +285,7 @@ class NeuMFRecommender(
     touched counts :math:`(n / N)\, c_N / c_n` times, with :math:`c_k = 1 - (1 - r)^k` and
     :math:`r = 0.1`: near a sum where touches are few, and near the mean where many have led each
     shard to where it would stay. Adam's moments are put together alike, where r is what a step
-    takes of the gradient, 0.1 and 0.001. What belongs to users alone stays with their shard. A
-    round whose worker was killed is run again, with the same result.
+    takes of the gradient, 0.1 and 0.001. What belongs to users alone stays with their shard.
 
     Vectors start at N(0, `init_std`), hidden layers at Glorot uniform, h at LeCun uniform, the
     other biases at 0; with `tie_history`, so do the users' own vectors of "hybrid".
@@ -333,6 +336,7 @@ class NeuMFRecommender(
         user_encoder: UserEncoder = "auto",
         history_length: int = 20,
         history_hidden_size: int = 0,
+        history_gaps: GapsFrom | None = None,
         tie_history: bool = True,
         item_bias: bool = True,
         init_std: float = 0.03,
@@ -342,6 +346,7 @@ class NeuMFRecommender(
         learning_rate: float = 4e-3,
         batch_size: int = 1024,
         epochs: int = 9,
+        average_epochs: int = 1,
         early_stopping: bool | Literal["refit"] = False,
         n_iter_no_change: int = 5,
         user_features: Any = None,
@@ -363,6 +368,7 @@ class NeuMFRecommender(
         self.user_encoder = user_encoder
         self.history_length = history_length
         self.history_hidden_size = history_hidden_size
+        self.history_gaps = history_gaps
         self.tie_history = tie_history
         self.item_bias = item_bias
         self.init_std = init_std
@@ -372,6 +378,7 @@ class NeuMFRecommender(
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.epochs = epochs
+        self.average_epochs = average_epochs
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
         self.user_features = user_features
@@ -404,9 +411,9 @@ class NeuMFRecommender(
             Weight of each row, and of the negatives drawn for it, in the loss.
         X_val : array-like of shape (n_val, n_features >= 2) or None, default=None
             What the users did after X, a table like X, for `early_stopping`: its rows are ranked
-            after each epoch, in the place of each user's last row of X, and all of X is trained on.
-            Nothing else reads them. Rows of users or items that are not in X are misses. In a
-            search they are the same for all folds, so that no row of a test fold may be in them.
+            after each epoch, in place of each user's last row of X; all of X is trained on. Nothing
+            else reads them. Rows of users or items that are not in X are misses. In a search they
+            are the same for all folds, so that no row of a test fold may be in them.
 
         Returns
         -------
@@ -417,9 +424,10 @@ class NeuMFRecommender(
         ------
         ValueError, TypeError
             If a parameter is out of range, X, y, sample_weight, X_val or a table of features cannot
-            be read, such a table names nothing that is in X, X_val is given without
-            `early_stopping`, a user has seen every item, so that no negative can be drawn, or the
-            loss diverges. The estimator then stays as it was, as with the errors below.
+            be read, such a table names nothing that is in X, X has no timestamps for
+            `history_gaps`, X_val is given without `early_stopping`, a user has seen every item, so
+            that no negative can be drawn, or the loss diverges. The estimator then stays as it was,
+            as with the errors below.
         OSError
             If `spill_folder` is no folder or has no room, or a file of X cannot be read to its end.
 
@@ -435,14 +443,15 @@ class NeuMFRecommender(
         """
         check_parameters(self, y)
         storage = Storage(self.spill_folder)
-        rows = self._with_features(EncodedRows.read(X, y, sample_weight, storage))
+        rows = EncodedRows.read(X, y, sample_weight, storage)
+        rows = rows.with_features(self.user_features, self.item_features)
         parameters = decide(self, ordered=rows.ordered, labelled=y is not None)
         rng = make_generator(self.random_state)
         lesson = prepare_first(parameters, rows, X_val)
-        of_rows = self._attributes_of_rows(rows, rows.seen) | {"histories_": lesson.last_items}
+        of_rows = self._attributes_of_rows(rows, rows.seen) | lesson.last_items.attributes
 
         def of_weights(weights: Weights) -> dict[str, Any]:
-            network = Network.of_weights(lesson.blueprint, weights, lesson.last_items)
+            network = Network.of_weights(lesson.blueprint, weights, lesson.last_items.codes)
             return self._attributes_of_network(network, of_rows)
 
         refits = self.early_stopping == "refit" and X_val is None
@@ -532,11 +541,11 @@ class NeuMFRecommender(
         users = extend_index(new.users, self.users_, "X: user ids", storage)
         items = extend_index(new.items, self.items_, "X: item ids", storage)
         rows = EncodedRows.encode(new, users, items, y, sample_weight, storage)
-        rows = self._with_features(rows)
+        rows = rows.with_features(self.user_features, self.item_features)
         n_new = len(rows.user_ids) - len(self.users_)
         before = np.pad(np.arange(len(self.users_)), (0, n_new), constant_values=-1)
         seen = join_seen(self.seen_, before, rows.seen, storage)
-        past = Past(self.network_, self._optimizer, self.histories_)
+        past = Past(self.network_, self._optimizer, self._last_items)
         lesson = prepare_further(parameters, rows, seen, past)
         # A copy: what fails must not move the generator on.
         rng = deepcopy(self._generator)
@@ -545,15 +554,7 @@ class NeuMFRecommender(
             name: values + (trained.losses if name == "loss" else [np.nan] * len(trained.losses))
             for name, values in self.history_.items()
         }
-        of_rows = self._attributes_of_rows(rows, seen) | {"histories_": lesson.last_items}
+        of_rows = self._attributes_of_rows(rows, seen) | lesson.last_items.attributes
         of_rows |= {"best_iter_": len(history["loss"])}
         self._commit(of_rows, network, trained, rng, history)
         return self
-
-    def _with_features(self, rows: EncodedRows) -> EncodedRows:
-        """Return the rows with what is known of their users and items, and of others."""
-        if self.user_features is not None:
-            rows = rows.with_user_features(self.user_features)
-        if self.item_features is not None:
-            rows = rows.with_item_features(self.item_features)
-        return rows

@@ -17,7 +17,7 @@ from neumf.interactions.features import SideFeatures, join_features
 from neumf.interactions.ids import index_ids
 from neumf.interactions.part_by_part import read_input
 from neumf.interactions.seen import seen_matrix
-from neumf.interactions.storage import MEMORY, Storage
+from neumf.interactions.storage import MEMORY, Storage, blocks_of
 from neumf.interactions.tables import Interactions
 
 
@@ -117,12 +117,22 @@ class EncodedRows:
     @property
     def seconds(self) -> Float64s | None:
         """The timestamps in seconds, of datetimes those since 1970; None without timestamps."""
-        return None if self.timestamps is None else self.timestamps / self.ticks_per_second
+        if self.timestamps is None:
+            return None
+        seconds = self.storage.empty(len(self.timestamps), np.float64)
+        for block in blocks_of(len(seconds)):
+            np.divide(self.timestamps[block], self.ticks_per_second, out=seconds[block])
+        return seconds
 
     @cached_property
     def seen(self) -> sp.csr_array:
         """The items of each user's positives."""
         return seen_matrix(self.users, self.items, self.shape, self.positive, self.storage)
+
+    def with_features(self, of_users: Any, of_items: Any) -> EncodedRows:
+        """Return the rows with what tables tell of users and of items; None tells nothing."""
+        rows = self if of_users is None else self.with_user_features(of_users)
+        return rows if of_items is None else rows.with_item_features(of_items)
 
     def with_user_features(self, table: Any) -> EncodedRows:
         """Return the rows with what a table tells of users; those it alone names come last."""

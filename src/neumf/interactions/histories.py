@@ -3,16 +3,56 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes
+from neumf._arrays import Codes, Float64s
+from neumf._gaps import pack
 from neumf.interactions.storage import MEMORY, Storage
 from neumf.interactions.timeline import Timelines, user_blocks
 
 # Users whose last items are cut at once: the places of a user's take twice their memory.
 _BLOCK_USERS = 2**16
+
+
+class LastItems(NamedTuple):
+    """The last items of users, newest first, shape (n_users, length), filled up with -1.
+
+    `seconds` tells when each was, 0 where there is none; None where nobody asks.
+    """
+
+    items: Codes
+    seconds: Float64s | None = None
+
+    @property
+    def codes(self) -> Codes:
+        """What a user tower reads just after the newest items."""
+        return self.codes_at(None)
+
+    def codes_at(self, moments: Float64s | None) -> Codes:
+        """Return what a user tower reads: the items, and, if times are told, how long ago each was.
+
+        Counted from each user's moment, or with None from the newest item.
+        """
+        return self.items if self.seconds is None else pack(self.items, self.seconds, moments)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of a recommender that hold them."""
+        return {"histories_": self.items, "history_seconds_": self.seconds}
+
+    def take(self, users: Codes) -> LastItems:
+        """Return those of these users; -1 is one without any."""
+        none = users < 0
+        items = self.items[users]
+        items[none] = -1
+        if self.seconds is None:
+            return LastItems(items)
+        seconds = self.seconds[users]
+        seconds[none] = 0.0
+        return LastItems(items, seconds)
 
 
 @dataclass(frozen=True)
@@ -31,6 +71,10 @@ class Histories:
         The user of each row, and its place in the timeline.
     length : int
         How many items count.
+    seconds : ndarray of shape (n_positives + 1,) or None
+        When each of the items was; None where nobody asks.
+    moments : ndarray of shape (n_rows,) or None
+        When each row was, from which gaps are counted; None counts from the newest item.
     """
 
     items: Codes
@@ -38,9 +82,11 @@ class Histories:
     first_places: Codes
     timelines: Timelines
     length: int
+    seconds: Float64s | None = None
+    moments: Float64s | None = None
 
     def before(self, rows: Codes, storage: Storage = MEMORY) -> Codes:
-        """Return the histories of these rows, newest item first, filled up with -1.
+        """Return the histories of these rows as `LastItems.codes_at`.
 
         `storage` tells where the items are.
         """
@@ -48,18 +94,23 @@ class Histories:
             storage.look_up(column.__getitem__, rows)
             for column in (self.timelines.users, self.timelines.places)
         )
-        return storage.look_up(self._of_users, users, places)
+        if self.moments is None:
+            return storage.look_up(self._of_users, users, places)
+        moments = storage.look_up(self.moments.__getitem__, rows)
+        return storage.look_up(self._of_users, users, places, moments)
 
-    def last(self) -> Codes:
+    def last(self) -> LastItems:
         """Return the history of each user after all rows."""
         n_users = len(self.bounds) - 1
         items = np.empty((n_users, self.length), dtype=np.int32)
+        seconds = None if self.seconds is None else np.empty(items.shape)
         for start in range(0, n_users, _BLOCK_USERS):
             stop = min(start + _BLOCK_USERS, n_users)
-            items[start:stop] = self._cut(
-                self.bounds[start:stop], self.bounds[start + 1 : stop + 1]
-            )
-        return items
+            block = self._cut(self.bounds[start:stop], self.bounds[start + 1 : stop + 1])
+            items[start:stop] = block.items
+            if seconds is not None:
+                seconds[start:stop] = block.seconds
+        return LastItems(items, seconds)
 
     def take(self, users: Codes, rows: Codes) -> Histories:
         """Return those of these rows, which are all of these users', who are numbered anew."""
@@ -68,22 +119,35 @@ class Histories:
         places = np.arange(bounds[-1]) + np.repeat(self.bounds[users] - bounds[:-1], counts)
         n_before = self.first_places[users] - self.bounds[users]
         return Histories(
-            np.append(self.items[places], self.items[-1:]),
+            _with_none(self.items, places),
             bounds,
             bounds[:-1] + n_before,
             self.timelines.take(users, rows),
             self.length,
+            None if self.seconds is None else _with_none(self.seconds, places),
+            None if self.moments is None else self.moments[rows],
         )
 
-    def _of_users(self, users: Codes, places: Codes) -> Codes:
+    def _of_users(self, users: Codes, places: Codes, moments: Float64s | None = None) -> Codes:
         """Return the history of each user at a place in the timeline."""
-        return self._cut(self.bounds[users], self.first_places[users] + places)
+        last = self._cut(self.bounds[users], self.first_places[users] + places)
+        return last.codes_at(moments)
 
-    def _cut(self, firsts: Codes, ends: Codes) -> Codes:
+    def _cut(self, firsts: Codes, ends: Codes) -> LastItems:
         places = ends[:, None] - np.arange(1, self.length + 1)
+        none = places < firsts[:, None]
         items: Codes = self.items.take(places, mode="clip").astype(np.int32, copy=False)
-        items[places < firsts[:, None]] = -1
-        return items
+        items[none] = -1
+        if self.seconds is None:
+            return LastItems(items)
+        seconds = self.seconds.take(places, mode="clip")
+        seconds[none] = 0.0
+        return LastItems(items, seconds)
+
+
+def _with_none(values: NDArray[Any], places: Codes) -> NDArray[Any]:
+    """Return the values of these places, and behind them that of no item."""
+    return np.append(values[places], values[-1:])
 
 
 def read_histories(
@@ -91,8 +155,10 @@ def read_histories(
     items: Codes,
     length: int,
     positive: NDArray[np.bool_] | None = None,
-    before: Codes | None = None,
+    before: LastItems | None = None,
     storage: Storage = MEMORY,
+    seconds: Float64s | None = None,
+    from_rows: bool = False,
 ) -> Histories:
     """Return the history of each row: its user's positives that come before it.
 
@@ -106,28 +172,42 @@ def read_histories(
         How many items count.
     positive : ndarray of bool of shape (n_rows,) or None
         Which rows are positives; None means all.
-    before : ndarray of shape (n_users, n) or None
-        The last items of each user before all rows, newest first and filled up with -1.
+    before : LastItems or None
+        The last items of each user before all rows.
     storage : Storage
         Gives the room for the items.
+    seconds : ndarray of shape (n_rows,) or None
+        When each row was; None where no gaps are read.
+    from_rows : bool
+        Whether gaps are counted from each row, and not from the newest item before it.
     """
-    counts = timelines.counts
-    n_before = np.zeros_like(counts) if before is None else np.count_nonzero(before >= 0, axis=1)
+    counts, n_before = timelines.counts, np.zeros_like(timelines.counts)
+    if before is not None:
+        n_before = np.count_nonzero(before.items >= 0, axis=1)
     bounds = np.append(0, np.cumsum(n_before + counts))
     first_places = bounds[:-1] + n_before
     ordered = storage.empty(int(bounds[-1]) + 1, np.int32)
     ordered[-1] = -1
+    times = None
+    if seconds is not None:
+        times = storage.empty(len(ordered), np.float64)
+        times[-1] = 0.0
     if before is not None:
-        oldest_first = before[:, ::-1]
         # The items of a user stand at the end of their row.
-        known = oldest_first >= 0
+        known = before.items[:, ::-1] >= 0
         users, columns = np.nonzero(known)
-        places = bounds[users] + columns - (before.shape[1] - n_before[users])
-        ordered[places] = oldest_first[known]
+        places = bounds[users] + columns - (known.shape[1] - n_before[users])
+        ordered[places] = before.items[:, ::-1][known]
+        if times is not None and before.seconds is not None:
+            times[places] = before.seconds[:, ::-1][known]
     _, piles = user_blocks(timelines.users, len(counts), storage)
-    for users, places, of_rows, counted in piles.parts(
-        timelines.users, timelines.places, items, positive
+    for users, places, of_rows, when, counted in piles.parts(
+        timelines.users, timelines.places, items, seconds, positive
     ):
         rows = slice(None) if counted is None else counted
-        ordered[first_places[users[rows]] + places[rows]] = of_rows[rows]
-    return Histories(ordered, bounds, first_places, timelines, length)
+        found = first_places[users[rows]] + places[rows]
+        ordered[found] = of_rows[rows]
+        if times is not None:
+            times[found] = when[rows]
+    moments = seconds if from_rows else None
+    return Histories(ordered, bounds, first_places, timelines, length, times, moments)

@@ -126,14 +126,15 @@ class Network:
     items: Float32s
 
     @classmethod
-    def of_weights(cls, blueprint: Blueprint, weights: Weights, last_items: Codes) -> Network:
-        """Return the network, its users as after the last items that they had."""
-        return cls(
-            blueprint,
-            weights,
-            blueprint.users.user_vectors(*weights, last_items),
-            blueprint.items.item_vectors(weights.tables),
-        )
+    def of_weights(
+        cls, blueprint: Blueprint, weights: Weights, histories: Codes, users: Codes | None = None
+    ) -> Network:
+        """Return the network for these users (-1: unknown; None: all), who have these histories."""
+        if users is None:
+            vectors = blueprint.users.user_vectors(*weights, histories)
+        else:
+            vectors = blueprint.users.encode(*weights, users, histories)
+        return cls(blueprint, weights, vectors, blueprint.items.item_vectors(weights.tables))
 
     @property
     def item_vectors(self) -> Float32s:

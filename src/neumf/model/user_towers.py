@@ -15,6 +15,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from neumf._arrays import Codes, Float32s
+from neumf._gaps import N_BUCKETS, GapsFrom, unpack
 from neumf.model.initial import normal, uniform
 from neumf.model.layers import BLOCK_SIZE, Shared
 
@@ -39,6 +40,8 @@ class UserTower(ABC):
         Standard deviation of the initial vectors.
     tied : bool
         Whether an item in a history stands for its own vector, see `UserHistories`.
+    gaps : {"newest", "question"} or None
+        From when histories tell how long ago each item was, see `pack`; None: they do not.
     reads_history : bool
         Whether the vector of a row's user is made of what the user had before the row. Rows then
         need an order in time, and negatives must not tell what the user had later.
@@ -49,6 +52,7 @@ class UserTower(ABC):
     history_hidden_size: int = 0
     std: float = 0.01
     tied: bool = False
+    gaps: GapsFrom | None = None
 
     reads_history: ClassVar[bool] = True
 
@@ -67,7 +71,8 @@ class UserTower(ABC):
         xp : module
             numpy or tensorflow.
         rows : mapping of str to array
-            The rows that `indices` names, of shape (n, n_per_row, width), by table.
+            The rows that `indices` names, of shape (n, n_per_row, width), or what it names that
+            is in no table, of shape (n, n_per_row).
         present : mapping of str to array of bool
             Where there is such a row, shape (n, n_per_row), by table.
         shared : mapping of str to array
@@ -83,8 +88,15 @@ class UserTower(ABC):
         return {}
 
     def indices(self, users: Codes, histories: Codes | None) -> dict[str, Codes]:
-        """Return which rows of each table make the vectors, shape (n, n_per_row); -1 is none."""
+        """Return which rows of each table make the vectors, shape (n, n_per_row); -1 is none.
+
+        What is no row of a table, see `is_row`, is a number that the vectors are made of besides.
+        """
         return {} if histories is None else {"history": histories}
+
+    def is_row(self, name: str) -> bool:
+        """Tell whether what `indices` names so are rows of a table, and no other numbers."""
+        return True
 
     def table_of(self, name: str) -> str:
         """Return the table that rows named so by `indices` are in."""
@@ -107,6 +119,9 @@ class UserTower(ABC):
             rows: dict[str, Any] = {}
             present: dict[str, Any] = {}
             for name, index in self.indices(users[block], histories[block]).items():
+                if not self.is_row(name):
+                    rows[name] = index
+                    continue
                 table = tables[self.table_of(name)]
                 # Users who were folded in have an index, but no row.
                 present[name] = (index >= 0) & (index < len(table))
@@ -166,7 +181,10 @@ class UserHistories(UserTower):
 
     The table "history" has what an item in a history stands for. The shared weights are
     ``place_weights``, shape (history_length, width), the newest item first, and, with a hidden
-    layer that refines the sum, ``history_kernel``, ``history_bias`` and ``history_output``.
+    layer that refines the sum, ``history_kernel``, ``history_bias`` and ``history_output``. With
+    gaps, the weight of an item is that of its place and that of its bucket in ``gap_weights``,
+    shape (n_buckets, width), together; if they are counted from a question, ``pause_vectors``, of
+    the same shape, have what the bucket of the newest item adds.
     """
 
     def initial_tables(
@@ -177,10 +195,19 @@ class UserHistories(UserTower):
 
     def indices(self, users: Codes, histories: Codes | None) -> dict[str, Codes]:
         """Return the items of the histories, twice if both tables have a row of each."""
+        gaps = None
+        if self.gaps and histories is not None:
+            histories, gaps = unpack(histories)
         indices = super().indices(users, histories)
+        if gaps is not None:
+            indices["gaps"] = gaps
         if self.tied and histories is not None:
             indices["history_items"] = histories
         return indices
+
+    def is_row(self, name: str) -> bool:
+        """Tell gaps from rows."""
+        return name != "gaps"
 
     def table_of(self, name: str) -> str:
         """Return "items" for the own vectors of the items of histories."""
@@ -189,22 +216,32 @@ class UserHistories(UserTower):
     @property
     def _names(self) -> tuple[str, ...]:
         hidden = (*_HIDDEN_KERNELS, "history_bias") if self.history_hidden_size else ()
-        return ("place_weights", *hidden)
+        return ("place_weights", *self._of_gaps, *hidden)
+
+    @property
+    def _of_gaps(self) -> tuple[str, ...]:
+        """The names of the weights that have a row per bucket."""
+        if self.gaps is None:
+            return ()
+        return ("gap_weights", "pause_vectors") if self.gaps == "question" else ("gap_weights",)
 
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the weights of places and of the hidden layer."""
         width, size = self.width, self.history_hidden_size
         shapes: dict[str, tuple[int, ...]] = {"place_weights": (self.history_length, width)}
+        shapes |= dict.fromkeys(self._of_gaps, (N_BUCKETS, width))
         if size:
             shapes |= {"history_kernel": (width, size), "history_bias": (size,)}
             shapes["history_output"] = (size, width)
         return shapes
 
     def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
-        """Let the weights of places fall from 1, and the hidden layer add nothing at first."""
+        """Let the weights of places fall from 1; gaps and the hidden layer add nothing at first."""
         places = np.arange(1, self.history_length + 1, dtype=np.float32)
         weights = np.repeat(places[:, None] ** np.float32(-0.5), self.width, axis=1)
         shared: dict[str, Float32s] = {"place_weights": weights}
+        for name in self._of_gaps:
+            shared[name] = np.zeros((N_BUCKETS, self.width), np.float32)
         if size := self.history_hidden_size:
             shared["history_kernel"] = uniform(rng, self.width, size, 6 / (self.width + size))
             shared["history_bias"] = np.zeros(size, np.float32)
@@ -216,7 +253,11 @@ class UserHistories(UserTower):
         return self._refined(xp, self._sums(xp, rows, present, shared), shared)
 
     def kernel_norms(self, xp: Any, shared: Shared) -> list[Any]:
-        """Return the mean squared norm of a place's weights, and those of the hidden kernels."""
+        """Return the mean squared norm of a place's weights, and those of the hidden kernels.
+
+        Those of gaps are not penalised: few rows have a gap of some buckets, and in steps of Adam
+        a penalty alone takes weights to 0 as fast as rows move them.
+        """
         norms = [xp.reduce_sum(shared["place_weights"] ** 2) / self.history_length]
         if self.history_hidden_size:
             norms += [xp.reduce_sum(shared[name] ** 2) for name in _HIDDEN_KERNELS]
@@ -240,8 +281,14 @@ class UserHistories(UserTower):
         vectors = rows["history"]
         if self.tied:
             vectors = vectors + rows["history_items"][:, :, : self.width]
-        weighted = vectors * shared["place_weights"]
-        return row_sums(xp.where(present["history"][:, :, None], weighted, 0.0), 1)
+        weights = shared["place_weights"]
+        if self.gaps:
+            weights = weights + _rows_of(xp, shared["gap_weights"], rows["gaps"])
+        weighted = vectors * weights
+        sums = row_sums(xp.where(present["history"][:, :, None], weighted, 0.0), 1)
+        if self.gaps == "question":
+            sums = sums + _rows_of(xp, shared["pause_vectors"], rows["gaps"][:, 0])
+        return sums
 
     def _refined(self, xp: Any, vectors: Any, shared: Shared) -> Any:
         if not self.history_hidden_size:
@@ -274,6 +321,14 @@ class UserIdsAndHistories(UserHistories):
         """Return the squared norm of each row's user, and the mean one of the history."""
         own = xp.reduce_sum(rows["users"][:, 0] ** 2, 1)
         return [own, *super().norms(xp, rows, present)]
+
+
+def _rows_of(xp: Any, table: Any, numbers: Any) -> Any:
+    """Return rows of a short table; of -1, zeros."""
+    if xp is np:
+        return np.where(numbers[..., None] < 0, np.float32(0), table[numbers])
+    # The gradient of a product with 0 and 1 is one, where that of a gather would be a scatter.
+    return xp.one_hot(numbers, table.shape[0]) @ table
 
 
 def _mean_norms(xp: Any, items: Any, present: Any) -> Any:

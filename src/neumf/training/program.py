@@ -173,6 +173,7 @@ def _places(tf: Any, plan: Plan, indices: dict[str, Any], state: State) -> dict[
             tf.where(index < 0, state.tables[plan.table_of(name)].shape[0] - 1, index), (-1,)
         )
         for name, index in indices.items()
+        if plan.blueprint.users.is_row(name)
     }
     if plan.loss.candidates == "catalogue":
         places["items"] = tf.range(state.tables["items"].shape[0])
@@ -227,9 +228,10 @@ def _gradients(
 class _Forward(NamedTuple):
     """What a batch goes forward from.
 
-    `of_users` are the rows of the user tower's tables, shape (n_batch, n_per_row, width), `present`
-    where there are such, `items` the rows of items that are scored, `candidates` the rows of each
-    row's own item and its negatives, shape (n_batch, n_candidates, width).
+    `of_users` are the rows of the user tower's tables, shape (n_batch, n_per_row, width), and what
+    it reads that is in no table; `present` tells where there are such. `items` are the rows of
+    items that are scored, `candidates` the rows of each row's own item and its negatives, shape
+    (n_batch, n_candidates, width).
     """
 
     of_users: dict[str, Any]
@@ -247,7 +249,10 @@ class _Forward(NamedTuple):
         if plan.loss.candidates == "catalogue":
             candidates = tf.gather(items, batch.indices["items"])
         return cls(
-            {name: tf.reshape(rows[name], (*index.shape, -1)) for name, index in indices.items()},
+            {
+                name: tf.reshape(rows[name], (*index.shape, -1)) if name in rows else index
+                for name, index in indices.items()
+            },
             {name: index >= 0 for name, index in indices.items()},
             items,
             tf.reshape(candidates, (*batch.indices["items"].shape, -1)),
@@ -310,7 +315,11 @@ class _Forward(NamedTuple):
                 rows -= tf.gather(rates.centres[table], places)
             return rows * tf.sqrt(tf.gather(rates.penalties[table], places))[:, :, None]
 
-        of_users = {name: weighed(name, rows) for name, rows in self.of_users.items()}
+        of_users = {
+            name: weighed(name, rows)
+            for name, rows in self.of_users.items()
+            if blueprint.users.is_row(name)
+        }
         total = blueprint.items.norms(tf, weighed("items", self.candidates))
         for norms in blueprint.users.norms(tf, of_users, self.present):
             total += norms

@@ -280,7 +280,7 @@ class _Touches:
     def __init__(
         self, blueprint: Blueprint, settings: TrainingSettings, n_rows: dict[str, int]
     ) -> None:
-        self._table_of = blueprint.users.table_of
+        self._tower = blueprint.users
         self._whole = {SHARED}
         if settings.loss.candidates == "catalogue":
             self._whole.add("items")
@@ -292,8 +292,9 @@ class _Touches:
         n_batches = math.ceil(chunk.n_rows / batch_rows)
         places: dict[str, list[Codes]] = {}
         for name, indices in chunk.indices.items():
-            of_batches = indices[:n_batches].reshape(n_batches, -1)
-            places.setdefault(self._table_of(name), []).append(of_batches)
+            if self._tower.is_row(name):
+                of_batches = indices[:n_batches].reshape(n_batches, -1)
+                places.setdefault(self._tower.table_of(name), []).append(of_batches)
         for name, parts in places.items():
             if name not in self._whole:
                 self._count_batches(name, np.concatenate(parts, axis=1))
