@@ -255,18 +255,18 @@ def timed_rows(draw):
 
 @given(timed_rows(), st.integers(1, 5), st.booleans())
 def test_gaps_are_those_to_the_row_or_to_the_newest_item_before_it(rows, length, from_rows):
-    times = rows[2]
-    of_rows = np.arange(len(times))  # rows labelled 0 have histories, too
+    users, _, times, positive = rows
+    # Rows in the place of items tell when each was.
+    rows = (users, np.arange(len(times), dtype=np.int32), times, positive)
     histories = timed_histories_of(*rows, length, from_rows=from_rows)
-    found, buckets = unpack(histories.before(of_rows))
-    # The histories of rows in the place of items tell when each was.
-    columns = (rows[0], np.arange(len(times), dtype=np.int32), *rows[2:])
-    for place, row in enumerate(of_rows):
-        assert found[place].tolist() == obvious_history(*rows, row, length)
-        before = [other for other in obvious_history(*columns, row, length) if other >= 0]
-        until = times[row] if from_rows or not before else times[before[0]]
-        expected = [bucket_of(np.array(float(until - times[other]))) for other in before]
-        assert buckets[place, : len(before)].tolist() == expected
+    found, buckets = unpack(histories.before(np.arange(len(times))))
+    for row, time in enumerate(times):  # rows labelled 0 have histories, too
+        if positive[row]:
+            assert found[row].tolist() == obvious_history(*rows, row, length)
+        before = found[row][found[row] >= 0]
+        until = time if from_rows or len(before) == 0 else times[before[0]]
+        expected = bucket_of((until - times[before]).astype(float))
+        np.testing.assert_array_equal(buckets[row, : len(before)], expected)
 
 
 @given(timed_rows(), st.data(), st.booleans())

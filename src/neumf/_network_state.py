@@ -38,6 +38,7 @@ class NetworkSavingMixin(SavingMixin):
     _optimizer: OptimizerState | None
     _generator: np.random.Generator
     _model: Any
+    _own_rows: Codes | None
 
     def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
         """Write the fitted recommender to a file, which :func:`neumf.load` reads.
@@ -99,7 +100,7 @@ class NetworkSavingMixin(SavingMixin):
         self._shape = read_shape(state.part("_shape"))
         self._optimizer = read_optimizer(state, self.network_)
         self._generator = state.of_type("_generator", np.random.Generator)
-        self._model = None
+        self._model = self._own_rows = None
 
 
 def network_state(network: Network) -> dict[str, Any]:
