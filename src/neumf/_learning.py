@@ -437,15 +437,18 @@ def _validate_on_last(
         seen = seen_matrix(kept.users, kept.items, kept.shape, storage=kept.storage)
     queries = np.arange(len(last))
     held_out = HeldOutRows(queries, rows.users[last], rows.items[last], rows.shape[1])
-    if blueprint.users.gaps == "question" and rows.seconds is not None:
-        held_out = replace(held_out, seconds=rows.seconds[last])
+    seconds = rows.seconds if blueprint.users.gaps == "question" else None
+    if seconds is not None:
+        held_out = replace(held_out, seconds=seconds[last])
     return _make_validate(held_out, seen, last_items)
 
 
 def _make_validate(rows: HeldOutRows, seen: sp.csr_array, last_items: LastItems) -> Validate:
     """Return what measures NDCG@10 of rows, each at its moment if they tell it."""
-    held_out, users, codes = rows.gather(), None, last_items.codes
-    if held_out.seconds is not None:
+    held_out, users = rows.gather(), None
+    if held_out.seconds is None:
+        codes = last_items.codes
+    else:
         users = held_out.users
         codes = last_items.take(users).codes_at(held_out.seconds)
         held_out, seen = as_queries(held_out, seen)
