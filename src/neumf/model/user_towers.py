@@ -327,8 +327,8 @@ def _rows_of(xp: Any, table: Any, numbers: Any) -> Any:
     """Return rows of a short table; of -1, zeros."""
     if xp is np:
         return np.where(numbers[..., None] < 0, np.float32(0), table[numbers])
-    # The gradient of a product with 0 and 1 is one, where that of a gather would be a scatter.
-    return xp.one_hot(numbers, table.shape[0]) @ table
+    with_none = xp.concat([table, xp.zeros_like(table[:1])], 0)
+    return xp.gather(with_none, xp.where(numbers < 0, table.shape[0], numbers))
 
 
 def _mean_norms(xp: Any, items: Any, present: Any) -> Any:

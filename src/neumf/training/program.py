@@ -103,22 +103,26 @@ def compile_program(plan: Plan, with_xla: bool) -> Any:
             batch = _Batch.of_chunk(tf, chunk, i, batch_rows)
             places = _places(tf, plan, batch.indices, state)
             rows = {
-                name: tf.gather(state.tables[plan.table_of(name)], place)
+                name: _gather(tf, state.tables[plan.table_of(name)], place)
                 for name, place in places.items()
             }
-            (gradients, of_shared), loss = _gradients(tf, plan, rows, state.shared, batch, rates)
+            weights = {
+                name: row[:, : state.tables[plan.table_of(name)].shape[1] // 3]
+                for name, row in rows.items()
+            }
+            (gradients, of_shared), loss = _gradients(tf, plan, weights, state.shared, batch, rates)
             t = tf.cast(steps_before + i + 1, tf.float32)
             tables, new_owners = {}, {}
             for table in state.tables:
                 names = [name for name in places if plan.table_of(name) == table]
-                place, gradient, row = (
-                    tf.concat([parts[name] for name in names], 0)
-                    for parts in (places, gradients, rows)
+                place, gradient = (
+                    tf.concat([parts[name] for name in names], 0) for parts in (places, gradients)
                 )
                 if place.shape[0] < state.tables[table].shape[0]:
                     summed, new_owners[table] = _sum_over_duplicates(
                         tf, gradient, place, owners[table]
                     )
+                    row = tf.concat([rows[name] for name in names], 0)
                     trained = update(tf, row, summed, rates.learning_rate, t)
                     tables[table] = _write(tf, state.tables[table], place, trained)
                 else:
@@ -180,6 +184,16 @@ def _places(tf: Any, plan: Plan, indices: dict[str, Any], state: State) -> dict[
     return places
 
 
+def _gather(tf: Any, table: Any, place: Any) -> Any:
+    """Return these rows of a table; without Adam's moments if they are more than the table has.
+
+    The table is then updated as a whole, and no moments of single rows are needed.
+    """
+    if place.shape[0] >= table.shape[0]:
+        table = table[:, : table.shape[1] // 3]
+    return tf.gather(table, place)
+
+
 def _sum_over_duplicates(tf: Any, gradients: Any, indices: Any, owners: Any) -> tuple[Any, Any]:
     """Return for each place of a batch the sum of the gradients of all places with its index.
 
@@ -205,12 +219,11 @@ def _write(tf: Any, table: Any, indices: Any, rows: Any) -> Any:
 
 
 def _gradients(
-    tf: Any, plan: Plan, packed: dict[str, Any], shared: Any, batch: _Batch, rates: Rates
+    tf: Any, plan: Plan, rows: dict[str, Any], shared: Any, batch: _Batch, rates: Rates
 ) -> tuple[Any, Any]:
     """Return the gradients of the rows and of the shared weights, and the summed loss."""
     n = tf.cast(batch.n_real, tf.float32)
     real = tf.cast(tf.range(plan.batches.n_rows) < batch.n_real, tf.float32)
-    rows = {name: row[:, : row.shape[1] // 3] for name, row in packed.items()}
     flat = shared[:, : shared.shape[1] // 3]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch((rows, flat))
