@@ -443,7 +443,7 @@ def test_features_pull_as_in_one_process():
 
 @pytest.mark.parametrize("n_jobs", ["2", 2.0, True])
 def test_jobs_are_a_number(n_jobs):
-    with pytest.raises(TypeError, match="n_jobs must be an int or None"):
+    with pytest.raises(TypeError, match="n_jobs must be None, a number of shards"):
         network(n_jobs=n_jobs).fit(some_table())
 
 

@@ -80,7 +80,7 @@ def test_parameters_of_members_have_their_names():
     parameters = model.get_params()
     assert parameters["ease"] is MEMBERS[1][1]
     assert parameters["rules__decay"] == 2.0
-    assert set(model.get_params(deep=False)) == {"recommenders", "weights"}
+    assert set(model.get_params(deep=False)) == {"recommenders", "weights", "n_jobs"}
     copy = clone(model).set_params(rules__decay=7.0, popular="drop", weights=None)
     assert copy.get_params()["rules__decay"] == 7.0
     assert MEMBERS[0][1].decay == 2.0
@@ -100,6 +100,21 @@ def test_the_weight_of_a_dropped_member_is_left_out():
     both = VotingRecommender(MEMBERS, weights=[1, 5, 2]).set_params(ease="drop").fit(X)
     pair = VotingRecommender([MEMBERS[0], MEMBERS[2]], weights=[1, 2]).fit(X)
     pd.testing.assert_frame_equal(both.recommend(), pair.recommend())
+
+
+def test_members_fitted_side_by_side_are_those_fitted_one_by_one():
+    side_by_side = VotingRecommender(MEMBERS, n_jobs=2).fit(X)
+    one_by_one = VotingRecommender(MEMBERS).fit(X)
+    pd.testing.assert_frame_equal(side_by_side.recommend(), one_by_one.recommend())
+    assert list(side_by_side.named_estimators_) == ["rules", "ease", "popular"]
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "error"), [(0, ValueError), (1.5, TypeError), (True, TypeError)]
+)
+def test_a_number_of_jobs_that_is_none_is_refused(n_jobs, error):
+    with pytest.raises(error, match="n_jobs must be None, a number of members from 1, or -1"):
+        VotingRecommender(MEMBERS, n_jobs=n_jobs).fit(X)
 
 
 def test_a_search_tries_weights_and_parameters_of_members():
@@ -161,6 +176,7 @@ def test_pickles_recommend_the_same():
         ([("a", "ease")], None, TypeError, "recommenders must hold recommenders of neumf"),
         ([("a__b", EASERecommender())], None, ValueError, "names that are not empty, without '__'"),
         ([("weights", EASERecommender())], None, ValueError, "other than"),
+        ([("n_jobs", EASERecommender())], None, ValueError, "other than"),
         ([("a", EASERecommender())] * 2, None, ValueError, "a name of its own each"),
         ([("a", EASERecommender())], [1, 2], ValueError, "one number for each of the 1"),
         ([("a", EASERecommender())], [-1], ValueError, "weights must hold numbers >= 0"),

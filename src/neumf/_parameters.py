@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from numbers import Integral
 from types import SimpleNamespace
 from typing import Any, Literal, Protocol, cast
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from neumf._gaps import GAPS_FROM, GapsFrom
 from neumf._random import RandomState
-from neumf._validation import check_folder, check_int, check_option, check_real
+from neumf._validation import check_folder, check_int, check_n_jobs, check_option, check_real
 from neumf.interactions.unseen import Strategy
 from neumf.model.layers import ARCHITECTURES, NeuMFLayers
 from neumf.model.network import Blueprint
@@ -103,8 +102,7 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     _check_layer_sizes(parameters.hidden_layer_sizes)
     if not isinstance(parameters.verbose, bool):
         check_int("verbose", parameters.verbose, 0)
-    if parameters.n_jobs is not None:
-        _check_n_jobs(parameters.n_jobs)
+    check_n_jobs(parameters.n_jobs, "shards of users")
     if parameters.spill_folder is not None:
         check_folder("spill_folder", parameters.spill_folder)
     check_int("history_hidden_size", parameters.history_hidden_size, 0)
@@ -133,18 +131,6 @@ def of_all_rows(parameters: Parameters, epochs: int) -> Parameters:
     """Return the parameters of a fit that holds nothing out, for so many epochs."""
     changes = {"early_stopping": False, "epochs": epochs}
     return cast(Parameters, SimpleNamespace(**vars(parameters) | changes))
-
-
-def _check_n_jobs(n_jobs: Any) -> None:
-    if not isinstance(n_jobs, Integral) or isinstance(n_jobs, bool):
-        raise TypeError(
-            f"n_jobs must be an int or None. Received: {n_jobs!r} of type {type(n_jobs).__name__}."
-        )
-    if n_jobs == 0:
-        raise ValueError(
-            "n_jobs must be None, a number of shards of users from 1, or -1 for one per core. "
-            "Received: 0."
-        )
 
 
 def _check_layer_sizes(sizes: Any) -> None:

@@ -48,6 +48,17 @@ def check_int(name: str, value: Any, minimum: int) -> None:
         raise ValueError(f"{name} must be an int >= {minimum}. Received: {value!r}.")
 
 
+def check_n_jobs(n_jobs: Any, what: str) -> None:
+    """Raise unless this can be a number of jobs; `what` tells what is counted."""
+    rule = f"n_jobs must be None, a number of {what} from 1, or -1 for one per core"
+    if n_jobs is None:
+        return
+    if not isinstance(n_jobs, Integral) or isinstance(n_jobs, bool):
+        raise TypeError(f"{rule}. Received: {n_jobs!r} of type {type(n_jobs).__name__}.")
+    if n_jobs == 0:
+        raise ValueError(f"{rule}. Received: 0.")
+
+
 def check_bool(name: str, value: Any) -> None:
     """Raise a TypeError unless the value is True or False."""
     if not isinstance(value, bool | np.bool_):

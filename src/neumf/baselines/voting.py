@@ -11,9 +11,11 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.utils import Bunch
+from sklearn.utils.parallel import Parallel, delayed
 
 from neumf._arrays import Codes, Float64s, Scores
 from neumf._saving import describe, restore
+from neumf._validation import check_n_jobs
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.baselines._candidates import candidates_of_lists
 from neumf.files.container import damaged
@@ -21,6 +23,8 @@ from neumf.files.state import State
 from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
+
+_PARAMETERS = ("recommenders", "weights", "n_jobs")
 
 
 class VotingRecommender(BaseRecommender):
@@ -38,6 +42,10 @@ class VotingRecommender(BaseRecommender):
     weights : array-like of shape (n_recommenders,) or None, default=None
         How much each member counts, a number of at least 0, not all of them 0. None lets all count
         alike.
+    n_jobs : int or None, default=None
+        So many members are fitted side by side, each in a process of its own, by joblib. -1 means
+        as many as there are processors; None means 1, unless a `joblib.parallel_config` says
+        otherwise.
 
     Attributes
     ----------
@@ -99,10 +107,15 @@ class VotingRecommender(BaseRecommender):
     """
 
     def __init__(
-        self, recommenders: Sequence[tuple[str, Any]], *, weights: Sequence[float] | None = None
+        self,
+        recommenders: Sequence[tuple[str, Any]],
+        *,
+        weights: Sequence[float] | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.recommenders = recommenders
         self.weights = weights
+        self.n_jobs = n_jobs
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, with `deep` also the members by name and their parameters.
@@ -133,7 +146,8 @@ class VotingRecommender(BaseRecommender):
         Parameters
         ----------
         **parameters : Any
-            `recommenders`, `weights`, ``name`` (a recommender or "drop") or ``name__parameter``.
+            `recommenders`, `weights`, `n_jobs`, ``name`` (a recommender or "drop"), or
+            ``name__parameter``.
 
         Returns
         -------
@@ -175,12 +189,15 @@ class VotingRecommender(BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If the members or the weights are none, or a member refuses what it is given.
+            If the members, the weights or `n_jobs` are none, or a member refuses what it is given.
         """
         members, weights = _check_members(self.recommenders, self.weights)
+        check_n_jobs(self.n_jobs, "members")
         rows = read_rows(X, y, sample_weight)
         weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
-        fitted = {name: clone(member).fit(X, y, **weighted) for name, member in members}
+        tasks = (delayed(clone(member).fit)(X, y, **weighted) for _, member in members)
+        in_order = Parallel(n_jobs=self.n_jobs)(tasks)
+        fitted = {name: member for (name, _), member in zip(members, in_order, strict=True)}
         catalogue, *others = (member.items_ for member in fitted.values())
         if all(items.equals(catalogue) for items in others):
             rows = replace(rows, item_ids=catalogue)
@@ -337,10 +354,10 @@ def _are_pairs(recommenders: Any) -> bool:
 def _check_names(names: list[str]) -> None:
     """Raise unless each name can stand for one member among the parameters."""
     for name in names:
-        if not name or "__" in name or name in ("recommenders", "weights"):
+        if not name or "__" in name or name in _PARAMETERS:
             raise ValueError(
                 "recommenders must have names that are not empty, without '__' and other than "
-                f"'recommenders' and 'weights'. Received: {name!r}."
+                f"{', '.join(map(repr, _PARAMETERS))}. Received: {name!r}."
             )
     if len(set(names)) < len(names):
         raise ValueError(f"recommenders must have a name of its own each. Received: {names}.")
