@@ -17,6 +17,10 @@ item), and "ials" where ``implicit`` is installed. ``--set`` changes their param
 ``--preset popularity --set half_life=30D``. ``--item-features`` gives the presets what is known of
 films, those of `item_features.py`, which MovieTweetings and MovieLens have beside their ratings.
 
+A vote is written as its members with their weights, for example ``--preset "default:4+rules:1"``.
+Its networks have seeds of their own, ``--set`` is for them, and ``--set rules__decay=3`` for its
+rules. ``--jobs`` fits its members side by side.
+
 ``--timed`` asks about each held-out row at its own time, which is another protocol.
 """
 
@@ -46,6 +50,7 @@ from neumf import (
     NextItemRidgeRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
+    VotingRecommender,
     datasets,
     hr_scorer,
     metrics,
@@ -123,7 +128,7 @@ def main():
     results = []
     for preset in arguments.preset:
         for seed in range(1 if preset in BASELINES else arguments.seeds):
-            recommender = make_recommender(preset, seed, options)
+            recommender = make_recommender(preset, seed, options, arguments.jobs)
             result = {"preset": preset, "seed": seed}
             result |= measure(recommender, X_train, X_test, negatives, at)
             print("  ".join(f"{name} {show(value)}" for name, value in result.items()), flush=True)
@@ -166,6 +171,7 @@ def parse_arguments():
     parser.add_argument("--items", help="the file of the films, as for cold_items.py")
     parser.add_argument("--k-core", type=int, default=1)
     parser.add_argument("--drop-last", action="store_true")
+    parser.add_argument("--jobs", type=int, help="members of a vote that are fitted side by side")
     parser.add_argument("--timed", action="store_true")
     parser.add_argument("--json", type=Path, default=Path("ncf_protocol.json"))
     arguments = parser.parse_args()
@@ -211,7 +217,24 @@ def read_negatives(path, X_test):
     return np.ma.array(items, mask=items == X_test["item"].to_numpy()[:, None])
 
 
-def make_recommender(preset, seed, options):
+def make_recommender(preset, seed, options, n_jobs=None):
+    members = [member.partition(":") for member in preset.split("+")]
+    if len(members) == 1:
+        return make_member(preset, seed, options)
+    of_members = {name: value for name, value in options.items() if "__" in name}
+    of_networks = {name: value for name, value in options.items() if "__" not in name}
+    made = []
+    for place, (name, _, _) in enumerate(members):
+        of_member = {} if name in BASELINES else of_networks
+        # No two networks of all votes have one seed.
+        member = make_member(name, seed * len(members) + place, of_member)
+        made.append((name if name in BASELINES else f"{name}-{place}", member))
+    weights = [float(weight or 1) for _, _, weight in members]
+    vote = VotingRecommender(made, weights=weights, n_jobs=n_jobs)
+    return vote.set_params(**of_members)
+
+
+def make_member(preset, seed, options):
     if preset in BASELINES:
         return BASELINES[preset](**options)
     if preset == "ials":
