@@ -66,6 +66,14 @@ _LARGE = {
 # Weights of times are learned fast, and then swing.
 _TIMED = {"history_gaps": "question", "average_epochs": 4}
 
+# A million rows tell what 50 items are worth, and how long ago each of them was.
+_HYBRID_LARGE = _LARGE | {
+    "user_encoder": "hybrid",
+    "history_length": 50,
+    "history_gaps": "newest",
+    "average_epochs": 4,
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "paper-8": _paper(8),
     "paper-16": _paper(16),
@@ -77,15 +85,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "best-hybrid": {"user_encoder": "hybrid", "loss": "batch_softmax"},
     "best-history-timed": _TIMED | {"user_encoder": "history", "loss": "batch_softmax"},
     "best-history-large": _LARGE | {"user_encoder": "history"},
-    "best-hybrid-large": _LARGE | {"user_encoder": "hybrid"},
-    "best-hybrid-large-timed": _LARGE
-    | _TIMED
-    | {
-        "user_encoder": "hybrid",
-        "history_length": 50,
-        "loss": "batch_softmax",
-        "n_negatives": 2,
-    },
+    "best-hybrid-large": _HYBRID_LARGE,
+    "best-hybrid-large-timed": _HYBRID_LARGE | _TIMED | {"loss": "batch_softmax", "n_negatives": 2},
 }
 
 
@@ -104,7 +105,8 @@ class PresetsMixin:
             - ``"paper-64-pretrained"``: the same, joined from a trained GMF and a trained MLP.
             - ``"best-id"``, ``"best-history"``, ``"best-hybrid"``: the most accurate settings known
               with each `user_encoder`.
-            - ``"best-history-large"``, ``"best-hybrid-large"``: those for a million rows or more.
+            - ``"best-history-large"``, ``"best-hybrid-large"``: those for a million rows or more,
+              the second for tables with timestamps.
             - ``"best-history-timed"``, ``"best-hybrid-large-timed"``: those for tables with
               timestamps, if the moment of the question is told by `at`.
         **parameters : Any
