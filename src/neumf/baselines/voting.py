@@ -24,8 +24,6 @@ from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 
-_PARAMETERS = ("recommenders", "weights", "n_jobs")
-
 
 class VotingRecommender(BaseRecommender):
     r"""Recommend by the weighted mean of what several recommenders say.
@@ -353,11 +351,12 @@ def _are_pairs(recommenders: Any) -> bool:
 
 def _check_names(names: list[str]) -> None:
     """Raise unless each name can stand for one member among the parameters."""
+    parameters = VotingRecommender._get_param_names()
     for name in names:
-        if not name or "__" in name or name in _PARAMETERS:
+        if not name or "__" in name or name in parameters:
             raise ValueError(
                 "recommenders must have names that are not empty, without '__' and other than "
-                f"{', '.join(map(repr, _PARAMETERS))}. Received: {name!r}."
+                f"{', '.join(map(repr, parameters))}. Received: {name!r}."
             )
     if len(set(names)) < len(names):
         raise ValueError(f"recommenders must have a name of its own each. Received: {names}.")
