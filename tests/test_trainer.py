@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -230,6 +231,9 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
             candidates = np.append(rows.items[row], of_others)
         q = tables["items"][candidates]
         z = blueprint.layers.logits(np, shared, p[None], q[None])[0]
+        if LOSSES[loss].candidates == "batch":
+            n_others = np.count_nonzero(rows.degrees.items) - 1
+            z[1:] += np.log(n_others / len(of_others))
         total += obvious_loss(loss, z, 1)
     return total / n + 0.1 * (norms / n + obvious_kernel_norm(shared) / 8)
 
@@ -274,6 +278,19 @@ def test_a_step_with_histories_goes_against_the_gradient(
     trainer.run_epoch()
     after, _ = flatten(trainer.weights())
     np.testing.assert_allclose(after, before - 0.01 * gradient, atol=2e-6)
+
+
+def test_negatives_of_the_batch_stand_for_the_whole_catalogue(rng):
+    blueprint, weights, rows = history_arrays(True, "batch_softmax", rng)
+    catalogue = Degrees(rows.degrees.users, np.maximum(rows.degrees.items, 1))
+    rows = replace(rows, degrees=catalogue, negatives=Negatives(other_items(5), rows.items))
+    losses = {}
+    for loss, n_negatives in [("softmax", 1), ("batch_softmax", 3000)]:
+        among = rows if LOSSES[loss].draws_negatives else replace(rows, negatives=None)
+        options = settings(loss=loss, n_negatives=n_negatives, batch_size=6 * (1 + n_negatives))
+        losses[loss] = make_trainer(weights, among, options, blueprint=blueprint).run_epoch()
+    # Each row's own item is drawn by others, and left out: the rest is even in the mean alone.
+    assert losses["batch_softmax"] == pytest.approx(losses["softmax"], rel=0.02)
 
 
 # Programs

@@ -287,7 +287,7 @@ class _Forward(NamedTuple):
             return plan.loss.of_rows(tf, scores, scores[:, 0], batch.labels)
         users = dropout(users)
         if plan.loss.candidates == "batch":
-            scores = self._scores_of_batch(tf, plan, users, batch)
+            scores = self._scores_of_batch(tf, plan, users, batch, rates)
             return plan.loss.of_rows(tf, scores, scores[:, 0], batch.labels)
         items = blueprint.items.vectors(self.items)
         scores = layers.product_logits(tf, self.shared, users, items)
@@ -296,11 +296,13 @@ class _Forward(NamedTuple):
         own = tf.reduce_sum(tf.where(numbers == batch.indices["items"], scores, 0.0), 1)
         return plan.loss.of_rows(tf, scores, own, batch.labels)
 
-    def _scores_of_batch(self, tf: Any, plan: Plan, users: Any, batch: _Batch) -> Any:
+    def _scores_of_batch(self, tf: Any, plan: Plan, users: Any, batch: _Batch, rates: Rates) -> Any:
         """Return the logits of each row's own item, first, and of all negatives of the batch.
 
         A row's own item is no negative of it, whoever it was drawn for, and what stands behind the
-        rows that count is none at all: both have a logit of -inf.
+        rows that count is none at all: both have a logit of -inf. Each negative stands for as many
+        items of the catalogue as there are for each ("logQ"): the logarithm of that number is
+        added to its logit.
         """
         layers = plan.blueprint.layers
         candidates = plan.blueprint.items.vectors(self.candidates)
@@ -310,6 +312,9 @@ class _Forward(NamedTuple):
         numbers = tf.reshape(batch.indices["items"][:, 1:], (-1,))
         counts = tf.range(numbers.shape[0]) < batch.n_real * plan.batches.n_drawn
         is_negative = counts & (numbers != batch.indices["items"][:, :1])
+        n_negatives = tf.reduce_sum(tf.cast(is_negative, tf.float32), 1, keepdims=True)
+        n_others = tf.reduce_sum(tf.cast(rates.scored, tf.float32)) - 1
+        scores += tf.math.log(n_others / tf.maximum(n_negatives, 1))
         return tf.concat([own, tf.where(is_negative, scores, -np.inf)], 1)
 
     def penalties(
