@@ -25,6 +25,7 @@ from strategies import any_ids, string_ids
 import neumf
 from neumf import (
     EASERecommender,
+    HistoryKNNRecommender,
     ItemKNNRecommender,
     NeuMFRecommender,
     NextItemRidgeRecommender,
@@ -59,6 +60,7 @@ BASELINES = [
         ],
         weights=np.array([1.0, 2.0]),
     ),
+    HistoryKNNRecommender(NeuMFRecommender(n_factors=4, epochs=1, random_state=0), n_neighbors=9),
 ]
 SMALL = NEUMF_OF_IDS | {
     "n_factors": 4,

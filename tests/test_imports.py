@@ -98,6 +98,7 @@ ORDER = [
     "_learning",
     "_network_recommender",
     "_recommender",
+    "_history_knn",
     "plotting",
     "__init__",
 ]
@@ -183,6 +184,7 @@ def test_the_public_names_are_these():
         "ColdItemSplitter",
         "ContentKNNRecommender",
         "EASERecommender",
+        "HistoryKNNRecommender",
         "IdEncoder",
         "ItemKNNRecommender",
         "LeaveLastBasketOutSplitter",

@@ -8,6 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from neumf import (
     ContentKNNRecommender,
     EASERecommender,
+    HistoryKNNRecommender,
     IdEncoder,
     ItemKNNRecommender,
     NegativeSampler,
@@ -63,6 +64,10 @@ class ScaledNextItemRidgeRecommender(WithScaledLabels, NextItemRidgeRecommender)
 
 
 class ScaledVotingRecommender(WithScaledLabels, VotingRecommender):
+    pass
+
+
+class ScaledHistoryKNNRecommender(WithScaledLabels, HistoryKNNRecommender):
     pass
 
 
@@ -142,6 +147,7 @@ EXPECTED_FAILURES = {
     "NextItemRidgeRecommender": UNSCALED,
     "VotingRecommender": UNSCALED,
     "NeuMFRecommender": UNSCALED,
+    "HistoryKNNRecommender": UNSCALED,
     "ScaledPopularityRecommender": SCALED,
     "ScaledItemKNNRecommender": SCALED,
     "ScaledContentKNNRecommender": SCALED,
@@ -150,6 +156,7 @@ EXPECTED_FAILURES = {
     "ScaledNextItemRidgeRecommender": SCALED,
     "ScaledVotingRecommender": SCALED,
     "ScaledNeuMFRecommender": SCALED,
+    "ScaledHistoryKNNRecommender": SCALED,
 }
 
 
@@ -173,6 +180,7 @@ if sklearn.__version__.startswith("1.6."):
         PopularityRecommender(half_life=3),
         ItemKNNRecommender(decay=3),
         NeuMFRecommender(**SMALL),
+        HistoryKNNRecommender(NeuMFRecommender(**SMALL)),
         ScaledPopularityRecommender(),
         ScaledItemKNNRecommender(),
         ScaledContentKNNRecommender(),
@@ -183,6 +191,7 @@ if sklearn.__version__.startswith("1.6."):
         ScaledVotingRecommender(MEMBERS),
         ScaledPopularityRecommender(half_life=3),
         ScaledNeuMFRecommender(**SMALL),
+        ScaledHistoryKNNRecommender(NeuMFRecommender(**SMALL)),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],
 )

@@ -1,6 +1,7 @@
 """Neural Matrix Factorization recommenders as scikit-learn estimators."""
 
 from neumf import datasets, metrics, plotting
+from neumf._history_knn import HistoryKNNRecommender
 from neumf._recommender import NeuMFRecommender
 from neumf._saving import load
 from neumf._version import __version__ as __version__
@@ -24,6 +25,7 @@ __all__ = [
     "ColdItemSplitter",
     "ContentKNNRecommender",
     "EASERecommender",
+    "HistoryKNNRecommender",
     "IdEncoder",
     "ItemKNNRecommender",
     "LeaveLastBasketOutSplitter",

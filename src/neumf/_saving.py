@@ -21,6 +21,7 @@ from neumf.files.values import decode_values, encode_values
 _MODULES = {
     "ContentKNNRecommender": "neumf.baselines.content_knn",
     "EASERecommender": "neumf.baselines.ease",
+    "HistoryKNNRecommender": "neumf._history_knn",
     "ItemKNNRecommender": "neumf.baselines.item_knn",
     "NeuMFRecommender": "neumf._recommender",
     "NextItemRidgeRecommender": "neumf.baselines.next_item_ridge",
