@@ -16,6 +16,7 @@ from neumf import (
     LeaveLastOutSplitter,
     NeuMFRecommender,
     VotingRecommender,
+    load,
     ndcg_scorer,
 )
 from neumf.interactions.tables import read_interactions
@@ -166,3 +167,29 @@ def test_what_cannot_be_is_refused_before_anything_is_fitted(parameters, error, 
 def test_rows_without_an_order_are_refused():
     with pytest.raises(ValueError, match=r"and a sparse matrix\. Set user_encoder='history'"):
         HistoryKNNRecommender().fit(sp.csr_array(np.eye(3)))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda model: {"contexts_": model.contexts_[:, :2]}, "contexts_ has the shape"),
+        (lambda model: {"next_items_": model.next_items_ + 12}, "indices outside"),
+        (lambda model: {"next_items_": model.next_items_[1:]}, "next_items_ has the shape"),
+        (lambda model: {"recommender_": ItemKNNRecommender().fit(X)}, "its network is none"),
+        (lambda model: {"recommender_": clone(NETWORK).fit(X[X["user"] > 3])}, "or knows other"),
+    ],
+)
+def test_a_file_that_holds_together_badly_is_refused(damage, message, tmp_path):
+    model = fitted()
+    vars(model).update(damage(model))
+    model.save(tmp_path / "model")
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / "model")
+
+
+def test_a_file_without_contexts_is_refused(tmp_path):
+    model = fitted()
+    model.contexts_, model.next_items_ = model.contexts_[:0], model.next_items_[:0]
+    model.save(tmp_path / "model")
+    with pytest.raises(ValueError, match="contexts_ are empty"):
+        load(tmp_path / "model")

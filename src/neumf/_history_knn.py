@@ -100,7 +100,7 @@ class HistoryKNNRecommender(BaseRecommender):
 
     `contexts_` take ``4 * n_factors`` bytes a row: half a gigabyte for a million rows and 128
     factors; a saved file holds them. To make lists, the vectors of users are compared with all of
-    them: some 30 milliseconds of a core for each user there, where the network alone takes a
+    them: some 10 milliseconds of a core for each user there, where the network alone takes a
     fraction of one. New interactions count at once, as in the network.
 
     References

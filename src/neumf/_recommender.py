@@ -82,7 +82,7 @@ class NeuMFRecommender(
         Binary cross-entropy of every positive and negative (the paper's equation 7); or the
         Bayesian personalised ranking of a positive above each of its negatives; or the softmax of
         a positive among its negatives; or among those that were drawn for all positives of its
-        batch, itself left out, by which each learns from hundreds at next to no cost; or among all
+        batch, itself left out, hundreds at next to no cost, which stand for all items; or among all
         items, which draws no negatives and costs as much as the catalogue is long. The last two
         need ``architecture="mf"`` or ``"gmf"``. With the last four, `predict` orders the items of a
         user but is no calibrated probability. "auto", the default, is "batch_softmax" where
