@@ -85,8 +85,8 @@ class HistoryKNNRecommender(BaseRecommender):
 
     Notes
     -----
-    With :math:`q` the user's vector, :math:`d_1 \le \dots \le d_k` the squared distances to the
-    neighbours, and :math:`i_j` their items, the score of item i is
+    With :math:`q` the user's vector, :math:`d_1 \le d_2 \le \ldots \le d_k` the squared distances
+    to the neighbours, and :math:`i_j` their items, the score of item i is
 
     .. math::
 
