@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from golden_models import walks
@@ -193,3 +194,16 @@ def test_a_file_without_contexts_is_refused(tmp_path):
     model.save(tmp_path / "model")
     with pytest.raises(ValueError, match="contexts_ are empty"):
         load(tmp_path / "model")
+
+
+def test_cold_items_of_the_network_are_in_the_catalogue():
+    features = pd.DataFrame({"even": [1.0, 0.0] * 7}, index=pd.Index(range(14), name="item"))
+    model = HistoryKNNRecommender(
+        clone(NETWORK).set_params(item_features=features), n_neighbors=9
+    ).fit(X)
+    assert model.items_.tolist()[12:] == [12, 13]
+    scores = model.ranker_.score_items(np.arange(20))
+    assert scores.shape == model.seen_.shape == (20, 14)
+    alone = softmax(model.recommender_.ranker_.score_items(np.arange(20)), axis=1)
+    share = 1 - model.neighbor_weight
+    np.testing.assert_allclose(scores[:, 12:], share * alone[:, 12:], rtol=1e-5)
