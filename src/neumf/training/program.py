@@ -40,7 +40,8 @@ class Rates(NamedTuple):
 
     `penalties` are the weights of the squared norms of the rows of each table, by its name, and
     `kernel_penalty` that of the kernels. `centres` are what is taken from the rows before, for the
-    tables that have such. `scored` tells which rows of the table of items are in the catalogue.
+    tables that have such. `scored` tells which rows of the table of items are in the catalogue,
+    `n_scored` how many they are.
     """
 
     learning_rate: Any
@@ -49,6 +50,7 @@ class Rates(NamedTuple):
     dropout: Any
     centres: dict[str, Any]
     scored: Any
+    n_scored: Any
 
 
 class Plan(NamedTuple):
@@ -313,8 +315,7 @@ class _Forward(NamedTuple):
         counts = tf.range(numbers.shape[0]) < batch.n_real * plan.batches.n_drawn
         is_negative = counts & (numbers != batch.indices["items"][:, :1])
         n_negatives = tf.reduce_sum(tf.cast(is_negative, tf.float32), 1, keepdims=True)
-        n_others = tf.reduce_sum(tf.cast(rates.scored, tf.float32)) - 1
-        scores += tf.math.log(n_others / tf.maximum(n_negatives, 1))
+        scores += tf.math.log((rates.n_scored - 1) / tf.maximum(n_negatives, 1))
         return tf.concat([own, tf.where(is_negative, scores, -np.inf)], 1)
 
     def penalties(

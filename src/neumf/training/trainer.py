@@ -135,6 +135,7 @@ class Trainer:
         table_rows = {name: table.shape[0] for name, table in self._state.tables.items()}
         degrees = blueprint.by_table(rows.degrees)
         self._centres: dict[str, Centres] = blueprint.by_table(rows.centres)
+        scored = _scored(degrees.get("items"), len(tables["items"]), table_rows["items"])
         self._rates = Rates(
             tf.constant(settings.learning_rate, tf.float32),
             {
@@ -144,7 +145,8 @@ class Trainer:
             tf.constant(settings.regularization * KERNEL_SHARE, tf.float32),
             tf.constant(settings.dropout, tf.float32),
             {name: tf.zeros((table_rows[name], tables[name].shape[1])) for name in self._centres},
-            tf.constant(_scored(degrees.get("items"), len(tables["items"]), table_rows["items"])),
+            tf.constant(scored),
+            tf.constant(np.count_nonzero(scored), tf.float32),
         )
         self._plan = Plan(
             blueprint,
