@@ -198,9 +198,7 @@ def test_a_file_without_contexts_is_refused(tmp_path):
 
 def test_cold_items_of_the_network_are_in_the_catalogue():
     features = pd.DataFrame({"even": [1.0, 0.0] * 7}, index=pd.Index(range(14), name="item"))
-    model = HistoryKNNRecommender(
-        clone(NETWORK).set_params(item_features=features), n_neighbors=9
-    ).fit(X)
+    model = fitted(item_features=features)
     assert model.items_.tolist()[12:] == [12, 13]
     scores = model.ranker_.score_items(np.arange(20))
     assert scores.shape == model.seen_.shape == (20, 14)

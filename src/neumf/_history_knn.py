@@ -171,8 +171,7 @@ class HistoryKNNRecommender(BaseRecommender):
                 f"{'' if rows.ordered else ' and a sparse matrix'}. Set user_encoder='history' or "
                 "'hybrid', and pass a table."
             )
-        weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
-        network.fit(X, y, **weighted)
+        network.fit(X, y, sample_weight)
         contexts, next_items = vectors_before(rows, network.network_)
         keep_rows(self, X, replace(rows, user_ids=network.users_, item_ids=network.items_))
         self.recommender_ = network
