@@ -29,8 +29,10 @@ def X():  # noqa: N802
         {"user_encoder": "hybrid"},
         {"history_gaps": "newest"},
         {"history_gaps": "question"},
+        {"newest_item": True},
+        {"newest_item": True, "history_gaps": "question"},
     ],
-    ids=["default", "untied", "gmf", "hybrid", "gaps", "question"],
+    ids=["default", "untied", "gmf", "hybrid", "gaps", "question", "newest", "newest question"],
 )
 def fitted(request, X):
     return NeuMFRecommender(**SMALL | request.param).fit(X)
@@ -48,7 +50,10 @@ def vectors_by_hand(model, history):
         if model.history_gaps:  # a row a second
             weights = weights + shared["gap_weights"][int(2 * np.log2(1 + place))]
         of_pause = shared["pause_vectors"][0] if model.history_gaps == "question" else 0
-        yield vector * weights + (of_pause if place == 0 else 0)
+        of_newest = tables["newest"][code] if model.newest_item else 0
+        if "newest_weights" in shared:
+            of_newest = of_newest * (1 + shared["newest_weights"][0])
+        yield vector * weights + (of_pause + of_newest if place == 0 else 0)
 
 
 def terms_by_hand(model, history, item):

@@ -119,7 +119,7 @@ def test_lists_are_those_of_recommend(architecture, encoder, form, tmp_path):
         {"loss": "sampled_softmax", "architecture": "mf", "user_encoder": "history"}
         | {"tie_history": True, "item_bias": True},
         {"loss": "batch_softmax", "architecture": "gmf", "user_encoder": "hybrid"}
-        | {"history_hidden_size": 2, "tie_history": True, "item_bias": True},
+        | {"history_hidden_size": 2, "tie_history": True, "item_bias": True, "newest_item": True},
         {"pretrain": True, "user_encoder": "hybrid", "history_hidden_size": 2},
     ],
     ids=lambda changes: changes.get("loss", "pretrain"),

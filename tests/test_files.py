@@ -73,7 +73,7 @@ SMALL = NEUMF_OF_IDS | {
 NETWORKS = [
     {"user_encoder": "id"},
     {"user_encoder": "hybrid", "history_hidden_size": 3, "pretrain": True},
-    {"user_encoder": "hybrid", "history_gaps": "question", "pretrain": True},
+    {"user_encoder": "hybrid", "history_gaps": "question", "newest_item": True, "pretrain": True},
     {
         "architecture": "mf",
         "loss": "batch_softmax",

@@ -58,6 +58,7 @@ def fitted(request, X):
     options = {
         "user_encoder": "history" if tied else request.param,
         "tie_history": tied,
+        "newest_item": tied,
         "item_bias": tied,
         "history_length": 3,
         "history_hidden_size": 8 if request.param == "hybrid" else 0,

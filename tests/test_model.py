@@ -176,9 +176,10 @@ def test_the_spread_of_initial_vectors_may_be_chosen(rng):
 
 
 def test_what_is_added_to_tied_histories_starts_at_zero(rng):
-    tower = UserIdsAndHistories(3, 2, std=0.2, tied=True)
+    tower = UserIdsAndHistories(3, 2, std=0.2, tied=True, newest_item=True)
     tables = Blueprint.of_towers(LAYERS["gmf"], tower).initial_tables(4, 5, rng)
-    assert [name for name, table in tables.items() if not table.any()] == ["users", "history"]
+    at_zero = [name for name, table in tables.items() if not table.any()]
+    assert at_zero == ["users", "history", "newest"]
 
 
 def test_weights_of_places_start_as_documented(rng):
@@ -214,6 +215,9 @@ def obvious_user(tables, shared, user, history, length, tied=False, buckets=None
         if buckets is not None:
             weights = weights + shared["gap_weights"][buckets[place]]
         vector += weights * of_item
+        if "newest" in tables and place == 0:
+            of_bucket = shared["newest_weights"][buckets[0]] if "newest_weights" in shared else 0
+            vector += tables["newest"][item] * (1 + of_bucket)
     if "history_kernel" in shared:
         hidden = np.maximum(vector @ shared["history_kernel"] + shared["history_bias"], 0)
         vector += hidden @ shared["history_output"]
@@ -231,6 +235,8 @@ def obvious_user(tables, shared, user, history, length, tied=False, buckets=None
         UserHistories(3, 2, gaps="newest"),
         UserHistories(3, 2, 4, gaps="question"),
         UserIdsAndHistories(3, 2, 4, tied=True, gaps="newest"),
+        UserHistories(3, 2, newest_item=True),
+        UserIdsAndHistories(3, 2, 4, tied=True, gaps="question", newest_item=True),
     ],
     ids=repr,
 )

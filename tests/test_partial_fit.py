@@ -59,7 +59,7 @@ def fitted(request, early):
     if request.param == "softmax":
         # Width 8, as the others have.
         options = {"loss": "softmax", "architecture": "gmf", "n_factors": 8}
-        options |= {"user_encoder": "hybrid", "history_hidden_size": 5}
+        options |= {"user_encoder": "hybrid", "history_hidden_size": 5, "newest_item": True}
     return small_model(**options).fit(early)
 
 
@@ -230,6 +230,7 @@ def test_a_sparse_matrix_may_grow():
         ({"user_encoder": "hybrid"}, "partial_fit keeps the shape of the network"),
         ({"item_bias": True}, "item_bias must be what fit had, item_bias=False"),
         ({"tie_history": True}, "tie_history must be what fit had, tie_history=False"),
+        ({"newest_item": True}, "newest_item must be what fit had, newest_item=False"),
         ({"architecture": "gmf"}, "partial_fit keeps the shape of the network"),
         ({"user_encoder": "history"}, "partial_fit keeps the shape of the network"),
         ({"dropout": 2}, "dropout must be"),

@@ -457,7 +457,7 @@ def test_held_out_rows_are_not_trained_on(table):
         {"negative_strategy": "uniform"},
         {"negative_strategy": "popularity"},
         {"item_bias": True},
-        {"user_encoder": "history", "tie_history": True},
+        {"user_encoder": "history", "tie_history": True, "newest_item": True},
     ],
     ids=str,
 )
@@ -848,6 +848,7 @@ def test_an_unknown_item_is_similar_to_nothing(fitted):
         ({"n_negatives": 0}, ValueError, "n_negatives must be an int >= 1"),
         ({"item_bias": "yes"}, ValueError, "item_bias must be one of True, False"),
         ({"tie_history": 2}, ValueError, "tie_history must be one of True, False"),
+        ({"newest_item": 2}, ValueError, "newest_item must be one of True, False"),
         ({"init_std": -0.1}, ValueError, r"init_std must be a number >= 0\. Received: -0\.1"),
         ({"recency": -1}, ValueError, "recency must be a number >= 0"),
         ({"regularization": -1}, ValueError, "regularization must be a number >= 0"),

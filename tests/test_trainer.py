@@ -51,7 +51,7 @@ def obvious_loss(loss, z, y):
 
 def obvious_kernel_norm(shared):
     """The squared norm of all kernels; the places of a history have a mean, gaps none."""
-    others = (*BIASES, "place_weights", "gap_weights", "pause_vectors")
+    others = (*BIASES, "place_weights", "gap_weights", "pause_vectors", "newest_weights")
     total = sum(np.sum(array**2) for name, array in shared.items() if name not in others)
     if "place_weights" in shared:
         total += np.sum(shared["place_weights"] ** 2) / len(shared["place_weights"])
@@ -170,7 +170,7 @@ def test_the_reported_loss_is_the_mean_over_rows_before_the_step(rng, loss):
     assert trainer.run_epoch() == pytest.approx(expected, rel=1e-5)
 
 
-def history_arrays(with_ids, loss, rng, tied=False, item_bias=False, gaps=None):
+def history_arrays(with_ids, loss, rng, tied=False, item_bias=False, gaps=None, newest=False):
     """Rows with histories, and weights of a network that reads them."""
     users = np.array([0, 1, 1, 0, 2, 1])
     items = np.array([2, 2, 0, 4, 1, 3], dtype=np.int32)
@@ -181,7 +181,8 @@ def history_arrays(with_ids, loss, rng, tied=False, item_bias=False, gaps=None):
     sizes = (2, 0, ()) if LOSSES[loss].is_product else (2, 3, (4,))
     layers = NeuMFLayers(*sizes, item_bias=item_bias)
     tower = UserIdsAndHistories if with_ids else UserHistories
-    blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, 3, tied=tied, gaps=gaps))
+    users_of = tower(layers.width, 2, 3, tied=tied, gaps=gaps, newest_item=newest)
+    blueprint = Blueprint.of_towers(layers, users_of)
     weights = large_weights(rng, 3, 5, blueprint)
     unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
     negatives = None if unseen is None else Negatives(unseen, items)
@@ -219,6 +220,12 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
                 of_place = of_place + shared["gap_weights"][buckets[0, place]]
             p += of_place * of_item
             norms += np.sum(tables["history"][item] ** 2) / len(history) / of_items[item]
+            if "newest" in tables and place == 0:
+                of_bucket = 0
+                if "newest_weights" in shared:
+                    of_bucket = shared["newest_weights"][buckets[0, 0]]
+                p += tables["newest"][item] * (1 + of_bucket)
+                norms += np.sum(tables["newest"][item] ** 2) / of_items[item]
         hidden = np.maximum(p @ shared["history_kernel"] + shared["history_bias"], 0)
         p += hidden @ shared["history_output"]
         candidates = np.append(rows.items[row], negatives[row])
@@ -239,19 +246,19 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
 
 
 @pytest.mark.parametrize(
-    ("with_ids", "tied", "item_bias", "gaps"),
+    ("with_ids", "tied", "item_bias", "gaps", "newest"),
     [
-        (False, False, False, None),
-        (True, False, True, None),
-        (False, True, True, "question"),
-        (True, True, False, "newest"),
+        (False, False, False, None, True),
+        (True, False, True, None, False),
+        (False, True, True, "question", True),
+        (True, True, False, "newest", False),
     ],
 )
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_step_with_histories_goes_against_the_gradient(
-    rng, loss, tied, item_bias, with_ids, gaps
+    rng, loss, tied, item_bias, with_ids, gaps, newest
 ):
-    blueprint, weights, rows = history_arrays(with_ids, loss, rng, tied, item_bias, gaps)
+    blueprint, weights, rows = history_arrays(with_ids, loss, rng, tied, item_bias, gaps, newest)
     n_negatives = 0 if rows.negatives is None else 1
     options = settings(
         loss=loss,

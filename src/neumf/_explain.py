@@ -85,7 +85,7 @@ class ExplainMixin:
         twice has two rows.
 
         With ``history_gaps="question"``, the question comes just after the newest item, and what
-        its moment adds counts to that item.
+        its moment adds counts to that item, as does what `newest_item` adds.
 
         Where users are ids, the vector of a user was learned as a whole, and no share of it belongs
         to an item. What is returned then are the items of the history that the model has near the

@@ -118,6 +118,7 @@ def network_state(network: Network) -> dict[str, Any]:
         "init_std": float(tower.std),
         "tie_history": bool(tower.tied),
         "history_gaps": tower.gaps,
+        "newest_item": bool(tower.newest_item),
         "tables": network.weights.tables,
         "shared": network.weights.shared,
         "users": network.users,
@@ -175,6 +176,7 @@ def _read_blueprint(state: State, n_items: int) -> Blueprint:
         std=state.of_type("init_std", float),
         tied=state.of_type("tie_history", bool),
         gaps=_read_gaps(state),
+        newest_item=_read_newest_item(state),
     )
     return Blueprint.of_towers(layers, users)
 
@@ -250,9 +252,10 @@ def read_history(state: State) -> dict[str, list[float]]:
 
 def read_shape(state: State) -> dict[str, Any]:
     """Return the parameters that the network had its shape from."""
-    if set(state.names()) | {"history_gaps"} != set(SHAPE):
+    added = {"history_gaps": _read_gaps(state), "newest_item": _read_newest_item(state)}
+    if set(state.names()) | set(added) != set(SHAPE):
         raise damaged("_shape has other parameters")
-    return {name: state.value(name) for name in state.names()} | {"history_gaps": _read_gaps(state)}
+    return {name: state.value(name) for name in state.names()} | added
 
 
 def _read_gaps(state: State) -> GapsFrom | None:
@@ -261,3 +264,8 @@ def _read_gaps(state: State) -> GapsFrom | None:
     if gaps not in (None, *GAPS_FROM):
         raise damaged("history_gaps is unknown")
     return gaps
+
+
+def _read_newest_item(state: State) -> bool:
+    """Return whether the newest item has a vector of its own: not in files of earlier versions."""
+    return state.has("newest_item") and state.of_type("newest_item", bool)

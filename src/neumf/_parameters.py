@@ -46,6 +46,7 @@ SHAPE = (
     "history_length",
     "history_hidden_size",
     "history_gaps",
+    "newest_item",
     "tie_history",
     "item_bias",
 )
@@ -66,6 +67,7 @@ class Parameters(Protocol):
     history_length: int
     history_hidden_size: int
     history_gaps: GapsFrom | None
+    newest_item: bool
     tie_history: bool
     item_bias: bool
     init_std: float
@@ -95,7 +97,7 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     check_option("loss", parameters.loss, ("auto", *LOSSES))
     check_option("early_stopping", parameters.early_stopping, (True, False, "refit"))
     check_option("history_gaps", parameters.history_gaps, (None, *GAPS_FROM))
-    for name in ("pretrain", "tie_history", "item_bias"):
+    for name in ("pretrain", "newest_item", "tie_history", "item_bias"):
         check_option(name, getattr(parameters, name), (True, False))
     for name in _POSITIVE_INTS:
         check_int(name, getattr(parameters, name), 1)
@@ -207,13 +209,15 @@ def blueprint_of(
 ) -> Blueprint:
     """Return what the network, or one of its halves, is made of."""
     layers = _layers_of(parameters, architecture)
+    reads_history = parameters.user_encoder != "id"
     users = USER_TOWERS[parameters.user_encoder](
         layers.width,
         history_length,
         parameters.history_hidden_size,
         std=parameters.init_std,
         tied=parameters.tie_history,
-        gaps=None if parameters.user_encoder == "id" else parameters.history_gaps,
+        gaps=parameters.history_gaps if reads_history else None,
+        newest_item=parameters.newest_item and reads_history,
     )
     return Blueprint.of_towers(layers, users)
 

@@ -89,7 +89,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "best-history-timed": _TIMED | {"user_encoder": "history", "loss": "batch_softmax"},
     "best-history-large": _LARGE | {"user_encoder": "history"},
     "best-hybrid-large": _HYBRID_LARGE,
-    "best-hybrid-large-timed": _HYBRID_LARGE | _TIMED,
+    "best-hybrid-large-timed": _HYBRID_LARGE | _TIMED | {"newest_item": True},
 }
 
 

@@ -104,6 +104,8 @@ class NeuMFRecommender(
         Let an item in a history also count by how long it was before the newest one, or before the
         moment of the question, see Notes. Needs timestamps, in `interactions` too. The moment is
         that of each row in `fit`, and `at` when asked; without, that of the user's newest item.
+    newest_item : bool, default=False
+        Whether a history's newest item adds a vector of what comes just after it, see Notes.
     tie_history : bool, default=True
         Whether an item in a history stands for its own vector, plus a deviation that starts at 0,
         and not for a vector that is learned from nothing, see Notes. What an item's own rows tell
@@ -258,10 +260,11 @@ class NeuMFRecommender(
     :math:`j^{-1/2}`, and :math:`v_u` is the user's own vector ("hybrid") or 0 ("history"). With
     `history_gaps`, an item that was s seconds before has the weights :math:`w_j + g_t`, where
     :math:`t = \min(\lfloor 2 \log_2(1 + s) \rfloor, 63)`. Of a question, the t of the newest item
-    adds a vector :math:`h_t`. All g and h start at 0 and have no penalty. With
-    `history_hidden_size`, the vector :math:`x` becomes :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`,
-    where :math:`W_2` starts at 0. With `tie_history`, :math:`e_i` is :math:`[q_i, q'_i] + d_i`,
-    where :math:`d_i` starts at 0.
+    adds a vector :math:`h_t`. All g and h start at 0 and have no penalty. With `newest_item`,
+    a vector :math:`f_{i_1}` is added, of a question :math:`(1 + z_t) \odot f_{i_1}`; f and z start
+    at 0, z has no penalty. With `history_hidden_size`, the vector :math:`x` becomes
+    :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at 0. With `tie_history`,
+    :math:`e_i` is :math:`[q_i, q'_i] + d_i`, where :math:`d_i` starts at 0.
 
     With `item_bias`, each item's :math:`b_i` is added to b. It starts at the logarithm of one plus
     the number of users who interacted with the item, relative to the mean over all items.
@@ -279,13 +282,8 @@ class NeuMFRecommender(
     that has them by `set_params` before. A file that `save` writes leaves the tables out: set them
     again before `partial_fit`, or it goes on without.
 
-    With `n_jobs`, an epoch has rounds, up to 128. In each, every shard goes on from the same
-    weights through a part of its rows. Then what all share, the vectors of items and the layers, is
-    put together. What a shard did to a row of weights in n of the N steps in which the row was
-    touched counts :math:`(n / N)\, c_N / c_n` times, with :math:`c_k = 1 - (1 - r)^k` and
-    :math:`r = 0.1`: near a sum where touches are few, and near the mean where many have led each
-    shard to where it would stay. Adam's moments are put together alike, where r is what a step
-    takes of the gradient, 0.1 and 0.001. What belongs to users alone stays with their shard.
+    With `n_jobs`, every shard goes through a part of its rows, up to 128 times an epoch; then what
+    all share is put together. The guide to many cores has the rule.
 
     Vectors start at N(0, `init_std`), hidden layers at Glorot uniform, h at LeCun uniform, the
     other biases at 0; with `tie_history`, so do the users' own vectors of "hybrid".
@@ -337,6 +335,7 @@ class NeuMFRecommender(
         history_length: int = 20,
         history_hidden_size: int = 0,
         history_gaps: GapsFrom | None = None,
+        newest_item: bool = False,
         tie_history: bool = True,
         item_bias: bool = True,
         init_std: float = 0.03,
@@ -369,6 +368,7 @@ class NeuMFRecommender(
         self.history_length = history_length
         self.history_hidden_size = history_hidden_size
         self.history_gaps = history_gaps
+        self.newest_item = newest_item
         self.tie_history = tie_history
         self.item_bias = item_bias
         self.init_std = init_std

@@ -42,6 +42,8 @@ class UserTower(ABC):
         Whether an item in a history stands for its own vector, see `UserHistories`.
     gaps : {"newest", "question"} or None
         From when histories tell how long ago each item was, see `pack`; None: they do not.
+    newest_item : bool
+        Whether the newest item of a history has a vector of its own there.
     reads_history : bool
         Whether the vector of a row's user is made of what the user had before the row. Rows then
         need an order in time, and negatives must not tell what the user had later.
@@ -53,6 +55,7 @@ class UserTower(ABC):
     std: float = 0.01
     tied: bool = False
     gaps: GapsFrom | None = None
+    newest_item: bool = False
 
     reads_history: ClassVar[bool] = True
 
@@ -179,22 +182,27 @@ _HIDDEN_KERNELS = ("history_kernel", "history_output")
 class UserHistories(UserTower):
     """A sum of vectors of the user's last items, weighted by place and dimension.
 
-    The table "history" has what an item in a history stands for. The shared weights are
+    The table "history" has what an item in a history stands for, and "newest", if there is one,
+    what is added for the newest item: what often comes just after it. The shared weights are
     ``place_weights``, shape (history_length, width), the newest item first, and, with a hidden
     layer that refines the sum, ``history_kernel``, ``history_bias`` and ``history_output``. With
     gaps, the weight of an item is that of its place and that of its bucket in ``gap_weights``,
     shape (n_buckets, width), together; if they are counted from a question, ``pause_vectors``, of
-    the same shape, have what the bucket of the newest item adds.
+    the same shape, have what the bucket of the newest item adds, and its row of "newest" has a
+    weight of 1 plus that of its bucket in ``newest_weights``.
     """
 
     def initial_tables(
         self, n_users: int, n_items: int, rng: np.random.Generator
     ) -> dict[str, Float32s]:
-        """Draw the vectors that items have in histories; 0 if those of the items are added."""
-        return {"history": normal(rng, n_items, self.width, 0.0 if self.tied else self.std)}
+        """Draw the vectors that items have in histories; 0 if they are added to others."""
+        tables = {"history": normal(rng, n_items, self.width, 0.0 if self.tied else self.std)}
+        if self.newest_item:
+            tables["newest"] = np.zeros((n_items, self.width), np.float32)
+        return tables
 
     def indices(self, users: Codes, histories: Codes | None) -> dict[str, Codes]:
-        """Return the items of the histories, twice if both tables have a row of each."""
+        """Return the items of the histories, by each table that has a row of them."""
         gaps = None
         if self.gaps and histories is not None:
             histories, gaps = unpack(histories)
@@ -203,6 +211,8 @@ class UserHistories(UserTower):
             indices["gaps"] = gaps
         if self.tied and histories is not None:
             indices["history_items"] = histories
+        if self.newest_item and histories is not None:
+            indices["newest"] = histories[:, :1]
         return indices
 
     def is_row(self, name: str) -> bool:
@@ -223,7 +233,10 @@ class UserHistories(UserTower):
         """The names of the weights that have a row per bucket."""
         if self.gaps is None:
             return ()
-        return ("gap_weights", "pause_vectors") if self.gaps == "question" else ("gap_weights",)
+        if self.gaps == "newest":
+            return ("gap_weights",)
+        of_newest = ("newest_weights",) if self.newest_item else ()
+        return ("gap_weights", "pause_vectors", *of_newest)
 
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the weights of places and of the hidden layer."""
@@ -251,6 +264,13 @@ class UserHistories(UserTower):
     def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
         """Return the sum over each history, refined by the hidden layer if there is one."""
         return self._refined(xp, self._sums(xp, rows, present, shared), shared)
+
+    def norms(self, xp: Any, rows: Rows, present: Rows) -> list[Any]:
+        """Return the mean squared norm of the history, and that of the newest item."""
+        of_history = super().norms(xp, rows, present)
+        if not self.newest_item:
+            return of_history
+        return [*of_history, _mean_norms(xp, rows["newest"], present["newest"])]
 
     def kernel_norms(self, xp: Any, shared: Shared) -> list[Any]:
         """Return the mean squared norm of a place's weights, and those of the hidden kernels.
@@ -288,6 +308,11 @@ class UserHistories(UserTower):
         sums = row_sums(xp.where(present["history"][:, :, None], weighted, 0.0), 1)
         if self.gaps == "question":
             sums = sums + _rows_of(xp, shared["pause_vectors"], rows["gaps"][:, 0])
+        if self.newest_item:
+            newest = xp.where(present["newest"][:, :, None], rows["newest"], 0.0)[:, 0]
+            if self.gaps == "question":
+                newest = newest * (1 + _rows_of(xp, shared["newest_weights"], rows["gaps"][:, 0]))
+            sums = sums + newest
         return sums
 
     def _refined(self, xp: Any, vectors: Any, shared: Shared) -> Any:
@@ -318,7 +343,7 @@ class UserIdsAndHistories(UserHistories):
         return self._refined(xp, sums, shared)
 
     def norms(self, xp: Any, rows: Rows, present: Rows) -> list[Any]:
-        """Return the squared norm of each row's user, and the mean one of the history."""
+        """Return the squared norm of each row's user, and those of the history."""
         own = xp.reduce_sum(rows["users"][:, 0] ** 2, 1)
         return [own, *super().norms(xp, rows, present)]
 
