@@ -390,7 +390,8 @@ def test_more_jobs_than_users_are_a_shard_for_each_user():
     ("options", "data"),
     [
         ({"user_encoder": "id", "architecture": "neumf", "loss": "bpr"}, ()),
-        ({"user_encoder": "hybrid", "newest_item": True, "early_stopping": "refit"}, ()),
+        ({"user_encoder": "hybrid", "loss": "softmax", "early_stopping": "refit"}, ()),
+        ({"newest_item": True}, ()),
         pytest.param(
             {"user_encoder": "id", "architecture": "neumf", "pretrain": True},
             ("sample_weight",),

@@ -93,7 +93,8 @@ def fitted(X):
     [
         {"user_encoder": "id"},
         {"user_encoder": "hybrid", "loss": "softmax"},
-        {"user_encoder": "history", "tie_history": False, "newest_item": True},
+        {"user_encoder": "history", "tie_history": False, "history_hidden_size": 4},
+        {"user_encoder": "history", "newest_item": True},
         {"user_encoder": "history", "loss": "bpr", "item_bias": False},
         {"architecture": "gmf", "user_encoder": "id", "loss": "softmax"},
         {"architecture": "gmf", "user_encoder": "hybrid", "loss": "sampled_softmax"},
