@@ -84,8 +84,8 @@ class ExplainMixin:
         same one with another seed, may share the logit out otherwise. An item that the user had
         twice has two rows.
 
-        With ``history_gaps="question"``, the question comes just after the newest item, and what
-        its moment adds counts to that item, as does what `newest_item` adds.
+        What `newest_item` adds counts to the newest item. With ``history_gaps="question"``, the
+        question comes just after that item, and what its moment adds counts to it too.
 
         Where users are ids, the vector of a user was learned as a whole, and no share of it belongs
         to an item. What is returned then are the items of the history that the model has near the

@@ -261,7 +261,7 @@ class NeuMFRecommender(
     `history_gaps`, an item that was s seconds before has the weights :math:`w_j + g_t`, where
     :math:`t = \min(\lfloor 2 \log_2(1 + s) \rfloor, 63)`. Of a question, the t of the newest item
     adds a vector :math:`h_t`. All g and h start at 0 and have no penalty. With `newest_item`,
-    a vector :math:`f_{i_1}` is added, of a question :math:`(1 + z_t) \odot f_{i_1}`; f and z start
+    a vector :math:`a_{i_1}` is added, of a question :math:`(1 + z_t) \odot a_{i_1}`; a and z start
     at 0, z has no penalty. With `history_hidden_size`, the vector :math:`x` becomes
     :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at 0. With `tie_history`,
     :math:`e_i` is :math:`[q_i, q'_i] + d_i`, where :math:`d_i` starts at 0.
