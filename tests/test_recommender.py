@@ -635,6 +635,17 @@ def test_an_unknown_preset_is_refused():
         NeuMFRecommender.from_preset("best")
 
 
+@pytest.mark.parametrize("timed", ["", "-timed"])
+def test_a_wide_preset_has_twice_the_factors_and_rows_a_step_of_the_large_one(timed):
+    wide = NeuMFRecommender.from_preset(f"best-hybrid-wide{timed}").get_params()
+    large = NeuMFRecommender.from_preset(f"best-hybrid-large{timed}").get_params()
+    assert wide["n_factors"] == 2 * large["n_factors"]
+    rows_a_step = [model["batch_size"] // (1 + model["n_negatives"]) for model in (wide, large)]
+    assert rows_a_step[0] == 2 * rows_a_step[1]
+    training = {"batch_size", "n_negatives", "learning_rate", "epochs", "average_epochs"}
+    assert {name for name in wide if wide[name] != large[name]} == training | {"n_factors"}
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_fits(name, table):
     changes = {"epochs": 1, "n_negatives": 2, "random_state": 0}

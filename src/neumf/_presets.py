@@ -78,7 +78,7 @@ _HYBRID_LARGE = _LARGE | {
 }
 _HYBRID_LARGE_TIMED = _HYBRID_LARGE | _TIMED | {"newest_item": True}
 
-# Twice the factors find more. Steps of twice as many rows save a third of what that costs; they are
+# Twice the factors find more. Steps of twice as many rows save some of what that costs; they are
 # longer and swing more, so more epochs make the mean.
 _WIDE = {
     "n_factors": 256,
