@@ -59,6 +59,7 @@ BASELINES = [
             ("a.b", VotingRecommender([("ease", EASERecommender(2.0)), ("out", "drop")])),
         ],
         weights=np.array([1.0, 2.0]),
+        normalization="share",
     ),
     HistoryKNNRecommender(NeuMFRecommender(n_factors=4, epochs=1, random_state=0), n_neighbors=9),
 ]

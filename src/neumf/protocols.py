@@ -23,8 +23,10 @@ class Ranker(Protocol):
 
     .. versionadded:: 0.1
 
-    Higher is better. Scores are finite; only their order within a user counts. The methods are
-    called from several threads at once, each with users of its own.
+    Higher is better. Scores are finite; only their order within a user counts, but for a vote. The
+    methods are called from several threads at once, each with users of its own. A ranker whose
+    scores are logits may have an attribute ``gives_logits = True``, by which
+    :class:`neumf.VotingRecommender` makes shares of them.
     """
 
     def score_items(self, users: Codes) -> Scores:

@@ -9,13 +9,14 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.parallel import Parallel, delayed
 
 from neumf._arrays import Codes, Float64s, Scores
 from neumf._saving import describe, restore
-from neumf._validation import check_n_jobs
+from neumf._validation import check_n_jobs, check_option
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.baselines._candidates import candidates_of_lists
 from neumf.files.container import damaged
@@ -23,6 +24,8 @@ from neumf.files.state import State
 from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
+
+NORMALIZATIONS = ("zscore", "share")
 
 
 class VotingRecommender(BaseRecommender):
@@ -40,6 +43,9 @@ class VotingRecommender(BaseRecommender):
     weights : array-like of shape (n_recommenders,) or None, default=None
         How much each member counts, a number of at least 0, not all of them 0. None lets all count
         alike.
+    normalization : {"zscore", "share"}, default="zscore"
+        What the scores of a member become before they are added, see Notes. "share" is for members
+        whose scores tell how probable an item is: networks, their neighbours, rules.
     n_jobs : int or None, default=None
         So many members are fitted side by side, each in a process of its own, by joblib. -1 means
         as many as there are processors; None means 1, unless a `joblib.parallel_config` says
@@ -74,14 +80,29 @@ class VotingRecommender(BaseRecommender):
 
     Notes
     -----
-    The members score on scales of their own. With :math:`\mu_{mu}` and :math:`\sigma_{mu}`, mean
-    and standard deviation of the scores of member m for user u over the whole catalogue, the score
-    of item i is
+    The members score on scales of their own. The score of item i for user u is the weighted mean of
+    what is made of the scores :math:`s_{mui}` of each member m,
 
-    .. math:: \frac{1}{\sum_m w_m} \sum_m w_m \frac{s_{mui} - \mu_{mu}}{\sigma_{mu}},
+    .. math:: \frac{1}{\sum_m w_m} \sum_m w_m \, n(s_{mui}).
 
-    where a member that gives all items one score adds nothing: CombSUM over standardised scores.
-    `decision_function` gives it. `predict` maps it to between 0 and 1, but is no calibrated
+    This is CombSUM over normalised scores. With :math:`\mu_{mu}` and :math:`\sigma_{mu}`, mean and
+    standard deviation of the scores of m for u over the whole catalogue, n is
+
+    .. math:: \frac{s_{mui} - \mu_{mu}}{\sigma_{mu}}
+
+    with "zscore", where a member that gives all items one score adds nothing. With "share" it is
+
+    .. math::
+
+        \frac{\exp s_{mui}}{\sum_j \exp s_{muj}}
+        \quad \text{or} \quad
+        \frac{\max(s_{mui}, 0)}{\sum_j \max(s_{muj}, 0)}.
+
+    The first, a softmax, is for logits: the scores of `NeuMFRecommender` and of
+    `PopularityRecommender`, and of a ranker with ``gives_logits = True``. The second is for all
+    others, and a member without a score above 0 adds nothing.
+
+    `decision_function` gives the mean. `predict` maps it to between 0 and 1, but is no calibrated
     probability.
 
     References
@@ -109,10 +130,12 @@ class VotingRecommender(BaseRecommender):
         recommenders: Sequence[tuple[str, Any]],
         *,
         weights: Sequence[float] | None = None,
+        normalization: str = "zscore",
         n_jobs: int | None = None,
     ) -> None:
         self.recommenders = recommenders
         self.weights = weights
+        self.normalization = normalization
         self.n_jobs = n_jobs
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -144,8 +167,8 @@ class VotingRecommender(BaseRecommender):
         Parameters
         ----------
         **parameters : Any
-            `recommenders`, `weights`, `n_jobs`, ``name`` (a recommender or "drop"), or
-            ``name__parameter``.
+            `recommenders`, `weights`, `normalization`, `n_jobs`, ``name`` (a recommender or
+            "drop"), or ``name__parameter``.
 
         Returns
         -------
@@ -187,9 +210,10 @@ class VotingRecommender(BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If the members, the weights or `n_jobs` are none, or a member refuses what it is given.
+            If a parameter is none of those above, or a member refuses what it is given.
         """
         members, weights = _check_members(self.recommenders, self.weights)
+        check_option("normalization", self.normalization, NORMALIZATIONS)
         check_n_jobs(self.n_jobs, "members")
         rows = read_rows(X, y, sample_weight)
         weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -208,16 +232,17 @@ class VotingRecommender(BaseRecommender):
     @property
     def ranker_(self) -> VotingRanker:
         """What gives the scores: those of the members."""
-        rankers = [member.ranker_ for member in self.estimators_]
-        return VotingRanker(rankers, self._weights, len(self.items_))
+        return self._ranker_of([member.ranker_ for member in self.estimators_])
 
     def ranker_at(self, users: Codes, seconds: Float64s) -> VotingRanker:
         """Return what scores users, each at a moment, as the members do.
 
         See :class:`neumf.protocols.TimedRecommender`.
         """
-        rankers = [member.ranker_at(users, seconds) for member in self.estimators_]
-        return VotingRanker(rankers, self._weights, len(self.items_))
+        return self._ranker_of([member.ranker_at(users, seconds) for member in self.estimators_])
+
+    def _ranker_of(self, rankers: list[Ranker]) -> VotingRanker:
+        return VotingRanker(rankers, self._weights, self.normalization, len(self.items_))
 
     def _parameters(self) -> dict[str, Any]:
         members = [
@@ -277,7 +302,7 @@ class VotingRecommender(BaseRecommender):
 
 @dataclass(frozen=True)
 class VotingRanker:
-    """Scores items by the weighted mean of standardised scores.
+    """Scores items by the weighted mean of normalised scores.
 
     Attributes
     ----------
@@ -285,12 +310,15 @@ class VotingRanker:
         The members.
     weights : ndarray of shape (n_rankers,)
         How much each counts; they add up to 1.
+    normalization : {"zscore", "share"}
+        What their scores become before.
     n_items : int
         Size of the catalogue.
     """
 
     rankers: list[Ranker]
     weights: Float64s
+    normalization: str
     n_items: int
 
     def score_items(self, users: Codes) -> Scores:
@@ -299,14 +327,28 @@ class VotingRanker:
         for ranker, weight in zip(self.rankers, self.weights, strict=True):
             # Items that not all members know stand behind those of the rows, and are left out.
             scores = ranker.score_items(users)[:, : self.n_items].astype(np.float64)
-            scores -= scores.mean(axis=1, keepdims=True)
-            spread = scores.std(axis=1, keepdims=True)
-            total += scores * np.divide(weight, spread, out=np.zeros_like(spread), where=spread > 0)
+            total += weight * self._normalized(scores, getattr(ranker, "gives_logits", False))
         return total
+
+    def _normalized(self, scores: Float64s, are_logits: bool) -> Float64s:
+        if self.normalization == "zscore":
+            scores = scores - scores.mean(axis=1, keepdims=True)
+            return _divide(scores, scores.std(axis=1, keepdims=True))
+        if are_logits:
+            shares: Float64s = softmax(scores, axis=1)
+            return shares
+        scores = np.maximum(scores, 0)
+        return _divide(scores, scores.sum(axis=1, keepdims=True))
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
         return candidates_of_lists(self.score_items, self.n_items, users, items)
+
+
+def _divide(scores: Float64s, by: Float64s) -> Float64s:
+    """Return the scores over those of their row; 0 where it is not above 0."""
+    quotients: Float64s = np.divide(scores, by, out=np.zeros_like(scores), where=by > 0)
+    return quotients
 
 
 def _check_members(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -124,6 +124,7 @@ class Network:
     weights: Weights
     users: Float32s
     items: Float32s
+    gives_logits: ClassVar[bool] = True
 
     @classmethod
     def of_weights(
