@@ -17,7 +17,10 @@ from scipy.linalg import block_diag
 from neumf._arrays import Codes, Float32s
 from neumf._gaps import N_BUCKETS, GapsFrom, unpack
 from neumf.model.initial import normal, uniform
-from neumf.model.layers import BLOCK_SIZE, Shared
+from neumf.model.layers import Shared
+
+# Numbers of the rows that are gathered at once: few enough for a processor's cache.
+_BLOCK_NUMBERS = 2**18
 
 Tables = Mapping[str, Float32s]
 # Arrays, or tensors while training, by table.
@@ -116,7 +119,7 @@ class UserTower(ABC):
     def encode(self, tables: Tables, shared: Shared, users: Codes, histories: Codes) -> Float32s:
         """Return the vectors of users (-1: unknown) with these histories, newest item first."""
         vectors = np.empty((len(users), self.width), dtype=np.float32)
-        step = max(1, BLOCK_SIZE // histories.shape[1])
+        step = max(1, _BLOCK_NUMBERS // (histories.shape[1] * self.width))
         for i in range(0, len(users), step):
             block = slice(i, i + step)
             rows: dict[str, Any] = {}
