@@ -23,10 +23,10 @@ class Ranker(Protocol):
 
     .. versionadded:: 0.1
 
-    Higher is better. Scores are finite; only their order within a user counts, but for a vote. The
-    methods are called from several threads at once, each with users of its own. A ranker whose
-    scores are logits may have an attribute ``gives_logits = True``, by which
-    :class:`neumf.VotingRecommender` makes shares of them.
+    Higher is better. Scores are finite; only their order within a user counts, except in a
+    :class:`neumf.VotingRecommender`, which adds them up. There, a ranker whose scores are logits
+    says so by an attribute ``gives_logits = True``. The methods are called from several threads at
+    once, each with users of its own.
     """
 
     def score_items(self, users: Codes) -> Scores:

@@ -25,7 +25,7 @@ from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 
-NORMALIZATIONS = ("zscore", "share")
+_NORMALIZATIONS = ("zscore", "share")
 
 
 class VotingRecommender(BaseRecommender):
@@ -44,8 +44,9 @@ class VotingRecommender(BaseRecommender):
         How much each member counts, a number of at least 0, not all of them 0. None lets all count
         alike.
     normalization : {"zscore", "share"}, default="zscore"
-        What the scores of a member become before they are added, see Notes. "share" is for members
-        whose scores tell how probable an item is: networks, their neighbours, rules.
+        What becomes of the scores of a member before they are added, see Notes. "zscore" takes any
+        scores; "share" suits those that tell how probable an item is, of networks, their
+        neighbours, rules and EASE.
     n_jobs : int or None, default=None
         So many members are fitted side by side, each in a process of its own, by joblib. -1 means
         as many as there are processors; None means 1, unless a `joblib.parallel_config` says
@@ -80,17 +81,17 @@ class VotingRecommender(BaseRecommender):
 
     Notes
     -----
-    The members score on scales of their own. The score of item i for user u is the weighted mean of
-    what is made of the scores :math:`s_{mui}` of each member m,
+    The members score on scales of their own. With the scores :math:`s_{mui}` of member m, that of
+    item i for user u is the weighted mean
 
-    .. math:: \frac{1}{\sum_m w_m} \sum_m w_m \, n(s_{mui}).
+    .. math:: \frac{1}{\sum_m w_m} \sum_m w_m \, n(s_{mui})
 
-    This is CombSUM over normalised scores. With :math:`\mu_{mu}` and :math:`\sigma_{mu}`, mean and
-    standard deviation of the scores of m for u over the whole catalogue, n is
+    of normalised scores (CombSUM). With "zscore", :math:`n(s_{mui})` is
 
-    .. math:: \frac{s_{mui} - \mu_{mu}}{\sigma_{mu}}
+    .. math:: \frac{s_{mui} - \mu_{mu}}{\sigma_{mu}},
 
-    with "zscore", where a member that gives all items one score adds nothing. With "share" it is
+    where :math:`\mu_{mu}` and :math:`\sigma_{mu}` are mean and standard deviation over the whole
+    catalogue. A member that gives all items one score adds nothing. With "share" it is
 
     .. math::
 
@@ -213,7 +214,7 @@ class VotingRecommender(BaseRecommender):
             If a parameter is none of those above, or a member refuses what it is given.
         """
         members, weights = _check_members(self.recommenders, self.weights)
-        check_option("normalization", self.normalization, NORMALIZATIONS)
+        check_option("normalization", self.normalization, _NORMALIZATIONS)
         check_n_jobs(self.n_jobs, "members")
         rows = read_rows(X, y, sample_weight)
         weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -311,7 +312,7 @@ class VotingRanker:
     weights : ndarray of shape (n_rankers,)
         How much each counts; they add up to 1.
     normalization : {"zscore", "share"}
-        What their scores become before.
+        What becomes of their scores before they are added.
     n_items : int
         Size of the catalogue.
     """
