@@ -254,8 +254,8 @@ def test_a_history_makes_the_vector_of_a_user(tower, layers, rng, monkeypatch):
         for user, history, of_history in zip(users, histories, buckets, strict=True)
     ]
     histories = LastItems(histories, seconds if tower.gaps else None).codes_at(moments)
-    for block_size in (2**15, 2):
-        monkeypatch.setattr("neumf.model.user_towers.BLOCK_SIZE", block_size)
+    for n_numbers in (2**18, 1, 2 * tower.history_length * tower.width):
+        monkeypatch.setattr("neumf.model.user_towers._BLOCK_NUMBERS", n_numbers)
         found = tower.encode(tables, shared, users, histories)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
