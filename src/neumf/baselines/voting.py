@@ -332,24 +332,22 @@ class VotingRanker:
         return total
 
     def _normalized(self, scores: Float64s, are_logits: bool) -> Float64s:
+        """Return what is added up; the scores may be written to."""
         if self.normalization == "zscore":
-            scores = scores - scores.mean(axis=1, keepdims=True)
-            return _divide(scores, scores.std(axis=1, keepdims=True))
-        if are_logits:
+            scores -= scores.mean(axis=1, keepdims=True)
+            whole = scores.std(axis=1, keepdims=True)
+        elif are_logits:
             shares: Float64s = softmax(scores, axis=1)
             return shares
-        scores = np.maximum(scores, 0)
-        return _divide(scores, scores.sum(axis=1, keepdims=True))
+        else:
+            np.maximum(scores, 0, out=scores)
+            whole = scores.sum(axis=1, keepdims=True)
+        scores *= np.divide(1, whole, out=np.zeros_like(whole), where=whole > 0)
+        return scores
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
         return candidates_of_lists(self.score_items, self.n_items, users, items)
-
-
-def _divide(scores: Float64s, by: Float64s) -> Float64s:
-    """Return the scores over those of their row; 0 where it is not above 0."""
-    quotients: Float64s = np.divide(scores, by, out=np.zeros_like(scores), where=by > 0)
-    return quotients
 
 
 def _check_members(
