@@ -56,6 +56,7 @@ ORDER = [
     "training.runtime",
     "training.losses",
     "training.optimizers",
+    "training.tables",
     "training.dropout",
     "training.centres",
     "training.batches",

@@ -1,31 +1,47 @@
-"""The optimizers: how rows of weights move, given their gradients.
-
-A row carries its weights and, behind them, Adam's two moments of each.
-"""
+"""The optimizers: how weights and, beside them, Adam's two moments move, given the gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 # Adam's constants, those of the Adam paper and (epsilon) of Keras.
 BETA_1, BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 
 
-def _adam(tf: Any, packed: Any, gradient: Any, learning_rate: Any, t: Any) -> Any:
-    """Return packed rows after the t-th step of Adam (Kingma and Ba 2015)."""
-    weights, mean, square = tf.split(packed, 3, axis=1)
+class WithMoments(NamedTuple):
+    """Weights, the mean of their gradients, and that of the squares of these, of one shape."""
+
+    weights: Any
+    mean: Any
+    square: Any
+
+    @classmethod
+    def of_packed(cls, tf: Any, packed: Any) -> Self:
+        """Cut rows of three parts side by side."""
+        return cls(*tf.split(packed, 3, axis=1))
+
+    def packed(self, tf: Any) -> Any:
+        """Return rows of the three parts side by side."""
+        return tf.concat(self, axis=1)
+
+
+def _adam(tf: Any, before: WithMoments, gradient: Any, learning_rate: Any, t: Any) -> WithMoments:
+    """Take the t-th step of Adam (Kingma and Ba 2015)."""
+    weights, mean, square = before
     mean = BETA_1 * mean + (1 - BETA_1) * gradient
     square = BETA_2 * square + (1 - BETA_2) * gradient**2
     step_size = learning_rate * tf.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
     weights = weights - step_size * mean / (tf.sqrt(square) + _EPSILON)
-    return tf.concat([weights, mean, square], axis=1)
+    return WithMoments(weights, mean, square)
 
 
-def _sgd(tf: Any, packed: Any, gradient: Any, learning_rate: Any, t: Any) -> Any:
-    """Return packed rows after a step against the gradient."""
-    weights, *moments = tf.split(packed, 3, axis=1)
-    return tf.concat([weights - learning_rate * gradient, *moments], axis=1)
+def _sgd(tf: Any, before: WithMoments, gradient: Any, learning_rate: Any, t: Any) -> WithMoments:
+    """Take a step against the gradient; the moments stay."""
+    return before._replace(weights=before.weights - learning_rate * gradient)
 
 
-OPTIMIZERS: dict[str, Callable[[Any, Any, Any, Any, Any], Any]] = {"adam": _adam, "sgd": _sgd}
+# Of TensorFlow, what was before, the gradient, the learning rate, and the number of the step.
+Optimizer = Callable[[Any, WithMoments, Any, Any, Any], WithMoments]
+
+OPTIMIZERS: dict[str, Optimizer] = {"adam": _adam, "sgd": _sgd}

@@ -1,12 +1,11 @@
 """The training step, and the program that runs it batch after batch.
 
 A batch is a number of rows, each with its negatives. Every step gathers the rows of the tables that
-it needs, runs the network forward and backward and the optimizer, and writes the rows back. A row
-of a table carries its two Adam moments beside its weights, so each is one gather and one scatter.
-Rows that a batch does not touch do not move ("lazy" Adam): a step costs the same for a thousand
-items and for a million.
+it needs, runs the network forward and backward and the optimizer, and writes the rows back. Rows
+that a batch does not touch do not move ("lazy" Adam): a step costs the same for a thousand items
+and for a million.
 
-All batches of a chunk of rows run in one XLA program. It writes to the tables in place, and a step
+All batches of a chunk of rows run in one XLA program. It writes to long tables in place, and a step
 in it starts without the 80 microseconds that TensorFlow takes to start an XLA program.
 """
 
@@ -24,8 +23,9 @@ from neumf.model.network import Blueprint
 from neumf.training.batches import BatchSizes, Chunk
 from neumf.training.dropout import make_dropout, make_noise
 from neumf.training.losses import Loss
-from neumf.training.optimizers import OPTIMIZERS
+from neumf.training.optimizers import OPTIMIZERS, WithMoments
 from neumf.training.runtime import import_tensorflow
+from neumf.training.tables import unpack_table
 
 
 class State(NamedTuple):
@@ -101,51 +101,47 @@ def compile_program(plan: Plan, with_xla: bool) -> Any:
 
     @tf.function(autograph=False, jit_compile=with_xla)
     def run(state: State, chunk: Chunk, rates: Rates, steps_before: Any) -> Any:
-        def train_batch(i: Any, total: Any, state: State, owners: Any) -> tuple[Any, ...]:
+        of_a_batch = _places(tf, plan, _Batch.of_chunk(tf, chunk, 0, batch_rows).indices)
+        names_of = {
+            table: [name for name in of_a_batch if plan.table_of(name) == table]
+            for table in state.tables
+        }
+
+        def train_batch(i: Any, total: Any, tables: Any, shared: Any) -> tuple[Any, ...]:
             batch = _Batch.of_chunk(tf, chunk, i, batch_rows)
-            places = _places(tf, plan, batch.indices, state)
-            rows = {
-                name: _gather(tf, state.tables[plan.table_of(name)], place)
+            places = _places(tf, plan, batch.indices)
+            weights = {
+                name: tables[plan.table_of(name)].weights(tf, place)
                 for name, place in places.items()
             }
-            weights = {
-                name: row[:, : state.tables[plan.table_of(name)].shape[1] // 3]
-                for name, row in rows.items()
-            }
-            (gradients, of_shared), loss = _gradients(tf, plan, weights, state.shared, batch, rates)
+            (gradients, of_shared), loss = _gradients(
+                tf, plan, weights, shared.weights, batch, rates
+            )
             t = tf.cast(steps_before + i + 1, tf.float32)
-            tables, new_owners = {}, {}
-            for table in state.tables:
-                names = [name for name in places if plan.table_of(name) == table]
-                place, gradient = (
+
+            def step(before: WithMoments, gradient: Any) -> WithMoments:
+                return update(tf, before, gradient, rates.learning_rate, t)
+
+            moved = {}
+            for table, names in names_of.items():
+                of_table = (
                     tf.concat([parts[name] for name in names], 0) for parts in (places, gradients)
                 )
-                if place.shape[0] < state.tables[table].shape[0]:
-                    summed, new_owners[table] = _sum_over_duplicates(
-                        tf, gradient, place, owners[table]
-                    )
-                    row = tf.concat([rows[name] for name in names], 0)
-                    trained = update(tf, row, summed, rates.learning_rate, t)
-                    tables[table] = _write(tf, state.tables[table], place, trained)
-                else:
-                    # XLA's scatters cost more on a CPU than to go once through a short table.
-                    new_owners[table] = owners[table]
-                    summed, touched = _sum_over_rows(tf, gradient, place, state.tables[table])
-                    trained = update(tf, state.tables[table], summed, rates.learning_rate, t)
-                    tables[table] = tf.where(touched, trained, state.tables[table])
-            shared = update(tf, state.shared, of_shared, rates.learning_rate, t)
+                moved[table] = tables[table].move(tf, step, *of_table)
             total += tf.cast(loss, tf.float64)
-            return i + 1, total, State(tables, shared), new_owners
+            return i + 1, total, moved, step(shared, of_shared)
 
         n_batches = (chunk.n_rows + batch_rows - 1) // batch_rows
-        start = (
-            tf.constant(0),
-            tf.constant(0.0, tf.float64),
-            tf.nest.map_structure(lambda variable: variable.read_value(), state),
-            {name: tf.zeros(n_rows, tf.int32) for name, n_rows in plan.table_rows},
-        )
-        _, total, trained, _ = tf.while_loop(lambda i, *_: i < n_batches, train_batch, start)
-        tf.nest.map_structure(lambda variable, value: variable.assign(value), state, trained)
+        tables = {}
+        for table, names in names_of.items():
+            n_places = sum(of_a_batch[name].shape[0] for name in names)
+            tables[table] = unpack_table(tf, state.tables[table].read_value(), n_places)
+        shared = WithMoments.of_packed(tf, state.shared.read_value())
+        start = (tf.constant(0), tf.constant(0.0, tf.float64), tables, shared)
+        _, total, tables, shared = tf.while_loop(lambda i, *_: i < n_batches, train_batch, start)
+        for name, variable in state.tables.items():
+            variable.assign(tables[name].packed_rows(tf))
+        state.shared.assign(shared.packed(tf))
         return total
 
     return run
@@ -171,53 +167,18 @@ class _Batch(NamedTuple):
         )
 
 
-def _places(tf: Any, plan: Plan, indices: dict[str, Any], state: State) -> dict[str, Any]:
+def _places(tf: Any, plan: Plan, indices: dict[str, Any]) -> dict[str, Any]:
     """Return the rows of each table that a batch needs, one after the other."""
+    n_rows = dict(plan.table_rows)
     # Where a row needs none, -1, the last row of the table stands in, which is a spare one.
     places = {
-        name: tf.reshape(
-            tf.where(index < 0, state.tables[plan.table_of(name)].shape[0] - 1, index), (-1,)
-        )
+        name: tf.reshape(tf.where(index < 0, n_rows[plan.table_of(name)] - 1, index), (-1,))
         for name, index in indices.items()
         if plan.blueprint.users.is_row(name)
     }
     if plan.loss.candidates == "catalogue":
-        places["items"] = tf.range(state.tables["items"].shape[0])
+        places["items"] = tf.range(n_rows["items"])
     return places
-
-
-def _gather(tf: Any, table: Any, place: Any) -> Any:
-    """Return these rows of a table; without Adam's moments if they are more than the table has.
-
-    The table is then updated as a whole, and no moments of single rows are needed.
-    """
-    if place.shape[0] >= table.shape[0]:
-        table = table[:, : table.shape[1] // 3]
-    return tf.gather(table, place)
-
-
-def _sum_over_duplicates(tf: Any, gradients: Any, indices: Any, owners: Any) -> tuple[Any, Any]:
-    """Return for each place of a batch the sum of the gradients of all places with its index.
-
-    `owners` has an entry per index of the table. Places with the same index agree there on one of
-    them, and its slot holds the sum: a batch needs no sorting, and nothing as long as the table.
-    """
-    n = indices.shape[0]
-    owners = _write(tf, owners, indices, tf.range(n))
-    owner = tf.gather(owners, indices)
-    return tf.gather(tf.math.unsorted_segment_sum(gradients, owner, n), owner), owners
-
-
-def _sum_over_rows(tf: Any, gradients: Any, indices: Any, table: Any) -> tuple[Any, Any]:
-    """Return for each row of a table the sum of its gradients, and whether it has a place."""
-    n_rows = table.shape[0]
-    counts = tf.math.unsorted_segment_sum(tf.ones_like(indices), indices, n_rows)
-    return tf.math.unsorted_segment_sum(gradients, indices, n_rows), counts[:, None] > 0
-
-
-def _write(tf: Any, table: Any, indices: Any, rows: Any) -> Any:
-    """Return the table with these rows; equal indices bring equal rows, or any of them will do."""
-    return tf.tensor_scatter_nd_update(table, indices[:, None], rows)
 
 
 def _gradients(
@@ -226,18 +187,17 @@ def _gradients(
     """Return the gradients of the rows and of the shared weights, and the summed loss."""
     n = tf.cast(batch.n_real, tf.float32)
     real = tf.cast(tf.range(plan.batches.n_rows) < batch.n_real, tf.float32)
-    flat = shared[:, : shared.shape[1] // 3]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch((rows, flat))
+        tape.watch((rows, shared))
         forward = _Forward.of_rows(
-            tf, plan, rows, split_shared(tf, flat[0], dict(plan.shared_shapes)), batch
+            tf, plan, rows, split_shared(tf, shared[0], dict(plan.shared_shapes)), batch
         )
         losses = batch.weights * forward.losses(tf, plan, batch, rates)
         penalties, kernel_norms = forward.penalties(tf, plan, batch.indices, rates)
         objective = tf.reduce_sum(losses + real * penalties) / n
         if kernel_norms:
             objective += rates.kernel_penalty * tf.add_n(kernel_norms)
-    return tape.gradient(objective, (rows, flat)), tf.reduce_sum(losses)
+    return tape.gradient(objective, (rows, shared)), tf.reduce_sum(losses)
 
 
 class _Forward(NamedTuple):
