@@ -77,8 +77,8 @@ class UserTower(ABC):
         xp : module
             numpy or tensorflow.
         rows : mapping of str to array
-            The rows that `indices` names, of shape (n, n_per_row, width), or what it names that
-            is in no table, of shape (n, n_per_row).
+            The rows that `indices` names, of shape (n, n_per_row, width), zeros where there is no
+            such row, or what it names that is in no table, of shape (n, n_per_row).
         present : mapping of str to array of bool
             Where there is such a row, shape (n, n_per_row), by table.
         shared : mapping of str to array
@@ -131,8 +131,8 @@ class UserTower(ABC):
                 table = tables[self.table_of(name)]
                 # Users who were folded in have an index, but no row.
                 present[name] = (index >= 0) & (index < len(table))
-                row = table[np.where(present[name], index, 0)]
-                rows[name] = np.where(present[name][:, :, None], row, np.float32(0))
+                rows[name] = table[np.where(present[name], index, 0)]
+                rows[name][~present[name]] = 0
             vectors[block] = self.vectors(np, rows, present, shared)
         return vectors
 
@@ -300,15 +300,13 @@ class UserHistories(UserTower):
         }
 
     def _sums(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
-        row_sums = xp.sum if xp is np else xp.reduce_sum
         vectors = rows["history"]
         if self.tied:
             vectors = vectors + rows["history_items"][:, :, : self.width]
         weights = shared["place_weights"]
         if self.gaps:
             weights = weights + _rows_of(xp, shared["gap_weights"], rows["gaps"])
-        weighted = vectors * weights
-        sums = row_sums(xp.where(present["history"][:, :, None], weighted, 0.0), 1)
+        sums = _weighted_sums(xp, vectors, weights, present["history"])
         if self.gaps == "question":
             sums = sums + _rows_of(xp, shared["pause_vectors"], rows["gaps"][:, 0])
         if self.newest_item:
@@ -351,11 +349,21 @@ class UserIdsAndHistories(UserHistories):
         return [own, *super().norms(xp, rows, present)]
 
 
+def _weighted_sums(xp: Any, vectors: Any, weights: Any, present: Any) -> Any:
+    """Return the sums over histories of what is present, shape (n, width)."""
+    if xp is np:
+        # What is not present is zeros. One pass instead of three takes half of the time.
+        return np.einsum("nld,nld->nd", vectors, np.broadcast_to(weights, vectors.shape))
+    # The mask keeps gradients from rows that stand in for none.
+    return xp.reduce_sum(xp.where(present[:, :, None], vectors * weights, 0.0), 1)
+
+
 def _rows_of(xp: Any, table: Any, numbers: Any) -> Any:
     """Return rows of a short table; of -1, zeros."""
+    # Not `concat`, whose gradient looks for the rows of each part.
+    with_none = xp.pad(table, ((0, 1), (0, 0)))
     if xp is np:
-        return np.where(numbers[..., None] < 0, np.float32(0), table[numbers])
-    with_none = xp.concat([table, xp.zeros_like(table[:1])], 0)
+        return with_none[numbers]
     return xp.gather(with_none, xp.where(numbers < 0, table.shape[0], numbers))
 
 
