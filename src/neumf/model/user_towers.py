@@ -352,7 +352,7 @@ class UserIdsAndHistories(UserHistories):
 def _weighted_sums(xp: Any, vectors: Any, weights: Any, present: Any) -> Any:
     """Return the sums over histories of what is present, shape (n, width)."""
     if xp is np:
-        # What is not present is zeros. One pass instead of three takes half of the time.
+        # What is not present is zeros: one pass, and no array of all products.
         return np.einsum("nld,nld->nd", vectors, np.broadcast_to(weights, vectors.shape))
     # The mask keeps gradients from rows that stand in for none.
     return xp.reduce_sum(xp.where(present[:, :, None], vectors * weights, 0.0), 1)
@@ -360,10 +360,12 @@ def _weighted_sums(xp: Any, vectors: Any, weights: Any, present: Any) -> Any:
 
 def _rows_of(xp: Any, table: Any, numbers: Any) -> Any:
     """Return rows of a short table; of -1, zeros."""
+    if xp is np:
+        rows = table[numbers]
+        rows[numbers < 0] = 0
+        return rows
     # Not `concat`, whose gradient looks for the rows of each part.
     with_none = xp.pad(table, ((0, 1), (0, 0)))
-    if xp is np:
-        return with_none[numbers]
     return xp.gather(with_none, xp.where(numbers < 0, table.shape[0], numbers))
 
 
