@@ -364,22 +364,30 @@ def test_compiling_trains_nothing_and_leaves_nothing_to_compile(rng):
 # Epochs
 
 
-def test_tables_shorter_than_a_batch_are_trained_as_long_ones_are(rng):
-    # 40 rows in batches of 8, which name some of the 7 rows of a table each.
-    rows = TrainingRows(
-        rng.integers(0, 7, 40), rng.integers(0, 7, 40), rng.integers(0, 2, 40).astype(np.float32)
-    )
-    short = large_weights(rng, 7, 7)
-    more = large_weights(rng, 90, 90).tables
+@pytest.mark.parametrize("with_histories", [False, True])
+def test_tables_shorter_than_a_batch_are_trained_as_long_ones_are(with_histories, rng):
+    # Batches of 8 samples name some of the few rows of each table; histories name items twice.
+    options = settings(batch_size=8, learning_rate=0.05)
+    if with_histories:
+        options = settings(batch_size=8, learning_rate=0.05, loss="bpr", n_negatives=1)
+        blueprint, short, rows = history_arrays(True, "bpr", rng, tied=True, newest=True)
+        rows = replace(rows, degrees=None)
+    else:
+        blueprint, short = SMALL, large_weights(rng, 7, 7)
+        users, items = rng.integers(0, 7, (2, 40))
+        rows = TrainingRows(users, items, rng.integers(0, 2, 40).astype(np.float32))
+    more = large_weights(rng, 90, 90, blueprint).tables
     long = Weights({k: np.vstack([v, more[k]]) for k, v in short.tables.items()}, short.shared)
     trained = []
     for weights in (short, long):
-        trainer = make_trainer(weights, rows, settings(batch_size=8, learning_rate=0.05))
+        trainer = make_trainer(weights, rows, options, blueprint=blueprint)
         for _ in range(3):
             trainer.run_epoch()
         tables, shared = trainer.weights()
-        trained.append(Weights({name: table[:7] for name, table in tables.items()}, shared))
-        np.testing.assert_array_equal(tables["users"][7:], weights.tables["users"][7:])
+        n_rows = {name: len(table) for name, table in short.tables.items()}
+        trained.append(Weights({name: tables[name][:n] for name, n in n_rows.items()}, shared))
+        for name, n in n_rows.items():
+            np.testing.assert_array_equal(tables[name][n:], weights.tables[name][n:])
     assert_same_weights(*trained, rtol=1e-4, atol=1e-5)
 
 
