@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from neumf._arrays import Codes, Float32s
@@ -131,8 +132,7 @@ class UserTower(ABC):
                 table = tables[self.table_of(name)]
                 # Users who were folded in have an index, but no row.
                 present[name] = (index >= 0) & (index < len(table))
-                rows[name] = table[np.where(present[name], index, 0)]
-                rows[name][~present[name]] = 0
+                rows[name] = _rows_or_zeros(table, index, present[name])
             vectors[block] = self.vectors(np, rows, present, shared)
         return vectors
 
@@ -361,12 +361,17 @@ def _weighted_sums(xp: Any, vectors: Any, weights: Any, present: Any) -> Any:
 def _rows_of(xp: Any, table: Any, numbers: Any) -> Any:
     """Return rows of a short table; of -1, zeros."""
     if xp is np:
-        rows = table[numbers]
-        rows[numbers < 0] = 0
-        return rows
+        return _rows_or_zeros(table, numbers, numbers >= 0)
     # Not `concat`, whose gradient looks for the rows of each part.
     with_none = xp.pad(table, ((0, 1), (0, 0)))
     return xp.gather(with_none, xp.where(numbers < 0, table.shape[0], numbers))
+
+
+def _rows_or_zeros(table: Float32s, index: Codes, present: NDArray[np.bool_]) -> Float32s:
+    """Return the rows that the index names, and zeros where there is none."""
+    rows = table[np.where(present, index, 0)]
+    rows[~present] = 0
+    return rows
 
 
 def _mean_norms(xp: Any, items: Any, present: Any) -> Any:

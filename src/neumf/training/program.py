@@ -101,6 +101,7 @@ def compile_program(plan: Plan, with_xla: bool) -> Any:
 
     @tf.function(autograph=False, jit_compile=with_xla)
     def run(state: State, chunk: Chunk, rates: Rates, steps_before: Any) -> Any:
+        # The first batch stands for all: only the names and shapes of its places are read.
         of_a_batch = _places(tf, plan, _Batch.of_chunk(tf, chunk, 0, batch_rows).indices)
         names_of = {
             table: [name for name in of_a_batch if plan.table_of(name) == table]
