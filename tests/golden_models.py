@@ -14,8 +14,8 @@ from neumf import (
     SequentialRulesRecommender,
     VotingRecommender,
 )
-from neumf.files.container import FORMAT
-from neumf.interactions.ids import object_array
+from neumf.saving.container import FORMAT
+from neumf.utils.arrays import object_array
 
 GOLDEN = Path(__file__).parent / "golden"
 START = pd.Timestamp("2026-01-01", tz="Europe/Berlin")

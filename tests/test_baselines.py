@@ -14,9 +14,9 @@ from neumf import (
     EASERecommender,
     ItemKNNRecommender,
     PopularityRecommender,
-    _ranking,
     ndcg_scorer,
 )
+from neumf.ranking import top_k
 
 # In order of first appearance: bread has 3 users, milk 2, salt 4, plums and figs 1 each.
 X = pd.DataFrame(
@@ -300,7 +300,7 @@ def test_recommendations_do_not_depend_on_the_size_of_blocks(recommender, monkey
     users = ["dan", "eve", "ann", "cid", "bob"]
     expected = recommender.recommend(users)
 
-    monkeypatch.setattr(_ranking, "_MOST_SCORES", 2 * len(recommender.items_))
+    monkeypatch.setattr(top_k, "_MOST_SCORES", 2 * len(recommender.items_))
 
     assert_frame_equal(recommender.recommend(users), expected)
 
@@ -499,7 +499,7 @@ def test_on_a_checkerboard_the_item_left_out_is_found(model):
 def test_pairs_have_the_scores_of_the_lists(rng, monkeypatch, model):
     X = random_table(rng)
     model.fit(X)
-    monkeypatch.setattr(_ranking, "_MOST_SCORES", 50)
+    monkeypatch.setattr(top_k, "_MOST_SCORES", 50)
     top = model.recommend(k=3)
     np.testing.assert_allclose(model.decision_function(top[["user", "item"]]), top["score"])
     np.testing.assert_allclose(model.predict(top[["user", "item"]]), expit(top["score"]))

@@ -23,7 +23,6 @@ from neumf import (
     IdEncoder,
     ItemKNNRecommender,
     PopularityRecommender,
-    _ranking,
     compare,
     evaluate,
     hr_scorer,
@@ -32,6 +31,7 @@ from neumf import (
     ndcg_scorer,
 )
 from neumf.base import keep_rows, read_rows
+from neumf.ranking import top_k
 
 
 def recommender_of(scores, train):
@@ -125,7 +125,7 @@ def test_values_do_not_depend_on_the_size_of_blocks(rng, monkeypatch, width):
     test = test[test["item"] < 20]
     model = recommender_of(rng.random((15, 30)), train)
     value = ndcg_scorer(candidates=[*range(20)])(model, test)
-    monkeypatch.setattr(_ranking, "_MOST_SCORES", width)
+    monkeypatch.setattr(top_k, "_MOST_SCORES", width)
     assert ndcg_scorer(candidates=[*range(20)])(model, test) == value
 
 
@@ -136,7 +136,7 @@ def test_memory_is_bounded_by_what_is_scored(rng, monkeypatch):
     asked = []
     score_items = model.ranker_.score_items
     model.ranker_.score_items = lambda users: asked.append(len(users)) or score_items(users)
-    monkeypatch.setattr(_ranking, "_MOST_SCORES", 60)
+    monkeypatch.setattr(top_k, "_MOST_SCORES", 60)
     hr_scorer(candidates=test["item"])(model, pd.concat([test] * 2))
     assert max(asked) <= 2
 

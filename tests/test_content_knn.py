@@ -13,11 +13,11 @@ from neumf import (
     ContentKNNRecommender,
     PopularityRecommender,
     VotingRecommender,
-    _ranking,
     evaluate,
     hr_scorer,
 )
-from neumf.baselines import content_knn
+from neumf.ranking import top_k
+from neumf.recommenders import content_knn
 
 # Readers of two genres; of each the last two books are cold.
 GENRES = pd.DataFrame(
@@ -109,7 +109,7 @@ def test_a_group_of_equal_items_has_a_bound(rng, monkeypatch):
 def test_weights_do_not_depend_on_the_size_of_blocks(rng, monkeypatch):
     X, features = random_case(rng)
     expected = ContentKNNRecommender(features).fit(X).item_weights_.toarray()
-    monkeypatch.setattr(_ranking, "_MOST_SCORES", 50)
+    monkeypatch.setattr(top_k, "_MOST_SCORES", 50)
     found = ContentKNNRecommender(features).fit(X).item_weights_.toarray()
     np.testing.assert_array_equal(found, expected)
 

@@ -13,7 +13,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender, SequentialRulesRecommender, ndcg_scorer
-from neumf._threads import _count_threads
+from neumf.utils.threads import _count_threads
 
 distributed = pytest.importorskip("distributed")
 dd = pytest.importorskip("dask.dataframe")

@@ -13,8 +13,8 @@ from output_tools import own_lines
 
 import neumf
 from neumf import NeuMFRecommender
-from neumf.interactions.ids import object_array
 from neumf.training.runtime import import_tensorflow
+from neumf.utils.arrays import object_array
 
 FORMATS = ["tf_saved_model", "onnx"]
 MISSING = [name for name in ("onnxruntime", "tf2onnx") if not importlib.util.find_spec(name)]

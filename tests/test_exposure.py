@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neumf._exposure import Recommended, coverage, gini, novelty, overlap
+from neumf.metrics.beyond_accuracy import Recommended, coverage, gini, novelty, overlap
 
 
 @st.composite

@@ -14,8 +14,6 @@ from training_tools import (
 )
 
 from neumf import NeuMFRecommender
-from neumf._learning import prepare_first
-from neumf._parameters import decide
 from neumf.base import read_rows
 from neumf.interactions.features import SideFeatures
 from neumf.interactions.histories import read_histories
@@ -26,6 +24,8 @@ from neumf.model.feature_map import FeatureMap
 from neumf.model.layers import NeuMFLayers
 from neumf.model.network import Blueprint
 from neumf.model.user_towers import UserIds, UserIdsAndHistories
+from neumf.neural.fitting import prepare_first
+from neumf.neural.parameters import decide
 from neumf.training.batches import Degrees, Negatives, TrainingRows
 from neumf.training.centres import Centres, SideCentres
 from neumf.training.losses import LOSSES

@@ -33,15 +33,16 @@ from neumf import (
     SequentialRulesRecommender,
     VotingRecommender,
 )
-from neumf._saving import _MODULES
 from neumf.base import BaseRecommender
-from neumf.files.container import checksum_of, read_file
-from neumf.files.scalars import decode_scalar, encode_scalar
-from neumf.files.values import decode_values, encode_values
-from neumf.interactions.ids import as_index, encode_ids, index_ids, object_array
+from neumf.interactions.ids import encode_ids, index_ids
 from neumf.model.layers import ARCHITECTURES
 from neumf.model.network import Blueprint
 from neumf.model.user_towers import USER_TOWERS
+from neumf.saving.container import checksum_of, read_file
+from neumf.saving.recommenders import _MODULES
+from neumf.saving.scalars import decode_scalar, encode_scalar
+from neumf.saving.values import decode_values, encode_values
+from neumf.utils.arrays import as_index, object_array
 
 BASELINES = [
     PopularityRecommender(),

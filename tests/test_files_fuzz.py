@@ -16,7 +16,7 @@ from safetensors.numpy import save as serialize
 import neumf
 from neumf import ItemKNNRecommender, NextItemRidgeRecommender, PopularityRecommender
 from neumf.base import BaseRecommender
-from neumf.files.container import checksum_of, read_file
+from neumf.saving.container import checksum_of, read_file
 
 MODELS = {
     "neumf": partial(neumf.load, GOLDEN / "format_1_neumf.neumf"),

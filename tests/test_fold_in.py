@@ -246,7 +246,7 @@ def test_a_new_user_of_a_model_of_ids_gets_what_similar_users_get():
 
 def test_a_map_of_many_users_is_fitted_to_the_first_of_them(X, monkeypatch):
     options = SMALL | {"history_length": 3, "epochs": 1}
-    monkeypatch.setattr("neumf._fold_in.MOST_USERS", 12)
+    monkeypatch.setattr("neumf.neural.fold_in.MOST_USERS", 12)
     model = NeuMFRecommender(**options).fit(X)
     of_places = np.arange(1, 4, dtype=np.float32) ** np.float32(-0.5)
     weights = place_weights(model.histories_[:12], 20, of_places)

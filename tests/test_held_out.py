@@ -1,6 +1,6 @@
 import numpy as np
 
-from neumf._held_out import HeldOutRows
+from neumf.evaluation.held_out import HeldOutRows
 
 
 def test_held_out_rows_are_gathered_to_one_query_per_user():

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neumf import NegativeSampler
-from neumf._gaps import bucket_of, pack, unpack
 from neumf.interactions.histories import LastItems, read_histories
 from neumf.interactions.timeline import read_timelines, time_order
+from neumf.utils.time_gaps import bucket_of, pack, unpack
 
 
 @st.composite

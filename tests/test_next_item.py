@@ -19,7 +19,7 @@ from neumf import (
     NextItemRidgeRecommender,
     SequentialRulesRecommender,
 )
-from neumf.baselines import _item_weights, next_item_ridge, sequential_rules
+from neumf.recommenders import _item_weights, next_item_ridge, sequential_rules
 
 NEXT_ITEM = [SequentialRulesRecommender, NextItemRidgeRecommender]
 WITH_DECAY = [*NEXT_ITEM, ItemKNNRecommender, EASERecommender]

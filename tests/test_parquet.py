@@ -28,7 +28,7 @@ from neumf import (
 from neumf.base import read_rows
 from neumf.interactions import stored_tables
 from neumf.interactions.ids import CodedIds, index_ids
-from neumf.interactions.part_by_part import read_input
+from neumf.interactions.reading import read_input
 from neumf.interactions.tables import read_interactions
 
 pa = pytest.importorskip("pyarrow")

@@ -9,18 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
-from neumf import _ranking, metrics
-from neumf._held_out import HeldOutRows
-from neumf._ranking import (
+from neumf import metrics
+from neumf.evaluation.held_out import HeldOutRows
+from neumf.evaluation.ranked_lists import (
     _sample_distinct,
-    blocks,
     exact_lists,
     mean_over_lists,
     sampled_lists,
-    top_items,
-    top_lists,
 )
 from neumf.interactions.unseen import UnseenItems
+from neumf.ranking import top_k
+from neumf.ranking.top_k import blocks, top_items, top_lists
 
 score_tables = hnp.arrays(
     dtype=st.sampled_from([np.float32, np.float64]),
@@ -160,9 +159,9 @@ def test_lists_of_blocks_are_those_of_all_rows_at_once(monkeypatch, rng):
 
 
 def set_blocks(monkeypatch, n_scores, n_rows=1, most=10**9):
-    monkeypatch.setattr(_ranking, "_BLOCK_SIZE", n_scores)
-    monkeypatch.setattr(_ranking, "_BLOCK_ROWS", n_rows)
-    monkeypatch.setattr(_ranking, "_MOST_SCORES", most)
+    monkeypatch.setattr(top_k, "_BLOCK_SIZE", n_scores)
+    monkeypatch.setattr(top_k, "_BLOCK_ROWS", n_rows)
+    monkeypatch.setattr(top_k, "_MOST_SCORES", most)
 
 
 @pytest.mark.parametrize("n_columns", [1, 3, 10, 1000])

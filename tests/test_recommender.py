@@ -21,8 +21,8 @@ from neumf import (
     PopularityRecommender,
     ndcg_scorer,
 )
-from neumf._presets import PRESETS
 from neumf.metrics import ndcg_at_k
+from neumf.neural.presets import PRESETS
 from neumf.training.losses import LOSSES
 from neumf.training.trainer import Trainer
 

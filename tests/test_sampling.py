@@ -14,8 +14,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from neumf import LeaveLastOutSplitter, NegativeSampler
-from neumf._random import hash_mix, make_generator
 from neumf.interactions.unseen import UnseenItems, refuse_saturated, sample_unseen_items
+from neumf.utils.random import hash_mix, make_generator
 
 STRATEGIES = ["uniform", "popularity"]
 

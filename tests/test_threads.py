@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from neumf import _threads
-from neumf._threads import map_threads
+from neumf.utils import threads as _threads
+from neumf.utils.threads import map_threads
 
 
 def blas_threads():

@@ -16,7 +16,6 @@ from training_tools import (
     unseen_by,
 )
 
-from neumf._gaps import unpack
 from neumf.interactions.histories import read_histories
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.unseen import other_items, sample_unseen_items
@@ -28,6 +27,7 @@ from neumf.training.losses import LOSSES
 from neumf.training.program import compile_program
 from neumf.training.runtime import import_tensorflow
 from neumf.training.trainer import Trainer
+from neumf.utils.time_gaps import unpack
 
 SAMPLED = [name for name, loss in LOSSES.items() if loss.candidates == "negatives"]
 BIASES = ("bias_1", "bias_2", "output_bias", "history_bias")

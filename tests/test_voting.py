@@ -17,9 +17,9 @@ from neumf import (
     PopularityRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
-    _ranking,
 )
-from neumf.baselines.voting import VotingRanker
+from neumf.ranking import top_k
+from neumf.recommenders.voting import VotingRanker
 
 
 def random_rows(n_users=40, n_items=12, seed=0):
@@ -130,7 +130,7 @@ def test_a_normalization_that_is_none_is_refused(normalization):
 
 def test_pairs_have_the_scores_of_the_lists(monkeypatch):
     model = VotingRecommender(MEMBERS).fit(X)
-    monkeypatch.setattr(_ranking, "_MOST_SCORES", 50)
+    monkeypatch.setattr(top_k, "_MOST_SCORES", 50)
     top = model.recommend(k=3)
     np.testing.assert_allclose(model.decision_function(top[["user", "item"]]), top["score"])
 

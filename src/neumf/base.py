@@ -18,12 +18,7 @@ from scipy.special import expit, logit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf._arrays import Codes, Float64s, Ids, Scores
-from neumf._new_rows import match_new_rows
-from neumf._rankers import PopularityRanker, QueryRanker, ranker_at, refuse_untimed
-from neumf._ranking import top_lists
-from neumf._saving import SavingMixin
-from neumf._validation import check_int, warn_caller
+from neumf.evaluation.scorers import ndcg_scorer
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.ids import (
     describe_other_kind,
@@ -34,12 +29,17 @@ from neumf.interactions.ids import (
     read_ids,
 )
 from neumf.interactions.moments import moments_of_rows, read_moment
-from neumf.interactions.part_by_part import read_input
+from neumf.interactions.new_rows import match_new_rows
+from neumf.interactions.reading import read_input
 from neumf.interactions.seen import bar_seen, count_users, join_seen, seen_matrix
 from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
-from neumf.scorers import ndcg_scorer
+from neumf.ranking.rankers import PopularityRanker, QueryRanker, ranker_at, refuse_untimed
+from neumf.ranking.top_k import top_lists
+from neumf.saving.recommenders import SavingMixin
+from neumf.utils.arrays import Codes, Float64s, Ids, Scores
+from neumf.utils.validation import check_int, warn_caller
 
 _COLUMNS = pd.Index(["user", "item", "score", "rank"])
 

@@ -13,7 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float64s, Scores
+from neumf.utils.arrays import Codes, Float64s, Scores
 
 __all__ = ["Ranker", "Recommender", "TimedRecommender"]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from neumf._validation import warn_caller
 from neumf.datasets._amazon import parse_json
 from neumf.datasets._lines import (
     FieldError,
@@ -17,6 +16,7 @@ from neumf.datasets._lines import (
     numbered_lines,
     quoted,
 )
+from neumf.utils.validation import warn_caller
 
 # Names of id, title, brand and categories; of several, the first that a line has counts.
 _NAMES = {

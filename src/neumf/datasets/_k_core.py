@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes
-from neumf._validation import check_int
 from neumf.interactions.ids import index_ids
 from neumf.interactions.tables import read_interactions, take_rows
+from neumf.utils.arrays import Codes
+from neumf.utils.validation import check_int
 
 
 def filter_k_core(X: Any, k: int) -> Any:

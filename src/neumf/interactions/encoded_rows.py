@@ -11,14 +11,14 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float32s, Float64s
-from neumf._validation import check_labels, check_weights
 from neumf.interactions.features import SideFeatures, join_features
 from neumf.interactions.ids import index_ids
-from neumf.interactions.part_by_part import read_input
+from neumf.interactions.reading import read_input
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.storage import MEMORY, Storage, blocks_of
 from neumf.interactions.tables import Interactions
+from neumf.utils.arrays import Codes, Float32s, Float64s
+from neumf.utils.validation import check_labels, check_weights
 
 
 @dataclass(frozen=True)

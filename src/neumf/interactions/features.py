@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
-from neumf._arrays import Codes, Ids
-from neumf.interactions.ids import as_index, check_ids, lookup_ids, show
+from neumf.interactions.ids import check_ids, lookup_ids, show
+from neumf.utils.arrays import Codes, Ids, as_index
 
 
 @dataclass(frozen=True)

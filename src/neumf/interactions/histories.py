@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float64s
-from neumf._gaps import pack
 from neumf.interactions.storage import MEMORY, Storage
 from neumf.interactions.timeline import Timelines, user_blocks
+from neumf.utils.arrays import Codes, Float64s
+from neumf.utils.time_gaps import pack
 
 # Users whose last items are cut at once: the places of a user's take twice their memory.
 _BLOCK_USERS = 2**16

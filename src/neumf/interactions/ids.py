@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Ids
 from neumf.interactions.storage import MEMORY, Storage
+from neumf.utils.arrays import Codes, Ids, as_index, object_array
 
 # pandas makes the hash table of an index at its first lookup; before version 3, a second thread
 # finds it half made, and takes its ids for doubled ones.
@@ -298,13 +298,6 @@ def native(column: pd.Series) -> pd.Series:
     return column
 
 
-def object_array(labels: list[Any]) -> Ids:
-    """Return an array of the labels as they are, tuples and lists too."""
-    array = np.empty(len(labels), dtype=object)
-    array[:] = labels
-    return array
-
-
 def _refuse_levels(ids: pd.MultiIndex, argument: str, vocabulary: pd.Index) -> None:
     """Raise unless the labels of a MultiIndex, which are tuples, can be ids."""
     if not isinstance(vocabulary[0], tuple):
@@ -335,12 +328,6 @@ def _refuse_unhashable(ids: Ids, argument: str) -> None:
                 f"tuple. Received {label!r} of type {type(label).__name__} in row {row}. Turn it "
                 "into one of these."
             ) from error
-
-
-def as_index(ids: Ids) -> pd.Index:
-    """Return the ids as an index of their own dtype."""
-    # Left to itself pandas makes a MultiIndex of tuples and another dtype of strings.
-    return pd.Index(ids, dtype=ids.dtype, tupleize_cols=False)
 
 
 def kind_of_ids(ids: Ids | pd.Index | CodedIds) -> str | None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neumf._arrays import Float64s
-from neumf.files.state import State
 from neumf.interactions.tables import Interactions
+from neumf.saving.checked_state import State
+from neumf.utils.arrays import Float64s
 
 
 def read_moment(value: Any, argument: str) -> float:

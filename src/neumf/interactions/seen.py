@@ -8,9 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float32s, Scores
 from neumf.interactions.storage import MEMORY, Storage, type_of_places
 from neumf.interactions.timeline import count_codes, user_blocks
+from neumf.utils.arrays import Codes, Float32s, Scores
 
 # Users whose items are joined with those before at once, where they are not in memory.
 _JOINED_USERS = 2**14

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from neumf._arrays import Codes
+from neumf.utils.arrays import Codes
 
 # Rows that are worked on at once, where what is made of them is not as long as all rows.
 _BLOCK_ROWS = 2**20

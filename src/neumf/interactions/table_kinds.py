@@ -16,8 +16,8 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Ids
 from neumf.interactions.ids import is_of, native, read_column
+from neumf.utils.arrays import Codes, Ids
 
 # Rows whose values tell whether a column of Python objects holds datetimes.
 _N_LOOKED_AT = 100

@@ -10,10 +10,10 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float64s, Ids
-from neumf._validation import warn_caller
 from neumf.interactions.ids import BadRows, CodedIds, check_ids, show
 from neumf.interactions.table_kinds import Table, open_table
+from neumf.utils.arrays import Codes, Float64s, Ids
+from neumf.utils.validation import warn_caller
 
 # Of several names for one thing, the first that a table has counts. A `parent_asin` comes before
 # an `asin`, which is a variant of it, as in `read_amazon_reviews`.

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float32s
 from neumf.interactions.storage import MEMORY, OnePile, Piles, Storage
+from neumf.utils.arrays import Codes, Float32s
 
 # Rows that are sorted at once: sorting all of a large table takes several times its memory.
 _BLOCK_ROWS = 2**22

@@ -9,11 +9,11 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float64s
 from neumf.interactions.ids import show
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.storage import MEMORY, Storage, blocks_of
 from neumf.interactions.timeline import count_codes
+from neumf.utils.arrays import Codes, Float64s
 
 Strategy = Literal["uniform", "popularity"]
 

@@ -9,11 +9,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float64s
-from neumf.files.state import State
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span
 from neumf.interactions.timeline import time_order
+from neumf.saving.checked_state import State
+from neumf.utils.arrays import Codes, Float64s
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import scipy.sparse as sp
 
-from neumf._arrays import Float32s, Float64s
+from neumf.utils.arrays import Float32s, Float64s
 
 # When the equations count as solved: what is left of them, relative to their right side.
 _TOLERANCE = 1e-3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neumf._arrays import Float32s
+from neumf.utils.arrays import Float32s
 
 
 def normal(rng: np.random.Generator, n_rows: int, width: int, std: float = 0.01) -> Float32s:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from neumf._arrays import Float32s
 from neumf.model.initial import normal
+from neumf.utils.arrays import Float32s
 
 
 @dataclass(frozen=True)

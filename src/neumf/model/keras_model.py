@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from neumf._arrays import Float32s
 from neumf.model.network import Network
+from neumf.utils.arrays import Float32s
 
 
 def build_keras_model(network: Network) -> Any:

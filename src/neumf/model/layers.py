@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from neumf._arrays import Float32s
 from neumf.model.initial import uniform
+from neumf.utils.arrays import Float32s
 
 # Pairs that are computed at once: enough for the matrix products, little enough for the processor's
 # cache.

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from neumf._arrays import Codes, Float32s
 from neumf.model.item_towers import ItemIds
 from neumf.model.layers import BLOCK_SIZE, NeuMFLayers
 from neumf.model.user_towers import UserTower
+from neumf.utils.arrays import Codes, Float32s
 
 
 class Weights(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from neumf._arrays import Codes, Float32s
+from neumf.utils.arrays import Codes, Float32s
 
 # The users that a map is fitted to: enough for its few thousand numbers, few enough for a moment's
 # memory.

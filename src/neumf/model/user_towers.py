@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
-from neumf._arrays import Codes, Float32s
-from neumf._gaps import N_BUCKETS, GapsFrom, unpack
 from neumf.model.initial import normal, uniform
 from neumf.model.layers import Shared
+from neumf.utils.arrays import Codes, Float32s
+from neumf.utils.time_gaps import N_BUCKETS, GapsFrom, unpack
 
 # Numbers of the rows that are gathered at once: few enough for a processor's cache.
 _BLOCK_NUMBERS = 2**18

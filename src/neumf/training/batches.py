@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float32s, Float64s
 from neumf.interactions.histories import Histories
 from neumf.interactions.storage import MEMORY, Piles, Storage, type_of_places
 from neumf.interactions.unseen import UnseenItems, unseen_items_of
 from neumf.model.user_towers import UserTower
 from neumf.training.centres import SideCentres
+from neumf.utils.arrays import Codes, Float32s, Float64s
 
 # Rows that one call of the compiled program trains on: enough for the cost of the call to vanish,
 # few enough for the negatives to need no memory of account.

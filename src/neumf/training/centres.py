@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neumf._arrays import Codes, Float32s
 from neumf.interactions.features import SideFeatures
 from neumf.model.feature_map import FeatureMap
+from neumf.utils.arrays import Codes, Float32s
 
 # A vector that so many users (or items) have shaped counts half as much for the map as one that all
 # have: those of few rows tell little, and are themselves mostly what the map has made of them.

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neumf._arrays import Float32s
 from neumf.model.layers import Dropout, no_dropout
 from neumf.model.network import Blueprint
 from neumf.training.batches import BatchSizes, Chunk
@@ -26,6 +25,7 @@ from neumf.training.losses import Loss
 from neumf.training.optimizers import OPTIMIZERS, WithMoments
 from neumf.training.runtime import import_tensorflow
 from neumf.training.tables import unpack_table
+from neumf.utils.arrays import Float32s
 
 
 class State(NamedTuple):

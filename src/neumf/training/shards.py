@@ -13,13 +13,13 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from neumf._arrays import Codes, Float32s, Float64s
 from neumf.interactions.storage import MEMORY
 from neumf.model.network import Blueprint, Weights
 from neumf.training.batches import BatchSizes, Chunk, Degrees, Negatives, TrainingRows, new_order
 from neumf.training.optimizers import BETA_1, BETA_2
 from neumf.training.program import flat_shared, split_shared
 from neumf.training.trainer import OptimizerState, Trainer, TrainingSettings
+from neumf.utils.arrays import Codes, Float32s, Float64s
 
 # What part of its way to where a shard's rows want it a weight is taken to go with each step. The
 # plain mean (1) makes no more progress than one shard does, and loses 8 % of NDCG@10 on

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf._arrays import Codes, Float32s
 from neumf.model.network import Blueprint, Weights
 from neumf.training.batches import (
     BatchSizes,
@@ -26,6 +25,7 @@ from neumf.training.centres import Centres
 from neumf.training.losses import Loss
 from neumf.training.program import Plan, Rates, State, compile_program, flat_shared, split_shared
 from neumf.training.runtime import import_tensorflow
+from neumf.utils.arrays import Codes, Float32s
 
 # Rows of a table that are copied at once.
 _BLOCK_ROWS = 2**16

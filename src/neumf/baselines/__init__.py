@@ -1,1 +1,0 @@
-"""Recommenders that a network has to beat: a file each."""

@@ -1,0 +1,1 @@
+"""`evaluate`, `compare` and the scorers: held-out rows, candidates, ranked lists."""

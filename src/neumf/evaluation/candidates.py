@@ -1,0 +1,78 @@
+"""Rankings among a part of the catalogue: what the scorers call candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from neumf.interactions.ids import lookup_ids, read_ids
+from neumf.protocols import Ranker, Recommender
+from neumf.ranking.rankers import ranker_at
+from neumf.utils.arrays import Codes, Float64s, Scores
+
+
+def check_candidates(candidates: Any) -> None:
+    """Raise unless it is None, "cold" or may be a collection of ids."""
+    if isinstance(candidates, str) and candidates != "cold":
+        raise ValueError(
+            "candidates must be None, 'cold' or a collection of ids. Received: "
+            f"{candidates!r}. Pass [{candidates!r}] if that is the only one."
+        )
+
+
+def find_candidates(candidates: Any, recommender: Recommender) -> Codes:
+    """Return the indices of the candidates that are in the catalogue, in its order."""
+    if isinstance(candidates, str):
+        return np.flatnonzero(recommender.popularity_ == 0)
+    ids = read_ids(candidates, "candidates", recommender.items_)
+    codes = np.unique(lookup_ids(ids, recommender.items_, "candidates"))
+    return codes[codes >= 0]
+
+
+class PartOfCatalogue:
+    """A recommender whose catalogue is a part of another one's.
+
+    Parameters
+    ----------
+    whole : Recommender
+        The other one.
+    places : ndarray of shape (n_items,)
+        The index that each item has there.
+    """
+
+    def __init__(self, whole: Recommender, places: Codes) -> None:
+        self.whole, self.places = whole, places
+        self.users_ = whole.users_
+        self.items_ = whole.items_[places]
+        self.seen_ = sp.csr_array(whole.seen_[:, places])
+        self.popularity_ = whole.popularity_[places]
+
+    @property
+    def ranker_(self) -> PartRanker:
+        """What gives the scores."""
+        return PartRanker(self.whole.ranker_, self.places)
+
+    def ranker_at(self, users: Codes, seconds: Float64s) -> PartRanker:
+        """Return what scores queries: users, each at a moment."""
+        return PartRanker(ranker_at(self.whole, users, seconds), self.places)
+
+
+@dataclass(frozen=True)
+class PartRanker:
+    """Scores a part of the items as another ranker does, which knows them by `places`."""
+
+    ranker: Ranker
+    places: Codes
+
+    def score_items(self, users: Codes) -> Scores:
+        """Return scores of shape (len(users), len(places))."""
+        # A product with all items is faster than one with some for each user, and gives the same.
+        scores: Scores = self.ranker.score_items(users)[:, self.places]
+        return scores
+
+    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+        """Return scores of the shape of items."""
+        return self.ranker.score_candidates(users, self.places[items])

@@ -1,0 +1,73 @@
+"""The recommender at the end of a pipeline or a search, and tables as it gets them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from neumf.interactions.ids import index_ids, lookup_ids, show
+from neumf.interactions.reading import read_input
+from neumf.protocols import Recommender
+
+
+def unwrap(estimator: Any, tables: list[Any]) -> tuple[Recommender, list[Any]]:
+    """Return the recommender inside, and tables as they reach it."""
+    if isinstance(estimator, FrozenEstimator):
+        return unwrap(estimator.estimator, tables)
+    if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):  # a search
+        check_is_fitted(estimator, "best_estimator_")
+        return unwrap(estimator.best_estimator_, tables)
+    if isinstance(estimator, Pipeline):
+        check_is_fitted(estimator[-1])
+        if len(estimator) > 1:
+            tables = [estimator[:-1].transform(X) for X in tables]
+        return unwrap(estimator[-1], tables)
+    if isinstance(estimator, Recommender):
+        return estimator, tables
+    if hasattr(estimator, "recommend"):
+        check_is_fitted(estimator)
+    wanted = ("users_", "items_", "seen_", "popularity_", "ranker_")
+    raise TypeError(
+        "estimator must be a fitted recommender (of neumf, or another object with the attributes "
+        f"{', '.join(wanted)}), or a Pipeline or search that ends in one. Received: {estimator!r}, "
+        f"without {', '.join(name for name in wanted if not hasattr(estimator, name))}."
+    )
+
+
+def fold_in_interactions(recommender: Recommender, interactions: Any) -> Recommender:
+    """Return the recommender after further interactions, without training."""
+    if not hasattr(recommender, "folded_in"):
+        raise TypeError(
+            "interactions can be told to recommenders with a method folded_in, such as those that "
+            f"derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit it with the "
+            "interactions in X."
+        )
+    folded: Recommender = recommender.folded_in(interactions)
+    return folded
+
+
+def refuse_merged_users(recommender: Recommender, given: list[Any], reached: list[Any]) -> None:
+    """Raise if users that `fit` did not see reach the recommender under one id.
+
+    `given` are tables, and `reached` what the steps of a pipeline made of them.
+    """
+    before, after = (
+        np.concatenate([np.asarray(read_input(X, with_timestamps=False).users) for X in tables])
+        for tables in (given, reached)
+    )
+    users, ids = index_ids(after)
+    unknown = lookup_ids(ids.to_numpy(), recommender.users_, "X: user ids")[users] < 0
+    pairs = pd.DataFrame({"before": index_ids(before)[0], "after": users})[unknown]
+    merged = pairs.drop_duplicates()["after"].duplicated()
+    if merged.any():
+        raise ValueError(
+            "interactions must reach the recommender with an id for each new user. Received "
+            f"{merged.sum()} new users with an id that the steps of the pipeline give another one "
+            f"too, such as {show(ids, int(pairs['after'][merged[merged].index[0]]))}: they could "
+            "not be told apart. Leave the encoder out: recommenders take ids as they are."
+        )

@@ -1,0 +1,41 @@
+"""What a ranking is measured on: candidates, seen items, fold-in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from neumf.evaluation.candidates import check_candidates
+from neumf.utils.validation import check_bool, check_int, check_option
+
+
+@dataclass(frozen=True, eq=False)
+class RankingTask:
+    """What held-out rows are ranked among: parameters of the scorers, `evaluate` and `compare`."""
+
+    n_negatives: int | None = None
+    random_state: int = 0
+    exclude_seen: bool = True
+    interactions: Any = None
+    at: Literal["row"] | None = None
+    candidates: Any = None
+
+    def __post_init__(self) -> None:
+        if self.n_negatives is not None:
+            check_int("n_negatives", self.n_negatives, 1)
+        # An int, so that every candidate of a search meets the same negatives.
+        check_int("random_state", self.random_state, 0)
+        check_bool("exclude_seen", self.exclude_seen)
+        check_option("at", self.at, (None, "row"))
+        check_candidates(self.candidates)
+
+    def __str__(self) -> str:
+        """Return the parameters as in a call, those of rare use only where they are not default."""
+        shown = f"n_negatives={self.n_negatives}, random_state={self.random_state}"
+        shown += "" if self.exclude_seen else ", exclude_seen=False"
+        shown += "" if self.interactions is None else ", interactions=..."
+        shown += "" if self.at is None else f", at={self.at!r}"
+        if self.candidates is None:
+            return shown
+        is_word = isinstance(self.candidates, str)
+        return f"{shown}, candidates={repr(self.candidates) if is_word else '...'}"

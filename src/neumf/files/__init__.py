@@ -1,1 +1,0 @@
-"""Values to files and back: arrays, ids, parameters. No estimator is known here."""

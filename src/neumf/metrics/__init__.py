@@ -1,0 +1,21 @@
+"""Ranking metrics: arrays in, a float out."""
+
+from neumf.metrics.accuracy import (
+    auc,
+    average_precision_at_k,
+    hit_rate_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+    reciprocal_rank_at_k,
+)
+
+__all__ = [
+    "auc",
+    "average_precision_at_k",
+    "hit_rate_at_k",
+    "ndcg_at_k",
+    "precision_at_k",
+    "recall_at_k",
+    "reciprocal_rank_at_k",
+]

@@ -1,0 +1,308 @@
+"""Ranking metrics: arrays in, a float out.
+
+All functions take one row per query (a user, say) and one column per candidate, as
+:func:`sklearn.metrics.ndcg_score` does, and return the mean over queries.
+
+Conventions, the same for every metric:
+
+- *Ties* are averaged over: the value is the expectation under a random order of equal scores.
+- *Padding*: a candidate with score ``-inf`` is not in the list. Rows of different length are padded
+  with it. A positive with score ``-inf`` is a miss: it counts as a positive, and is never found.
+- *Queries without positives* count as 0.
+- *Short lists*: a row with fewer than `k` candidates has a shorter list.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neumf.metrics import tie_averaged
+from neumf.metrics.tie_averaged import TopLists
+from neumf.utils.validation import check_int
+
+__all__ = [
+    "auc",
+    "average_precision_at_k",
+    "hit_rate_at_k",
+    "ndcg_at_k",
+    "precision_at_k",
+    "recall_at_k",
+    "reciprocal_rank_at_k",
+]
+
+
+def hit_rate_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
+    """Hit rate: the share of queries with at least one positive among the top `k`.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_queries, n_candidates)
+        Relevance; above 0 is a positive.
+    y_score : array-like of shape (n_queries, n_candidates)
+        Scores, higher is better; ``-inf`` is padding.
+    k : int, default=10
+        Length of the list.
+
+    Returns
+    -------
+    hit_rate : float
+        Between 0 and 1.
+
+    Notes
+    -----
+    Equal scores share the probability: of `n` candidates with one score, one of them positive,
+    the hit rate is ``k / n``.
+
+    References
+    ----------
+    Deshpande, Karypis (2004), Item-based top-N recommendation algorithms, ACM TOIS 22(1),
+    doi 10.1145/963770.963776.
+
+    Examples
+    --------
+    >>> from neumf.metrics import hit_rate_at_k
+    >>> y_true = [[0, 1, 0], [0, 0, 1]]
+    >>> hit_rate_at_k(y_true, [[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]], k=1)
+    0.5
+    """
+    return float(np.mean(tie_averaged.hit_rates(_read_lists(y_true, y_score, k))))
+
+
+def ndcg_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
+    r"""Normalised discounted cumulative gain of the top `k`.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_queries, n_candidates)
+        Gains, 0 or more; 1 for a positive without grades.
+    y_score : array-like of shape (n_queries, n_candidates)
+        Scores, higher is better; ``-inf`` is padding.
+    k : int, default=10
+        Length of the list.
+
+    Returns
+    -------
+    ndcg : float
+        Between 0 and 1.
+
+    Notes
+    -----
+    .. math:: \mathrm{NDCG@k} = \frac{1}{\mathrm{IDCG@k}} \sum_{r=1}^{k} \frac{y_r}{\log_2(1 + r)}
+
+    where :math:`y_r` is the gain at rank r (the mean gain of those with the same score) and IDCG
+    the same sum in the best order. With one positive at rank r it is ``1 / log2(1 + r)``, 0 beyond
+    `k`. Equal to :func:`sklearn.metrics.ndcg_score`, ties included.
+
+    References
+    ----------
+    Järvelin, Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4),
+    doi 10.1145/582415.582418.
+
+    McSherry, Najork (2008), Computing information retrieval performance measures efficiently in
+    the presence of tied scores, ECIR, doi 10.1007/978-3-540-78646-7_38.
+
+    Examples
+    --------
+    >>> from neumf.metrics import ndcg_at_k
+    >>> round(ndcg_at_k([[0, 0, 1]], [[0.3, 0.1, 0.2]], k=10), 4)  # 1 / log2(1 + 2)
+    0.6309
+    """
+    return float(np.mean(tie_averaged.ndcgs(_read_lists(y_true, y_score, k))))
+
+
+def recall_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
+    """Recall: the share of a query's positives that are among the top `k`.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_queries, n_candidates)
+        Relevance; above 0 is a positive.
+    y_score : array-like of shape (n_queries, n_candidates)
+        Scores, higher is better; ``-inf`` is padding.
+    k : int, default=10
+        Length of the list.
+
+    Returns
+    -------
+    recall : float
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> from neumf.metrics import recall_at_k
+    >>> recall_at_k([[1, 1, 0, 0]], [[0.4, 0.1, 0.3, 0.2]], k=2)
+    0.5
+    """
+    return float(np.mean(tie_averaged.recalls(_read_lists(y_true, y_score, k))))
+
+
+def precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
+    """Precision: the number of positives among the top `k`, divided by `k`.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_queries, n_candidates)
+        Relevance; above 0 is a positive.
+    y_score : array-like of shape (n_queries, n_candidates)
+        Scores, higher is better; ``-inf`` is padding.
+    k : int, default=10
+        Length of the list, and the divisor even where the list is shorter.
+
+    Returns
+    -------
+    precision : float
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> from neumf.metrics import precision_at_k
+    >>> precision_at_k([[1, 1, 0, 0]], [[0.4, 0.1, 0.3, 0.2]], k=2)
+    0.5
+    """
+    return float(np.mean(tie_averaged.precisions(_read_lists(y_true, y_score, k))))
+
+
+def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
+    """Average precision of the top `k`; its mean over queries is MAP@k.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_queries, n_candidates)
+        Relevance; above 0 is a positive.
+    y_score : array-like of shape (n_queries, n_candidates)
+        Scores, higher is better; ``-inf`` is padding.
+    k : int, default=10
+        Length of the list.
+
+    Returns
+    -------
+    average_precision : float
+        Between 0 and 1.
+
+    Notes
+    -----
+    The sum of the precision at the rank of each positive in the list, divided by the number of
+    positives or `k`, whichever is smaller, so that the best list has 1.
+
+    References
+    ----------
+    McSherry, Najork (2008), ECIR, doi 10.1007/978-3-540-78646-7_38, for the expectation over ties.
+
+    Examples
+    --------
+    >>> from neumf.metrics import average_precision_at_k
+    >>> average_precision_at_k([[1, 1, 0, 0]], [[0.4, 0.1, 0.3, 0.2]], k=4) == (1 / 1 + 2 / 4) / 2
+    True
+    """
+    return float(np.mean(tie_averaged.average_precisions(_read_lists(y_true, y_score, k))))
+
+
+def reciprocal_rank_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
+    """Reciprocal rank of the first positive, 0 beyond `k`; its mean over queries is MRR@k.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_queries, n_candidates)
+        Relevance; above 0 is a positive.
+    y_score : array-like of shape (n_queries, n_candidates)
+        Scores, higher is better; ``-inf`` is padding.
+    k : int, default=10
+        Length of the list.
+
+    Returns
+    -------
+    reciprocal_rank : float
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> from neumf.metrics import reciprocal_rank_at_k
+    >>> reciprocal_rank_at_k([[0, 1, 0]], [[0.3, 0.2, 0.1]])
+    0.5
+    """
+    return float(np.mean(tie_averaged.reciprocal_ranks(_read_lists(y_true, y_score, k))))
+
+
+def auc(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
+    """Area under the ROC curve of each query: the share of right orders, positive before negative.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_queries, n_candidates)
+        Relevance; above 0 is a positive.
+    y_score : array-like of shape (n_queries, n_candidates)
+        Scores, higher is better; ``-inf`` is padding.
+    k : int, default=10
+        Ignored: the whole list counts. It is here so that `make_ranking_scorer` takes the metric.
+
+    Returns
+    -------
+    auc : float
+        Between 0 and 1; 0.5 for random or constant scores. A query without negatives counts as 0,
+        like one without positives.
+
+    Notes
+    -----
+    The one metric whose value among sampled negatives has the exact value as its mean (Krichene
+    and Rendle 2020).
+
+    References
+    ----------
+    Krichene, Rendle (2020), On sampled metrics for item recommendation, KDD,
+    doi 10.1145/3394486.3403226.
+
+    Examples
+    --------
+    >>> from neumf.metrics import auc
+    >>> auc([[0, 1, 0, 0]], [[0.4, 0.3, 0.2, 0.1]]) == 2 / 3
+    True
+    """
+    check_int("k", k, 1)
+    relevance, scores = _check_arrays(y_true, y_score)
+    return float(np.mean(tie_averaged.aucs(relevance, scores)))
+
+
+def _read_lists(y_true: ArrayLike, y_score: ArrayLike, k: int) -> TopLists:
+    check_int("k", k, 1)
+    relevance, scores = _check_arrays(y_true, y_score)
+    return tie_averaged.describe_tops(relevance, scores, k)
+
+
+def _check_arrays(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    relevance, scores = np.asarray(y_true), np.asarray(y_score)
+    if scores.ndim != 2 or relevance.shape != scores.shape or 0 in scores.shape:
+        raise ValueError(
+            "y_true and y_score must have one shape (n_queries, n_candidates), neither 0. Received "
+            f"shapes {relevance.shape} and {scores.shape}. For a single query pass [y_true] and "
+            "[y_score]."
+        )
+    if relevance.dtype != bool and (
+        relevance.dtype.kind not in "iuf" or not np.all(np.isfinite(relevance) & (relevance >= 0))
+    ):
+        raise ValueError(
+            "y_true must hold finite numbers >= 0 (1 for a positive, 0 for the rest). Received "
+            f"dtype {relevance.dtype} with other values. Binarise or shift the labels."
+        )
+    if scores.dtype.kind not in "biuf" or np.isnan(scores).any():
+        raise ValueError(
+            f"y_score must hold numbers, no NaN. Received dtype {scores.dtype} with other values. "
+            "Give candidates that cannot be scored -inf."
+        )
+    return relevance, scores

@@ -1,0 +1,55 @@
+"""What recommended lists are like, apart from being right: metrics of whole sets of lists."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neumf.utils.arrays import Codes, Float64s
+
+
+class Recommended(NamedTuple):
+    """Lists of at most k items, as pairs of user and item.
+
+    `information` has, for each item of the catalogue, the bits that an interaction with it tells.
+    """
+
+    users: Codes
+    items: Codes
+    k: int
+    information: Float64s
+
+    @property
+    def exposure(self) -> NDArray[np.intp]:
+        """The number of lists that each item of the catalogue is in."""
+        return np.bincount(self.items, minlength=len(self.information))
+
+
+def coverage(lists: Recommended) -> Float64s:
+    """Return the share of the catalogue that is in a list, one value."""
+    return np.atleast_1d(np.mean(lists.exposure > 0))
+
+
+def novelty(lists: Recommended) -> Float64s:
+    """Return the mean information of each list, in bits."""
+    _, places = np.unique(lists.users, return_inverse=True)
+    means: Float64s = np.bincount(places, lists.information[lists.items]) / np.bincount(places)
+    return means
+
+
+def gini(lists: Recommended) -> Float64s:
+    """Return the Gini coefficient of exposure, one value."""
+    exposure, n = np.sort(lists.exposure), len(lists.information)
+    return np.atleast_1d(
+        2 * np.arange(1, n + 1) @ exposure / (n * max(1, exposure.sum())) - (n + 1) / n
+    )
+
+
+def overlap(lists: Recommended) -> Float64s:
+    """Return the mean share of k that two lists have in common, one value; NaN for one list."""
+    exposure, n = lists.exposure, len(np.unique(lists.users))
+    if n < 2:
+        return np.array([np.nan])
+    return np.atleast_1d(np.sum(exposure * (exposure - 1)) / (n * (n - 1)) / lists.k)

@@ -1,0 +1,247 @@
+"""What the splitters of interactions share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from neumf.interactions.ids import index_ids
+from neumf.interactions.tables import Interactions, add_column, read_interactions, take_rows
+from neumf.interactions.timeline import read_timelines
+from neumf.utils.arrays import Codes
+from neumf.utils.validation import check_int
+
+
+class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
+    """Base of cross-validators that hold out interactions."""
+
+    n_splits: int
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of splits.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        n_splits : int
+            Number of splits.
+        """
+        return self.n_splits
+
+    @abstractmethod
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Generate positions of the training and test rows, each in the order of the table."""
+
+    def train_test_split(self, X: Any) -> tuple[Any, Any]:
+        """Return the training and the test table of the first split.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2)
+            Interactions.
+
+        Returns
+        -------
+        X_train, X_test : DataFrame, Arrow table or ndarray
+            Tables of the type of X (arrays if X is a list), rows in the order of X.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to hold out or to train on, or a parameter is out of range.
+        """
+        train, test = next(self.split(X))
+        return take_rows(X, train), take_rows(X, test)
+
+
+class Units(NamedTuple):
+    """Each user's rows in units that are held out together: single rows, or baskets.
+
+    Attributes
+    ----------
+    users : ndarray of shape (n_rows,)
+        The user of each row.
+    from_last : ndarray of shape (n_rows,)
+        How many units of the user come after that of the row.
+    counts : ndarray of shape (n_users,)
+        How many units each user has.
+    """
+
+    users: Codes
+    from_last: Codes
+    counts: Codes
+
+
+class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplitter):
+    """Base of splitters that hold out the last units, rows or baskets, of each user.
+
+    A subclass says what a unit is called, `_unit`, and reads them, `_read_units`.
+    """
+
+    _unit: str
+    n_last: int
+    min_train: int
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Generate positions of the training and test rows, each in the order of the table.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2)
+            Interactions.
+        y, groups : object
+            Ignored.
+
+        Yields
+        ------
+        train : ndarray of shape (n_train,)
+            Positions of the training rows.
+        test : ndarray of shape (n_test,)
+            Positions of the test rows.
+
+        Raises
+        ------
+        ValueError
+            If no user has enough rows for a split, or a parameter is out of range.
+        """
+        self._check_parameters()
+        rows = read_ordered(X)
+        users, from_last, counts = self._read_units(rows)
+        # A user is tested in as many splits as leave min_train units before them.
+        n_tested = np.minimum((counts - self.min_train) // self.n_last, self.n_splits)
+        for j in range(1, self.n_splits + 1):
+            n_held_out = self.n_last * np.minimum(n_tested, j)[users]
+            kept = from_last >= n_held_out
+            test = ~kept & (from_last >= self.n_last * (j - 1))
+            if not test.any():
+                raise ValueError(
+                    f"No user can be tested in split {j} of {self.n_splits}: that takes "
+                    f"{self.min_train + j * self.n_last} {self._unit}s of one user (min_train="
+                    f"{self.min_train}, n_last={self.n_last}). The longest timeline of X has "
+                    f"{counts.max()} {self._unit}(s) ({len(counts)} users). Lower a parameter."
+                )
+            if j == 1:
+                self._look_at(rows, users, kept, test)
+            yield np.flatnonzero(kept), np.flatnonzero(test)
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Check the table; there is nothing to learn.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2)
+            Interactions.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : splitter
+            The splitter.
+
+        Raises
+        ------
+        ValueError
+            If the table cannot be read, or a parameter is out of range.
+        """
+        self._check_parameters()
+        read_ordered(X)
+        validate_data(self, X, skip_check_array=True)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Add the column ``rank``: the place of each row in its user's timeline.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2)
+            Interactions.
+
+        Returns
+        -------
+        X_ranked : DataFrame, Arrow table or ndarray of shape (n_samples, n_features + 1)
+            A copy of X with its dense rank by time as the last column: 1 is the user's oldest
+            row, rows with equal timestamps share a rank, the next one follows without a gap.
+        """
+        check_is_fitted(self)
+        return add_column(X, "rank", dense_ranks(read_ordered(X)))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the names of the columns that `transform` gives; "rank" is there once.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns of X; None takes those seen in `fit`.
+
+        Returns
+        -------
+        feature_names_out : ndarray of str objects
+            The names that came in, and "rank".
+        """
+        names: NDArray[np.object_] = super().get_feature_names_out(input_features)
+        return names if "rank" in names else np.append(names, np.array("rank", object))
+
+    def _check_parameters(self) -> None:
+        check_int("n_splits", self.n_splits, 1)
+        check_int("n_last", self.n_last, 1)
+        check_int("min_train", self.min_train, 0)
+
+    @abstractmethod
+    def _read_units(self, rows: Interactions) -> Units:
+        """Return where the rows stand in time."""
+
+    def _look_at(
+        self,
+        rows: Interactions,
+        users: Codes,
+        kept: NDArray[np.bool_],
+        test: NDArray[np.bool_],
+    ) -> None:
+        """Look at which rows the first split keeps and tests, and warn if need be."""
+
+
+def read_ordered(X: Any) -> Interactions:
+    """Read a table; raise if its rows have no order in time."""
+    rows = read_interactions(X)
+    if not rows.ordered:
+        raise ValueError(
+            "X must be a table whose rows have an order in time. Received a sparse matrix. Pass a "
+            "DataFrame or an array of user, item and timestamp."
+        )
+    return rows
+
+
+def require_timestamps(rows: Interactions, splitter: str, instead: str) -> NDArray[Any]:
+    """Return the timestamps that a splitter goes by; if there are none, say what to do instead."""
+    if rows.timestamps is None:
+        raise ValueError(
+            f"{splitter} goes by the time of the rows, so X must be a table with a column "
+            f"'timestamp'. Received none of that name. Add or rename it, or {instead}."
+        )
+    return rows.timestamps
+
+
+def dense_ranks(rows: Interactions) -> NDArray[np.int64]:
+    """Return the number of the row's moment among those of its user, from 1."""
+    users, ids = index_ids(rows.users)
+    if rows.timestamps is None:
+        return 1 + read_timelines(users, None, len(ids)).places.astype(np.int64)
+    ranks = pd.Series(rows.timestamps).groupby(users).rank(method="dense")
+    return ranks.to_numpy(dtype=np.int64)

@@ -1,0 +1,162 @@
+"""Hold out the last interactions of every user."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neumf.interactions.ids import index_ids
+from neumf.interactions.tables import Interactions
+from neumf.interactions.timeline import read_timelines
+from neumf.model_selection.base import LeaveLastSplitter, Units
+from neumf.utils.arrays import Codes
+from neumf.utils.random import RandomState, make_generator
+from neumf.utils.validation import check_option, warn_caller
+
+# The share of tested users of whom the order of the table decides what is held out, above which
+# that is worth a warning.
+_MANY_TIES = 0.1
+
+
+class LeaveLastOutSplitter(LeaveLastSplitter):
+    """Split interactions so that each user's latest ones are the test rows.
+
+    .. versionadded:: 0.1
+
+    A scikit-learn cross-validator, for ``cv=``. The first split tests on the last `n_last` rows of
+    each user and trains on all before them. The second tests on the `n_last` rows before those and
+    trains on all before *them*, and so on: what one split tests on, no later split trains on.
+
+    Parameters
+    ----------
+    n_splits : int, default=1
+        Number of splits.
+    n_last : int, default=1
+        Number of rows held out per user and split.
+    min_train : int, default=1
+        Number of training rows that must remain for a user to be tested. A user with too few rows
+        for a split is not tested there; the rows that no earlier split has tested stay in train.
+    ties : {"warn", "row_order", "shuffle"}, default="warn"
+        Which of a user's rows with equal timestamps counts as the later one. With "row_order" it is
+        the later row of the table, and so it is with "warn", which warns if that decides, for more
+        than a tenth of the users, what the first split holds out. "shuffle" draws it.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of "shuffle". An int draws the same order at every call; None draws anew.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of columns of the table given to `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns, where all are strings.
+
+    See Also
+    --------
+    LeaveLastBasketOutSplitter : Holds out all rows of a user's last moment.
+    TimeSplitter : Cuts the calendar.
+
+    Notes
+    -----
+    Time order comes from the column ``timestamp`` (or ``unixReviewTime``) of a DataFrame or an
+    Arrow table. Without it, and in arrays, row order within a user is time order: where nothing
+    names a column, it may as well hold ratings. Columns of datetimes that go by another name are
+    warned about.
+
+    Equal timestamps are common: of MovieLens, where users rate a page of films at once, and of
+    Amazon, where the time is a day, two users in five have several rows at their last moment. What
+    the order of the table then tells, nobody knows; it may be sorted by item. "shuffle" makes the
+    split independent of it, and :class:`LeaveLastBasketOutSplitter` holds out all of these rows.
+
+    Leave-last-out is the protocol of the NeuMF paper. It cuts each user's own timeline; it does
+    not cut the calendar, so a training row of one user may be later than the test row of another.
+
+    References
+    ----------
+    He, Liao, Zhang, Nie, Hu, Chua (2017), Neural Collaborative Filtering, WWW,
+    doi 10.1145/3038912.3052569.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from neumf import LeaveLastOutSplitter
+    >>> X = pd.DataFrame({"user": ["a", "a", "b", "a"], "item": [1, 2, 3, 4],
+    ...                   "timestamp": [30, 10, 10, 20]})
+    >>> splitter = LeaveLastOutSplitter()
+    >>> train, test = next(splitter.split(X))
+    >>> train.tolist(), test.tolist()
+    ([1, 2, 3], [0])
+    >>> X_train, X_test = splitter.train_test_split(X)
+    >>> X_test
+      user  item  timestamp
+    0    a     1         30
+    >>> splitter.fit_transform(X)
+      user  item  timestamp  rank
+    0    a     1         30     3
+    1    a     2         10     1
+    2    b     3         10     1
+    3    a     4         20     2
+    """
+
+    _unit = "row"
+
+    def __init__(
+        self,
+        n_splits: int = 1,
+        n_last: int = 1,
+        min_train: int = 1,
+        ties: Literal["warn", "row_order", "shuffle"] = "warn",
+        random_state: RandomState = None,
+    ) -> None:
+        self.n_splits = n_splits
+        self.n_last = n_last
+        self.min_train = min_train
+        self.ties = ties
+        self.random_state = random_state
+
+    @property
+    def shuffle(self) -> bool:
+        """Whether calls of `split` may differ, which scikit-learn's halving searches ask."""
+        return self.ties == "shuffle"
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_option("ties", self.ties, ("warn", "row_order", "shuffle"))
+
+    def _read_units(self, rows: Interactions) -> Units:
+        users, ids = index_ids(rows.users)
+        if self.ties != "shuffle" or rows.timestamps is None:
+            timelines = read_timelines(users, rows.timestamps, len(ids))
+            return Units(users, timelines.from_last(), timelines.counts)
+        # Equal times keep the order of the table, so that a table in random order decides by lot.
+        drawn = make_generator(self.random_state).permutation(len(users))
+        timelines = read_timelines(users[drawn], rows.timestamps[drawn], len(ids))
+        from_last = np.empty(len(users), dtype=np.int32)
+        from_last[drawn] = timelines.from_last()
+        return Units(users, from_last, timelines.counts)
+
+    def _look_at(
+        self,
+        rows: Interactions,
+        users: Codes,
+        kept: NDArray[np.bool_],
+        test: NDArray[np.bool_],
+    ) -> None:
+        """Warn if many held-out rows have the time of a row of the user that stays in train."""
+        if self.ties != "warn" or rows.timestamps is None:
+            return
+        newest_kept = pd.Series(rows.timestamps[kept]).groupby(users[kept]).max()
+        oldest_tested = pd.Series(rows.timestamps[test]).groupby(users[test]).min()
+        # Not by `reindex`, which would make floats of nanoseconds.
+        both = oldest_tested.index.intersection(newest_kept.index)
+        share = (oldest_tested[both] == newest_kept[both]).sum() / len(oldest_tested)
+        if share > _MANY_TIES:
+            warn_caller(
+                f"X: {share:.0%} of the {len(oldest_tested)} tested users have a held-out row with "
+                "the timestamp of a row that stays in train: which of them is held out, the order "
+                "of the table decides. Set ties='shuffle' to draw it, hold out all of them with "
+                "LeaveLastBasketOutSplitter, or, if the table is in order of time, set "
+                "ties='row_order'."
+            )

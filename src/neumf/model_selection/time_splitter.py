@@ -1,0 +1,172 @@
+"""Hold out the last interactions by the calendar."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neumf.interactions.moments import read_moment
+from neumf.model_selection.base import (
+    InteractionSplitter,
+    read_ordered,
+    require_timestamps,
+)
+from neumf.utils.validation import check_int, check_real
+
+_DURATIONS = (dt.timedelta, np.timedelta64)  # a Timedelta of pandas is of the first
+
+
+class TimeSplitter(InteractionSplitter):
+    """Split interactions by moments in time that are the same for all users.
+
+    .. versionadded:: 0.1
+
+    A scikit-learn cross-validator, for ``cv=``. The first split tests on the rows of the last
+    window of time and trains on all rows before it, of whatever user. The second tests on the
+    window before that one and trains on all rows before *it*, and so on: what one split tests on,
+    no later split trains on, and nothing that is trained on is later than what is tested, as when
+    a recommender is put to use.
+
+    Parameters
+    ----------
+    n_splits : int, default=1
+        Number of splits, and of windows.
+    test_size : float or timedelta, default=0.2
+        Length of a window: a share of the rows of X, above 0 and below 1, or a length of time, of
+        :class:`datetime.timedelta`, :class:`pandas.Timedelta` or :class:`numpy.timedelta64`. Rows
+        of one moment stay together, so that a window may have some more rows than its share.
+    start : float, datetime or None, default=None
+        The moment at which the test rows begin, which then are all rows from it on: a number of
+        seconds or a datetime, as the timestamps of X are. `n_splits` must be 1, and `test_size`
+        has no say. None makes windows of `test_size`.
+
+    See Also
+    --------
+    LeaveLastOutSplitter : Cuts each user's own timeline.
+
+    Notes
+    -----
+    The time is the column ``timestamp`` (or ``unixReviewTime``) of a DataFrame or an Arrow table.
+
+    Leave-last-out trains on what other users did after a test row, which no recommender in use can
+    know; how much that flatters differs from one model to another, so that their order may change
+    (Meng et al. 2020; Ji et al. 2023). A split by the calendar has no such leak. But it tests some
+    users on many rows and others on none, and users without training rows are misses, unless
+    ``interactions=`` tells the scorer of earlier rows of theirs.
+
+    References
+    ----------
+    Meng, McCreadie, Macdonald, Ounis (2020), Exploring data splitting strategies for the evaluation
+    of recommendation models, RecSys, doi 10.1145/3383313.3418479.
+
+    Ji, Sun, Zhang, Li (2023), A critical study on data leakage in recommender system offline
+    evaluation, ACM TOIS 41(3), doi 10.1145/3569930.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from neumf import TimeSplitter
+    >>> X = pd.DataFrame({"user": ["a", "a", "b", "b", "c"], "item": [1, 2, 1, 3, 2],
+    ...                   "timestamp": pd.to_datetime(["2024-01-01", "2024-02-01", "2024-01-15",
+    ...                                                "2024-03-01", "2024-02-20"])})
+    >>> [(train.tolist(), test.tolist()) for train, test in TimeSplitter(2).split(X)]
+    [([0, 1, 2, 4], [3]), ([0, 1, 2], [4])]
+    >>> X_train, X_test = TimeSplitter(start="2024-02-01").train_test_split(X)
+    >>> X_test.index.tolist()
+    [1, 3, 4]
+    >>> train, test = next(TimeSplitter(test_size=pd.Timedelta(days=15)).split(X))
+    >>> test.tolist()
+    [3, 4]
+    """
+
+    def __init__(
+        self,
+        n_splits: int = 1,
+        test_size: float | dt.timedelta | np.timedelta64 = 0.2,
+        start: Any = None,
+    ) -> None:
+        self.n_splits = n_splits
+        self.test_size = test_size
+        self.start = start
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Generate positions of the training and test rows, each in the order of the table.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2)
+            Interactions, with timestamps.
+        y, groups : object
+            Ignored.
+
+        Yields
+        ------
+        train : ndarray of shape (n_train,)
+            Positions of the training rows.
+        test : ndarray of shape (n_test,)
+            Positions of the test rows.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has no timestamps, a split would have no training or no test rows, or a parameter
+            is out of range.
+        """
+        self._check_parameters()
+        rows = read_ordered(X)
+        instead = "split by the order of rows, with LeaveLastOutSplitter"
+        times = require_timestamps(rows, "TimeSplitter", instead)
+        later = np.zeros(len(rows), dtype=bool)
+        for j, from_start in enumerate(self._windows(times, rows.ticks_per_second), start=1):
+            test = from_start & ~later
+            for what, mask in (("test", test), ("training", ~from_start)):
+                if not mask.any():
+                    raise ValueError(
+                        f"Split {j} of {self.n_splits} has no {what} rows: test_size="
+                        f"{self.test_size!r}, start={self.start!r}, and the {len(rows)} rows of X "
+                        f"are of {len(np.unique(times))} moments, from "
+                        f"{times.min() / rows.ticks_per_second:.16g} to "
+                        f"{times.max() / rows.ticks_per_second:.16g} s. Choose another window."
+                    )
+            yield np.flatnonzero(~from_start), np.flatnonzero(test)
+            later = from_start
+
+    def _windows(self, times: NDArray[Any], ticks_per_second: int) -> Iterator[NDArray[np.bool_]]:
+        """Yield, latest window first, which rows are in the window or after it."""
+        if self.start is not None:
+            yield times / ticks_per_second >= read_moment(self.start, "start")
+        elif isinstance(self.test_size, _DURATIONS):
+            # In whole ticks where it can be: as floats, nanoseconds would be rounded.
+            ticks = pd.Timedelta(self.test_size).as_unit("ns").value * ticks_per_second
+            length = ticks // 10**9 if ticks % 10**9 == 0 else ticks / 10**9
+            for j in range(1, self.n_splits + 1):
+                yield times > times.max().item() - j * length
+        else:
+            in_order = np.sort(times)
+            size = max(1, round(self.test_size * len(times)))
+            for j in range(1, self.n_splits + 1):
+                yield times >= in_order[max(0, len(times) - j * size)]
+
+    def _check_parameters(self) -> None:
+        check_int("n_splits", self.n_splits, 1)
+        if self.start is not None:
+            read_moment(self.start, "start")
+            if self.n_splits > 1:
+                raise ValueError(
+                    "n_splits must be 1 if start is given, from which on all rows are test rows. "
+                    f"Received: {self.n_splits}. Leave start out to split into several windows."
+                )
+        if not isinstance(self.test_size, _DURATIONS):
+            check_real("test_size", self.test_size, above=0, below=1)
+        elif not pd.Timedelta(self.test_size) > pd.Timedelta(0):
+            raise ValueError(
+                "test_size must be a share of the rows, or a length of time above 0. Received: "
+                f"{self.test_size!r}."
+            )

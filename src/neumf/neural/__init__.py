@@ -1,0 +1,1 @@
+"""What the two neural recommenders are made of: parameters, presets, fitting, fold-in, export."""

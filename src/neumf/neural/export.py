@@ -1,0 +1,279 @@
+"""A network as a graph that other programs run: TensorFlow's SavedModel, or ONNX."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from neumf._version import __version__
+from neumf.model.network import Network
+from neumf.saving.container import short
+from neumf.training.runtime import import_tensorflow
+from neumf.utils.validation import check_int, check_option
+
+_Writer = Callable[[Any, "_ListFunction", Path], None]
+
+# The opset of ONNX that is written: of 2022, which runtimes of today know.
+_OPSET = 17
+
+
+class ExportMixin:
+    """`export` of the recommender that has a network."""
+
+    users_: pd.Index
+    items_: pd.Index
+    network_: Network
+    popularity_logits_: NDArray[np.float64]
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        format: Literal["tf_saved_model", "onnx"] = "tf_saved_model",  # noqa: A002 - Keras's name
+        *,
+        k: int = 10,
+    ) -> None:
+        """Write what gives lists of items as a graph, which needs neither neumf nor Python.
+
+        Parameters
+        ----------
+        path : str or path
+            A folder that is not there yet. For TensorFlow it is a SavedModel; for ONNX it has the
+            file ``model.onnx``. In both there is ``ids.json``, see the notes.
+        format : {"tf_saved_model", "onnx"}, default="tf_saved_model"
+            What to write. ONNX needs the extra: ``pip install "scikit-neumf[onnx]"``.
+        k : int, default=10
+            Length of the lists; at most the size of the catalogue counts.
+
+        Raises
+        ------
+        FileExistsError
+            If `path` is there.
+        ImportError
+            If TensorFlow, or what writes ONNX, is not installed; the error says what to install.
+        ValueError, TypeError
+            If `format` or `k` is out of range, the recommender has `history_gaps`, or JSON has no
+            such ids. Whatever fails, nothing is left of what was written.
+
+        Notes
+        -----
+        The graph is a function of batches of n users. Its inputs, all int32, are
+
+        - ``user``, shape (n,): indices of users (where `user_encoder` is "id" or "hybrid");
+        - ``history``, shape (n, history_length): indices of the last items of each user, newest
+          first and filled up with -1, as in `histories_` (where it is "history" or "hybrid");
+        - ``seen``, shape (n, any): indices of items that must not be in the list, in any order and
+          filled up with -1.
+
+        Its outputs are
+
+        - ``item``, int32 of shape (n, k): indices of items, best first, equal scores in catalogue
+          order; -1 where fewer items are left;
+        - ``score``, float32 of shape (n, k): logits, as those of `recommend`; -inf beside -1.
+
+        An index outside its table is none, as -1 is. Who has neither a known index nor an item in
+        their history gets the most popular items, as from `recommend`. For users made of ids,
+        new users are not folded in.
+
+        ``ids.json`` has the id of each index, ``{"items": [...], "users": [...]}``; users are left
+        out where no input names them. The lists are those of `recommend`, but that scores may
+        differ in their last digits, which then orders items whose scores are that close.
+
+        A call takes memory for n times the catalogue; with an MLP, times the widths of its layers.
+        One file of ONNX holds less than 2 GB.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import tensorflow as tf
+        >>> from neumf import NeuMFRecommender
+        >>> X = [(u, i) for u in range(40) for i in range(20) if u % 2 == i % 2 and (u + i) % 20]
+        >>> model = NeuMFRecommender(epochs=20, learning_rate=0.02, random_state=0).fit(X)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.export(Path(folder) / "lists", k=1)
+        ...     graph = tf.saved_model.load(Path(folder) / "lists")
+        ...     history = model.histories_[[3]].astype("int32")
+        ...     seen = model.seen_[[3]].indices[None].astype("int32")
+        ...     lists = graph.signatures["serving_default"](
+        ...         history=tf.constant(history), seen=tf.constant(seen)
+        ...     )
+        >>> model.items_[lists["item"].numpy()[0]].tolist()
+        [17]
+        >>> model.recommend(3, k=1)["item"].tolist()
+        [17]
+        """
+        check_is_fitted(self)
+        check_option("format", format, tuple(_WRITERS))
+        check_int("k", k, 1)
+        if self.network_.blueprint.users.gaps:
+            raise ValueError(
+                "export writes networks whose histories are items alone. Received one of "
+                "history_gaps. Fit with history_gaps=None, or serve what save writes."
+            )
+        folder = Path(path)
+        if folder.exists():
+            raise FileExistsError(
+                f"path must be a folder that is not there yet. Received {folder}, which exists. "
+                "Remove it, or name another."
+            )
+        tf, write = _import_tensorflow(), _WRITERS[format]()
+        function = _ListFunction(
+            tf, self.network_, self.popularity_logits_, min(k, len(self.items_))
+        )
+        tables = {"items": _json_ids(self.items_, "items_")}
+        if "user" in function.inputs:
+            tables["users"] = _json_ids(self.users_, "users_")
+        text = json.dumps({"neumf_version": __version__, **tables})
+        _write_folder(folder, text, lambda temporary: write(tf, function, temporary))
+
+
+class _ListFunction:
+    """The lists of a network as a function of tensors.
+
+    Attributes
+    ----------
+    inputs : dict of str to TensorSpec
+        What it takes, by name.
+    variables : dict of str to Variable
+        What it reads.
+    """
+
+    def __init__(self, tf: Any, network: Network, popularity: NDArray[np.float64], k: int) -> None:
+        tower = network.blueprint.users
+        self._tf, self._blueprint, self._k = tf, network.blueprint, k
+        self._n_items = len(network.items)
+        # What a row of each table is named by: a user, an item of a history.
+        probe = tower.indices(np.zeros(1, np.int32), np.zeros((1, tower.history_length), np.int32))
+        spec = tf.TensorSpec
+        self.inputs = {"user": spec((None,), tf.int32, "user")} if "users" in probe else {}
+        if tower.reads_history:
+            shape = (None, tower.history_length)
+            self.inputs["history"] = spec(shape, tf.int32, "history")
+        self.inputs["seen"] = spec((None, None), tf.int32, "seen")
+        arrays = dict(network.weights.shared)
+        arrays |= {name: network.weights.tables[name] for name in map(tower.table_of, probe)}
+        if not tower.reads_history:
+            arrays["users"] = network.users  # those folded in, too
+        arrays |= {"items": network.items, "popularity": popularity.astype(np.float32)}
+        self.variables = {
+            name: tf.Variable(array, trainable=False, name=name) for name, array in arrays.items()
+        }
+
+    def __call__(self, *tensors: Any) -> dict[str, Any]:
+        """Return items and scores, see `ExportMixin.export`, given the inputs in their order."""
+        tf, inputs = self._tf, dict(zip(self.inputs, tensors, strict=True))
+        weights = {name: tf.convert_to_tensor(value) for name, value in self.variables.items()}
+        users, known = self._user_vectors(weights, inputs)
+        logits = self._blueprint.layers.pair_logits(tf, weights, users, weights["items"])
+        scores = tf.where(known[:, None], logits, weights["popularity"])
+        scores, items = tf.math.top_k(self._masked(scores, inputs["seen"]), self._k)
+        return {"item": tf.where(scores > -np.inf, items, -1), "score": scores}
+
+    def _user_vectors(self, weights: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
+        """Return the vectors of users, and whether anything is known of each."""
+        tf, tower = self._tf, self._blueprint.users
+        users: Any = inputs.get("user")
+        rows, present = {}, {}
+        for name, index in tower.indices(users, inputs.get("history")).items():
+            table = weights[tower.table_of(name)]
+            present[name] = (index >= 0) & (index < table.shape[0])
+            row = tf.gather(table, tf.where(present[name], index, 0))
+            rows[name] = tf.where(present[name][:, :, None], row, 0.0)
+        known = tf.reduce_any(tf.concat(list(present.values()), 1), 1)
+        return tower.vectors(tf, rows, present, weights), known
+
+    def _masked(self, scores: Any, seen: Any) -> Any:
+        """Return the scores with -inf at the seen items."""
+        tf, n_items = self._tf, self._n_items
+        # An item more takes what is none, and a place more for it spares the case of no places.
+        scores = tf.pad(scores, [[0, 0], [0, 1]])
+        seen = tf.pad(seen, [[0, 0], [0, 1]], constant_values=n_items)
+        seen = tf.where((seen >= 0) & (seen < n_items), seen, n_items)
+        rows = tf.range(tf.shape(seen)[0])[:, None] + tf.zeros_like(seen)
+        places = tf.concat([tf.reshape(rows, (-1, 1)), tf.reshape(seen, (-1, 1))], 1)
+        barred = tf.fill([tf.size(seen)], tf.constant(-np.inf, tf.float32))
+        return tf.tensor_scatter_nd_update(scores, places, barred)[:, :n_items]
+
+
+def _write_saved_model(tf: Any, function: _ListFunction, folder: Path) -> None:
+    module = tf.Module()
+    module.weights, module.lists = function.variables, _graph_of(tf, function)
+    tf.saved_model.save(module, str(folder), signatures=module.lists)
+
+
+def _saved_model_writer() -> _Writer:
+    return _write_saved_model
+
+
+def _onnx_writer() -> _Writer:
+    try:
+        import onnx
+        import tf2onnx
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f'format="onnx" is written by tf2onnx: {error}. Install the extra: pip install '
+            '"scikit-neumf[onnx]".'
+        ) from error
+
+    def write(tf: Any, function: _ListFunction, folder: Path) -> None:
+        graph, inputs = _graph_of(tf, function), list(function.inputs.values())
+        model, _ = tf2onnx.convert.from_function(graph, inputs, opset=_OPSET)
+        onnx.save(model, folder / "model.onnx")
+
+    return write
+
+
+def _graph_of(tf: Any, function: _ListFunction) -> Any:
+    return tf.function(function, input_signature=list(function.inputs.values()), autograph=False)
+
+
+# By format, what returns its writer, or says what to install.
+_WRITERS: dict[str, Callable[[], _Writer]] = {
+    "tf_saved_model": _saved_model_writer,
+    "onnx": _onnx_writer,
+}
+
+
+def _import_tensorflow() -> Any:
+    try:
+        return import_tensorflow()
+    except ImportError as error:
+        raise ImportError(
+            f"export makes its graphs with TensorFlow: {error.__cause__}. Install it: pip install "
+            "tensorflow keras. What save wrote is read by neumf.load without it."
+        ) from error
+
+
+def _json_ids(ids: pd.Index, name: str) -> list[Any]:
+    labels = ids.tolist()
+    for row, label in enumerate(labels):
+        if type(label) not in (int, str, float, bool):
+            raise TypeError(
+                f"{name} must hold ids that JSON has, numbers or strings, for export. Received "
+                f"{short(label)} of type {type(label).__name__} at index {row}. Turn such ids into "
+                "strings before fit."
+            )
+    return labels
+
+
+def _write_folder(folder: Path, text: str, write: Callable[[Path], None]) -> None:
+    """Write a graph and the ids into a new folder, which is there when both are complete."""
+    temporary = folder.with_name(f".neumf-{secrets.token_hex(8)}.tmp")
+    try:
+        temporary.mkdir()
+        write(temporary)
+        (temporary / "ids.json").write_text(text, encoding="utf-8")
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

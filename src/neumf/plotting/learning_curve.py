@@ -1,0 +1,147 @@
+"""The loss and the validation metric of each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from neumf.plotting.axes import (
+    METRIC_NAMES,
+    require_matplotlib,
+    subplots_side_by_side,
+    tick_whole_numbers,
+)
+
+
+class LearningCurveDisplay:
+    """The loss and, with `early_stopping`, the validation metric of each epoch.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    history : dict of list of float
+        Values per epoch: "loss" and perhaps "val_ndcg_at_10", as in `NeuMFRecommender.history_`.
+        NaN, where an epoch was not validated, leaves a gap.
+    best_epoch : int or None, default=None
+        The epoch that was kept, from 1; a dot marks it, unless its value is NaN.
+    name : str or None, default=None
+        What the legend calls the curves.
+
+    Attributes
+    ----------
+    figure_ : matplotlib.figure.Figure
+        The figure.
+    axes_ : ndarray of Axes of shape (n_values,)
+        The axes of the loss, then those of the validation metric.
+    lines_ : list of Line2D
+        The curves.
+
+    See Also
+    --------
+    neumf.NeuMFRecommender : Has the history.
+
+    Examples
+    --------
+    >>> from neumf.plotting import LearningCurveDisplay
+    >>> history = {"loss": [0.7, 0.5, 0.4], "val_ndcg_at_10": [0.05, 0.07, 0.06]}
+    >>> display = LearningCurveDisplay(history, best_epoch=2).plot()
+    >>> [axes.get_ylabel() for axes in display.axes_]
+    ['training loss', 'validation NDCG@10']
+    """
+
+    def __init__(
+        self,
+        history: Mapping[str, Sequence[float]],
+        best_epoch: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.history = history
+        self.best_epoch = best_epoch
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, name: str | None = None, axes: Any = None, **kwargs: Any
+    ) -> Self:
+        """Draw the curves of a fitted recommender.
+
+        Parameters
+        ----------
+        estimator : NeuMFRecommender
+            Fitted.
+        name : str or None, default=None
+            What the legend calls the curves.
+        axes : sequence of Axes or None, default=None
+            Where to draw, one for each value; None makes a figure. The `axes_` of another display
+            lay the curves over one another.
+        **kwargs : dict
+            Passed on to `Axes.plot`.
+
+        Returns
+        -------
+        display : LearningCurveDisplay
+            With what was drawn.
+        """
+        check_is_fitted(estimator, "history_")
+        # After `partial_fit` the weights are those of an epoch that was not validated.
+        n_validated = len(estimator.history_.get("val_ndcg_at_10", []))
+        best_epoch = estimator.best_iter_ if estimator.best_iter_ <= n_validated else None
+        return cls(estimator.history_, best_epoch, name).plot(axes=axes, **kwargs)
+
+    def plot(self, *, axes: Any = None, **kwargs: Any) -> Self:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        axes : sequence of Axes or None, default=None
+            Where to draw, one for each value; None makes a figure.
+        **kwargs : dict
+            Passed on to `Axes.plot`.
+
+        Returns
+        -------
+        self : LearningCurveDisplay
+            With what was drawn.
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer axes than values, or `best_epoch` is no epoch of the history.
+        """
+        require_matplotlib()
+        self._check_best_epoch()
+        if axes is None:
+            _, axes = subplots_side_by_side(len(self.history))
+        self.axes_ = np.atleast_1d(axes)
+        if len(self.axes_) != len(self.history):
+            raise ValueError(
+                f"axes must be {len(self.history)}, one for each of {list(self.history)}. Received "
+                f"{len(self.axes_)}."
+            )
+        self.figure_ = self.axes_[0].figure
+        self.lines_ = []
+        for ax, (key, values) in zip(self.axes_, self.history.items(), strict=True):
+            epochs = np.arange(1, len(values) + 1)
+            (line,) = ax.plot(epochs, values, **{"label": self.name, **kwargs})
+            if self.best_epoch is not None and key != "loss":
+                best_value = values[self.best_epoch - 1]
+                if not np.isnan(best_value):
+                    ax.plot(self.best_epoch, best_value, "o", color=line.get_color())
+            ax.set(xlabel="epoch", ylabel=METRIC_NAMES.get(key, key))
+            tick_whole_numbers(ax)
+            self.lines_.append(line)
+        if self.name is not None:
+            self.axes_[0].legend(frameon=False)
+        return self
+
+    def _check_best_epoch(self) -> None:
+        watched = [len(values) for key, values in self.history.items() if key != "loss"]
+        if self.best_epoch is not None and watched and not 1 <= self.best_epoch <= min(watched):
+            raise ValueError(
+                f"best_epoch must be an epoch of the history, from 1 to {min(watched)}. Received: "
+                f"{self.best_epoch!r}. Give None to mark no epoch."
+            )

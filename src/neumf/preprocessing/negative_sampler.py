@@ -1,0 +1,221 @@
+"""NegativeSampler: draws negatives for the rows of a table."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from neumf.interactions.ids import index_ids, lookup_ids
+from neumf.interactions.seen import count_users, seen_matrix
+from neumf.interactions.tables import (
+    Interactions,
+    concatenate_tables,
+    read_interactions,
+    replace_ids,
+    take_rows,
+)
+from neumf.interactions.unseen import Strategy, UnseenItems, refuse_saturated, sample_unseen_items
+from neumf.utils.arrays import Codes, Ids
+from neumf.utils.random import RandomState, make_generator
+from neumf.utils.validation import check_int, check_option
+
+
+class NegativeSampler(TransformerMixin, BaseEstimator):
+    """Draw items that each user never interacted with.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    n_negatives : int, default=4
+        Number of negatives for each row.
+    negative_strategy : {"uniform", "popularity"}, default="uniform"
+        Draw every unseen item with the same probability, or in proportion to the users who had it.
+    random_state : int, RandomState, Generator or None, default=None
+        An int draws the same negatives at every call; None draws anew.
+
+    Attributes
+    ----------
+    users_ : pandas.Index of shape (n_users,)
+        The id of each user, by index.
+    items_ : pandas.Index of shape (n_items,)
+        The catalogue: the id of each item, by index.
+    seen_ : csr_array of shape (n_users, n_items)
+        The items that each user has seen.
+    popularity_ : ndarray of shape (n_items,)
+        Number of users who interacted with each item.
+    n_features_in_ : int
+        Number of columns of the table given to `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns, where all are strings.
+
+    See Also
+    --------
+    NeuMFRecommender : Draws its own negatives, anew each epoch.
+
+    Notes
+    -----
+    Draws are independent (with replacement) and exact: nothing is drawn and thrown away, so users
+    who have seen nearly everything cost no more than others. Negatives are for training; to rank a
+    held-out item among 99 unseen ones, use ``hr_scorer(n_negatives=99)``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from neumf import NegativeSampler
+    >>> X = pd.DataFrame({"user": ["a", "a", "b"], "item": ["x", "y", "z"]})
+    >>> sampler = NegativeSampler(n_negatives=2, random_state=0).fit(X)
+    >>> sampler.transform(X)
+    array([['z', 'z'],
+           ['z', 'z'],
+           ['y', 'y']], dtype=object)
+    >>> X_long, y_long = sampler.fit_resample(X)
+    >>> X_long.shape, y_long.tolist()
+    ((9, 2), [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    """
+
+    def __init__(
+        self,
+        n_negatives: int = 4,
+        negative_strategy: Strategy = "uniform",
+        random_state: RandomState = None,
+    ) -> None:
+        self.n_negatives = n_negatives
+        self.negative_strategy = negative_strategy
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn the catalogue and what each user has seen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+            Interactions.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : NegativeSampler
+            The fitted sampler.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be read or a parameter is out of range.
+        """
+        self._fit_rows(X)
+        return self
+
+    def transform(self, X: Any) -> Ids:
+        """Draw negatives for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+            Interactions. Users that `fit` did not see are welcome.
+
+        Returns
+        -------
+        negatives : ndarray of shape (n_samples, n_negatives)
+            Ids of items of the catalogue that the row's user has seen neither in the data given to
+            `fit` nor in X.
+
+        Raises
+        ------
+        ValueError
+            If a user has seen every item.
+        """
+        check_is_fitted(self)
+        return self._draw(read_interactions(X, with_timestamps=False))
+
+    def fit_resample(self, X: Any, y: Any = None) -> tuple[Any, NDArray[np.float64]]:
+        """Return the table with its negatives as further rows, and labels.
+
+        The method that imbalanced-learn's pipelines call; unlike a transformer it cannot act at
+        predict time. Hold out first, and resample the training rows only: what is drawn for a
+        user leaves out all that the user has, so a held-out row in X would show in what is missing.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2)
+            Interactions.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels of the rows of X; None means 1 each.
+
+        Returns
+        -------
+        X_resampled : DataFrame, Arrow table or ndarray of n_samples * (1 + n_negatives) rows
+            The rows of X, then `n_negatives` rows for each: copies of it with another item. Their
+            other columns, a rating included, are those of the row they were drawn for.
+        y_resampled : ndarray of shape (n_samples * (1 + n_negatives),)
+            Labels; 0 for the negatives.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be read, a user has seen every item, or y has another length.
+        """
+        rows = self._fit_rows(X)
+        labels = np.ones(len(rows)) if y is None else np.asarray(y, dtype=np.float64)
+        if labels.shape != (len(rows),):
+            raise ValueError(
+                f"y must hold one label per row of X, shape ({len(rows)},). Received shape "
+                f"{labels.shape}."
+            )
+        negatives = self._draw(rows).ravel()
+        copies = take_rows(X, np.repeat(np.arange(len(rows)), self.n_negatives))
+        return (
+            concatenate_tables(X, replace_ids(copies, items=negatives)),
+            np.concatenate([labels, np.zeros(len(negatives))]),
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what input is welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.input_tags.sparse = True
+        return tags
+
+    def _fit_rows(self, X: Any) -> Interactions:
+        """Learn what `fit` learns; return the rows, which thus are read once."""
+        check_int("n_negatives", self.n_negatives, 1)
+        check_option("negative_strategy", self.negative_strategy, ("uniform", "popularity"))
+        rows = read_interactions(X, with_timestamps=False)
+        validate_data(self, X, skip_check_array=True)
+        users, self.users_ = index_ids(rows.users)
+        items, self.items_ = index_ids(rows.items)
+        self.seen_ = seen_matrix(users, items, (len(self.users_), len(self.items_)))
+        self.popularity_ = count_users(self.seen_)
+        return rows
+
+    def _draw(self, rows: Interactions) -> Ids:
+        """Draw ids of negatives, shape (len(rows), n_negatives)."""
+        users, ids = index_ids(rows.users)
+        unseen = UnseenItems(self._seen_with(rows, users, ids), self._tickets())
+        refuse_saturated(unseen, users, ids)
+        rng = make_generator(self.random_state)
+        items = sample_unseen_items(unseen, users, self.n_negatives, rng)
+        return self.items_.to_numpy()[items]
+
+    def _seen_with(self, rows: Interactions, users: Codes, ids: pd.Index) -> sp.csr_array:
+        """Return what the users of the rows have seen, in `fit` and in the rows themselves."""
+        known = lookup_ids(ids.to_numpy(), self.users_, "X: user ids")
+        items = lookup_ids(rows.items, self.items_, "X: item ids")
+        before = self.seen_[known[known >= 0]].tocoo()
+        before_users = np.flatnonzero(known >= 0)[before.row]
+        return seen_matrix(
+            np.concatenate([before_users, users[items >= 0]]),
+            np.concatenate([before.col, items[items >= 0]]),
+            (len(ids), len(self.items_)),
+        )
+
+    def _tickets(self) -> NDArray[np.int64] | None:
+        return None if self.negative_strategy == "uniform" else self.popularity_

@@ -1,0 +1,1 @@
+"""Scores to lists: top-k and similar items."""

@@ -1,0 +1,79 @@
+"""Rankers that several recommenders share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neumf.protocols import Ranker, Recommender, TimedRecommender
+from neumf.utils.arrays import Codes, Float64s, Scores
+
+
+@dataclass(frozen=True)
+class PopularityRanker:
+    """Ranks items by popularity, the same for every user.
+
+    Attributes
+    ----------
+    logits : ndarray of shape (n_items,)
+        Logit of the probability that a user interacts with the item.
+    """
+
+    logits: NDArray[np.float64]
+    gives_logits: ClassVar[bool] = True
+
+    def score_items(self, users: Codes) -> Scores:
+        """Return scores of shape (len(users), n_items)."""
+        return np.tile(self.logits, (len(users), 1))
+
+    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+        """Return scores of the shape of items."""
+        return self.logits[items]
+
+
+@dataclass(frozen=True)
+class QueryRanker:
+    """Scores queries, each of a user, as another ranker scores the users.
+
+    Attributes
+    ----------
+    ranker : Ranker
+        What scores users.
+    users : ndarray of shape (n_queries,)
+        The index of each query's user.
+    """
+
+    ranker: Ranker
+    users: Codes
+
+    @property
+    def gives_logits(self) -> bool:
+        """Whether the other ranker does."""
+        return getattr(self.ranker, "gives_logits", False)
+
+    def score_items(self, users: Codes) -> Scores:
+        """Return scores of shape (len(users), n_items); `users` are numbers of queries."""
+        return self.ranker.score_items(self.users[users])
+
+    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+        """Return scores of the shape of items; `users` are numbers of queries."""
+        return self.ranker.score_candidates(self.users[users], items)
+
+
+def ranker_at(recommender: Recommender, users: Codes, seconds: Float64s) -> Ranker:
+    """Return what scores queries: users (-1: unknown), each at a moment that may not matter."""
+    if isinstance(recommender, TimedRecommender):
+        return recommender.ranker_at(users, seconds)
+    return QueryRanker(recommender.ranker_, users)
+
+
+def refuse_untimed(recommender: Recommender) -> None:
+    """Raise if the recommender was fitted to rows without timestamps, and so knows no moment."""
+    if not getattr(recommender, "has_timestamps_", True):
+        raise ValueError(
+            "at needs a recommender that was fitted to rows with timestamps. Received one that was "
+            "not. Fit it to a table with a column 'timestamp', or leave `at` out."
+        )

@@ -1,0 +1,1 @@
+"""The recommenders, a public class in each file."""

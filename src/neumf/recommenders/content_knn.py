@@ -1,0 +1,252 @@
+"""What is like the items that the user had, by what is known of items."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.preprocessing import normalize
+from sklearn.utils.validation import check_is_fitted
+
+from neumf.base import keep_rows, read_rows
+from neumf.interactions.features import join_features
+from neumf.ranking.similar import find_similar
+from neumf.ranking.top_k import top_lists
+from neumf.recommenders._item_weights import ItemWeightsRecommender, read_order
+from neumf.saving.checked_state import State
+from neumf.utils.arrays import Codes, Scores
+from neumf.utils.validation import check_int
+
+# Similarities are equal up to what is left of rounding.
+_DIGITS = 9
+# So many items at most share the last places among the neighbours.
+_MOST_TIED = 200
+
+
+class ContentKNNRecommender(ItemWeightsRecommender):
+    r"""Recommend what is like the items that the user has seen, by their features.
+
+    .. versionadded:: 0.1
+
+    The simplest recommender that finds cold items, which nobody has had yet: it looks at what is
+    known of items alone, never at who else had them. What a network makes of features should be
+    better than this.
+
+    Parameters
+    ----------
+    item_features : DataFrame
+        What is known of items: a row for each, with its id in the index or in a column `item`, and
+        columns of numbers or booleans, dense or sparse. Items of the table that X does not name
+        join the catalogue behind those of X; items of X that the table does not name are
+        recommended last.
+    n_neighbors : int, default=30
+        An item is judged by its so many most similar ones.
+    decay : float, duration or None, default=None
+        How fast an item loses weight when a user's list is made, see :class:`ItemKNNRecommender`.
+
+    Attributes
+    ----------
+    users_ : pandas.Index of shape (n_users,)
+        The id of each user, by index.
+    items_ : pandas.Index of shape (n_items,)
+        The catalogue: the id of each item, by index; first those of X, then the cold ones in the
+        order of the table.
+    seen_ : csr_array of shape (n_users, n_items)
+        The items that each user has seen.
+    popularity_ : ndarray of shape (n_items,)
+        Number of users who interacted with each item, 0 for cold ones.
+    popularity_logits_ : ndarray of shape (n_items,)
+        Logit of the probability that a user interacts with the item, by Laplace's rule
+        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
+    item_vectors_ : csr_array of shape (n_items, n_columns)
+        The features of each item, divided by their length; zeros where there are none.
+    item_weights_ : csr_array of shape (n_items, n_items)
+        What a seen item (row) adds to the score of another one (column).
+    user_items_ : UserItems or None
+        The items of each user, oldest first; None without `decay`.
+    n_features_in_ : int
+        Number of columns of the table given to `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns, where all are strings.
+
+    See Also
+    --------
+    ItemKNNRecommender : Goes by who had the items, not by what they are.
+    NeuMFRecommender : Learns what features tell of a user's taste.
+    ColdItemSplitter : Holds out items, to measure how well cold ones are found.
+
+    Notes
+    -----
+    The score of item j is the sum, over the user's seen items i that are among the `n_neighbors`
+    most similar ones of j, of the cosine of the angle between their features
+
+    .. math:: \mathrm{sim}_{ij} = \frac{x_i \cdot x_j}{\|x_i\| \, \|x_j\|}
+
+    as far as it is above 0. The items that all are as similar as the last of the neighbours share
+    its weight: those of the same few genres are many. Neighbours are items of X; a cold item, which
+    only `interactions` can put among those of a user, counts for the items that have it among
+    as many cold neighbours.
+
+    Without a bound on the neighbours, this is the cosine with the sum of the user's items. To judge
+    by few nearest ones is better: NDCG@10 among the cold films of MovieLens-1M is 0.257 with 30
+    neighbours and 0.127 with all, and 0.094 and 0.087 on MovieTweetings (5-core).
+
+    Columns with values beyond -1 and 1 are standardised or, sparse ones, divided by their largest
+    value. A number in one column, such as a year, says little here: bins of it, a column each, say
+    more. Words weighed by :class:`~sklearn.feature_extraction.text.TfidfVectorizer` and columns of
+    0 and 1 go well together.
+
+    References
+    ----------
+    Lops, de Gemmis, Semeraro (2011), Content-based recommender systems: state of the art and
+    trends, Recommender Systems Handbook, doi 10.1007/978-0-387-85820-3_3.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from neumf import ContentKNNRecommender
+    >>> features = pd.DataFrame({"comedy": [1, 0, 1, 0], "war": [0, 1, 0, 1]}, index=[1, 2, 3, 4])
+    >>> model = ContentKNNRecommender(features).fit([["a", 1], ["b", 2]])
+    >>> model.recommend(["a", "b"], k=1)[["user", "item"]]  # nobody has had 3 or 4
+      user  item
+    0    a     3
+    1    b     4
+    """
+
+    def __init__(
+        self, item_features: Any = None, *, n_neighbors: int = 30, decay: Any = None
+    ) -> None:
+        self.item_features = item_features
+        self.n_neighbors = n_neighbors
+        self.decay = decay
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Find the neighbours of each item.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+            Interactions.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels in [0, 1]; only rows above 0 count. None counts all.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Checked but not used: each user counts once per item.
+
+        Returns
+        -------
+        self : ContentKNNRecommender
+            The fitted recommender.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is out of range, `item_features` cannot be read or has no item of X, X, y
+            or sample_weight cannot be read, or, with `decay`, X is a sparse matrix, whose rows have
+            no order, or lacks timestamps where it needs them.
+        """
+        check_int("n_neighbors", self.n_neighbors, 1)
+        rows = read_rows(X, y, sample_weight)
+        n_warm = rows.shape[1]
+        ids, features = join_features(self.item_features, "item_features", "item", rows.item_ids)
+        rows = replace(rows, item_ids=ids)
+        past, span = read_order(rows, self.decay)
+        vectors = sp.csr_array(normalize(features.values))
+        weights = _neighbours(vectors, n_warm, self.n_neighbors)
+        keep_rows(self, X, rows)
+        self._keep_user_items(past, span)
+        self.item_vectors_, self.item_weights_ = vectors, weights
+        return self
+
+    def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
+        """Return the items whose features point in the most similar direction.
+
+        Parameters
+        ----------
+        items : id or array-like of ids
+            Items of the catalogue, cold ones too.
+        k : int, default=10
+            Number of items for each.
+
+        Returns
+        -------
+        similar : DataFrame with columns item, similar_item, score, rank
+            The score is the cosine of the angle between the items' features.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an item is not in the catalogue, or `k` is no int of at least 1.
+        """
+        check_is_fitted(self)
+        turned = sp.csr_array(self.item_vectors_.T)
+
+        def score(codes: Codes) -> Scores:
+            return _cosines(self.item_vectors_[codes], turned)
+
+        return find_similar("item", items, self.items_, k, score)
+
+    def _parameters(self) -> dict[str, Any]:
+        # What was learned of the table is in the state; only another `fit` needs the table again.
+        return super()._parameters() | {"item_features": None}
+
+    def _state(self) -> dict[str, Any]:
+        return super()._state() | {"item_vectors_": self.item_vectors_}
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        self.item_vectors_ = state.sparse("item_vectors_", (len(self.items_), None), np.floating)
+
+
+def _cosines(some: sp.csr_array, turned: sp.csr_array) -> Scores:
+    """Return the cosines of unit vectors with others, a column each; equal ones are equal."""
+    cosines = some @ turned
+    np.round(cosines.data, _DIGITS, out=cosines.data)
+    dense: Scores = cosines.toarray()
+    return dense
+
+
+def _neighbours(vectors: sp.csr_array, n_warm: int, n_neighbors: int) -> sp.csr_array:
+    """Return how much each item (row) counts as a neighbour of another one (column).
+
+    The first `n_warm` items are those with interactions; others have neighbours of their own.
+    """
+    n_items = vectors.shape[0]
+    parts = [
+        _nearest(vectors, vectors[start:stop], start, n_neighbors)
+        for start, stop in ((0, n_warm), (n_warm, n_items))
+        if start < stop
+    ]
+    return sp.csr_array(sp.vstack(parts))
+
+
+def _nearest(
+    vectors: sp.csr_array, others: sp.csr_array, first: int, n_neighbors: int
+) -> sp.csr_array:
+    """Return the cosine of each of the others (row) with each item (column) that it is near to.
+
+    The others are the items from the index `first` on.
+    """
+    n_items, n_others = vectors.shape[0], others.shape[0]
+    turned = sp.csr_array(others.T)
+
+    def score(block: slice) -> Scores:
+        scores = _cosines(vectors[block], turned)
+        scores[scores <= 0] = -np.inf
+        own = np.arange(block.start, block.stop) - first
+        inside = np.flatnonzero((own >= 0) & (own < n_others))
+        scores[inside, own[inside]] = -np.inf
+        return scores
+
+    items, found, cosines, ranks = top_lists(n_items, n_others, n_neighbors + _MOST_TIED, score)
+    last = np.full(n_items, -np.inf)
+    is_last = ranks == n_neighbors
+    last[items[is_last]] = cosines[is_last]
+    nearer, tied = cosines > last[items], cosines == last[items]
+    n_left = n_neighbors - np.bincount(items[nearer], minlength=n_items)
+    share = n_left / np.maximum(1, np.bincount(items[tied], minlength=n_items))
+    cosines = np.where(tied, cosines * share[items], cosines)
+    kept = nearer | tied
+    return sp.csr_array((cosines[kept], (found[kept], items[kept])), shape=(n_others, n_items))

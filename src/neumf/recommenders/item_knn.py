@@ -1,0 +1,136 @@
+"""What is most like the items that the user had."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from neumf.base import keep_rows, read_rows
+from neumf.recommenders._item_weights import (
+    ItemWeightsRecommender,
+    read_order,
+    users_in_common,
+)
+from neumf.utils.validation import check_int, check_real
+
+
+class ItemKNNRecommender(ItemWeightsRecommender):
+    r"""Recommend what is most like the items that the user has seen.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    n_neighbors : int, default=100
+        An item is judged by its so many most similar ones.
+    shrinkage : float, default=0.0
+        Added to the denominator of the similarity: mistrusts items that few users have seen.
+    decay : float, duration or None, default=None
+        How fast an item loses weight when a user's list is made: it falls to 1/e after so many
+        further rows of the user or, with a duration (`pandas.Timedelta`, `datetime.timedelta` or a
+        string such as "30D"), after that time. None lets all items count alike.
+
+    Attributes
+    ----------
+    users_ : pandas.Index of shape (n_users,)
+        The id of each user, by index.
+    items_ : pandas.Index of shape (n_items,)
+        The catalogue: the id of each item, by index.
+    seen_ : csr_array of shape (n_users, n_items)
+        The items that each user has seen.
+    popularity_ : ndarray of shape (n_items,)
+        Number of users who interacted with each item.
+    popularity_logits_ : ndarray of shape (n_items,)
+        Logit of the probability that a user interacts with the item, by Laplace's rule
+        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
+    item_weights_ : csr_array of shape (n_items, n_items)
+        What a seen item (row) adds to the score of another one (column).
+    user_items_ : UserItems or None
+        The items of each user, oldest first; None without `decay`.
+    n_features_in_ : int
+        Number of columns of the table given to `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns, where all are strings.
+
+    See Also
+    --------
+    EASERecommender : Learns the weights.
+
+    Notes
+    -----
+    The score of item j is the sum, over the user's seen items i that are among the `n_neighbors`
+    most similar ones of j, of
+
+    .. math:: \mathrm{sim}_{ij} = \frac{n_{ij}}{\sqrt{n_i n_j} + \mathrm{shrinkage}}
+
+    with :math:`n_i` users of item i and :math:`n_{ij}` users of both: the cosine, shrunk. With
+    `decay`, an item whose last row is g rows before the row to come counts
+    :math:`e^{-(g - 1) / \mathrm{decay}}` in the sum and, if `decay` is a duration, one a time
+    :math:`\Delta` before the user's last row counts :math:`e^{-\Delta / \mathrm{decay}}`. The sum
+    is what `decision_function` gives. Items that nothing speaks for score between -1e-6 and 0,
+    below all others, the most popular first. `predict` maps the sum to between 0 and 1, but is no
+    calibrated probability.
+
+    References
+    ----------
+    Deshpande, Karypis (2004), Item-based top-N recommendation algorithms, ACM TOIS 22(1),
+    doi 10.1145/963770.963776.
+
+    Examples
+    --------
+    >>> from neumf import ItemKNNRecommender
+    >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 2], ["c", 1], ["d", 3], ["e", 3], ["f", 3]]
+    >>> ItemKNNRecommender().fit(X).recommend("c", k=1)[["user", "item"]]
+      user  item
+    0    c     2
+    """
+
+    def __init__(
+        self, n_neighbors: int = 100, shrinkage: float = 0.0, *, decay: Any = None
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.shrinkage = shrinkage
+        self.decay = decay
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Find the neighbours of each item.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+            Interactions.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels in [0, 1]; only rows above 0 count. None counts all.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Checked but not used: each user counts once per item.
+
+        Returns
+        -------
+        self : ItemKNNRecommender
+            The fitted recommender.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is out of range, X, y or sample_weight cannot be read, or, with `decay`,
+            X is a sparse matrix, whose rows have no order, or lacks timestamps where it needs them.
+        """
+        check_int("n_neighbors", self.n_neighbors, 1)
+        check_real("shrinkage", self.shrinkage)
+        rows = read_rows(X, y, sample_weight)
+        past, span = read_order(rows, self.decay)
+        similar = users_in_common(rows.seen).tocoo()
+        root = np.sqrt(similar.diagonal())
+        i, j = similar.row, similar.col
+        values = np.where(i == j, 0, similar.data / (root[i] * root[j] + self.shrinkage))
+        # For each item j the most similar first; equal ones as in the catalogue.
+        order = np.lexsort((i, -values, j))
+        starts = np.searchsorted(j[order], np.arange(len(root)))
+        rank = np.arange(len(order)) - starts[j[order]]
+        kept = order[(rank < self.n_neighbors) & (values[order] > 0)]
+        keep_rows(self, X, rows)
+        self._keep_user_items(past, span)
+        self.item_weights_ = sp.csr_array((values[kept], (i[kept], j[kept])), shape=similar.shape)
+        return self

@@ -1,0 +1,317 @@
+"""What most users interacted with, or did of late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from neumf.base import BaseRecommender, keep_rows, read_rows
+from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.moments import Span, read_span, require_timestamps
+from neumf.interactions.user_items import UserItems
+from neumf.protocols import Ranker
+from neumf.ranking.rankers import PopularityRanker, QueryRanker
+from neumf.ranking.sparse_candidates import candidates_of_lists
+from neumf.saving.checked_state import State
+from neumf.utils.arrays import Codes, Float64s, Scores
+
+# What an old row adds to what is popular now: items without a new one stay in order.
+_OLD_ROW = 1e-6
+
+
+class PopularityRecommender(BaseRecommender):
+    r"""Recommend the items that most users interacted with, or had most rows of late.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    half_life : float, duration or None, default=None
+        A row counts half after so many further rows of the whole table or, with a duration
+        (`pandas.Timedelta`, `datetime.timedelta` or a string such as "30D"), after that time. None
+        counts the users of each item, whenever it was.
+
+    Attributes
+    ----------
+    users_ : pandas.Index of shape (n_users,)
+        The id of each user, by index.
+    items_ : pandas.Index of shape (n_items,)
+        The catalogue: the id of each item, by index.
+    seen_ : csr_array of shape (n_users, n_items)
+        The items that each user has seen.
+    popularity_ : ndarray of shape (n_items,)
+        Number of users who interacted with each item.
+    popularity_logits_ : ndarray of shape (n_items,)
+        Logit of the probability that a user interacts with the item, by Laplace's rule
+        ``(popularity_ + 1) / (n_users + 2)`` or, with `half_life`, that the next row is of the
+        item: what the lists of all users are ranked by.
+    n_features_in_ : int
+        Number of columns of the table given to `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns, where all are strings.
+
+    See Also
+    --------
+    NeuMFRecommender : What should do better.
+
+    Notes
+    -----
+    Without `half_life`, `predict` estimates the probability that a user interacts with an item by
+    Laplace's rule, ``(popularity + 1) / (n_users + 2)``, whoever the user is.
+
+    With it, it estimates the probability that the next row is of the item by the same rule,
+    :math:`(c_i + 1) / (\sum_j c_j + 2)`, where
+
+    .. math:: c_i = \sum_{r:\, t_r = i}
+              w_r \left(2^{-a_r / \mathrm{half\_life}} + \frac{10^{-6}}{n + 1}\right)
+
+    sums over the rows r of item i before the moment of the question, :math:`a_r` is how many rows
+    of the table, or how much time, lie between, :math:`w_r` is `sample_weight`, and n counts all
+    rows before the moment. The last term puts items without a new row in the order of their rows.
+
+    The moment is just after the last row of `fit`, unless `ranker_at` is asked: then only rows
+    strictly before the moment count.
+
+    Examples
+    --------
+    >>> from neumf import PopularityRecommender
+    >>> X = [["a", "x"], ["b", "x"], ["b", "y"], ["c", "z"], ["d", "z"], ["d", "x"]]
+    >>> PopularityRecommender().fit(X).recommend(["a", "c"], k=1)[["user", "item", "rank"]]
+      user item  rank
+    0    a    z     1
+    1    c    x     1
+    """
+
+    def __init__(self, half_life: Any = None) -> None:
+        self.half_life = half_life
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Count the users, or the rows, of each item.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+            Interactions.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels in [0, 1]; only rows above 0 count. None counts all.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How much each row counts, with `half_life`. Without it they are checked but not used:
+            each user counts once per item.
+
+        Returns
+        -------
+        self : PopularityRecommender
+            The fitted recommender.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `half_life` is no number or duration above 0, X, y or sample_weight cannot be read,
+            or, with `half_life`, X is a sparse matrix, whose rows have no order, or lacks
+            timestamps where it needs them.
+        """
+        rows = read_rows(X, y, sample_weight)
+        recent = None
+        if self.half_life is not None:
+            span = read_span(self.half_life, "half_life")
+            _check_order(rows, self.half_life, span)
+            recent = RecentRows.of_rows(rows, span)
+        keep_rows(self, X, rows)
+        self._recent_rows = recent
+        if recent is not None:
+            self.popularity_logits_ = recent.logits_at_the_end()
+        return self
+
+    @property
+    def ranker_(self) -> PopularityRanker:
+        """What gives the scores: the same for every user."""
+        return PopularityRanker(self.popularity_logits_)
+
+    def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
+        """Return what scores users, each at a moment: with `half_life` by the rows before it.
+
+        See :class:`neumf.protocols.TimedRecommender`.
+
+        Raises
+        ------
+        ValueError
+            If `half_life` is given and the table of `fit` had no timestamps.
+        """
+        if self._recent_rows is None:
+            return QueryRanker(self.ranker_, users)
+        return RecentPopularityRanker.at(self._recent_rows, seconds)
+
+    def _state(self) -> dict[str, Any]:
+        recent = self._recent_rows
+        if recent is None:
+            return super()._state()
+        parts = vars(recent) | {"half_life": vars(recent.half_life)}
+        return super()._state() | {"recent_rows": parts}
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        self._recent_rows = None
+        if state.has("recent_rows"):
+            self._recent_rows = RecentRows.read(state.part("recent_rows"), len(self.items_))
+
+    def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
+        """Do nothing: the scores depend on no user."""
+
+
+@dataclass(frozen=True)
+class RecentRows:
+    """Rows that count less and less, oldest first.
+
+    Attributes
+    ----------
+    items : ndarray of shape (n_rows,)
+        Indices.
+    seconds : ndarray of shape (n_rows,) or None
+        When each was; None where nothing tells.
+    weights : ndarray of shape (n_rows,) or None
+        How much each counts at first; None means 1.
+    n_items : int
+        Size of the catalogue.
+    half_life : Span
+        After how many rows, or how much time, it counts half.
+    """
+
+    items: Codes
+    seconds: Float64s | None
+    weights: NDArray[np.float32] | None
+    n_items: int
+    half_life: Span
+
+    @classmethod
+    def of_rows(cls, rows: EncodedRows, half_life: Span) -> RecentRows:
+        """Put the positives in order of time; equal times keep the order of the table."""
+        n_rows = len(rows.items)
+        times = rows.timestamps
+        order = np.arange(n_rows) if times is None else np.argsort(times, kind="stable")
+        if rows.positive is not None:
+            order = order[rows.positive[order]]
+        seconds = None if rows.seconds is None else rows.seconds[order]
+        weights = None if rows.weights is None else rows.weights[order]
+        return cls(rows.items[order], seconds, weights, rows.shape[1], half_life)
+
+    @classmethod
+    def read(cls, state: State, n_items: int) -> RecentRows:
+        """Return the rows of a file."""
+        half_life = Span.read(state.part("half_life"))
+        items = state.indices("items", (None,), n_items)
+        n_rows = len(items)
+        seconds = None
+        if half_life.in_time or state.has("seconds"):
+            seconds = state.floats("seconds", (n_rows,))
+        weights = None
+        if state.has("weights"):
+            weights = state.floats("weights", (n_rows,), at_least=0)
+        return cls(items, seconds, weights, n_items, half_life)
+
+    def logits_at_the_end(self) -> Float64s:
+        """Return the logit of each item just after the last row."""
+        n_rows = len(self.items)
+        clock = float(n_rows)
+        if self.half_life.in_time and self.seconds is not None:
+            clock = float(self.seconds[-1]) if n_rows else 0.0
+        logits: Float64s = self.logits(np.array([n_rows]), np.array([clock]))[0]
+        return logits
+
+    def logits(self, n_before: Codes, clocks: Float64s) -> Float64s:
+        """Return logits at moments, shape (n_moments, n_items).
+
+        Parameters
+        ----------
+        n_before : ndarray of shape (n_moments,)
+            How many rows come before each moment.
+        clocks : ndarray of shape (n_moments,)
+            When it is: in seconds, or in rows before it.
+        """
+        logits = np.empty((len(n_before), self.n_items))
+        recent, all_rows = np.zeros((2, self.n_items))
+        start, clock = 0, float(np.min(clocks, initial=np.inf))
+        # From one moment to the next, what counted counts less, and the rows between are new.
+        for moment in np.argsort(clocks, kind="stable"):
+            stop = int(n_before[moment])
+            recent *= self._halved(clocks[moment] - clock)
+            start, clock = self._add(recent, all_rows, start, stop, clocks[moment]), clocks[moment]
+            counts = recent + _OLD_ROW / (stop + 1) * all_rows
+            logits[moment] = logit((counts + 1) / (counts.sum() + 2))
+        return logits
+
+    def _add(
+        self, recent: Float64s, all_rows: Float64s, start: int, stop: int, clock: float
+    ) -> int:
+        """Add the rows from `start` to `stop`, as they count at a time, and return `stop`."""
+        items = self.items[start:stop]
+        times = np.arange(start + 1.0, stop + 1.0)
+        if self.half_life.in_time and self.seconds is not None:
+            times = self.seconds[start:stop]
+        weights: Any = np.ones(len(items)) if self.weights is None else self.weights[start:stop]
+        recent += np.bincount(items, weights * self._halved(clock - times), self.n_items)
+        all_rows += np.bincount(items, weights, self.n_items)
+        return stop
+
+    def _halved(self, ages: Float64s) -> Float64s:
+        """Return what is left of 1 after some time."""
+        left: Float64s = np.exp2(-ages / self.half_life.length)
+        return left
+
+
+@dataclass(frozen=True)
+class RecentPopularityRanker:
+    """Ranks items by what was popular just before the moment of each query.
+
+    Attributes
+    ----------
+    rows : RecentRows
+        All rows.
+    n_before : ndarray of shape (n_queries,)
+        How many of them come before each query.
+    clocks : ndarray of shape (n_queries,)
+        When it is: in seconds, or in rows before it.
+    """
+
+    rows: RecentRows
+    n_before: Codes
+    clocks: Float64s
+    gives_logits: ClassVar[bool] = True
+
+    @classmethod
+    def at(cls, rows: RecentRows, seconds: Float64s) -> RecentPopularityRanker:
+        """Return the ranker of queries at these moments."""
+        if rows.seconds is None:
+            raise ValueError(
+                "X of fit must have timestamps for lists at a moment where half_life is given. "
+                "Received a table without a column 'timestamp'. Name the column of the times "
+                "'timestamp' and fit anew."
+            )
+        # Strictly before: what happens at the moment is what is asked about.
+        n_before = np.searchsorted(rows.seconds, seconds, side="left")
+        in_time = rows.half_life.in_time
+        return cls(rows, n_before, seconds if in_time else n_before.astype(np.float64))
+
+    def score_items(self, users: Codes) -> Scores:
+        """Return scores of shape (len(users), n_items); `users` are numbers of queries."""
+        return self.rows.logits(self.n_before[users], self.clocks[users])
+
+    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+        """Return scores of the shape of items; `users` are numbers of queries."""
+        return candidates_of_lists(self.score_items, self.rows.n_items, users, items)
+
+
+def _check_order(rows: EncodedRows, half_life: Any, span: Span) -> None:
+    """Raise if the rows have no order that a half-life counts by."""
+    if not rows.ordered:
+        raise ValueError(
+            f"X must be a table whose rows have an order in time: half_life={half_life!r} counts "
+            "the last rows most. Received a sparse matrix. Pass a table of user and item, the "
+            "oldest row first or with timestamps."
+        )
+    if span.in_time:
+        require_timestamps(rows.timestamps, half_life, "half_life", "X")

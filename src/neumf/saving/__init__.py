@@ -1,0 +1,1 @@
+"""One file format: values to a file and back. It knows no estimators."""

@@ -1,0 +1,1 @@
+"""Small tools that every room uses: arrays, random numbers, threads, checks."""
