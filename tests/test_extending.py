@@ -9,7 +9,8 @@ from network_options import NEUMF_OF_IDS
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender
 from neumf.model.initial import normal
-from neumf.model.user_towers import USER_TOWERS, UserTower
+from neumf.model.user_tower import UserTower
+from neumf.model.user_towers import USER_TOWERS
 from neumf.training.losses import LOSSES, Loss
 
 OPTIONS = NEUMF_OF_IDS | {

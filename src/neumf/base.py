@@ -116,9 +116,8 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
     >>> recommender.popularity_.tolist()
     [2, 1]
     """
-    validate_data(recommender, X if rows.header is None else rows.header, skip_check_array=True)
-    for name, value in recommender._attributes_of_rows(rows, rows.seen).items():
-        setattr(recommender, name, value)
+    columns = recommender._columns_of(X if rows.header is None else rows.header)
+    recommender._commit(columns | recommender._attributes_of_rows(rows, rows.seen))
 
 
 class BaseRecommender(SavingMixin, BaseEstimator, ABC):
@@ -438,6 +437,18 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
             "popularity_logits_": logit((popularity + 1) / (rows.shape[0] + 2)),  # Laplace's rule
             "has_timestamps_": rows.timestamps is not None,
         }
+
+    def _columns_of(self, X: Any) -> dict[str, Any]:
+        """Return the number and, if all are strings, the names of the columns of X."""
+        probe = BaseEstimator()
+        validate_data(probe, X, skip_check_array=True)
+        return dict(probe.__dict__)
+
+    def _commit(self, attributes: dict[str, Any]) -> None:
+        """Set fitted attributes, when nothing more can fail."""
+        if "n_features_in_" in attributes:
+            self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(attributes)
 
     def _logits(self, X: Any, interactions: Any, at: Any) -> NDArray[np.float64]:
         """Return the logit of each row, NaN with a warning where the user or item is unknown."""

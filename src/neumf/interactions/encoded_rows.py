@@ -17,6 +17,7 @@ from neumf.interactions.reading import read_input
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.storage import MEMORY, Storage, blocks_of
 from neumf.interactions.tables import Interactions
+from neumf.interactions.timeline import Timelines, read_timelines
 from neumf.utils.arrays import Codes, Float32s, Float64s
 from neumf.utils.validation import check_labels, check_weights
 
@@ -129,6 +130,13 @@ class EncodedRows:
         """The items of each user's positives."""
         return seen_matrix(self.users, self.items, self.shape, self.positive, self.storage)
 
+    @cached_property
+    def timelines(self) -> Timelines | None:
+        """The position of each row in time; None if the rows have no order."""
+        if not self.ordered:
+            return None
+        return read_timelines(self.users, self.timestamps, self.shape[0], self.positive)
+
     def with_features(self, of_users: Any, of_items: Any) -> EncodedRows:
         """Return the rows with what tables tell of users and of items; None tells nothing."""
         rows = self if of_users is None else self.with_user_features(of_users)
@@ -144,14 +152,17 @@ class EncodedRows:
         ids, known = join_features(table, "item_features", "item", self.item_ids)
         return replace(self, item_ids=ids, item_features=known)
 
-    def without(self, rows: Codes) -> EncodedRows:
-        """Return all rows but these, which rise; users and items keep their index."""
-        columns = {
-            name: getattr(self, name)
-            for name in ("users", "items", "timestamps", "labels", "weights")
-        }
-        left: Any = {
-            name: None if column is None else self.storage.without(column, rows)
-            for name, column in columns.items()
-        }
-        return replace(self, **left)
+    def without_last(self, last: Codes) -> EncodedRows:
+        """Return all rows but these, each the last positive of its user.
+
+        Users and items keep their index, and the other rows their position in time.
+        """
+        columns: dict[str, Any] = {}
+        for name in ("users", "items", "timestamps", "labels", "weights"):
+            column = getattr(self, name)
+            columns[name] = None if column is None else np.delete(column, last)
+        kept = replace(self, **columns)
+        if self.timelines is not None:
+            # A row labelled 0 keeps the positive that it was drawn for, though this one goes.
+            vars(kept)["timelines"] = self.timelines.without_last(last, kept.users)
+        return kept

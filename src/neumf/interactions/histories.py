@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neumf.interactions.storage import MEMORY, Storage
 from neumf.interactions.timeline import Timelines, user_blocks
 from neumf.utils.arrays import Codes, Float64s
-from neumf.utils.time_gaps import pack
+from neumf.utils.time_gaps import HistoryInputs, with_gaps
 
 # Users whose last items are cut at once: the places of a user's take twice their memory.
 _BLOCK_USERS = 2**16
@@ -26,17 +26,11 @@ class LastItems(NamedTuple):
     items: Codes
     seconds: Float64s | None = None
 
-    @property
-    def codes(self) -> Codes:
-        """What a user tower reads just after the newest items."""
-        return self.codes_at(None)
-
-    def codes_at(self, moments: Float64s | None) -> Codes:
-        """Return what a user tower reads: the items, and, if times are told, how long ago each was.
-
-        Counted from each user's moment, or with None from the newest item.
-        """
-        return self.items if self.seconds is None else pack(self.items, self.seconds, moments)
+    def inputs(self, at: Float64s | None = None) -> HistoryInputs:
+        """Return what a network reads; ages count from `at`, or with None from the newest item."""
+        if self.seconds is None:
+            return HistoryInputs(self.items)
+        return with_gaps(self.items, self.seconds, at)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -85,19 +79,11 @@ class Histories:
     seconds: Float64s | None = None
     moments: Float64s | None = None
 
-    def before(self, rows: Codes, storage: Storage = MEMORY) -> Codes:
-        """Return the histories of these rows as `LastItems.codes_at`.
-
-        `storage` tells where the items are.
-        """
-        users, places = (
-            storage.look_up(column.__getitem__, rows)
-            for column in (self.timelines.users, self.timelines.places)
-        )
-        if self.moments is None:
-            return storage.look_up(self._of_users, users, places)
-        moments = storage.look_up(self.moments.__getitem__, rows)
-        return storage.look_up(self._of_users, users, places, moments)
+    def before(self, rows: Codes) -> HistoryInputs:
+        """Return the histories of these rows, as a network reads them."""
+        users, places = self.timelines.users[rows], self.timelines.places[rows]
+        last = self._cut(self.bounds[users], self.first_places[users] + places)
+        return last.inputs(None if self.moments is None else self.moments[rows])
 
     def last(self) -> LastItems:
         """Return the history of each user after all rows."""
@@ -127,11 +113,6 @@ class Histories:
             None if self.seconds is None else _with_none(self.seconds, places),
             None if self.moments is None else self.moments[rows],
         )
-
-    def _of_users(self, users: Codes, places: Codes, moments: Float64s | None = None) -> Codes:
-        """Return the history of each user at a place in the timeline."""
-        last = self._cut(self.bounds[users], self.first_places[users] + places)
-        return last.codes_at(moments)
 
     def _cut(self, firsts: Codes, ends: Codes) -> LastItems:
         places = ends[:, None] - np.arange(1, self.length + 1)

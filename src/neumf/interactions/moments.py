@@ -113,3 +113,13 @@ def moments_of_rows(rows: Interactions) -> Float64s:
             "'timestamp'. Received none of that name. Add or rename it, or leave `at` out."
         )
     return rows.seconds
+
+
+def require_times_of_gaps(seconds: Any, argument: str) -> None:
+    """Raise if rows whose time gaps are read have no timestamps."""
+    if seconds is None:
+        raise ValueError(
+            f"{argument} must have timestamps where time_gaps is set, which reads how long ago "
+            "each item of a history was. Received a table without a column 'timestamp'. Name the "
+            "column of the times 'timestamp', or fit with time_gaps=None."
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,18 +54,3 @@ class ItemIds:
         `rows` has shape (n, n_candidates, width + bias).
         """
         return xp.reduce_sum(rows[:, :, : self.width] ** 2, (1, 2)) / rows.shape[1]
-
-    def join(self, other: ItemIds) -> ItemIds:
-        """Return the tower that makes this vector and another one side by side."""
-        return replace(self, width=self.width + other.width)
-
-    def join_tables(
-        self, tables: Mapping[str, Float32s], other: Mapping[str, Float32s]
-    ) -> dict[str, Float32s]:
-        """Return the table of this tower, which joined two, from theirs; biases have half a say."""
-        pair = tables["items"], other["items"]
-        if not self.bias:
-            return {"items": np.hstack(pair)}
-        vectors = [table[:, :-1] for table in pair]
-        bias = (pair[0][:, -1:] + pair[1][:, -1:]) * np.float32(0.5)
-        return {"items": np.hstack([*vectors, bias])}

@@ -14,7 +14,7 @@ TensorFlow tensors alike: `xp` is the module whose arrays come in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -121,14 +121,10 @@ class NeuMFLayers:
         shared["output_bias"] = np.zeros(1, np.float32)
         return shared
 
-    def join(self, mlp: NeuMFLayers) -> NeuMFLayers:
-        """Return the layers of the network that joins this GMF half and an MLP half."""
-        return replace(mlp, n_factors=self.n_factors, item_bias=self.item_bias)
-
     def join_shared(
         self, gmf: Mapping[str, Float32s], mlp: Mapping[str, Float32s]
     ) -> dict[str, Float32s]:
-        """Join those of trained halves, each with half a say (section 3.4.1, alpha = 1/2)."""
+        """Join the weights of trained halves, with weight 1/2 each (section 3.4.1, alpha = 1/2)."""
         names = [f"{part}_{n}" for n in self._numbers for part in ("kernel", "bias")]
         half = np.float32(0.5)
         joined = {name: mlp[name] for name in names}
@@ -279,32 +275,22 @@ class MFLayers(NeuMFLayers):
         return {"output_bias": np.zeros(1, np.float32)}
 
 
-def _mf(
-    n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...], item_bias: bool
-) -> NeuMFLayers:
-    return MFLayers(n_factors, 0, (), item_bias)
-
-
-def _gmf(
-    n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...], item_bias: bool
-) -> NeuMFLayers:
-    return NeuMFLayers(n_factors, 0, (), item_bias)
-
-
-def _mlp(
-    n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...], item_bias: bool
-) -> NeuMFLayers:
-    return NeuMFLayers(0, mlp_embedding_dim, sizes, item_bias)
-
-
 # The kinds of layers, by the name that files have for them.
 LAYERS: dict[str, type[NeuMFLayers]] = {"neumf": NeuMFLayers, "mf": MFLayers}
 
-# By the name that `architecture` takes: what makes the layers of `n_factors`, `mlp_embedding_dim`,
-# `hidden_layer_sizes` and `item_bias`.
-ARCHITECTURES: dict[str, Callable[[int, int, tuple[int, ...], bool], NeuMFLayers]] = {
+
+def _gmf(n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...]) -> NeuMFLayers:
+    return NeuMFLayers(n_factors, 0, ())
+
+
+def _mlp(n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...]) -> NeuMFLayers:
+    return NeuMFLayers(0, mlp_embedding_dim, sizes)
+
+
+# By the name that `architecture` takes: what makes the layers of `n_factors`, `mlp_embedding_dim`
+# and `hidden_layer_sizes`.
+ARCHITECTURES: dict[str, Callable[[int, int, tuple[int, ...]], NeuMFLayers]] = {
     "neumf": NeuMFLayers,
     "gmf": _gmf,
     "mlp": _mlp,
-    "mf": _mf,
 }

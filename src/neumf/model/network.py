@@ -9,8 +9,9 @@ import numpy as np
 
 from neumf.model.item_towers import ItemIds
 from neumf.model.layers import BLOCK_SIZE, NeuMFLayers
-from neumf.model.user_towers import UserTower
+from neumf.model.user_tower import UserTower
 from neumf.utils.arrays import Codes, Float32s
+from neumf.utils.time_gaps import HistoryInputs
 
 
 class Weights(NamedTuple):
@@ -48,6 +49,10 @@ class Blueprint:
     def of_towers(cls, layers: NeuMFLayers, users: UserTower) -> Blueprint:
         """Return the blueprint with a vector for each item by its id."""
         return cls(layers, users, ItemIds(layers.width, layers.item_bias, users.std))
+
+    def with_history_length(self, length: int) -> Blueprint:
+        """Return the blueprint of a network that keeps so many last items of each user."""
+        return replace(self, users=replace(self.users, history_length=length))
 
     def initial_tables(
         self,
@@ -91,18 +96,10 @@ class Blueprint:
         """Return the shape of each of the shared weights, by name."""
         return self.layers.shared_shapes() | self.users.shared_shapes()
 
-    def join(self, mlp: Blueprint) -> Blueprint:
-        """Return the blueprint of the network that joins this GMF and an MLP."""
-        return Blueprint(
-            self.layers.join(mlp.layers), self.users.join(mlp.users), self.items.join(mlp.items)
-        )
-
     def join_weights(self, gmf: Weights, mlp: Weights) -> Weights:
-        """Join the weights of two trained halves into those of one network (section 3.4.1)."""
+        """Join the weights of a trained GMF and MLP into those of this network (section 3.4.1)."""
         tables = {name: np.hstack([table, mlp.tables[name]]) for name, table in gmf.tables.items()}
-        tables |= self.items.join_tables(gmf.tables, mlp.tables)
-        layers = self.layers.join_shared(gmf.shared, mlp.shared)
-        return Weights(tables, layers | self.users.join_shared(gmf.shared, mlp.shared))
+        return Weights(tables, self.layers.join_shared(gmf.shared, mlp.shared))
 
 
 @dataclass(frozen=True)
@@ -128,7 +125,11 @@ class Network:
 
     @classmethod
     def of_weights(
-        cls, blueprint: Blueprint, weights: Weights, histories: Codes, users: Codes | None = None
+        cls,
+        blueprint: Blueprint,
+        weights: Weights,
+        histories: HistoryInputs,
+        users: Codes | None = None,
     ) -> Network:
         """Return the network for these users (-1: unknown; None: all), who have these histories."""
         if users is None:

@@ -8,18 +8,21 @@ import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from neumf._version import __version__
 from neumf.model.network import Network
 from neumf.saving.container import short
 from neumf.training.runtime import import_tensorflow
+from neumf.utils.time_gaps import HistoryInputs
 from neumf.utils.validation import check_int, check_option
+
+if TYPE_CHECKING:
+    from neumf.neural.network_recommender import NetworkRecommender
 
 _Writer = Callable[[Any, "_ListFunction", Path], None]
 
@@ -27,114 +30,33 @@ _Writer = Callable[[Any, "_ListFunction", Path], None]
 _OPSET = 17
 
 
-class ExportMixin:
-    """`export` of the recommender that has a network."""
-
-    users_: pd.Index
-    items_: pd.Index
-    network_: Network
-    popularity_logits_: NDArray[np.float64]
-
-    def export(
-        self,
-        path: str | os.PathLike[str],
-        format: Literal["tf_saved_model", "onnx"] = "tf_saved_model",  # noqa: A002 - Keras's name
-        *,
-        k: int = 10,
-    ) -> None:
-        """Write what gives lists of items as a graph, which needs neither neumf nor Python.
-
-        Parameters
-        ----------
-        path : str or path
-            A folder that is not there yet. For TensorFlow it is a SavedModel; for ONNX it has the
-            file ``model.onnx``. In both there is ``ids.json``, see the notes.
-        format : {"tf_saved_model", "onnx"}, default="tf_saved_model"
-            What to write. ONNX needs the extra: ``pip install "scikit-neumf[onnx]"``.
-        k : int, default=10
-            Length of the lists; at most the size of the catalogue counts.
-
-        Raises
-        ------
-        FileExistsError
-            If `path` is there.
-        ImportError
-            If TensorFlow, or what writes ONNX, is not installed; the error says what to install.
-        ValueError, TypeError
-            If `format` or `k` is out of range, the recommender has `history_gaps`, or JSON has no
-            such ids. Whatever fails, nothing is left of what was written.
-
-        Notes
-        -----
-        The graph is a function of batches of n users. Its inputs, all int32, are
-
-        - ``user``, shape (n,): indices of users (where `user_encoder` is "id" or "hybrid");
-        - ``history``, shape (n, history_length): indices of the last items of each user, newest
-          first and filled up with -1, as in `histories_` (where it is "history" or "hybrid");
-        - ``seen``, shape (n, any): indices of items that must not be in the list, in any order and
-          filled up with -1.
-
-        Its outputs are
-
-        - ``item``, int32 of shape (n, k): indices of items, best first, equal scores in catalogue
-          order; -1 where fewer items are left;
-        - ``score``, float32 of shape (n, k): logits, as those of `recommend`; -inf beside -1.
-
-        An index outside its table is none, as -1 is. Who has neither a known index nor an item in
-        their history gets the most popular items, as from `recommend`. For users made of ids,
-        new users are not folded in.
-
-        ``ids.json`` has the id of each index, ``{"items": [...], "users": [...]}``; users are left
-        out where no input names them. The lists are those of `recommend`, but that scores may
-        differ in their last digits, which then orders items whose scores are that close.
-
-        A call takes memory for n times the catalogue; with an MLP, times the widths of its layers.
-        One file of ONNX holds less than 2 GB.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> import tensorflow as tf
-        >>> from neumf import NeuMFRecommender
-        >>> X = [(u, i) for u in range(40) for i in range(20) if u % 2 == i % 2 and (u + i) % 20]
-        >>> model = NeuMFRecommender(epochs=20, learning_rate=0.02, random_state=0).fit(X)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     model.export(Path(folder) / "lists", k=1)
-        ...     graph = tf.saved_model.load(Path(folder) / "lists")
-        ...     history = model.histories_[[3]].astype("int32")
-        ...     seen = model.seen_[[3]].indices[None].astype("int32")
-        ...     lists = graph.signatures["serving_default"](
-        ...         history=tf.constant(history), seen=tf.constant(seen)
-        ...     )
-        >>> model.items_[lists["item"].numpy()[0]].tolist()
-        [17]
-        >>> model.recommend(3, k=1)["item"].tolist()
-        [17]
-        """
-        check_is_fitted(self)
-        check_option("format", format, tuple(_WRITERS))
-        check_int("k", k, 1)
-        if self.network_.blueprint.users.gaps:
-            raise ValueError(
-                "export writes networks whose histories are items alone. Received one of "
-                "history_gaps. Fit with history_gaps=None, or serve what save writes."
-            )
-        folder = Path(path)
-        if folder.exists():
-            raise FileExistsError(
-                f"path must be a folder that is not there yet. Received {folder}, which exists. "
-                "Remove it, or name another."
-            )
-        tf, write = _import_tensorflow(), _WRITERS[format]()
-        function = _ListFunction(
-            tf, self.network_, self.popularity_logits_, min(k, len(self.items_))
+def export_network(
+    recommender: NetworkRecommender, path: str | os.PathLike[str], kind: str, k: int
+) -> None:
+    """Write a graph of the lists of a recommender, see `NetworkRecommender.export`."""
+    check_option("format", kind, tuple(_WRITERS))
+    check_int("k", k, 1)
+    network = recommender.network_
+    if network.blueprint.users.time_gaps:
+        raise ValueError(
+            "export writes networks that read the items of histories, but no times. Received a "
+            "recommender with time_gaps. Fit one with time_gaps=None, or serve the file that save "
+            "writes."
         )
-        tables = {"items": _json_ids(self.items_, "items_")}
-        if "user" in function.inputs:
-            tables["users"] = _json_ids(self.users_, "users_")
-        text = json.dumps({"neumf_version": __version__, **tables})
-        _write_folder(folder, text, lambda temporary: write(tf, function, temporary))
+    folder = Path(path)
+    if folder.exists():
+        raise FileExistsError(
+            f"path must be a folder that is not there yet. Received {folder}, which exists. "
+            "Remove it, or name another."
+        )
+    tf, write = _import_tensorflow(), _WRITERS[kind]()
+    n_listed = min(k, len(recommender.items_))
+    function = _ListFunction(tf, network, recommender.popularity_logits_, n_listed)
+    tables = {"items": _json_ids(recommender.items_, "items_")}
+    if "user" in function.inputs:
+        tables["users"] = _json_ids(recommender.users_, "users_")
+    text = json.dumps({"neumf_version": __version__, **tables})
+    _write_folder(folder, text, lambda temporary: write(tf, function, temporary))
 
 
 class _ListFunction:
@@ -153,7 +75,8 @@ class _ListFunction:
         self._tf, self._blueprint, self._k = tf, network.blueprint, k
         self._n_items = len(network.items)
         # What a row of each table is named by: a user, an item of a history.
-        probe = tower.indices(np.zeros(1, np.int32), np.zeros((1, tower.history_length), np.int32))
+        histories = HistoryInputs(np.zeros((1, tower.history_length), np.int32))
+        probe = tower.indices(np.zeros(1, np.int32), histories)
         spec = tf.TensorSpec
         self.inputs = {"user": spec((None,), tf.int32, "user")} if "users" in probe else {}
         if tower.reads_history:
@@ -170,7 +93,7 @@ class _ListFunction:
         }
 
     def __call__(self, *tensors: Any) -> dict[str, Any]:
-        """Return items and scores, see `ExportMixin.export`, given the inputs in their order."""
+        """Return items and scores, given the inputs in their order."""
         tf, inputs = self._tf, dict(zip(self.inputs, tensors, strict=True))
         weights = {name: tf.convert_to_tensor(value) for name, value in self.variables.items()}
         users, known = self._user_vectors(weights, inputs)
@@ -184,7 +107,8 @@ class _ListFunction:
         tf, tower = self._tf, self._blueprint.users
         users: Any = inputs.get("user")
         rows, present = {}, {}
-        for name, index in tower.indices(users, inputs.get("history")).items():
+        histories = HistoryInputs(inputs["history"]) if "history" in inputs else None
+        for name, index in tower.indices(users, histories).items():
             table = weights[tower.table_of(name)]
             present[name] = (index >= 0) & (index < table.shape[0])
             row = tf.gather(table, tf.where(present[name], index, 0))

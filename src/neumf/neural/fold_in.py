@@ -15,7 +15,7 @@ from neumf.utils.arrays import Codes, Float32s
 
 
 @dataclass(frozen=True)
-class Taste:
+class UserProfile:
     """What is known of the items of some users.
 
     Attributes
@@ -38,11 +38,11 @@ class Taste:
         return place_weights(self.last_items.items, self.seen.shape[1], of_places)
 
 
-def fit_user_map(network: Network, taste: Taste, recency: float) -> UserMap | None:
+def fit_user_map(network: Network, profile: UserProfile, recency: float) -> UserMap | None:
     """Return what makes a vector of the items of a new user; None if the user tower does."""
     if network.blueprint.users.reads_history:
         return None
-    first = Taste(LastItems(taste.last_items.items[:MOST_USERS]), taste.seen[:MOST_USERS])
+    first = UserProfile(LastItems(profile.last_items.items[:MOST_USERS]), profile.seen[:MOST_USERS])
     weights, users = first.weights(recency), network.users[:MOST_USERS]
     told = np.diff(weights.indptr) > 0
     if not told.all():  # of cold users only features are known
@@ -50,19 +50,24 @@ def fit_user_map(network: Network, taste: Taste, recency: float) -> UserMap | No
     return UserMap.fit(users, network.item_vectors, weights)
 
 
-def fold_in(
-    network: Network,
-    user_map: UserMap | None,
-    recency: float,
-    codes: Codes,
-    before: Taste,
-    after: Taste,
+def move_users(
+    network: Network, user_map: UserMap, codes: Codes, before: sp.csr_array, after: sp.csr_array
 ) -> Float32s:
-    """Return the vectors of users, of the indices `codes` (-1: new ones), after further rows."""
-    if user_map is None:
-        return network.blueprint.users.encode(*network.weights, codes, after.last_items.codes)
-    vectors = user_map.apply(network.item_vectors, after.weights(recency))
+    """Return the vectors of users after further rows, by the map from items to vectors.
+
+    Parameters
+    ----------
+    network : Network
+        Has the vectors of items, and of users before the rows.
+    user_map : UserMap
+        The map.
+    codes : ndarray of shape (n_users,)
+        Indices of the users; -1 for new ones.
+    before, after : csr_array of shape (n_users, n_items)
+        How much each item counts before and after the rows.
+    """
+    vectors = user_map.apply(network.item_vectors, after)
     # What a known user's vector has beyond the map stays.
-    own = network.users[codes] - user_map.apply(network.item_vectors, before.weights(recency))
+    own = network.users[codes] - user_map.apply(network.item_vectors, before)
     vectors += np.where(codes[:, None] < 0, np.float32(0), own)
     return vectors

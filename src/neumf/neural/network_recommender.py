@@ -1,15 +1,20 @@
-"""What a recommender does that has a network, once it is fitted."""
+"""What is asked of a recommender that has a fitted network."""
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from neumf.base import BaseRecommender
 from neumf.interactions.histories import LastItems, read_histories
+from neumf.interactions.ids import find_ids, read_ids
+from neumf.interactions.moments import require_times_of_gaps
+from neumf.interactions.reading import read_input
 from neumf.interactions.seen import seen_rows
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import read_timelines
@@ -17,32 +22,186 @@ from neumf.interactions.user_items import UserItems
 from neumf.model.keras_model import build_keras_model
 from neumf.model.network import Network
 from neumf.model.user_map import UserMap
-from neumf.neural.fold_in import Taste, fit_user_map, fold_in
+from neumf.neural.explain import explain_items
+from neumf.neural.export import export_network
+from neumf.neural.fold_in import UserProfile, fit_user_map, move_users
 from neumf.protocols import Ranker
-from neumf.ranking.similar import SimilarityMixin
-from neumf.training.loop import Trained
+from neumf.ranking.similar import cosines, find_similar
 from neumf.training.trainer import OptimizerState
-from neumf.utils.arrays import Codes, Float32s, Float64s
-from neumf.utils.time_gaps import require_times
+from neumf.utils.arrays import Codes, Float64s
 
 
-class NetworkRecommender(SimilarityMixin, BaseRecommender):
-    """Base of the recommender whose scores a network gives."""
+class NetworkRecommender(BaseRecommender):
+    """Base of the recommenders whose scores a network gives, once they are fitted."""
 
     recency: float
     network_: Network
-    _model: Any
-    # Of a copy with other users, which of them had which rows of the tables.
-    _own_rows: Codes | None = None
     histories_: Codes
     history_seconds_: Float64s | None
     user_map_: UserMap | None
     history_: dict[str, list[float]]
-    n_iter_: int
     best_iter_: int
+    _model: Any
+    # Of a copy with other users, which of them had which rows of the tables.
+    _own_rows: Codes | None = None
     _optimizer: OptimizerState | None
     _generator: np.random.Generator
     _shape: dict[str, Any]
+
+    def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
+        """Return the items whose vectors point in the most similar direction.
+
+        Parameters
+        ----------
+        items : id or array-like of ids
+            Items that `fit` saw.
+        k : int, default=10
+            Number of items for each.
+
+        Returns
+        -------
+        similar : DataFrame with columns item, similar_item, score, rank
+            The score is the cosine of the angle between the items' vectors.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `fit` did not see an item, or `k` is no int of at least 1.
+        """
+        check_is_fitted(self)
+        vectors = self.network_.item_vectors
+        return find_similar("item", items, self.items_, k, cosines(vectors))
+
+    def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
+        """Return the users whose vectors point in the most similar direction.
+
+        Parameters
+        ----------
+        users : id or array-like of ids
+            Users that `fit` saw.
+        k : int, default=10
+            Number of users for each.
+
+        Returns
+        -------
+        similar : DataFrame with columns user, similar_user, score, rank
+            The score is the cosine of the angle between the users' vectors.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `fit` did not see a user, or `k` is no int of at least 1.
+        """
+        check_is_fitted(self)
+        return find_similar("user", users, self.users_, k, cosines(self.network_.users))
+
+    def explain(self, user: Any, items: Any, *, interactions: Any = None) -> pd.DataFrame:
+        """Return what of a user's history speaks for some items.
+
+        Parameters
+        ----------
+        user : id
+            A user that `fit` saw, or one of `interactions`.
+        items : id or array-like of ids
+            Items that `fit` saw, such as those of the user's list.
+        interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
+            What users did since `fit`, see `recommend`.
+
+        Returns
+        -------
+        explanation : DataFrame
+            A row for each item and each item of the user's history (an item that the user had
+            twice has two rows), those of an item by falling values, with the columns
+
+            - `item`: the item that is explained;
+            - `history_item`: an item of the history;
+            - `rank`: the position among the rows of this item, from 1.
+
+            `NextItemRecommender` adds `contribution`, the term of the history item in the logit,
+            and `rest`, the other terms together: the biases and, with `user_vectors`, the user's
+            own vector. The contributions to an item and its rest add up to its logit; what
+            `last_item_vector` and the request time add counts to the newest item.
+
+            `NeuMFRecommender` adds `similarity`, the cosine of the two items' vectors. A user's
+            vector is learned as a whole, so this is a likeness, not a cause.
+
+        Raises
+        ------
+        ValueError
+            If the user or an item is unknown, or a hidden layer mixes the items of histories.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from neumf import NextItemRecommender
+        >>> X = pd.DataFrame([(u, i) for u in range(100) for i in range(40)
+        ...                   if u % 2 == i % 2 and (u + i) % 40], columns=["user", "item"])
+        >>> model = NextItemRecommender(n_factors=16, epochs=2, random_state=0).fit(X)
+        >>> terms = model.explain(3, 37)
+        >>> logit = terms["contribution"].sum() + terms["rest"][0]
+        >>> bool(np.isclose(logit, model.decision_function([[3, 37]])[0], rtol=1e-4))
+        True
+        """
+        check_is_fitted(self)
+        ids = read_ids(user, "user", self.users_)
+        if len(ids) != 1:
+            raise ValueError(f"user must be one id. Received {len(ids)} ids.")
+        known = self
+        if interactions is not None:
+            new = read_input(interactions, "interactions", may_be_empty=True)
+            known = self._folded_in(ids, new)
+        index = find_ids(ids, known.users_, "user", " or that interactions have")
+        labels = read_ids(items, "items", self.items_)
+        return explain_items(known, index, find_ids(labels, self.items_, "items"))
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        format: Literal["tf_saved_model", "onnx"] = "tf_saved_model",  # noqa: A002 - Keras's name
+        *,
+        k: int = 10,
+    ) -> None:
+        """Write a graph that makes lists of items and needs neither neumf nor Python.
+
+        Parameters
+        ----------
+        path : str or path
+            A folder that is not there yet. For TensorFlow it is a SavedModel; for ONNX it has the
+            file ``model.onnx``. Both have the file ``ids.json``: the id of each index.
+        format : {"tf_saved_model", "onnx"}, default="tf_saved_model"
+            What to write. ONNX needs the extra: ``pip install "scikit-neumf[onnx]"``.
+        k : int, default=10
+            Length of the lists; at most the size of the catalogue counts.
+
+        Raises
+        ------
+        FileExistsError
+            If `path` is there.
+        ImportError
+            If TensorFlow, or what writes ONNX, is not installed; the error says what to install.
+        ValueError, TypeError
+            If `format` or `k` is out of range, the recommender has `time_gaps`, or JSON has no
+            such ids. Whatever fails, nothing is left of what was written.
+
+        Notes
+        -----
+        The graph is a function of batches of n users. Its inputs, all int32, are
+
+        - ``user``, shape (n,): indices of users, where users have vectors of their own;
+        - ``history``, shape (n, history_length), of `NextItemRecommender`: indices of the last
+          items of each user, newest first and filled up with -1, as in `histories_`;
+        - ``seen``, shape (n, any): indices of items that must not be in the list, in any order and
+          filled up with -1.
+
+        Its outputs are ``item``, int32 of shape (n, k), indices of items, best first, -1 where
+        fewer items are left; and ``score``, float32 of the same shape, logits, -inf beside -1.
+        Unknown users get the most popular items. Scores may differ from those of `recommend` in
+        their last digits. A call takes memory for n times the catalogue; with an MLP, times the
+        widths of its layers. A file of ONNX holds less than 2 GB.
+        """
+        check_is_fitted(self)
+        export_network(self, path, format, k)
 
     @property
     def model_(self) -> Any:
@@ -57,8 +216,10 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
         state: dict[str, Any] = super().__getstate__()
         return state | {"_model": None} if "_model" in state else state
 
-    def _vectors(self, of: Literal["users", "items"]) -> Float32s:
-        return self.network_.users if of == "users" else self.network_.item_vectors
+    @property
+    def n_iter_(self) -> int:
+        """Number of epochs run, those of `partial_fit` included."""
+        return len(self.history_["loss"])
 
     @property
     def ranker_(self) -> Network:
@@ -66,11 +227,11 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
         return self.network_
 
     def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
-        """Return what scores users, each at a moment, which only `history_gaps` can make matter."""
+        """Return what scores users, each at a request time."""
         blueprint, weights = self.network_.blueprint, self.network_.weights
-        if blueprint.users.gaps != "question":
+        if blueprint.users.time_gaps != "request":
             return super().ranker_at(users, seconds)
-        histories = self._last_items.take(users).codes_at(seconds)
+        histories = self.last_items.take(users).inputs(seconds)
         return Network.of_weights(blueprint, weights, histories, self._rows_of(users))
 
     def _rows_of(self, users: Codes) -> Codes:
@@ -80,18 +241,25 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
         return np.where(users < 0, -1, self._own_rows[users])
 
     @property
-    def _last_items(self) -> LastItems:
+    def last_items(self) -> LastItems:
+        """The last items of each user, and when each was."""
         return LastItems(self.histories_, self.history_seconds_)
 
     def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
-        was = self._last_items.take(codes)
+        was = self.last_items.take(codes)
         timelines = read_timelines(new.users, None, len(codes))
         seconds = None if was.seconds is None else new.seconds
         length = was.items.shape[1]
         after = read_histories(timelines, new.items, length, before=was, seconds=seconds).last()
-        tastes = Taste(was, seen_rows(self.seen_, codes)), Taste(after, seen)
-        vectors = fold_in(self.network_, self.user_map_, self.recency, codes, *tastes)
-        self._own_rows = self._rows_of(codes)
+        own_rows = self._rows_of(codes)
+        if self.user_map_ is None:
+            tower, weights = self.network_.blueprint.users, self.network_.weights
+            vectors = tower.encode(*weights, own_rows, after.inputs())
+        else:
+            before = UserProfile(was, seen_rows(self.seen_, codes)).weights(self.recency)
+            counts = before, UserProfile(after, seen).weights(self.recency)
+            vectors = move_users(self.network_, self.user_map_, codes, *counts)
+        self._own_rows = own_rows
         self.histories_, self.history_seconds_ = after
         self.network_ = self.network_.with_users(vectors)
 
@@ -103,26 +271,11 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
                 "first."
             )
         if self.history_seconds_ is not None:
-            require_times(new.timestamps, "interactions")
+            require_times_of_gaps(new.timestamps, "interactions")
 
     def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:
         """Return what recommending needs besides, by the names of the attributes."""
         last_items = LastItems(of_rows["histories_"], of_rows["history_seconds_"])
-        taste = Taste(last_items, of_rows["seen_"])
-        user_map = fit_user_map(network, taste, self.recency)
-        return {"network_": network, "user_map_": user_map, "_model": None}
-
-    def _commit(
-        self,
-        of_rows: dict[str, Any],
-        network: Network,
-        trained: Trained,
-        rng: np.random.Generator,
-        history: dict[str, list[float]],
-    ) -> None:
-        """Set all fitted attributes, when nothing more can fail."""
-        attributes = of_rows | self._attributes_of_network(network, of_rows)
-        attributes |= {"history_": history, "n_iter_": len(history["loss"])}
-        attributes |= {"_optimizer": trained.optimizer, "_generator": rng, "_own_rows": None}
-        for name, value in attributes.items():
-            setattr(self, name, value)
+        profile = UserProfile(last_items, of_rows["seen_"])
+        user_map = fit_user_map(network, profile, self.recency)
+        return {"network_": network, "user_map_": user_map, "_model": None, "_own_rows": None}

@@ -1,235 +1,167 @@
-"""The parameters of `NeuMFRecommender`: checked, and as what training takes."""
+"""The parameters that both neural recommenders have: checked, and turned into a plan of `fit`."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any, Literal, Protocol, cast
-
-import numpy as np
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 from neumf.interactions.unseen import Strategy
-from neumf.model.layers import ARCHITECTURES, NeuMFLayers
 from neumf.model.network import Blueprint
-from neumf.model.user_towers import USER_TOWERS
 from neumf.training.losses import LOSSES
 from neumf.training.trainer import TrainingSettings
 from neumf.utils.random import RandomState
-from neumf.utils.time_gaps import GAPS_FROM, GapsFrom
-from neumf.utils.validation import check_folder, check_int, check_n_jobs, check_option, check_real
+from neumf.utils.validation import check_int, check_option, check_real
 
-Architecture = Literal["neumf", "gmf", "mlp", "mf"]
-UserEncoder = Literal["auto", "id", "history", "hybrid"]
 LossName = Literal[
     "auto", "binary_crossentropy", "bpr", "sampled_softmax", "batch_softmax", "softmax"
 ]
+EarlyStopping = bool | Literal["refit"]
 
-_POSITIVE_INTS = (
-    "n_factors",
-    "mlp_embedding_dim",
-    "n_negatives",
-    "history_length",
-    "batch_size",
-    "epochs",
-    "average_epochs",
-    "n_iter_no_change",
-)
-
-# What the network has its shape from.
-SHAPE = (
-    "architecture",
-    "n_factors",
-    "mlp_embedding_dim",
-    "hidden_layer_sizes",
-    "user_encoder",
-    "history_length",
-    "history_hidden_size",
-    "history_gaps",
-    "newest_item",
-    "tie_history",
-    "item_bias",
-)
+# With time gaps, the weights of `fit` are the mean of those after the last four epochs: weights of
+# gaps are learned fast, and then swing.
+_N_AVERAGED = 4
 
 
-class Parameters(Protocol):
-    """The parameters of `NeuMFRecommender`, whose docstring says what they mean."""
+class NetworkParameters(Protocol):
+    """The parameters that both neural recommenders have."""
 
-    architecture: Architecture
-    n_factors: int
-    mlp_embedding_dim: int
-    hidden_layer_sizes: Sequence[int]
     n_negatives: int
-    negative_strategy: Strategy
     loss: LossName
-    pretrain: bool
-    user_encoder: UserEncoder
-    history_length: int
-    history_hidden_size: int
-    history_gaps: GapsFrom | None
-    newest_item: bool
-    tie_history: bool
-    item_bias: bool
-    init_std: float
     recency: float
     regularization: float
     dropout: float
     learning_rate: float
     batch_size: int
     epochs: int
-    average_epochs: int
-    early_stopping: bool | Literal["refit"]
+    early_stopping: EarlyStopping
     n_iter_no_change: int
     user_features: Any
     item_features: Any
     feature_regularization: float
-    n_jobs: int | None
-    spill_folder: str | os.PathLike[str] | None
     random_state: RandomState
     verbose: int
 
 
-def check_parameters(parameters: Parameters, y: Any) -> None:
-    """Raise if a parameter is out of range, or does not go with another one or with `y`."""
-    check_option("architecture", parameters.architecture, tuple(ARCHITECTURES))
-    check_option("user_encoder", parameters.user_encoder, ("auto", *USER_TOWERS))
-    check_option("negative_strategy", parameters.negative_strategy, ("uniform", "popularity"))
-    check_option("loss", parameters.loss, ("auto", *LOSSES))
-    check_option("early_stopping", parameters.early_stopping, (True, False, "refit"))
-    check_option("history_gaps", parameters.history_gaps, (None, *GAPS_FROM))
-    for name in ("pretrain", "newest_item", "tie_history", "item_bias"):
-        check_option(name, getattr(parameters, name), (True, False))
-    for name in _POSITIVE_INTS:
-        check_int(name, getattr(parameters, name), 1)
-    _check_layer_sizes(parameters.hidden_layer_sizes)
-    if not isinstance(parameters.verbose, bool):
-        check_int("verbose", parameters.verbose, 0)
-    check_n_jobs(parameters.n_jobs, "shards of users")
-    if parameters.spill_folder is not None:
-        check_folder("spill_folder", parameters.spill_folder)
-    check_int("history_hidden_size", parameters.history_hidden_size, 0)
-    check_real("init_std", parameters.init_std)
-    check_real("recency", parameters.recency)
-    check_real("regularization", parameters.regularization)
-    check_real("feature_regularization", parameters.feature_regularization, above=0)
-    check_real("dropout", parameters.dropout, below=1)
-    check_real("learning_rate", parameters.learning_rate, above=0)
-    _check_combinations(decide(parameters, ordered=True, labelled=y is not None), y)
+@dataclass(frozen=True)
+class FitPlan:
+    """What `fit` does with rows: checked parameters without "auto".
+
+    Attributes
+    ----------
+    name : str
+        What `verbose` calls the network.
+    blueprint : Blueprint
+        What the network is made of.
+    training : TrainingSettings
+        How to train.
+    recency, epochs, early_stopping, n_iter_no_change, feature_regularization, verbose
+        The parameters of these names.
+    halves : tuple of Blueprint
+        A GMF and an MLP that are trained first and then joined; empty without pretraining.
+    negative_strategy : {"uniform", "popularity"}
+        The parameter of that name.
+    """
+
+    name: str
+    blueprint: Blueprint
+    training: TrainingSettings
+    recency: float
+    epochs: int
+    early_stopping: EarlyStopping
+    n_iter_no_change: int
+    feature_regularization: float
+    verbose: int
+    halves: tuple[Blueprint, ...] = ()
+    negative_strategy: Strategy = "uniform"
+
+    @property
+    def n_averaged(self) -> int:
+        """Number of last epochs whose mean weights are kept."""
+        return _N_AVERAGED if self.blueprint.users.time_gaps else 1
+
+    @property
+    def most_epochs(self) -> int:
+        """Number of epochs that `fit` runs at most."""
+        refits = self.early_stopping == "refit"
+        return self.epochs * (1 + len(self.halves) + refits)
+
+    def with_history_length(self, length: int) -> FitPlan:
+        """Return the plan of networks that keep so many last items of each user."""
+        halves = tuple(half.with_history_length(length) for half in self.halves)
+        whole = self.blueprint.with_history_length(length)
+        return replace(self, blueprint=whole, halves=halves)
+
+    def without_early_stopping(self, epochs: int) -> FitPlan:
+        """Return the plan of a fit to all rows, for a number of epochs."""
+        return replace(self, early_stopping=False, epochs=epochs)
 
 
-def decide(parameters: Parameters, *, ordered: bool, labelled: bool) -> Parameters:
-    """Return the parameters with what "auto" means for rows with or without order and labels."""
-    values = {name: getattr(parameters, name) for name in Parameters.__annotations__}
-    if values["user_encoder"] == "auto":
-        of_rows = "history" if parameters.user_features is None else "hybrid"
-        values["user_encoder"] = of_rows if ordered else "id"
-    if values["loss"] == "auto":
-        is_product = _layers_of(parameters, parameters.architecture).is_product
-        values["loss"] = "batch_softmax" if is_product and not labelled else "binary_crossentropy"
-    return cast(Parameters, SimpleNamespace(**values))
-
-
-def of_all_rows(parameters: Parameters, epochs: int) -> Parameters:
-    """Return the parameters of a fit that holds nothing out, for so many epochs."""
-    changes = {"early_stopping": False, "epochs": epochs}
-    return cast(Parameters, SimpleNamespace(**vars(parameters) | changes))
-
-
-def _check_layer_sizes(sizes: Any) -> None:
-    if isinstance(sizes, str) or not isinstance(sizes, Sequence | np.ndarray) or len(sizes) == 0:
-        raise ValueError(
-            "hidden_layer_sizes must be a tuple of at least one int, such as (32, 16, 8). "
-            f"Received: {sizes!r}."
-        )
-    for number, size in enumerate(sizes):
-        check_int(f"hidden_layer_sizes[{number}]", size, 1)
-
-
-def _check_combinations(parameters: Parameters, y: Any) -> None:
-    loss, architecture = LOSSES[parameters.loss], parameters.architecture
-    layers = _layers_of(parameters, architecture)
-    if loss.is_product and not layers.is_product:
-        raise ValueError(
-            f"loss={parameters.loss!r} scores many items for each row, which only a product of "
-            "vectors does fast, so architecture must be 'gmf' or 'mf'. Received: "
-            f"architecture={architecture!r}. Set loss='sampled_softmax'."
-        )
-    if parameters.pretrain and architecture != "neumf":
-        raise ValueError(
-            "pretrain=True joins a GMF and an MLP, so architecture must be 'neumf'. Received: "
-            f"architecture={architecture!r}. Set pretrain=False."
-        )
-    if parameters.pretrain and parameters.early_stopping == "refit":
-        raise ValueError(
-            "early_stopping='refit' trains one network for as many epochs as were best, so "
-            "pretrain must be False. Received: pretrain=True. Set early_stopping=True."
-        )
-    if parameters.user_features is not None and parameters.user_encoder == "history":
-        raise ValueError(
-            "user_features tell of users' own vectors, which user_encoder='history' has none of. "
-            "Set user_encoder='hybrid' or 'id', or user_features=None."
-        )
-    if y is not None and not loss.takes_labels:
-        raise ValueError(
-            f"y must be None with loss={parameters.loss!r}, which compares each row with other "
-            "items. Leave y out, or set loss='binary_crossentropy'."
-        )
-
-
-def shape_parameters(parameters: Parameters) -> dict[str, Any]:
-    """Return the parameters, decided, that the network has its shape from."""
-    shape = {name: getattr(parameters, name) for name in SHAPE}
-    return shape | {"hidden_layer_sizes": tuple(parameters.hidden_layer_sizes)}
-
-
-def _layers_of(parameters: Parameters, architecture: Architecture) -> NeuMFLayers:
-    return ARCHITECTURES[architecture](
-        parameters.n_factors,
-        parameters.mlp_embedding_dim,
-        tuple(parameters.hidden_layer_sizes),
-        parameters.item_bias,
-    )
-
-
-def refuse_other_shape(parameters: Parameters, was: dict[str, Any]) -> None:
-    """Raise if a parameter was changed that the network has its shape from."""
-    shape = shape_parameters(parameters)
-    changed = [name for name, value in shape.items() if value != was[name]]
-    if changed:
-        received = ", ".join(f"{name}={shape[name]!r}" for name in changed)
-        before = ", ".join(f"{name}={was[name]!r}" for name in changed)
-        raise ValueError(
-            f"{', '.join(changed)} must be what fit had, {before}: partial_fit keeps the shape of "
-            f"the network. Received: {received}. Set it back, or call fit with all rows."
-        )
-
-
-def blueprint_of(
-    parameters: Parameters, architecture: Architecture, history_length: int
-) -> Blueprint:
-    """Return what the network, or one of its halves, is made of."""
-    layers = _layers_of(parameters, architecture)
-    reads_history = parameters.user_encoder != "id"
-    users = USER_TOWERS[parameters.user_encoder](
-        layers.width,
-        history_length,
-        parameters.history_hidden_size,
-        std=parameters.init_std,
-        tied=parameters.tie_history,
-        gaps=parameters.history_gaps if reads_history else None,
-        newest_item=parameters.newest_item and reads_history,
-    )
-    return Blueprint.of_towers(layers, users)
-
-
-def settings_of(parameters: Parameters, optimizer: str = "adam") -> TrainingSettings:
-    """Return how to train, given parameters that are decided."""
-    return TrainingSettings(
-        loss=LOSSES[parameters.loss],
+def make_plan(
+    parameters: NetworkParameters, name: str, blueprint: Blueprint, default_loss: LossName, y: Any
+) -> FitPlan:
+    """Check the parameters and return the plan of `fit` to rows with the labels `y`."""
+    _check_ranges(parameters)
+    loss = parameters.loss
+    if loss == "auto":
+        loss = default_loss if y is None else "binary_crossentropy"
+    _check_loss(loss, blueprint, y)
+    training = TrainingSettings(
+        loss=LOSSES[loss],
         n_negatives=parameters.n_negatives,
         batch_size=parameters.batch_size,
         learning_rate=parameters.learning_rate,
         regularization=parameters.regularization,
         dropout=parameters.dropout,
-        optimizer=optimizer,
     )
+    return FitPlan(
+        name=name,
+        blueprint=blueprint,
+        training=training,
+        recency=parameters.recency,
+        epochs=parameters.epochs,
+        early_stopping=parameters.early_stopping,
+        n_iter_no_change=parameters.n_iter_no_change,
+        feature_regularization=parameters.feature_regularization,
+        verbose=parameters.verbose,
+    )
+
+
+def _check_ranges(parameters: NetworkParameters) -> None:
+    for name in ("n_negatives", "batch_size", "epochs", "n_iter_no_change"):
+        check_int(name, getattr(parameters, name), 1)
+    check_option("loss", parameters.loss, ("auto", *LOSSES))
+    check_option("early_stopping", parameters.early_stopping, (True, False, "refit"))
+    if not isinstance(parameters.verbose, bool):
+        check_int("verbose", parameters.verbose, 0)
+    check_real("recency", parameters.recency)
+    check_real("regularization", parameters.regularization)
+    check_real("feature_regularization", parameters.feature_regularization, above=0)
+    check_real("dropout", parameters.dropout, below=1)
+    check_real("learning_rate", parameters.learning_rate, above=0)
+
+
+def _check_loss(name: str, blueprint: Blueprint, y: Any) -> None:
+    loss = LOSSES[name]
+    if loss.is_product and not blueprint.layers.is_product:
+        raise ValueError(
+            f"loss={name!r} scores many items for each row, which only a product of vectors does "
+            "fast. Received a network with an MLP. Set loss='sampled_softmax', or "
+            "architecture='gmf'."
+        )
+    if y is not None and not loss.takes_labels:
+        raise ValueError(
+            f"y must be None with loss={name!r}, which compares each row with other items. Leave y "
+            "out, or set loss='binary_crossentropy'."
+        )
+
+
+def refuse_other_shape(now: dict[str, Any], before: dict[str, Any]) -> None:
+    """Raise if a parameter that the network has its shape from differs from that of `fit`."""
+    changed = [name for name, value in now.items() if value != before[name]]
+    if changed:
+        received = ", ".join(f"{name}={now[name]!r}" for name in changed)
+        expected = ", ".join(f"{name}={before[name]!r}" for name in changed)
+        raise ValueError(
+            f"{', '.join(changed)} must be the same as in fit, {expected}: partial_fit keeps the "
+            f"shape of the network. Received: {received}. Set it back, or call fit with all rows."
+        )

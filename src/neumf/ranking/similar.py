@@ -48,7 +48,7 @@ class SimilarityMixin:
             If `fit` did not see an item, or `k` is no int of at least 1.
         """
         check_is_fitted(self)
-        return find_similar("item", items, self.items_, k, _cosines(self._vectors("items")))
+        return find_similar("item", items, self.items_, k, cosines(self._vectors("items")))
 
     def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
         """Return the users whose vectors point in the most similar direction.
@@ -71,7 +71,7 @@ class SimilarityMixin:
             If `fit` did not see a user, or `k` is no int of at least 1.
         """
         check_is_fitted(self)
-        return find_similar("user", users, self.users_, k, _cosines(self._vectors("users")))
+        return find_similar("user", users, self.users_, k, cosines(self._vectors("users")))
 
 
 def find_similar(
@@ -120,7 +120,7 @@ def unit_vectors(vectors: NDArray[Any]) -> NDArray[Any]:
     return units
 
 
-def _cosines(vectors: Float32s) -> Callable[[Codes], Scores]:
+def cosines(vectors: Float32s) -> Callable[[Codes], Scores]:
     """Return what gives the cosines of some vectors with all."""
     unit = unit_vectors(vectors)
 

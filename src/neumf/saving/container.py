@@ -55,10 +55,10 @@ def damaged(reason: str) -> ValueError:
     )
 
 
-def check_loaded(check: Callable[..., Any], *arguments: Any) -> None:
-    """Run the check of a parameter, whose complaint then is one of the file."""
+def check_loaded(check: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function that checks a parameter, whose errors then are errors of the file."""
     try:
-        check(*arguments)
+        return check(*arguments)
     except (TypeError, ValueError) as error:
         raise damaged(str(error)) from error
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from neumf.interactions.histories import Histories
 from neumf.interactions.storage import MEMORY, Piles, Storage, type_of_places
 from neumf.interactions.unseen import UnseenItems, unseen_items_of
-from neumf.model.user_towers import UserTower
+from neumf.model.user_tower import UserTower
 from neumf.training.centres import SideCentres
 from neumf.utils.arrays import Codes, Float32s, Float64s
+from neumf.utils.time_gaps import HistoryInputs
 
 # Rows that one call of the compiled program trains on: enough for the cost of the call to vanish,
 # few enough for the negatives to need no memory of account.
@@ -220,7 +221,10 @@ def _look_up(rows: TrainingRows, order: Codes, draws: Float64s) -> dict[str, Any
     found = {"users": users, "items": candidates}
     found |= {"labels": column(rows.labels), "weights": column(rows.weights)}
     if rows.histories is not None:
-        found["histories"] = rows.histories.before(order, rows.storage)
+        histories = rows.histories.before(order)
+        found["histories"] = histories.items
+        if histories.gaps is not None:
+            found["gaps"] = histories.gaps
     return found
 
 
@@ -238,7 +242,10 @@ def _fill(found: dict[str, Any], tower: UserTower, sizes: BatchSizes, seed: Any)
         }
         found["items"][n_rows:] = found["items"][n_rows:, :1]
         found["weights"][n_rows:] = 0
-    indices = tower.indices(found["users"], found.get("histories")) | {"items": found["items"]}
+    histories = None
+    if "histories" in found:
+        histories = HistoryInputs(found["histories"], found.get("gaps"))
+    indices = tower.indices(found["users"], histories) | {"items": found["items"]}
     return Chunk(
         {name: index.reshape(*batches, -1) for name, index in indices.items()},
         found["labels"].reshape(batches),

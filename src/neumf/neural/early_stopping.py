@@ -1,0 +1,96 @@
+"""What `early_stopping` ranks after each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from neumf.evaluation.held_out import HeldOutRows, match_rows, warn_of_seen
+from neumf.evaluation.ranked_lists import as_queries, exact_lists, mean_over_lists
+from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.histories import LastItems
+from neumf.interactions.moments import require_times_of_gaps
+from neumf.interactions.reading import read_input
+from neumf.interactions.seen import seen_matrix
+from neumf.metrics import ndcg_at_k
+from neumf.model.network import Blueprint, Network, Weights
+from neumf.utils.arrays import Codes
+
+Validate = Callable[[Blueprint, Weights], float]
+
+
+def hold_out_last_rows(rows: EncodedRows) -> tuple[EncodedRows, Codes]:
+    """Hold out each user's last positive; return the other rows and which were held out."""
+    last = _last_rows(rows)
+    if len(last) == 0:
+        raise ValueError(
+            "early_stopping holds out each user's last row, so X must be a table with an order in "
+            "time (no sparse matrix) and a user with two rows. Set early_stopping=False."
+        )
+    return rows.without_last(last), last
+
+
+def _last_rows(rows: EncodedRows) -> Codes:
+    """Return the last positive of each user who has others."""
+    timelines = rows.timelines
+    if timelines is None:
+        return np.empty(0, np.intp)
+    is_last = timelines.from_last() == 0
+    is_last &= timelines.counts[rows.users] > 1
+    if rows.positive is not None:
+        is_last &= rows.positive
+    return np.flatnonzero(is_last)
+
+
+def validate_on_table(
+    X_val: Any, rows: EncodedRows, last_items: LastItems, *, at_rows: bool
+) -> Validate:
+    """Return what measures NDCG@10 of the rows of a table among the unseen items.
+
+    With `at_rows`, each row is asked for at its own timestamp.
+    """
+    new = read_input(X_val, "X_val", with_timestamps=at_rows)
+    if at_rows:
+        require_times_of_gaps(new.seconds, "X_val")
+    held_out = match_rows(new, rows.user_ids, rows.item_ids, "X_val")
+    warn_of_seen(held_out, rows.seen)
+    if at_rows:
+        held_out = replace(held_out, seconds=new.seconds)
+    return _make_validate(held_out, rows.seen, last_items)
+
+
+def validate_on_rows(
+    held_out: Codes, rows: EncodedRows, kept: EncodedRows, last_items: LastItems, *, at_rows: bool
+) -> Validate:
+    """Return what measures NDCG@10 of rows of X that are not among the `kept` ones."""
+    # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
+    # not among them: as candidates they would give it away.
+    seen = kept.seen
+    if kept.labels is not None:
+        seen = seen_matrix(kept.users, kept.items, kept.shape)
+    queries = np.arange(len(held_out))
+    matched = HeldOutRows(queries, rows.users[held_out], rows.items[held_out], rows.shape[1])
+    if at_rows and rows.seconds is not None:
+        matched = replace(matched, seconds=rows.seconds[held_out])
+    return _make_validate(matched, seen, last_items)
+
+
+def _make_validate(rows: HeldOutRows, seen: sp.csr_array, last_items: LastItems) -> Validate:
+    """Return what measures NDCG@10 of rows, each at its request time if they have one."""
+    held_out, users = rows.gather(), None
+    if held_out.seconds is None:
+        histories = last_items.inputs()
+    else:
+        users = held_out.users
+        histories = last_items.take(users).inputs(held_out.seconds)
+        held_out, seen = as_queries(held_out, seen)
+
+    def validate(blueprint: Blueprint, weights: Weights) -> float:
+        network = Network.of_weights(blueprint, weights, histories, users)
+        return mean_over_lists(ndcg_at_k, 10, exact_lists(network, held_out, seen))
+
+    return validate

@@ -1,0 +1,299 @@
+"""`fit` and `partial_fit` of the neural recommenders."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from copy import deepcopy
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import validate_data
+
+from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.ids import extend_index
+from neumf.interactions.reading import read_input
+from neumf.model.network import Blueprint, Network, Weights
+from neumf.neural.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from neumf.neural.fitting import Run, learn
+from neumf.neural.network_recommender import NetworkRecommender
+from neumf.neural.parameters import EarlyStopping, FitPlan, LossName, refuse_other_shape
+from neumf.neural.saved_network import (
+    history_state,
+    network_state,
+    optimizer_state,
+    read_history,
+    read_network,
+    read_optimizer,
+    read_shape,
+    read_user_map,
+    user_map_state,
+)
+from neumf.neural.training_rows import PreviousFit, prepare, prepare_further
+from neumf.saving.checked_state import State
+from neumf.saving.container import check_loaded
+from neumf.saving.recommenders import write_recommender
+from neumf.utils.random import RandomState, make_generator
+from neumf.utils.validation import check_real
+
+
+class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
+    """Base of the neural recommenders.
+
+    A subclass has the parameters below and its own, names those that the network has its shape
+    from, and writes `_plan`.
+    """
+
+    n_negatives: int
+    loss: LossName
+    recency: float
+    regularization: float
+    dropout: float
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    early_stopping: EarlyStopping
+    n_iter_no_change: int
+    user_features: Any
+    item_features: Any
+    feature_regularization: float
+    random_state: RandomState
+    verbose: int
+
+    _shape_parameters: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    @abstractmethod
+    def _blueprint(cls, shape: dict[str, Any]) -> Blueprint:
+        """Check the parameters of `_shape_parameters` and return what the network is made of."""
+
+    @abstractmethod
+    def _plan(self, y: Any) -> FitPlan:
+        """Check all parameters and return what `fit` does with rows that have the labels `y`."""
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
+        """Train on interactions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+            Interactions, see :func:`neumf.base.read_rows`. The timestamp gives the order of a
+            user's rows, else row order does.
+        y : array-like of shape (n_samples,) or None, default=None
+            None makes every row a positive. Labels in [0, 1] are trained on as they are, without
+            further negatives. A row labelled 0 is in nobody's history; its own history is that of
+            the positive that it was drawn for, in the order of `NegativeSampler.fit_resample`.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weight of each row, and of the negatives drawn for it, in the loss.
+        X_val : array-like of shape (n_val, n_features >= 2) or None, default=None
+            Rows after X, for `early_stopping`: they are ranked after each epoch, in place of each
+            user's last row of X, and all of X is trained on. Rows of users or items that are not
+            in X are misses. In a search they are the same for all folds, so that no row of a test
+            fold may be in them.
+
+        Returns
+        -------
+        self : recommender
+            The fitted recommender.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is out of range, a table cannot be read, X has no order or no timestamps
+            where a parameter needs them, X_val is given without `early_stopping`, a user has seen
+            every item, so that no negative can be drawn, or the loss diverges. The estimator then
+            stays as it was.
+        OSError
+            If a file of X cannot be read to its end.
+
+        Warns
+        -----
+        UserWarning
+            If rows of X_val are misses, or pairs of it are in X; both are counted.
+        RuntimeWarning
+            If Ctrl-C interrupts the training after an epoch or more: what was learned until then
+            is kept, and `n_iter_` counts the epochs done. Interrupted earlier, or in the halves of
+            a pretraining, the estimator stays as it was. Also if XLA cannot compile the training
+            step on this machine, which then runs slower.
+        """
+        plan = self._plan(y)
+        rows = EncodedRows.read(X, y, sample_weight)
+        rows = rows.with_features(self.user_features, self.item_features)
+        rng = make_generator(self.random_state)
+        prepared = prepare(plan, rows, X_val)
+        of_rows = self._attributes_of_rows(rows, rows.seen) | prepared.last_items.attributes
+
+        def of_weights(weights: Weights) -> dict[str, Any]:
+            histories = prepared.last_items.inputs()
+            network = Network.of_weights(prepared.plan.blueprint, weights, histories)
+            return self._attributes_of_network(network, of_rows)
+
+        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight, "X_val": X_val}}
+        tasks = FitTasks(self, plan.most_epochs, of_rows, of_weights, **data)
+        columns = self._columns_of(X if rows.header is None else rows.header)
+        refits = plan.early_stopping == "refit" and X_val is None
+        if not refits:
+            del rows  # which hold timestamps that nothing reads any more
+        trained, network = learn(Run(prepared, rng, tasks))
+        first = trained
+        if refits and not first.interrupted:
+            prepared = prepare(plan.without_early_stopping(first.best_epoch), rows)
+            trained, network = learn(Run(prepared, rng, tasks))
+        history = {"loss": first.losses}
+        if first.values:
+            history["val_ndcg_at_10"] = first.values
+        of_rows |= columns | {"_shape": self._shape_now(), "best_iter_": trained.best_epoch}
+        of_training = {"history_": history, "_optimizer": trained.optimizer, "_generator": rng}
+        self._commit(of_rows | of_training | self._attributes_of_network(network, of_rows))
+        tasks.end()
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Train on, on new interactions alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+            New interactions of known and of new users and items, a table like that of `fit`. A
+            user's rows come after all that the user did before, whatever their timestamps say. A
+            table without rows changes nothing.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels, see `fit`.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights, see `fit`.
+
+        Returns
+        -------
+        self : recommender
+            The recommender, which is fitted by `fit` if it was not yet.
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            As `fit` does; and if X has other columns, its ids are strings where `fit` saw numbers,
+            or the reverse, or a parameter is set that would change the shape of the network. The
+            estimator then stays as it was.
+
+        Warns
+        -----
+        RuntimeWarning
+            As `fit` does.
+
+        Notes
+        -----
+        Training goes `epochs` times through the new rows. After `fit`, Adam goes on with its step
+        count and the mean of its second moments over the rows of each table, which is all that
+        `fit` keeps of them; from then on, with the moments of each row, which take twice the memory
+        of the vectors. ``benchmarks/quality/README.md`` compares it with a fit of all rows.
+
+        New users and items get initial vectors as in `fit`, behind the known ones. The vectors of
+        users without a new row, and of items that neither a row nor a negative names, stay as they
+        are; the shared layers move. All rows are trained on: neither `early_stopping` nor a
+        pretraining acts. Scikit-learn's callbacks are called by `fit` alone.
+        """
+        if not hasattr(self, "network_"):
+            self.fit(X, y, sample_weight)
+            return self
+        plan = self._plan(y)
+        refuse_other_shape(self._shape_now(), self._shape)
+        rows = self._read_further(X, y, sample_weight)
+        if rows is None:
+            return self
+        previous = PreviousFit(self.network_, self._optimizer, self.last_items, self.seen_)
+        prepared = prepare_further(plan, rows, previous)
+        # A copy: what fails must not move the generator on.
+        rng = deepcopy(self._generator)
+        trained, network = learn(Run(prepared, rng))
+        history = {
+            name: values + (trained.losses if name == "loss" else [np.nan] * len(trained.losses))
+            for name, values in self.history_.items()
+        }
+        of_rows = self._attributes_of_rows(rows, prepared.seen) | prepared.last_items.attributes
+        of_rows |= {"best_iter_": len(history["loss"])}
+        of_training = {"history_": history, "_optimizer": trained.optimizer, "_generator": rng}
+        self._commit(of_rows | of_training | self._attributes_of_network(network, of_rows))
+        return self
+
+    def _read_further(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows | None:
+        """Return the rows of `partial_fit`, new ids behind the known; None if there are no rows."""
+        new = read_input(X, may_be_empty=True)
+        if len(new) == 0:
+            return None
+        if not sp.issparse(X):  # whose columns are the items
+            table = X if new.header is None else new.header
+            validate_data(self, table, reset=False, skip_check_array=True)
+        users = extend_index(new.users, self.users_, "X: user ids")
+        items = extend_index(new.items, self.items_, "X: item ids")
+        rows = EncodedRows.encode(new, users, items, y, sample_weight)
+        return rows.with_features(self.user_features, self.item_features)
+
+    def _shape_now(self) -> dict[str, Any]:
+        """Return the parameters that the network has its shape from."""
+        shape = {name: getattr(self, name) for name in self._shape_parameters}
+        # Blueprints are compared and hashed.
+        return {
+            name: tuple(value) if isinstance(value, list | np.ndarray) else value
+            for name, value in shape.items()
+        }
+
+    def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
+        """Write the fitted recommender to a file, which :func:`neumf.load` reads.
+
+        Parameters
+        ----------
+        path : str or path
+            The file. One that is there is replaced when the new one is complete, so that a failure
+            leaves it as it was.
+        optimizer : bool, default=False
+            Write Adam's moments of each row, too, which there are after `partial_fit` and take
+            twice the space of the vectors. Without them `partial_fit` goes on with their means, as
+            it does after `fit`, of which nothing else is kept.
+
+        Raises
+        ------
+        TypeError
+            If a parameter or an id cannot be held by a file, which the error names.
+        OSError
+            If the file cannot be written.
+        """
+        write_recommender(path, self, partial(self._state, optimizer=optimizer))
+
+    def _parameters(self) -> dict[str, Any]:
+        # What was learned of the tables is in the state; only further training needs them again.
+        return super()._parameters() | dict.fromkeys(("user_features", "item_features"))
+
+    def _state(self, *, optimizer: bool = False) -> dict[str, Any]:
+        return super()._state() | {
+            "network_": network_state(self.network_),
+            "user_map_": user_map_state(self.user_map_),
+            "histories_": self.histories_,
+            "history_seconds_": self.history_seconds_,
+            "history_": history_state(self.history_),
+            "best_iter_": self.best_iter_,
+            "_shape": self._shape,
+            "_optimizer": optimizer_state(self._optimizer, whole=optimizer),
+            "_generator": self._generator,
+        }
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        # Read whenever users are folded in.
+        check_loaded(check_real, "recency", self.recency)
+        n_users, n_items = len(self.users_), len(self.items_)
+        self.histories_ = state.indices("histories_", (n_users, None), n_items, at_least=-1)
+        self._shape = read_shape(state.part("_shape"), self._shape_parameters)
+        blueprint = check_loaded(self._blueprint, self._shape)
+        blueprint = blueprint.with_history_length(self.histories_.shape[1])
+        self.network_ = read_network(state.part("network_"), blueprint, n_users, n_items)
+        self.user_map_ = read_user_map(state, blueprint)
+        self.history_seconds_ = None
+        if blueprint.users.time_gaps:
+            self.history_seconds_ = state.floats("history_seconds_", self.histories_.shape)
+        self.history_ = read_history(state.part("history_"))
+        self.best_iter_ = state.integer("best_iter_", 0, self.n_iter_)
+        self._optimizer = read_optimizer(state, self.network_)
+        self._generator = state.of_type("_generator", np.random.Generator)
+        self._model = self._own_rows = None

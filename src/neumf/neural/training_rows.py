@@ -1,0 +1,240 @@
+"""Rows made ready for training: histories, negatives, weights, and what is held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.histories import Histories, LastItems, read_histories
+from neumf.interactions.moments import require_times_of_gaps
+from neumf.interactions.seen import count_users, join_seen, log_popularity
+from neumf.interactions.timeline import recency_weights
+from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
+from neumf.model.network import Network
+from neumf.neural.early_stopping import (
+    Validate,
+    hold_out_last_rows,
+    validate_on_rows,
+    validate_on_table,
+)
+from neumf.neural.parameters import FitPlan
+from neumf.training.batches import Degrees, Negatives, TrainingRows
+from neumf.training.centres import Centres, SideCentres
+from neumf.training.trainer import OptimizerState
+from neumf.utils.arrays import Float32s
+
+
+@dataclass(frozen=True)
+class PreviousFit:
+    """What `partial_fit` goes on from.
+
+    Attributes
+    ----------
+    network : Network
+        The network as it was trained.
+    optimizer : OptimizerState or None
+        Adam as it was left; None starts it anew.
+    last_items : LastItems
+        The last items of each user. A length of 0 says that the rows so far had no order.
+    seen : csr_array of shape (n_users, n_items)
+        The items that each user has seen.
+    """
+
+    network: Network
+    optimizer: OptimizerState | None
+    last_items: LastItems
+    seen: sp.csr_array
+
+
+@dataclass(frozen=True)
+class PreparedFit:
+    """Rows made ready to be trained on.
+
+    Attributes
+    ----------
+    plan : FitPlan
+        How to train; its blueprints know how many last items are kept.
+    rows : TrainingRows
+        What is trained on.
+    seen : csr_array of shape (n_users, n_items)
+        The items that each user has seen, in these rows and before.
+    last_items : LastItems
+        The last items of each user after all rows.
+    item_biases : ndarray of shape (n_items,) or None
+        What the biases of items start at; None if items have none.
+    validate : callable or None
+        Measures weights on what is held out.
+    previous : PreviousFit or None
+        What is trained further; None begins with initial weights.
+    """
+
+    plan: FitPlan
+    rows: TrainingRows
+    seen: sp.csr_array
+    last_items: LastItems
+    item_biases: Float32s | None
+    validate: Validate | None = None
+    previous: PreviousFit | None = None
+
+
+def prepare(plan: FitPlan, rows: EncodedRows, X_val: Any = None) -> PreparedFit:
+    """Make the rows of `fit` ready."""
+    if X_val is not None and not plan.early_stopping:
+        raise ValueError(
+            "X_val is ranked after each epoch to find the best one, so early_stopping must be "
+            "True. Received: early_stopping=False. Set it, or leave X_val out."
+        )
+    plan = plan.with_history_length(_history_length(plan, rows))
+    at_rows = plan.blueprint.users.time_gaps == "request"
+    histories = _read_histories(plan, rows)
+    last_items = _last_items(rows, histories)
+    kept, validate = rows, None
+    if X_val is not None:
+        validate = validate_on_table(X_val, rows, last_items, at_rows=at_rows)
+    elif plan.early_stopping:
+        kept, held_out = hold_out_last_rows(rows)
+        histories = _read_histories(plan, kept)
+        validate = validate_on_rows(
+            held_out, rows, kept, _last_items(kept, histories), at_rows=at_rows
+        )
+    return PreparedFit(
+        plan,
+        _training_rows(plan, kept, histories, kept.seen),
+        rows.seen,
+        last_items,
+        _item_biases(plan, kept.seen),
+        validate,
+    )
+
+
+def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> PreparedFit:
+    """Make the rows of `partial_fit` ready."""
+    length = previous.last_items.items.shape[1]
+    if length and not rows.ordered:
+        raise ValueError(
+            "X must be a table whose rows have an order in time, as that of fit. Received a sparse "
+            "matrix. Pass a table of user and item, each user's oldest row first."
+        )
+    plan = plan.with_history_length(length).without_early_stopping(plan.epochs)
+    n_known = previous.seen.shape[0]
+    indices = np.pad(np.arange(n_known), (0, rows.shape[0] - n_known), constant_values=-1)
+    seen = join_seen(previous.seen, indices, rows.seen)
+    before = previous.last_items.take(indices)
+    histories = _read_histories(plan, rows, before) if length else None
+    return PreparedFit(
+        plan,
+        _training_rows(plan, rows, histories, seen),
+        seen,
+        _last_items(rows, histories),
+        _item_biases(plan, seen),
+        previous=previous,
+    )
+
+
+def _history_length(plan: FitPlan, rows: EncodedRows) -> int:
+    """Return how many last items of each user are kept; 0 if the rows have no order."""
+    if rows.timelines is None:
+        return 0
+    # What is longer than the longest history would cost memory and say nothing.
+    longest = max(1, int(rows.timelines.counts.max()))
+    return min(plan.blueprint.users.history_length, longest)
+
+
+def _read_histories(
+    plan: FitPlan, rows: EncodedRows, before: LastItems | None = None
+) -> Histories | None:
+    """Return the history of each row; None if the rows have no order."""
+    tower = plan.blueprint.users
+    if rows.timelines is None:
+        if tower.reads_history:
+            raise ValueError(
+                "X must be a table whose rows have an order in time: NextItemRecommender learns "
+                "what comes next. Received a sparse matrix. Pass a table of user and item, or use "
+                "NeuMFRecommender, which needs no order."
+            )
+        return None
+    seconds = None
+    if tower.time_gaps is not None:
+        seconds = rows.seconds
+        require_times_of_gaps(seconds, "X")
+    return read_histories(
+        rows.timelines,
+        rows.items,
+        tower.history_length,
+        rows.positive,
+        before,
+        seconds=seconds,
+        from_rows=tower.time_gaps == "request",
+    )
+
+
+def _last_items(rows: EncodedRows, histories: Histories | None) -> LastItems:
+    if histories is None:
+        return LastItems(np.empty((rows.shape[0], 0), np.int32))
+    return histories.last()
+
+
+def _item_biases(plan: FitPlan, seen: sp.csr_array) -> Float32s | None:
+    return log_popularity(seen) if plan.blueprint.layers.item_bias else None
+
+
+def _training_rows(
+    plan: FitPlan, rows: EncodedRows, histories: Histories | None, seen: sp.csr_array
+) -> TrainingRows:
+    """Return the rows to train on, with what negatives may be drawn from.
+
+    `seen` tells what the users have seen, in these rows and before.
+    """
+    degrees = Degrees(np.diff(seen.indptr), count_users(seen))
+    reads_history = plan.blueprint.users.reads_history
+    draws = rows.labels is None and plan.training.loss.draws_negatives
+    return TrainingRows(
+        rows.users,
+        rows.items,
+        labels=rows.labels,
+        weights=_weights(plan, rows, histories),
+        negatives=_negatives(plan, rows, seen) if draws else None,
+        histories=histories if reads_history else None,
+        degrees=degrees,
+        centres=_centres(plan, rows, degrees),
+    )
+
+
+def _weights(plan: FitPlan, rows: EncodedRows, histories: Histories | None) -> Float32s | None:
+    """Return the weight of each row: `sample_weight` times a power of its position from the end."""
+    if plan.recency == 0 or histories is None:
+        return rows.weights
+    weights = recency_weights(histories.timelines.from_last(), plan.recency)
+    weights /= weights.mean(dtype=np.float64)
+    if rows.weights is not None:
+        weights *= rows.weights
+    return weights
+
+
+def _centres(plan: FitPlan, rows: EncodedRows, degrees: Degrees) -> SideCentres:
+    """Return what pulls the vectors of users and items that have features."""
+    penalty, users, items = plan.feature_regularization, rows.user_features, rows.item_features
+    return SideCentres(
+        None if users is None else Centres(users, degrees.users, penalty),
+        None if items is None else Centres(items, degrees.items, penalty),
+    )
+
+
+def _negatives(plan: FitPlan, rows: EncodedRows, seen: sp.csr_array) -> Negatives:
+    """Return what negatives are drawn from."""
+    counts = count_users(seen)
+    weights: NDArray[np.int64] | None = counts
+    if plan.negative_strategy == "uniform":
+        # That nobody has had an item yet does not tell that nobody wants it.
+        weights = None if counts.all() else np.minimum(counts, 1)
+    if plan.blueprint.users.reads_history:
+        # That an item is not drawn must not tell that its user had it later.
+        return Negatives(other_items(rows.shape[1], weights), rows.items)
+    unseen = UnseenItems(seen, weights)
+    refuse_saturated(unseen, rows.users, rows.user_ids)
+    return Negatives(unseen, rows.users)
