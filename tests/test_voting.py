@@ -10,7 +10,6 @@ from sklearn.model_selection import GridSearchCV
 
 from neumf import (
     EASERecommender,
-    HistoryKNNRecommender,
     ItemKNNRecommender,
     LeaveLastOutSplitter,
     NeuMFRecommender,
@@ -91,14 +90,6 @@ def test_members_are_asked_for_shares_at_the_moment():
         for member in model.estimators_
     ]
     np.testing.assert_allclose(found, np.mean(parts, axis=0), atol=1e-6)
-
-
-def test_neighbours_of_histories_have_shares_already():
-    near = HistoryKNNRecommender(NETWORK, n_neighbors=20).fit(X)
-    alone = VotingRecommender([("near", near)], normalization="share").fit(X)
-    users = np.arange(len(near.users_))
-    found, expected = alone.ranker_.score_items(users), near.ranker_.score_items(users)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 class OwnRanker:

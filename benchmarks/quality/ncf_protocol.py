@@ -12,12 +12,10 @@ settings on. Of a whole data set, ``--drop-last`` gives the validation split: it
 each user's last row, which is the test row.
 
 ``--preset`` takes the presets of `NeuMFRecommender.from_preset`, "default" (its default
-parameters), "popularity", "itemknn", "ease", "rules" (sequential rules), "ridge" (of the next
-item), and "ials" where ``implicit`` is installed. "near-" before one of a network, for example
-``--preset near-best-hybrid-large``, adds the neighbours of its histories. ``--set`` changes their
-parameters, for example ``--preset popularity --set half_life=30D``. ``--item-features`` gives the
-presets what is known of films, those of `item_features.py`, which MovieTweetings and MovieLens have
-beside their ratings.
+parameters), "popularity", "itemknn", "ease", "rules" (sequential rules), and "ials"
+where ``implicit`` is installed. ``--set`` changes their parameters, for example
+``--preset popularity --set half_life=30D``. ``--item-features`` gives the presets what is known of
+films, those of `item_features.py`, which MovieTweetings and MovieLens have beside their ratings.
 
 A vote is written as its members with their weights, for example ``--preset "default:4+rules:1"``.
 Its networks have seeds of their own, ``--set`` is for them, and ``--set rules__decay=3`` for its
@@ -46,11 +44,9 @@ from item_features import FEATURES, encode, read_items
 
 from neumf import (
     EASERecommender,
-    HistoryKNNRecommender,
     ItemKNNRecommender,
     LeaveLastOutSplitter,
     NeuMFRecommender,
-    NextItemRidgeRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
@@ -66,7 +62,6 @@ BASELINES = {
     "itemknn": ItemKNNRecommender,
     "ease": EASERecommender,
     "rules": SequentialRulesRecommender,
-    "ridge": NextItemRidgeRecommender,
 }
 
 
@@ -244,8 +239,6 @@ def make_member(preset, seed, options):
         return BASELINES[preset](**options)
     if preset == "ials":
         return IALSRecommender(random_state=seed, **options)
-    if preset.startswith("near-"):
-        return HistoryKNNRecommender(make_member(preset.removeprefix("near-"), seed, options))
     if preset == "default":
         return NeuMFRecommender(random_state=seed, **options)
     return NeuMFRecommender.from_preset(preset, random_state=seed, **options)

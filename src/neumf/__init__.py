@@ -12,10 +12,8 @@ from neumf.preprocessing.id_encoder import IdEncoder
 from neumf.preprocessing.negative_sampler import NegativeSampler
 from neumf.recommenders.content_knn import ContentKNNRecommender
 from neumf.recommenders.ease import EASERecommender
-from neumf.recommenders.history_knn import HistoryKNNRecommender
 from neumf.recommenders.item_knn import ItemKNNRecommender
 from neumf.recommenders.neumf import NeuMFRecommender
-from neumf.recommenders.next_item_ridge import NextItemRidgeRecommender
 from neumf.recommenders.popularity import PopularityRecommender
 from neumf.recommenders.sequential_rules import SequentialRulesRecommender
 from neumf.recommenders.voting import VotingRecommender
@@ -25,14 +23,12 @@ __all__ = [
     "ColdItemSplitter",
     "ContentKNNRecommender",
     "EASERecommender",
-    "HistoryKNNRecommender",
     "IdEncoder",
     "ItemKNNRecommender",
     "LeaveLastBasketOutSplitter",
     "LeaveLastOutSplitter",
     "NegativeSampler",
     "NeuMFRecommender",
-    "NextItemRidgeRecommender",
     "PopularityRecommender",
     "SequentialRulesRecommender",
     "TimeSplitter",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -40,9 +40,6 @@ from neumf.utils.time_gaps import require_times
 
 # Rows whose scores are looked at after training.
 _N_CHECKED = 2**12
-
-# Rows whose histories are read at once after training.
-_N_ENCODED = 2**15
 
 Validate = Callable[[Blueprint, Weights], float]
 
@@ -194,23 +191,6 @@ def learn(
         network = Network.of_weights(blueprint, trained.weights, lesson.last_items.codes)
         _refuse_diverged(network, lesson.rows)
     return trained, network
-
-
-def vectors_before(rows: EncodedRows, network: Network) -> tuple[Float32s, Codes]:
-    """Return the vector of each positive's user just before it, and the positive's item.
-
-    The network must read histories, and the rows be those that it was trained on.
-    """
-    histories = cast(Histories, _read_histories(rows, _read_timelines(rows), network.blueprint))
-    everything = np.arange(len(rows.users))
-    positives = everything if rows.positive is None else np.flatnonzero(rows.positive)
-    vectors = np.empty((len(positives), network.users.shape[1]), np.float32)
-    for start in range(0, len(positives), _N_ENCODED):
-        some = positives[start : start + _N_ENCODED]
-        vectors[start : start + _N_ENCODED] = network.blueprint.users.encode(
-            *network.weights, rows.users[some], histories.before(some, rows.storage)
-        )
-    return vectors, rows.items[positives]
 
 
 def _learn_half(

@@ -65,7 +65,6 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
 
     See Also
     --------
-    NextItemRidgeRecommender : Learns the weights, for catalogues of some thousand items.
     ItemKNNRecommender : Asks what users had, not when.
 
     Notes

@@ -21,10 +21,8 @@ from neumf.saving.values import decode_values, encode_values
 _MODULES = {
     "ContentKNNRecommender": "neumf.recommenders.content_knn",
     "EASERecommender": "neumf.recommenders.ease",
-    "HistoryKNNRecommender": "neumf.recommenders.history_knn",
     "ItemKNNRecommender": "neumf.recommenders.item_knn",
     "NeuMFRecommender": "neumf.recommenders.neumf",
-    "NextItemRidgeRecommender": "neumf.recommenders.next_item_ridge",
     "PopularityRecommender": "neumf.recommenders.popularity",
     "SequentialRulesRecommender": "neumf.recommenders.sequential_rules",
     "VotingRecommender": "neumf.recommenders.voting",
