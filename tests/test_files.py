@@ -56,7 +56,6 @@ BASELINES = [
             ("a.b", VotingRecommender([("ease", EASERecommender(2.0)), ("out", "drop")])),
         ],
         weights=np.array([1.0, 2.0]),
-        normalization="share",
     ),
 ]
 SMALL = NEUMF_OF_IDS | {

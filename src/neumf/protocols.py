@@ -24,9 +24,8 @@ class Ranker(Protocol):
     .. versionadded:: 0.1
 
     Higher is better. Scores are finite; only their order within a user counts, except in a
-    :class:`neumf.VotingRecommender`, which adds them up. There, a ranker whose scores are logits
-    says so by an attribute ``gives_logits = True``. The methods are called from several threads at
-    once, each with users of its own.
+    :class:`neumf.VotingRecommender`, which adds up their z-scores. The methods are called from
+    several threads at once, each with users of its own.
     """
 
     def score_items(self, users: Codes) -> Scores:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,6 @@ class PopularityRanker:
     """
 
     logits: NDArray[np.float64]
-    gives_logits: ClassVar[bool] = True
 
     def score_items(self, users: Codes) -> Scores:
         """Return scores of shape (len(users), n_items)."""
@@ -48,11 +46,6 @@ class QueryRanker:
 
     ranker: Ranker
     users: Codes
-
-    @property
-    def gives_logits(self) -> bool:
-        """Whether the other ranker does."""
-        return getattr(self.ranker, "gives_logits", False)
 
     def score_items(self, users: Codes) -> Scores:
         """Return scores of shape (len(users), n_items); `users` are numbers of queries."""

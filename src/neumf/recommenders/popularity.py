@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -280,7 +280,6 @@ class RecentPopularityRanker:
     rows: RecentRows
     n_before: Codes
     clocks: Float64s
-    gives_logits: ClassVar[bool] = True
 
     @classmethod
     def at(cls, rows: RecentRows, seconds: Float64s) -> RecentPopularityRanker:
