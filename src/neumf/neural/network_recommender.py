@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,14 +20,14 @@ from neumf.model.network import Network
 from neumf.model.user_map import UserMap
 from neumf.neural.fold_in import Taste, fit_user_map, fold_in
 from neumf.protocols import Ranker
-from neumf.ranking.similar import SimilarityMixin
+from neumf.ranking.similar import most_similar_vectors
 from neumf.training.loop import Trained
 from neumf.training.trainer import OptimizerState
-from neumf.utils.arrays import Codes, Float32s, Float64s
+from neumf.utils.arrays import Codes, Float64s
 from neumf.utils.time_gaps import require_times
 
 
-class NetworkRecommender(SimilarityMixin, BaseRecommender):
+class NetworkRecommender(BaseRecommender):
     """Base of the recommender whose scores a network gives."""
 
     recency: float
@@ -57,8 +58,51 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
         state: dict[str, Any] = super().__getstate__()
         return state | {"_model": None} if "_model" in state else state
 
-    def _vectors(self, of: Literal["users", "items"]) -> Float32s:
-        return self.network_.users if of == "users" else self.network_.item_vectors
+    def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
+        """Return the items whose vectors point in the most similar direction.
+
+        Parameters
+        ----------
+        items : id or array-like of ids
+            Items that `fit` saw.
+        k : int, default=10
+            Number of items for each.
+
+        Returns
+        -------
+        similar : DataFrame with columns item, similar_item, score, rank
+            The score is the cosine of the angle between the items' vectors.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `fit` did not see an item, or `k` is no int of at least 1.
+        """
+        check_is_fitted(self)
+        return most_similar_vectors("item", items, self.items_, k, self.network_.item_vectors)
+
+    def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
+        """Return the users whose vectors point in the most similar direction.
+
+        Parameters
+        ----------
+        users : id or array-like of ids
+            Users that `fit` saw.
+        k : int, default=10
+            Number of users for each.
+
+        Returns
+        -------
+        similar : DataFrame with columns user, similar_user, score, rank
+            The score is the cosine of the angle between the users' vectors.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `fit` did not see a user, or `k` is no int of at least 1.
+        """
+        check_is_fitted(self)
+        return most_similar_vectors("user", users, self.users_, k, self.network_.users)
 
     @property
     def ranker_(self) -> Network:

@@ -19,8 +19,8 @@ from neumf.interactions.moments import Span, read_span, require_timestamps
 from neumf.interactions.seen import stored_places
 from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
-from neumf.ranking.similar import find_similar
-from neumf.ranking.sparse_candidates import candidates_of_lists
+from neumf.ranking.similar import most_similar
+from neumf.ranking.top_k import candidate_scores
 from neumf.saving.checked_state import State
 from neumf.saving.container import damaged
 from neumf.utils.arrays import Codes, Scores
@@ -90,7 +90,7 @@ class ItemWeightsRecommender(BaseRecommender):
             scores[stored_places(weights)] = weights.data
             return scores
 
-        return find_similar("item", items, self.items_, k, score)
+        return most_similar("item", items, self.items_, k, score)
 
     def _state(self) -> dict[str, Any]:
         return super()._state() | {
@@ -188,7 +188,7 @@ class ItemWeightsRanker:
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
-        return candidates_of_lists(self.score_items, self.weights.shape[1], users, items)
+        return candidate_scores(self.score_items, self.weights.shape[1], users, items)
 
 
 def users_in_common(seen: sp.csr_array) -> sp.csr_array:

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf.base import keep_rows, read_rows
 from neumf.interactions.features import join_features
-from neumf.ranking.similar import find_similar
+from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import top_lists
 from neumf.recommenders._item_weights import ItemWeightsRecommender, read_order
 from neumf.saving.checked_state import State
@@ -186,7 +186,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         def score(codes: Codes) -> Scores:
             return _cosines(self.item_vectors_[codes], turned)
 
-        return find_similar("item", items, self.items_, k, score)
+        return most_similar("item", items, self.items_, k, score)
 
     def _parameters(self) -> dict[str, Any]:
         # What was learned of the table is in the state; only another `fit` needs the table again.

@@ -16,7 +16,7 @@ from neumf.interactions.moments import Span, read_span, require_timestamps
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker
-from neumf.ranking.sparse_candidates import candidates_of_lists
+from neumf.ranking.top_k import candidate_scores
 from neumf.saving.checked_state import State
 from neumf.utils.arrays import Codes, Float64s, Scores
 
@@ -301,7 +301,7 @@ class RecentPopularityRanker:
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of the shape of items; `users` are numbers of queries."""
-        return candidates_of_lists(self.score_items, self.rows.n_items, users, items)
+        return candidate_scores(self.score_items, self.rows.n_items, users, items)
 
 
 def _check_order(rows: EncodedRows, half_life: Any, span: Span) -> None:

@@ -17,7 +17,7 @@ from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
-from neumf.ranking.sparse_candidates import candidates_of_lists
+from neumf.ranking.top_k import candidate_scores
 from neumf.saving.checked_state import State
 from neumf.saving.container import damaged
 from neumf.saving.recommenders import describe, restore
@@ -306,7 +306,7 @@ class VotingRanker:
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
-        return candidates_of_lists(self.score_items, self.n_items, users, items)
+        return candidate_scores(self.score_items, self.n_items, users, items)
 
 
 def _z_scores(scores: Float64s) -> Float64s:
