@@ -18,7 +18,7 @@ from neumf import (
     LeaveLastOutSplitter,
     SequentialRulesRecommender,
 )
-from neumf.recommenders import _item_weights, sequential_rules
+from neumf.recommenders import ease, sequential_rules
 
 WITH_DECAY = [SequentialRulesRecommender, ItemKNNRecommender, EASERecommender]
 decays = st.sampled_from([0.7, 5.0, "2s", pd.Timedelta("1min")])
@@ -292,7 +292,7 @@ def test_similar_items_of_an_unknown_item_are_refused():
 
 
 def test_a_catalogue_that_does_not_fit_into_memory_is_refused(monkeypatch):
-    monkeypatch.setattr(_item_weights, "_physical_memory", lambda: 1000)
+    monkeypatch.setattr(ease, "_physical_memory", lambda: 1000)
     message = r"Received 15 items, for which it would take .* GB of memory of the"
     with pytest.raises(MemoryError, match=message):
         EASERecommender().fit(walks())

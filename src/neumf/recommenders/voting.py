@@ -1,4 +1,4 @@
-"""Several recommenders as one."""
+"""A weighted vote of several recommenders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from neumf.utils.validation import check_n_jobs
 
 
 class VotingRecommender(BaseRecommender):
-    r"""Recommend by the weighted mean of what several recommenders say.
+    r"""Recommend by the weighted mean of the scores of several recommenders.
 
     .. versionadded:: 0.1
 
@@ -38,12 +38,11 @@ class VotingRecommender(BaseRecommender):
         replaced by ``set_params(name=recommender)``, left out by ``set_params(name="drop")``, and
         its parameters are set by ``set_params(name__parameter=value)``, also in a search.
     weights : array-like of shape (n_recommenders,) or None, default=None
-        How much each member counts, a number of at least 0, not all of them 0. None lets all count
-        alike.
+        Weight of each member: numbers of at least 0, not all of them 0. None gives all the same
+        weight.
     n_jobs : int or None, default=None
-        So many members are fitted side by side, each in a process of its own, by joblib. -1 means
-        as many as there are processors; None means 1, unless a `joblib.parallel_config` says
-        otherwise.
+        Number of members that joblib fits at the same time, each in a process of its own. -1 means
+        one for each processor. None means 1, unless a `joblib.parallel_config` says otherwise.
 
     Attributes
     ----------
@@ -74,7 +73,7 @@ class VotingRecommender(BaseRecommender):
 
     Notes
     -----
-    The members score on scales of their own. With the scores :math:`s_{mui}` of member m, that of
+    The scales of the members' scores differ. With the scores :math:`s_{mui}` of member m, that of
     item i for user u is the weighted mean of z-scores (CombSUM)
 
     .. math:: \frac{1}{\sum_m w_m} \sum_m w_m \, \frac{s_{mui} - \mu_{mu}}{\sigma_{mu}},
@@ -122,7 +121,7 @@ class VotingRecommender(BaseRecommender):
         Parameters
         ----------
         deep : bool, default=True
-            Tells whether those of the members are wanted.
+            Whether to include the members and their parameters.
 
         Returns
         -------
@@ -130,13 +129,13 @@ class VotingRecommender(BaseRecommender):
             By name; a parameter of a member as ``name__parameter``.
         """
         parameters: dict[str, Any] = super().get_params(deep=False)
-        # What is no list of members is refused by `fit`.
+        # `fit` refuses what is no list of members.
         if deep and _are_pairs(self.recommenders):
             for name, member in self.recommenders:
                 parameters[name] = member
                 if hasattr(member, "get_params"):
-                    of_member = member.get_params(deep=True).items()
-                    parameters |= {f"{name}__{key}": value for key, value in of_member}
+                    own = member.get_params(deep=True).items()
+                    parameters |= {f"{name}__{key}": value for key, value in own}
         return parameters
 
     def set_params(self, **parameters: Any) -> Self:
@@ -156,7 +155,7 @@ class VotingRecommender(BaseRecommender):
         Raises
         ------
         ValueError
-            If there is no parameter of such a name.
+            If there is no parameter of that name.
         """
         if "recommenders" in parameters:
             self.recommenders = parameters.pop("recommenders")
@@ -212,7 +211,7 @@ class VotingRecommender(BaseRecommender):
         return self._ranker_of([member.ranker_ for member in self.estimators_])
 
     def ranker_at(self, users: Codes, seconds: Float64s) -> VotingRanker:
-        """Return what scores users, each at a moment, as the members do.
+        """Return a ranker of queries, which asks each member at their request times.
 
         See :class:`neumf.protocols.TimedRecommender`.
         """
@@ -270,7 +269,7 @@ class VotingRecommender(BaseRecommender):
         return known
 
     def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
-        """Do nothing: the members do."""
+        """Do nothing: `_after` folds the rows into the members."""
 
     def _check_order_of_interactions(self, new: Interactions) -> None:
         for member in self.estimators_:
@@ -279,14 +278,14 @@ class VotingRecommender(BaseRecommender):
 
 @dataclass(frozen=True)
 class VotingRanker:
-    """Scores items by the weighted mean of z-scores.
+    """Score items by the weighted mean of z-scores.
 
     Attributes
     ----------
     rankers : list of Ranker
-        The members.
+        The rankers of the members.
     weights : ndarray of shape (n_rankers,)
-        How much each counts; they add up to 1.
+        Weight of each ranker; the weights sum to 1.
     n_items : int
         Size of the catalogue.
     """
@@ -299,7 +298,7 @@ class VotingRanker:
         """Return scores of shape (len(users), n_items)."""
         total = np.zeros((len(users), self.n_items))
         for ranker, weight in zip(self.rankers, self.weights, strict=True):
-            # Items that not all members know stand behind those of the rows, and are left out.
+            # Items that only some members know come last in their catalogues, and are left out.
             scores = ranker.score_items(users)[:, : self.n_items].astype(np.float64)
             total += weight * _z_scores(scores)
         return total
@@ -320,7 +319,7 @@ def _z_scores(scores: Float64s) -> Float64s:
 def _check_members(
     recommenders: Any, weights: Any
 ) -> tuple[list[tuple[str, BaseRecommender]], Float64s]:
-    """Return the members that are not dropped, and weights that add up to 1."""
+    """Return the members that are not dropped, and their weights, which sum to 1."""
     if not _are_pairs(recommenders):
         raise TypeError(
             f"recommenders must be a list of (name, recommender). Received: {recommenders!r}."
@@ -350,7 +349,7 @@ def _check_members(
 
 
 def _are_pairs(recommenders: Any) -> bool:
-    """Tell whether this is a list of names with something each."""
+    """Tell whether this is a list of pairs whose first element is a name."""
     return isinstance(recommenders, list | tuple) and all(
         isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
         for pair in recommenders
@@ -358,7 +357,7 @@ def _are_pairs(recommenders: Any) -> bool:
 
 
 def _check_names(names: list[str]) -> None:
-    """Raise unless each name can stand for one member among the parameters."""
+    """Raise unless each name is unique and usable as the name of a parameter."""
     parameters = VotingRecommender._get_param_names()
     for name in names:
         if not name or "__" in name or name in parameters:
