@@ -25,10 +25,8 @@ from strategies import any_ids, string_ids
 import neumf
 from neumf import (
     EASERecommender,
-    HistoryKNNRecommender,
     ItemKNNRecommender,
     NeuMFRecommender,
-    NextItemRidgeRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
@@ -52,17 +50,13 @@ BASELINES = [
     ItemKNNRecommender(7, decay=np.timedelta64(2, "D")),
     EASERecommender(3.0, decay=dt.timedelta(days=2)),
     SequentialRulesRecommender(max_entries=3),
-    NextItemRidgeRecommender(3.0),
-    NextItemRidgeRecommender(3.0, max_entries=3),
     VotingRecommender(
         [
             ("knn", ItemKNNRecommender(decay=pd.Timedelta(days=2))),
             ("a.b", VotingRecommender([("ease", EASERecommender(2.0)), ("out", "drop")])),
         ],
         weights=np.array([1.0, 2.0]),
-        normalization="share",
     ),
-    HistoryKNNRecommender(NeuMFRecommender(n_factors=4, epochs=1, random_state=0), n_neighbors=9),
 ]
 SMALL = NEUMF_OF_IDS | {
     "n_factors": 4,

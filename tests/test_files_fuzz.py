@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save as serialize
 
 import neumf
-from neumf import ItemKNNRecommender, NextItemRidgeRecommender, PopularityRecommender
+from neumf import EASERecommender, ItemKNNRecommender, PopularityRecommender
 from neumf.base import BaseRecommender
 from neumf.saving.container import checksum_of, read_file
 
@@ -22,7 +22,7 @@ MODELS = {
     "neumf": partial(neumf.load, GOLDEN / "format_1_neumf.neumf"),
     "voting": partial(neumf.load, GOLDEN / "format_1_voting.neumf"),
     "knn": lambda: ItemKNNRecommender(decay=3.0).fit(walks()),
-    "ridge": lambda: NextItemRidgeRecommender(2.0).fit(walks()),
+    "ease": lambda: EASERecommender(2.0, decay=3.0).fit(walks()),
     "popularity": lambda: PopularityRecommender(half_life="3D").fit(walks()),
 }
 names = st.sampled_from(sorted(MODELS))

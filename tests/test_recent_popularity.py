@@ -146,7 +146,7 @@ def test_an_order_of_rows_is_enough_for_a_half_life_in_rows():
     model = PopularityRecommender(2).fit(bare)
     dated = PopularityRecommender(2).fit(X)
     assert model.recommend(-1)["item"].tolist() == dated.recommend(-1)["item"].tolist()
-    with pytest.raises(ValueError, match="X of fit must have timestamps for lists at a moment"):
+    with pytest.raises(ValueError, match="X of fit must have timestamps for a request time"):
         model.ranker_at(np.array([0]), np.array([0.0]))
 
 

@@ -8,12 +8,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from neumf import (
     ContentKNNRecommender,
     EASERecommender,
-    HistoryKNNRecommender,
     IdEncoder,
     ItemKNNRecommender,
     NegativeSampler,
     NeuMFRecommender,
-    NextItemRidgeRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
@@ -59,15 +57,7 @@ class ScaledSequentialRulesRecommender(WithScaledLabels, SequentialRulesRecommen
     pass
 
 
-class ScaledNextItemRidgeRecommender(WithScaledLabels, NextItemRidgeRecommender):
-    pass
-
-
 class ScaledVotingRecommender(WithScaledLabels, VotingRecommender):
-    pass
-
-
-class ScaledHistoryKNNRecommender(WithScaledLabels, HistoryKNNRecommender):
     pass
 
 
@@ -144,19 +134,15 @@ EXPECTED_FAILURES = {
     "ItemKNNRecommender": UNSCALED,
     "EASERecommender": UNSCALED,
     "SequentialRulesRecommender": UNSCALED,
-    "NextItemRidgeRecommender": UNSCALED,
     "VotingRecommender": UNSCALED,
     "NeuMFRecommender": UNSCALED,
-    "HistoryKNNRecommender": UNSCALED,
     "ScaledPopularityRecommender": SCALED,
     "ScaledItemKNNRecommender": SCALED,
     "ScaledContentKNNRecommender": SCALED,
     "ScaledEASERecommender": SCALED,
     "ScaledSequentialRulesRecommender": SCALED,
-    "ScaledNextItemRidgeRecommender": SCALED,
     "ScaledVotingRecommender": SCALED,
     "ScaledNeuMFRecommender": SCALED,
-    "ScaledHistoryKNNRecommender": SCALED,
 }
 
 
@@ -175,23 +161,19 @@ if sklearn.__version__.startswith("1.6."):
         ItemKNNRecommender(),
         EASERecommender(),
         SequentialRulesRecommender(),
-        NextItemRidgeRecommender(),
         VotingRecommender(MEMBERS),
         PopularityRecommender(half_life=3),
         ItemKNNRecommender(decay=3),
         NeuMFRecommender(**SMALL),
-        HistoryKNNRecommender(NeuMFRecommender(**SMALL)),
         ScaledPopularityRecommender(),
         ScaledItemKNNRecommender(),
         ScaledContentKNNRecommender(),
         ScaledEASERecommender(),
         ScaledEASERecommender(decay=3),
         ScaledSequentialRulesRecommender(),
-        ScaledNextItemRidgeRecommender(),
         ScaledVotingRecommender(MEMBERS),
         ScaledPopularityRecommender(half_life=3),
         ScaledNeuMFRecommender(**SMALL),
-        ScaledHistoryKNNRecommender(NeuMFRecommender(**SMALL)),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],
 )

@@ -1,4 +1,4 @@
-"""Several recommenders as one, held to z-scores and shares by hand."""
+"""Several recommenders as one, held to z-scores by hand."""
 
 import pickle
 
@@ -10,16 +10,13 @@ from sklearn.model_selection import GridSearchCV
 
 from neumf import (
     EASERecommender,
-    HistoryKNNRecommender,
     ItemKNNRecommender,
     LeaveLastOutSplitter,
-    NeuMFRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
 )
 from neumf.ranking import top_k
-from neumf.recommenders.voting import VotingRanker
 
 
 def random_rows(n_users=40, n_items=12, seed=0):
@@ -57,77 +54,6 @@ def test_scores_are_the_weighted_mean_of_z_scores(weights):
     np.testing.assert_allclose(model.ranker_.score_candidates(users, items), expected, atol=1e-6)
 
 
-def shares(member, scores):
-    """Return what part of the whole each item is, a user at a time."""
-    if isinstance(member, LOGITS):
-        return np.array([np.exp(row) / np.exp(row).sum() for row in scores.astype(float)])
-    kept = [[max(score, 0.0) for score in row] for row in scores]
-    return np.array([np.divide(row, sum(row)) for row in kept])
-
-
-LOGITS = (NeuMFRecommender, PopularityRecommender)
-NETWORK = NeuMFRecommender(n_factors=4, epochs=2, random_state=0)
-SHARERS = [*MEMBERS, ("network", NETWORK), ("plain", PopularityRecommender())]
-
-
-@pytest.mark.parametrize("weights", [None, [1, 2, 0.5, 3, 0]])
-def test_scores_are_the_weighted_mean_of_shares(weights):
-    model = VotingRecommender(SHARERS, weights=weights, normalization="share").fit(X)
-    users = np.arange(len(model.users_))
-    parts = [shares(member, member.ranker_.score_items(users)) for member in model.estimators_]
-    expected = np.average(parts, axis=0, weights=weights)
-    np.testing.assert_allclose(model.ranker_.score_items(users), expected, atol=1e-6)
-    np.testing.assert_allclose(expected.sum(axis=1), 1)
-    items = np.tile(np.arange(12), (len(users), 1))
-    np.testing.assert_allclose(model.ranker_.score_candidates(users, items), expected, atol=1e-6)
-
-
-def test_members_are_asked_for_shares_at_the_moment():
-    model = VotingRecommender(SHARERS, normalization="share").fit(X)
-    users, seconds, queries = np.array([3, 4]), np.array([10.0, 100.0]), np.array([0, 1])
-    found = model.ranker_at(users, seconds).score_items(queries)
-    parts = [
-        shares(member, member.ranker_at(users, seconds).score_items(queries))
-        for member in model.estimators_
-    ]
-    np.testing.assert_allclose(found, np.mean(parts, axis=0), atol=1e-6)
-
-
-def test_neighbours_of_histories_have_shares_already():
-    near = HistoryKNNRecommender(NETWORK, n_neighbors=20).fit(X)
-    alone = VotingRecommender([("near", near)], normalization="share").fit(X)
-    users = np.arange(len(near.users_))
-    found, expected = alone.ranker_.score_items(users), near.ranker_.score_items(users)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-class OwnRanker:
-    def __init__(self, scores):
-        self.scores = np.array(scores)
-
-    def score_items(self, users):
-        return np.tile(self.scores, (len(users), 1))
-
-
-def test_a_ranker_of_ones_own_says_that_it_gives_logits():
-    amounts, logits = OwnRanker([1.0, 0.0, -2.0, 3.0]), OwnRanker(np.log([1.0, 2.0, 3.0, 4.0]))
-    logits.gives_logits = True
-    vote = VotingRanker([amounts, logits], np.array([0.5, 0.5]), "share", 4)
-    expected = 0.5 * np.array([0.25, 0, 0, 0.75]) + 0.5 * np.array([0.1, 0.2, 0.3, 0.4])
-    np.testing.assert_allclose(vote.score_items(np.arange(2)), [expected, expected])
-
-
-def test_a_member_without_a_score_above_0_adds_nothing():
-    vote = VotingRanker([OwnRanker([0.0, -1.0, -5.0])], np.ones(1), "share", 3)
-    assert (vote.score_items(np.arange(2)) == 0).all()
-
-
-@pytest.mark.parametrize("normalization", ["sum", None, 1])
-def test_a_normalization_that_is_none_is_refused(normalization):
-    with pytest.raises(ValueError, match="normalization must be one of 'zscore', 'share'"):
-        VotingRecommender(MEMBERS, normalization=normalization).fit(X)
-
-
 def test_pairs_have_the_scores_of_the_lists(monkeypatch):
     model = VotingRecommender(MEMBERS).fit(X)
     monkeypatch.setattr(top_k, "_MOST_SCORES", 50)
@@ -154,12 +80,7 @@ def test_parameters_of_members_have_their_names():
     parameters = model.get_params()
     assert parameters["ease"] is MEMBERS[1][1]
     assert parameters["rules__decay"] == 2.0
-    assert set(model.get_params(deep=False)) == {
-        "recommenders",
-        "weights",
-        "normalization",
-        "n_jobs",
-    }
+    assert set(model.get_params(deep=False)) == {"recommenders", "weights", "n_jobs"}
     copy = clone(model).set_params(rules__decay=7.0, popular="drop", weights=None)
     assert copy.get_params()["rules__decay"] == 7.0
     assert MEMBERS[0][1].decay == 2.0

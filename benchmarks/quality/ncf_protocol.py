@@ -12,16 +12,14 @@ settings on. Of a whole data set, ``--drop-last`` gives the validation split: it
 each user's last row, which is the test row.
 
 ``--preset`` takes the presets of `NeuMFRecommender.from_preset`, "default" (its default
-parameters), "popularity", "itemknn", "ease", "rules" (sequential rules), "ridge" (of the next
-item), and "ials" where ``implicit`` is installed. "near-" before one of a network, for example
-``--preset near-best-hybrid-large``, adds the neighbours of its histories. ``--set`` changes their
-parameters, for example ``--preset popularity --set half_life=30D``. ``--item-features`` gives the
-presets what is known of films, those of `item_features.py`, which MovieTweetings and MovieLens have
-beside their ratings.
+parameters), "popularity", "itemknn", "ease", "rules" (sequential rules), and "ials"
+where ``implicit`` is installed. ``--set`` changes their parameters, for example
+``--preset popularity --set half_life=30D``. ``--item-features`` gives the presets what is known of
+films, those of `item_features.py`, which MovieTweetings and MovieLens have beside their ratings.
 
 A vote is written as its members with their weights, for example ``--preset "default:4+rules:1"``.
 Its networks have seeds of their own, ``--set`` is for them, and ``--set rules__decay=3`` for its
-rules. ``--normalization share`` adds scores as shares, ``--jobs`` fits its members side by side.
+rules. ``--jobs`` fits its members side by side.
 
 ``--timed`` asks about each held-out row at its own time, which is another protocol.
 """
@@ -46,11 +44,9 @@ from item_features import FEATURES, encode, read_items
 
 from neumf import (
     EASERecommender,
-    HistoryKNNRecommender,
     ItemKNNRecommender,
     LeaveLastOutSplitter,
     NeuMFRecommender,
-    NextItemRidgeRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
@@ -66,7 +62,6 @@ BASELINES = {
     "itemknn": ItemKNNRecommender,
     "ease": EASERecommender,
     "rules": SequentialRulesRecommender,
-    "ridge": NextItemRidgeRecommender,
 }
 
 
@@ -122,7 +117,6 @@ def main():
         flush=True,
     )
     options = dict(arguments.set)
-    of_vote = {"normalization": arguments.normalization, "n_jobs": arguments.jobs}
     at = "row" if arguments.timed else None
     if arguments.item_features:
         items = read_items(arguments.train, arguments.items)
@@ -132,7 +126,7 @@ def main():
     results = []
     for preset in arguments.preset:
         for seed in range(1 if preset in BASELINES else arguments.seeds):
-            recommender = make_recommender(preset, seed, options, **of_vote)
+            recommender = make_recommender(preset, seed, options, arguments.jobs)
             result = {"preset": preset, "seed": seed}
             result |= measure(recommender, X_train, X_test, negatives, at)
             print("  ".join(f"{name} {show(value)}" for name, value in result.items()), flush=True)
@@ -175,7 +169,6 @@ def parse_arguments():
     parser.add_argument("--items", help="the file of the films, as for cold_items.py")
     parser.add_argument("--k-core", type=int, default=1)
     parser.add_argument("--drop-last", action="store_true")
-    parser.add_argument("--normalization", default="zscore", help="of the scores in a vote")
     parser.add_argument("--jobs", type=int, help="members of a vote that are fitted side by side")
     parser.add_argument("--timed", action="store_true")
     parser.add_argument("--json", type=Path, default=Path("ncf_protocol.json"))
@@ -222,7 +215,7 @@ def read_negatives(path, X_test):
     return np.ma.array(items, mask=items == X_test["item"].to_numpy()[:, None])
 
 
-def make_recommender(preset, seed, options, **of_vote):
+def make_recommender(preset, seed, options, n_jobs=None):
     members = [member.partition(":") for member in preset.split("+")]
     if len(members) == 1:
         return make_member(preset, seed, options)
@@ -235,7 +228,7 @@ def make_recommender(preset, seed, options, **of_vote):
         member = make_member(name, seed * len(members) + place, of_member)
         made.append((name if name in BASELINES else f"{name}-{place}", member))
     weights = [float(weight or 1) for _, _, weight in members]
-    vote = VotingRecommender(made, weights=weights, **of_vote)
+    vote = VotingRecommender(made, weights=weights, n_jobs=n_jobs)
     return vote.set_params(**of_members)
 
 
@@ -244,8 +237,6 @@ def make_member(preset, seed, options):
         return BASELINES[preset](**options)
     if preset == "ials":
         return IALSRecommender(random_state=seed, **options)
-    if preset.startswith("near-"):
-        return HistoryKNNRecommender(make_member(preset.removeprefix("near-"), seed, options))
     if preset == "default":
         return NeuMFRecommender(random_state=seed, **options)
     return NeuMFRecommender.from_preset(preset, random_state=seed, **options)

@@ -37,7 +37,6 @@ GRIDS = {
     "ease": [{"regularization": [50, 150, 500, 1500]}],
     "ease, decay": [{"regularization": [150, 500], "decay": [2, 4, 8, 12, "7D", "30D"]}],
     "rules": [{"shrinkage": [10, 20, 50], "decay": [5, 8, "30D", "365D"]}],
-    "ridge": [{"regularization": [200, 500, 1000], "decay": [5, 8, "30D"]}],
     "ials": [{"factors": [64, 192], "regularization": [30, 100, 300], "alpha": [16, 32, 64]}],
 }
 
@@ -49,7 +48,6 @@ LARGE = {
     "ease": [{"regularization": [150, 500]}],
     "ease, decay": [{"regularization": [500], "decay": [4, 8]}],
     "rules": [{"shrinkage": [50], "decay": [3, 5]}],
-    "ridge": [{"regularization": [500], "decay": [3, 5]}],
     "ials": [{"factors": [64, 192], "regularization": [30, 100], "alpha": [4, 10]}],
 }
 

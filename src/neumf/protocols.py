@@ -1,7 +1,7 @@
-"""What the library asks of a recommender and of what gives its scores.
+"""The attributes and methods that a recommender and its ranker must have.
 
-Anything with these attributes and methods can be ranked by, measured and compared.
-:class:`neumf.base.BaseRecommender` gives all of them but the ranker.
+Any class with them can be evaluated and compared. :class:`neumf.base.BaseRecommender` provides all
+of them except the ranker.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ __all__ = ["Ranker", "Recommender", "TimedRecommender"]
 
 
 class Ranker(Protocol):
-    """Gives the scores to rank by, for indices of users and items.
+    """Scores items for users, by their indices.
 
     .. versionadded:: 0.1
 
     Higher is better. Scores are finite; only their order within a user counts, except in a
-    :class:`neumf.VotingRecommender`, which adds them up. There, a ranker whose scores are logits
-    says so by an attribute ``gives_logits = True``. The methods are called from several threads at
-    once, each with users of its own.
+    :class:`neumf.VotingRecommender`, which adds up their z-scores. The methods are called from
+    several threads at once, each with users of its own.
     """
 
     def score_items(self, users: Codes) -> Scores:
@@ -56,7 +55,7 @@ class Ranker(Protocol):
         Returns
         -------
         scores : ndarray of shape (n, n_candidates)
-            A new array; the same values as `score_items` has.
+            A new array, with the same values as `score_items` returns.
         """
 
 
@@ -76,7 +75,7 @@ class Recommender(Protocol):
     items_ : pandas.Index of shape (n_items,)
         The catalogue: the id of each item, by index.
     seen_ : csr_array of bool of shape (n_users, n_items)
-        The items that each user has seen, which are no candidates.
+        The items that each user has seen. They are left out of the candidates.
     popularity_ : ndarray of shape (n_items,)
         Number of users who interacted with each item.
     ranker_ : Ranker
@@ -95,24 +94,24 @@ class Recommender(Protocol):
 
 @runtime_checkable
 class TimedRecommender(Recommender, Protocol):
-    """A recommender whose scores may depend on the moment at which it is asked.
+    """A recommender whose scores may depend on the request time.
 
     .. versionadded:: 0.1
     """
 
     def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
-        """Return what scores queries: users, each at a moment.
+        """Return a ranker of queries: each a user and a request time.
 
         Parameters
         ----------
         users : ndarray of shape (n_queries,)
-            Indices of users; -1 is an unknown one, whom the ranker is not asked about.
+            Indices of users; -1 is an unknown one, whose query is never scored.
         seconds : ndarray of shape (n_queries,)
-            The moment of each query, as the timestamps of `fit` in seconds. What happened at it or
-            later is not known to the ranker.
+            The request time of each query, as the timestamps of `fit` in seconds. The ranker must
+            ignore what happened at it or later.
 
         Returns
         -------
         ranker : Ranker
-            Takes numbers of queries in the place of indices of users.
+            Takes indices of queries in place of indices of users.
         """

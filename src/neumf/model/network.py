@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -121,7 +121,6 @@ class Network:
     weights: Weights
     users: Float32s
     items: Float32s
-    gives_logits: ClassVar[bool] = True
 
     @classmethod
     def of_weights(

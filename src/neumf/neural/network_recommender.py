@@ -26,7 +26,7 @@ from neumf.neural.explain import explain_items
 from neumf.neural.export import export_network
 from neumf.neural.fold_in import UserProfile, fit_user_map, move_users
 from neumf.protocols import Ranker
-from neumf.ranking.similar import cosines, find_similar
+from neumf.ranking.similar import most_similar_vectors
 from neumf.training.trainer import OptimizerState
 from neumf.utils.arrays import Codes, Float64s
 
@@ -69,8 +69,7 @@ class NetworkRecommender(BaseRecommender):
             If `fit` did not see an item, or `k` is no int of at least 1.
         """
         check_is_fitted(self)
-        vectors = self.network_.item_vectors
-        return find_similar("item", items, self.items_, k, cosines(vectors))
+        return most_similar_vectors("item", items, self.items_, k, self.network_.item_vectors)
 
     def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
         """Return the users whose vectors point in the most similar direction.
@@ -93,7 +92,7 @@ class NetworkRecommender(BaseRecommender):
             If `fit` did not see a user, or `k` is no int of at least 1.
         """
         check_is_fitted(self)
-        return find_similar("user", users, self.users_, k, cosines(self.network_.users))
+        return most_similar_vectors("user", users, self.users_, k, self.network_.users)
 
     def explain(self, user: Any, items: Any, *, interactions: Any = None) -> pd.DataFrame:
         """Return what of a user's history speaks for some items.

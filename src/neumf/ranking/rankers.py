@@ -1,9 +1,8 @@
-"""Rankers that several recommenders share."""
+"""Rankers that several recommenders share, and rankers of queries at a request time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from neumf.utils.arrays import Codes, Float64s, Scores
 
 @dataclass(frozen=True)
 class PopularityRanker:
-    """Ranks items by popularity, the same for every user.
+    """Rank items by popularity, the same for every user.
 
     Attributes
     ----------
@@ -23,7 +22,6 @@ class PopularityRanker:
     """
 
     logits: NDArray[np.float64]
-    gives_logits: ClassVar[bool] = True
 
     def score_items(self, users: Codes) -> Scores:
         """Return scores of shape (len(users), n_items)."""
@@ -36,12 +34,12 @@ class PopularityRanker:
 
 @dataclass(frozen=True)
 class QueryRanker:
-    """Scores queries, each of a user, as another ranker scores the users.
+    """Score queries, each made by a user, with a ranker of users.
 
     Attributes
     ----------
     ranker : Ranker
-        What scores users.
+        Scores users.
     users : ndarray of shape (n_queries,)
         The index of each query's user.
     """
@@ -49,29 +47,27 @@ class QueryRanker:
     ranker: Ranker
     users: Codes
 
-    @property
-    def gives_logits(self) -> bool:
-        """Whether the other ranker does."""
-        return getattr(self.ranker, "gives_logits", False)
-
     def score_items(self, users: Codes) -> Scores:
-        """Return scores of shape (len(users), n_items); `users` are numbers of queries."""
+        """Return scores of shape (len(users), n_items); `users` are indices of queries."""
         return self.ranker.score_items(self.users[users])
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
-        """Return scores of the shape of items; `users` are numbers of queries."""
+        """Return scores of the shape of items; `users` are indices of queries."""
         return self.ranker.score_candidates(self.users[users], items)
 
 
 def ranker_at(recommender: Recommender, users: Codes, seconds: Float64s) -> Ranker:
-    """Return what scores queries: users (-1: unknown), each at a moment that may not matter."""
+    """Return a ranker of queries: each a user (-1: unknown) and a request time in seconds.
+
+    Recommenders whose scores do not depend on the request time ignore it.
+    """
     if isinstance(recommender, TimedRecommender):
         return recommender.ranker_at(users, seconds)
     return QueryRanker(recommender.ranker_, users)
 
 
 def refuse_untimed(recommender: Recommender) -> None:
-    """Raise if the recommender was fitted to rows without timestamps, and so knows no moment."""
+    """Raise if the recommender was fitted without timestamps, so that no request time applies."""
     if not getattr(recommender, "has_timestamps_", True):
         raise ValueError(
             "at needs a recommender that was fitted to rows with timestamps. Received one that was "

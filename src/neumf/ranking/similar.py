@@ -2,130 +2,80 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from neumf.interactions.ids import find_ids, read_ids
 from neumf.ranking.top_k import top_lists
 from neumf.utils.arrays import Codes, Float32s, Scores
 from neumf.utils.validation import check_int
 
-
-class SimilarityMixin:
-    """Similar users and items, for recommenders that have a vector for each."""
-
-    users_: pd.Index
-    items_: pd.Index
-
-    @abstractmethod
-    def _vectors(self, of: Literal["users", "items"]) -> Float32s:
-        """Return the vectors, a row per index."""
-
-    def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items whose vectors point in the most similar direction.
-
-        Parameters
-        ----------
-        items : id or array-like of ids
-            Items that `fit` saw.
-        k : int, default=10
-            Number of items for each.
-
-        Returns
-        -------
-        similar : DataFrame with columns item, similar_item, score, rank
-            The score is the cosine of the angle between the items' vectors.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If `fit` did not see an item, or `k` is no int of at least 1.
-        """
-        check_is_fitted(self)
-        return find_similar("item", items, self.items_, k, cosines(self._vectors("items")))
-
-    def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
-        """Return the users whose vectors point in the most similar direction.
-
-        Parameters
-        ----------
-        users : id or array-like of ids
-            Users that `fit` saw.
-        k : int, default=10
-            Number of users for each.
-
-        Returns
-        -------
-        similar : DataFrame with columns user, similar_user, score, rank
-            The score is the cosine of the angle between the users' vectors.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If `fit` did not see a user, or `k` is no int of at least 1.
-        """
-        check_is_fitted(self)
-        return find_similar("user", users, self.users_, k, cosines(self._vectors("users")))
+Side = Literal["user", "item"]
 
 
-def find_similar(
-    word: str, ids: Any, vocabulary: pd.Index, k: int, score: Callable[[Codes], Scores]
+def most_similar(
+    side: Side, ids: Any, vocabulary: pd.Index, k: int, score: Callable[[Codes], Scores]
 ) -> pd.DataFrame:
-    """Return, for each of the users or items, the k others with the highest scores.
+    """Rank the users or items of the vocabulary by their similarity to some of them.
 
     Parameters
     ----------
-    word : str
-        "user" or "item".
+    side : {"user", "item"}
+        What the ids are.
     ids : id or array-like of ids
-        Whose similar ones are asked for.
+        The users or items to find similar ones for.
     vocabulary : Index
         The ids that `fit` saw.
     k : int
-        Number of similar ones.
+        Length of the list for each id.
     score : callable
-        Gives, for indices, a new array of the scores of all, shape (n, len(vocabulary)); -inf is
-        never returned.
+        Takes n indices and returns a new array of shape (n, len(vocabulary)): their similarity to
+        each id of the vocabulary. Similarities of -inf are left out of the lists.
+
+    Returns
+    -------
+    similar : DataFrame with columns user, similar_user, score, rank (or item, similar_item, ...)
+        The id itself is not in its list.
     """
     check_int("k", k, 1)
-    ids = read_ids(ids, f"{word}s", vocabulary)
-    codes = find_ids(ids, vocabulary, f"{word}s")
+    ids = read_ids(ids, f"{side}s", vocabulary)
+    indices = find_ids(ids, vocabulary, f"{side}s")
 
     def score_others(block: slice) -> Scores:
-        scores = score(codes[block])
-        scores[np.arange(len(scores)), codes[block]] = -np.inf
+        scores = score(indices[block])
+        scores[np.arange(len(scores)), indices[block]] = -np.inf
         return scores
 
-    rows, found, scores, ranks = top_lists(len(codes), len(vocabulary), k, score_others)
+    rows, found, scores, ranks = top_lists(len(indices), len(vocabulary), k, score_others)
     return pd.DataFrame(
         {
-            word: ids[rows],
-            f"similar_{word}": vocabulary.to_numpy()[found],
+            side: ids[rows],
+            f"similar_{side}": vocabulary.to_numpy()[found],
             "score": scores,
             "rank": ranks,
         }
     )
 
 
+def most_similar_vectors(
+    side: Side, ids: Any, vocabulary: pd.Index, k: int, vectors: Float32s
+) -> pd.DataFrame:
+    """Rank by the cosine of vectors, one for each id of the vocabulary; see `most_similar`."""
+    units = unit_vectors(vectors)
+
+    def score(indices: Codes) -> Scores:
+        cosines: Scores = units[indices] @ units.T
+        return cosines
+
+    return most_similar(side, ids, vocabulary, k, score)
+
+
 def unit_vectors(vectors: NDArray[Any]) -> NDArray[Any]:
-    """Return vectors of length 1 in the same directions; of 0, there is none."""
+    """Divide each vector, a row, by its length; vectors of length 0 stay 0."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units: NDArray[Any] = vectors / np.maximum(lengths, 1e-12)
     return units
-
-
-def cosines(vectors: Float32s) -> Callable[[Codes], Scores]:
-    """Return what gives the cosines of some vectors with all."""
-    unit = unit_vectors(vectors)
-
-    def score(codes: Codes) -> Scores:
-        cosines: Scores = unit[codes] @ unit.T
-        return cosines
-
-    return score

@@ -1,4 +1,4 @@
-"""Scores to lists: the best k items of each row, block by block."""
+"""Scores to lists: the k best items of each row, block by block, and the scores of candidates."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ import numpy as np
 from neumf.utils.arrays import Codes, Scores
 from neumf.utils.threads import map_threads
 
-# Scores that are held at once by a thread: so many that what is done to them one after the other
-# finds them in the processor's cache, but enough rows for a product of matrices.
+# Scores of a block: few enough to stay in the processor's cache from one operation to the next.
 _BLOCK_SIZE = 2**19
 
-
+# Rows of a block at least, so that the matrix product is fast, unless _MOST_SCORES forbids it.
 _BLOCK_ROWS = 64
 
-
-# Scores that a thread holds at most, unless one row has more.
+# Scores of a block at most, unless a single row has more.
 _MOST_SCORES = 2**23
 
 
 def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Cut rows so that a block of n_columns scores each fits in cache, or at least in memory."""
+    """Yield slices of rows, small enough that a block of scores fits in cache, or in memory."""
     n_columns = max(1, n_columns)
     step = max(1, min(max(_BLOCK_SIZE // n_columns, _BLOCK_ROWS), _MOST_SCORES // n_columns))
     for start in range(0, max(n_rows, 1), step):
@@ -36,9 +34,9 @@ def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
     Parameters
     ----------
     scores : ndarray of shape (n, n_items)
-        ``-inf`` is never returned; NaN must not occur.
+        Items with a score of ``-inf`` are left out; NaN must not occur.
     k : int
-        Length of the lists; rows with fewer finite scores have shorter ones.
+        Length of the lists; rows with fewer finite scores have shorter lists.
 
     Returns
     -------
@@ -50,7 +48,7 @@ def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
         nothing = np.array([], dtype=np.intp)
         return nothing, nothing, nothing
     bounds = np.maximum(_bounds_of_best(scores, min(k, n_items)), np.finfo(scores.dtype).min)
-    # Of one dimension `flatnonzero` is several times as fast as `nonzero` of two.
+    # `flatnonzero` and `divmod` are several times as fast as `nonzero` of two dimensions.
     rows, items = np.divmod(np.flatnonzero(scores >= bounds[:, None]), n_items)
     # One sort by row, then by score downward: complex numbers are compared by both their parts.
     # It is stable, so that catalogue order decides among equal scores.
@@ -65,17 +63,17 @@ def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
 
 
 def _bounds_of_best(scores: Scores, k: int) -> Scores:
-    """Return a score for each row that at least k items reach, and few others.
+    """Return a lower bound of the k-th best score of each row, which few other items reach.
 
-    Items are put into groups. The k-th best of the maxima of groups is reached by an item of k
-    groups: the k best items reach it too.
+    Items are cut into groups, and the bound is the k-th largest maximum of a group: k groups have
+    an item that reaches it, so the k best items do too.
     """
     n, n_items = scores.shape
-    # The work is one pass over the items, and a choice among the groups. Near this size few items
-    # beside the k best pass the bound, and there are k groups.
+    # Groups of about this size keep both parts of the work small: the selection among the maxima,
+    # and the items besides the k best that reach the bound. There are at least k groups.
     size = max(1, math.isqrt(n_items // k))
     n_groups = n_items // size
-    # A group holds every n_groups-th item: so the maxima of all are taken side by side.
+    # A group holds every n_groups-th item, so that one reduction gives the maxima of all groups.
     whole = size * n_groups
     maxima = scores[:, :whole].reshape(n, size, n_groups).max(axis=1)
     rest = maxima[:, : n_items - whole]
@@ -99,8 +97,41 @@ def top_lists(
         return np.bincount(rows, minlength=len(scores)), items.astype(np.int32), scores[rows, items]
 
     lists = map_threads(list_block, blocks(n_rows, n_items))
-    # A count for each row, and what follows from it at the end, take the least memory on the way.
+    # Blocks return counts, not rows and ranks: these follow at the end, and memory peaks lower.
     counts, items, values = (np.concatenate(part) for part in zip(*lists, strict=True))
     rows = np.repeat(np.arange(len(counts)), counts)
     ranks = np.arange(1, len(rows) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
     return rows, items, values, ranks
+
+
+def candidate_scores(
+    score_items: Callable[[Codes], Scores], n_items: int, users: Codes, items: Codes
+) -> Scores:
+    """Pick the scores of some candidates out of those of the whole catalogue.
+
+    For rankers that score a few items no faster than all.
+
+    Parameters
+    ----------
+    score_items : callable
+        Takes n indices of users and returns their scores of all items, shape (n, n_items).
+    n_items : int
+        Size of the catalogue.
+    users : ndarray of shape (n,)
+        Indices of users; a user that occurs in several rows is scored once.
+    items : ndarray of shape (n, n_candidates)
+        Indices of the candidates of each row.
+
+    Returns
+    -------
+    scores : ndarray of shape (n, n_candidates)
+    """
+    distinct, inverse = np.unique(users, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    bounds = np.searchsorted(inverse[order], np.arange(len(distinct) + 1))
+    scores = np.empty(items.shape)
+    for block in blocks(len(distinct), n_items):
+        rows = order[bounds[block.start] : bounds[block.stop]]
+        all_scores = score_items(distinct[block])
+        scores[rows] = all_scores[(inverse[rows] - block.start)[:, None], items[rows]]
+    return scores

@@ -1,8 +1,7 @@
-"""Recommenders that learn what an item of a user adds to the score of another one."""
+"""The base of recommenders that add up weights from the items of a user to other items."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,20 +18,20 @@ from neumf.interactions.moments import Span, read_span, require_timestamps
 from neumf.interactions.seen import stored_places
 from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
-from neumf.ranking.similar import find_similar
-from neumf.ranking.sparse_candidates import candidates_of_lists
+from neumf.ranking.similar import most_similar
+from neumf.ranking.top_k import candidate_scores
 from neumf.saving.checked_state import State
 from neumf.saving.container import damaged
 from neumf.utils.arrays import Codes, Scores
 
-# Items that nothing speaks for score between this and 0: less than what anything adds up to.
-_UNSPOKEN = -1e-6
+# Items without any weight from the user's items score between this and 0, below all others.
+_LOWEST = -1e-6
 
 
 class ItemWeightsRecommender(BaseRecommender):
-    """Base of recommenders whose scores are a user's items times the weights of items.
+    """Base of recommenders that multiply a user's items with a matrix of item weights.
 
-    A subclass has the parameter `decay`. Its `fit` sets `item_weights_`, and calls
+    A subclass has the parameter `decay`. Its `fit` sets `item_weights_` and calls
     `_keep_user_items`.
     """
 
@@ -40,35 +39,35 @@ class ItemWeightsRecommender(BaseRecommender):
     user_items_: UserItems | None
     decay: Any
 
-    # Whether an item that a user had twice counts twice.
+    # Whether an item that occurs twice in a user's history counts twice.
     _repeats_count = False
 
     def _keep_user_items(
         self, past: UserItems | None, decay: Span | None, length: int | None = None
     ) -> None:
-        """Keep the last items of users, all without a length; None lets all seen count alike."""
+        """Keep each user's last `length` items, None for all; without `past`, use seen items."""
         if past is not None and length is not None:
             past = past.take(np.arange(len(past.bounds) - 1), length)
         self.user_items_, self._decay, self._length = past, decay, length
 
     @property
     def ranker_(self) -> ItemWeightsRanker:
-        """What gives the scores, from what each user had."""
-        unspoken = None
+        """What gives the scores: the items of each user and the item weights."""
+        default = None
         if sp.issparse(self.item_weights_):
             share = self.popularity_ / (self.popularity_.max() + 1)
-            unspoken = _UNSPOKEN * (1 - share)
-        return ItemWeightsRanker(self._weigh_items, self.item_weights_, unspoken)
+            default = _LOWEST * (1 - share)
+        return ItemWeightsRanker(self._weigh_items, self.item_weights_, default)
 
     def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items to whose scores an item adds most.
+        """Return the items to whose scores an item contributes most.
 
         Parameters
         ----------
         items : id or array-like of ids
             Items that `fit` saw.
         k : int, default=10
-            Number of items for each. Items to whose scores nothing is added are left out.
+            Number of items for each. Items without a stored weight are left out.
 
         Returns
         -------
@@ -82,15 +81,15 @@ class ItemWeightsRecommender(BaseRecommender):
         """
         check_is_fitted(self)
 
-        def score(codes: Codes) -> Scores:
-            weights = self.item_weights_[codes]
+        def score(indices: Codes) -> Scores:
+            weights = self.item_weights_[indices]
             if not sp.issparse(weights):
                 return weights.copy()
             scores = np.full(weights.shape, -np.inf, weights.dtype)
             scores[stored_places(weights)] = weights.data
             return scores
 
-        return find_similar("item", items, self.items_, k, score)
+        return most_similar("item", items, self.items_, k, score)
 
     def _state(self) -> dict[str, Any]:
         return super()._state() | {
@@ -115,7 +114,7 @@ class ItemWeightsRecommender(BaseRecommender):
         self.item_weights_, self.user_items_, self._decay = weights, past, decay
 
     def _weigh_items(self, users: Codes) -> sp.csr_array:
-        """Return how much each item counts for users, shape (n, n_items)."""
+        """Return the weight of each item in the histories of users, shape (n, n_items)."""
         if self.user_items_ is None or self._decay is None:
             return self.seen_[users]
         shape = self._length, len(self.items_)
@@ -135,7 +134,7 @@ class ItemWeightsRecommender(BaseRecommender):
 
 
 def check_order(rows: EncodedRows, decay: Any) -> Span:
-    """Return the decay of a recommender, and raise if the rows have no order that it counts by."""
+    """Read the decay of a recommender, and raise if the rows lack the order or times it needs."""
     span = read_span(decay, "decay")
     _require_order(rows.ordered, "X", decay)
     if span.in_time:
@@ -144,7 +143,7 @@ def check_order(rows: EncodedRows, decay: Any) -> Span:
 
 
 def read_order(rows: EncodedRows, decay: Any) -> tuple[UserItems | None, Span | None]:
-    """Return what each user had in its order, and the decay; None for one without decay."""
+    """Return the history of each user and the decay; None for both without decay."""
     if decay is None:
         return None, None
     span = check_order(rows, decay)
@@ -162,77 +161,44 @@ def _require_order(ordered: bool, table: str, decay: Any) -> None:
 
 @dataclass(frozen=True)
 class ItemWeightsRanker:
-    """Scores an item by the sum of what the items of a user add to it.
+    """Score items by the weighted sum of item weights over the items of a user.
 
     Attributes
     ----------
     weigh_items : callable
-        Gives how much each item counts for users, a csr_array of shape (n, n_items).
+        Takes n indices of users and returns the weight of each item in their histories, a
+        csr_array of shape (n, n_items).
     weights : ndarray or csr_array of shape (n_items, n_items)
-        What an item of the user's (row) adds to the score of another one (column).
-    unspoken : ndarray of shape (n_items,) or None
-        The score of each item to which nothing is added; None leaves it at 0.
+        What an item in the user's history (row) adds to the score of another one (column).
+    default : ndarray of shape (n_items,) or None
+        The score of each item whose sum is 0; None leaves it at 0.
     """
 
     weigh_items: Callable[[Codes], sp.csr_array]
     weights: NDArray[np.floating[Any]] | sp.csr_array
-    unspoken: Scores | None = None
+    default: Scores | None = None
 
     def score_items(self, users: Codes) -> Scores:
         """Return scores of shape (len(users), n_items)."""
         product: Any = self.weigh_items(users).astype(self.weights.dtype) @ self.weights
         scores: Scores = product if isinstance(product, np.ndarray) else product.toarray()
-        if self.unspoken is not None:
-            np.copyto(scores, self.unspoken.astype(scores.dtype), where=scores == 0)
+        if self.default is not None:
+            np.copyto(scores, self.default.astype(scores.dtype), where=scores == 0)
         return scores
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
-        return candidates_of_lists(self.score_items, self.weights.shape[1], users, items)
+        return candidate_scores(self.score_items, self.weights.shape[1], users, items)
 
 
 def users_in_common(seen: sp.csr_array) -> sp.csr_array:
-    """Return the number of users of each pair of items."""
+    """Count the users that have seen both items of each pair, shape (n_items, n_items)."""
     counts = seen.astype(np.float64)
     return sp.csr_array(counts.T @ counts)
 
 
-def largest_of_rows(matrix: sp.csr_array, n: int | None) -> sp.csr_array:
-    """Return the matrix with the n entries of each row that are farthest from 0; None keeps all."""
-    counts = np.diff(matrix.indptr)
-    if n is None or counts.max(initial=0) <= n:
-        return matrix
-    size = np.abs(matrix.data)
-    kept = np.ones(matrix.nnz, dtype=bool)
-    for row in np.flatnonzero(counts > n):
-        start, stop = matrix.indptr[row : row + 2]
-        smallest = np.argpartition(size[start:stop], stop - start - n)[: stop - start - n]
-        kept[start + smallest] = False
-    bounds = np.append(0, np.cumsum(kept))[matrix.indptr]
-    return sp.csr_array((matrix.data[kept], matrix.indices[kept], bounds), shape=matrix.shape)
-
-
-def require_memory(n_items: int, n_matrices: int, remedy: str) -> None:
-    """Raise if so many matrices of all pairs of items cannot fit into the machine's memory."""
-    needed, memory = 8 * n_matrices * n_items**2, _physical_memory()
-    if needed > memory:
-        raise MemoryError(
-            f"X must have fewer items: this recommender solves for all pairs of items at once. "
-            f"Received {n_items:,} items, for which it would take {needed / 1e9:,.0f} GB of memory "
-            f"of the {memory / 1e9:,.0f} GB that are there. {remedy}"
-        )
-
-
-def _physical_memory() -> float:
-    """Return the memory of the machine in bytes, as far as it is known."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
-        return np.inf
-
-
 def _largest_of_repeats(matrix: sp.csr_array) -> sp.csr_array:
-    """Return the matrix with the largest of the values that are stored for one place."""
+    """Keep the largest of the values that are stored for the same row and column."""
     rows, columns = stored_places(matrix)
     order = np.lexsort((-matrix.data, columns, rows))
     rows, columns, values = rows[order], columns[order], matrix.data[order]

@@ -1,4 +1,4 @@
-"""What is like the items that the user had, by what is known of items."""
+"""Neighbours, by features, of the items that the user has seen."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf.base import keep_rows, read_rows
 from neumf.interactions.features import join_features
-from neumf.ranking.similar import find_similar
+from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import top_lists
 from neumf.recommenders._item_weights import ItemWeightsRecommender, read_order
 from neumf.saving.checked_state import State
 from neumf.utils.arrays import Codes, Scores
 from neumf.utils.validation import check_int
 
-# Similarities are equal up to what is left of rounding.
+# Decimals that similarities are rounded to, so that rounding errors do not break ties.
 _DIGITS = 9
-# So many items at most share the last places among the neighbours.
+# Number of items behind the neighbours that are searched for ties with the last one.
 _MOST_TIED = 200
 
 
 class ContentKNNRecommender(ItemWeightsRecommender):
-    r"""Recommend what is like the items that the user has seen, by their features.
+    r"""Recommend items whose features resemble those of the items that the user has seen.
 
     .. versionadded:: 0.1
 
-    The simplest recommender that finds cold items, which nobody has had yet: it looks at what is
-    known of items alone, never at who else had them. What a network makes of features should be
-    better than this.
+    This is the simplest recommender that finds cold items, which have no interactions. It reads the
+    features of items only, and ignores who else had them. It is the baseline for networks with
+    features.
 
     Parameters
     ----------
     item_features : DataFrame
-        What is known of items: a row for each, with its id in the index or in a column `item`, and
-        columns of numbers or booleans, dense or sparse. Items of the table that X does not name
-        join the catalogue behind those of X; items of X that the table does not name are
-        recommended last.
+        A row for each item, with its id in the index or in a column `item`, and columns of numbers
+        or booleans, dense or sparse. Items of this table that are not in X join the catalogue
+        behind those of X. Items of X that are not in this table are recommended last.
     n_neighbors : int, default=30
-        An item is judged by its so many most similar ones.
+        Number of most similar items that contribute to the score of an item.
     decay : float, duration or None, default=None
-        How fast an item loses weight when a user's list is made, see :class:`ItemKNNRecommender`.
+        How fast the items of a user lose weight in the user's scores, see
+        :class:`ItemKNNRecommender`.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
     item_vectors_ : csr_array of shape (n_items, n_columns)
         The features of each item, divided by their length; zeros where there are none.
     item_weights_ : csr_array of shape (n_items, n_items)
-        What a seen item (row) adds to the score of another one (column).
+        What an item in the user's history (row) adds to the score of another one (column).
     user_items_ : UserItems or None
         The items of each user, oldest first; None without `decay`.
     n_features_in_ : int
@@ -74,8 +74,8 @@ class ContentKNNRecommender(ItemWeightsRecommender):
 
     See Also
     --------
-    ItemKNNRecommender : Goes by who had the items, not by what they are.
-    NeuMFRecommender : Learns what features tell of a user's taste.
+    ItemKNNRecommender : Compares items by their users instead of their features.
+    NeuMFRecommender : Learns vectors of items from their features.
     ColdItemSplitter : Holds out items, to measure how well cold ones are found.
 
     Notes
@@ -85,19 +85,18 @@ class ContentKNNRecommender(ItemWeightsRecommender):
 
     .. math:: \mathrm{sim}_{ij} = \frac{x_i \cdot x_j}{\|x_i\| \, \|x_j\|}
 
-    as far as it is above 0. The items that all are as similar as the last of the neighbours share
-    its weight: those of the same few genres are many. Neighbours are items of X; a cold item, which
-    only `interactions` can put among those of a user, counts for the items that have it among
-    as many cold neighbours.
+    as far as it is above 0. Many items can have the same few genres: those that tie for the last
+    neighbour share its weight. Neighbours are items of X. Cold items have `n_neighbors` neighbours
+    among the cold ones besides, which count when `interactions` put cold items into the history of
+    a user.
 
-    Without a bound on the neighbours, this is the cosine with the sum of the user's items. To judge
-    by few nearest ones is better: NDCG@10 among the cold films of MovieLens-1M is 0.257 with 30
-    neighbours and 0.127 with all, and 0.094 and 0.087 on MovieTweetings (5-core).
+    With all items as neighbours, this is the cosine with the sum of the user's items. Few
+    neighbours are better: NDCG@10 among the cold films of MovieLens-1M is 0.257 with 30 neighbours
+    and 0.127 with all, and 0.094 and 0.087 on MovieTweetings (5-core).
 
-    Columns with values beyond -1 and 1 are standardised or, sparse ones, divided by their largest
-    value. A number in one column, such as a year, says little here: bins of it, a column each, say
-    more. Words weighed by :class:`~sklearn.feature_extraction.text.TfidfVectorizer` and columns of
-    0 and 1 go well together.
+    Dense columns with values beyond -1 and 1 are standardised, sparse ones are divided by their
+    largest absolute value. Cut a number such as a year into bins, a column each. Words weighted by
+    :class:`~sklearn.feature_extraction.text.TfidfVectorizer` combine well with columns of 0 and 1.
 
     References
     ----------
@@ -183,10 +182,10 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         check_is_fitted(self)
         turned = sp.csr_array(self.item_vectors_.T)
 
-        def score(codes: Codes) -> Scores:
-            return _cosines(self.item_vectors_[codes], turned)
+        def score(indices: Codes) -> Scores:
+            return _cosines(self.item_vectors_[indices], turned)
 
-        return find_similar("item", items, self.items_, k, score)
+        return most_similar("item", items, self.items_, k, score)
 
     def _parameters(self) -> dict[str, Any]:
         # What was learned of the table is in the state; only another `fit` needs the table again.
@@ -201,7 +200,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
 
 
 def _cosines(some: sp.csr_array, turned: sp.csr_array) -> Scores:
-    """Return the cosines of unit vectors with others, a column each; equal ones are equal."""
+    """Return the rounded cosines of unit vectors, a row each, with others, a column each."""
     cosines = some @ turned
     np.round(cosines.data, _DIGITS, out=cosines.data)
     dense: Scores = cosines.toarray()
@@ -209,9 +208,10 @@ def _cosines(some: sp.csr_array, turned: sp.csr_array) -> Scores:
 
 
 def _neighbours(vectors: sp.csr_array, n_warm: int, n_neighbors: int) -> sp.csr_array:
-    """Return how much each item (row) counts as a neighbour of another one (column).
+    """Return the weight of each item (row) as a neighbour of another one (column).
 
-    The first `n_warm` items are those with interactions; others have neighbours of their own.
+    The first `n_warm` items have interactions. Neighbours are chosen among these and, apart from
+    them, among the cold ones.
     """
     n_items = vectors.shape[0]
     parts = [
@@ -225,9 +225,9 @@ def _neighbours(vectors: sp.csr_array, n_warm: int, n_neighbors: int) -> sp.csr_
 def _nearest(
     vectors: sp.csr_array, others: sp.csr_array, first: int, n_neighbors: int
 ) -> sp.csr_array:
-    """Return the cosine of each of the others (row) with each item (column) that it is near to.
+    """Return the cosine of each other item (row) with the items (columns) it is a neighbour of.
 
-    The others are the items from the index `first` on.
+    The rows of `others` are items, the first of which has the index `first`.
     """
     n_items, n_others = vectors.shape[0], others.shape[0]
     turned = sp.csr_array(others.T)

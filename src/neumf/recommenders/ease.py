@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Self
 
 import numpy as np
 from scipy import linalg
 
 from neumf.base import keep_rows, read_rows
-from neumf.recommenders._item_weights import (
-    ItemWeightsRecommender,
-    read_order,
-    require_memory,
-    users_in_common,
-)
+from neumf.recommenders._item_weights import ItemWeightsRecommender, read_order, users_in_common
 from neumf.utils.validation import check_real
+
+# Matrices of all pairs of items that `fit` holds at once.
+_N_MATRICES = 3
 
 
 class EASERecommender(ItemWeightsRecommender):
@@ -27,9 +26,10 @@ class EASERecommender(ItemWeightsRecommender):
     regularization : float, default=500.0
         Weight of the squared L2 norm of the item weights.
     decay : float, duration or None, default=None
-        How fast an item loses weight when a user's list is made: it falls to 1/e after so many
-        further rows of the user or, with a duration (`pandas.Timedelta`, `datetime.timedelta` or a
-        string such as "30D"), after that time. None lets all items count alike.
+        How fast the items of a user lose weight in the user's scores. A number: the weight falls to
+        1/e after that many further rows of the user. A duration (`pandas.Timedelta`,
+        `datetime.timedelta` or a string such as "30D"): it falls to 1/e after that time. None gives
+        all items the same weight.
 
     Attributes
     ----------
@@ -45,7 +45,8 @@ class EASERecommender(ItemWeightsRecommender):
         Logit of the probability that a user interacts with the item, by Laplace's rule
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
     item_weights_ : ndarray of shape (n_items, n_items)
-        What a seen item (row) adds to the score of another one (column); 0 on the diagonal.
+        What an item in the user's history (row) adds to the score of another one (column); 0 on
+        the diagonal.
     user_items_ : UserItems or None
         The items of each user, oldest first; None without `decay`.
     n_features_in_ : int
@@ -67,10 +68,11 @@ class EASERecommender(ItemWeightsRecommender):
     the solution is :math:`B_{ij} = -P_{ij} / P_{jj}`. Time grows with the cube and memory with the
     square of the number of items: 20,000 items take about 10 GB.
 
-    With `decay`, the row of X that a user's list is made of holds, in the place of 1,
-    :math:`e^{-(g - 1) / \mathrm{decay}}` for an item whose last row is g rows before the row to
-    come or, if `decay` is a duration, :math:`e^{-\Delta / \mathrm{decay}}` for one a time
-    :math:`\Delta` before the user's last row; B stays the same.
+    With `decay`, the user's row of X holds weights in place of ones when scores are computed. Its
+    entry for an item whose last row is g rows before the next one is
+    :math:`e^{-(g - 1) / \mathrm{decay}}`. If `decay` is a duration, the entry for an item a time
+    :math:`\Delta` before the user's last row is :math:`e^{-\Delta / \mathrm{decay}}`. B stays the
+    same.
 
     `decision_function` gives X B, about 1 for what a user surely likes. `predict` maps it to
     between 0 and 1, but is no calibrated probability.
@@ -121,7 +123,7 @@ class EASERecommender(ItemWeightsRecommender):
         check_real("regularization", self.regularization, above=0)
         rows = read_rows(X, y, sample_weight)
         past, span = read_order(rows, self.decay)
-        require_memory(rows.shape[1], 3, "Take ItemKNNRecommender, or keep fewer items.")
+        _require_memory(rows.shape[1])
         gram = users_in_common(rows.seen).toarray()
         gram[np.diag_indices_from(gram)] += self.regularization
         inverse = linalg.inv(gram, overwrite_a=True)
@@ -131,3 +133,23 @@ class EASERecommender(ItemWeightsRecommender):
         self._keep_user_items(past, span)
         self.item_weights_ = weights
         return self
+
+
+def _require_memory(n_items: int) -> None:
+    """Raise if the matrices of all pairs of items cannot fit into the machine's memory."""
+    needed, memory = 8 * _N_MATRICES * n_items**2, _physical_memory()
+    if needed > memory:
+        raise MemoryError(
+            f"X must have fewer items: this recommender solves for all pairs of items at once. "
+            f"Received {n_items:,} items, for which it would take {needed / 1e9:,.0f} GB of memory "
+            f"of the {memory / 1e9:,.0f} GB that are there. Take ItemKNNRecommender, or keep fewer "
+            "items."
+        )
+
+
+def _physical_memory() -> float:
+    """Return the memory of the machine in bytes; infinity where it is unknown."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return np.inf

@@ -1,4 +1,4 @@
-"""What is most like the items that the user had."""
+"""Neighbours of the items that the user has seen."""
 
 from __future__ import annotations
 
@@ -8,29 +8,26 @@ import numpy as np
 import scipy.sparse as sp
 
 from neumf.base import keep_rows, read_rows
-from neumf.recommenders._item_weights import (
-    ItemWeightsRecommender,
-    read_order,
-    users_in_common,
-)
+from neumf.recommenders._item_weights import ItemWeightsRecommender, read_order, users_in_common
 from neumf.utils.validation import check_int, check_real
 
 
 class ItemKNNRecommender(ItemWeightsRecommender):
-    r"""Recommend what is most like the items that the user has seen.
+    r"""Recommend items that share many users with those that the user has seen.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
     n_neighbors : int, default=100
-        An item is judged by its so many most similar ones.
+        Number of most similar items that contribute to the score of an item.
     shrinkage : float, default=0.0
-        Added to the denominator of the similarity: mistrusts items that few users have seen.
+        Added to the denominator of the similarity: lowers it for items that few users have seen.
     decay : float, duration or None, default=None
-        How fast an item loses weight when a user's list is made: it falls to 1/e after so many
-        further rows of the user or, with a duration (`pandas.Timedelta`, `datetime.timedelta` or a
-        string such as "30D"), after that time. None lets all items count alike.
+        How fast the items of a user lose weight in the user's scores. A number: the weight falls to
+        1/e after that many further rows of the user. A duration (`pandas.Timedelta`,
+        `datetime.timedelta` or a string such as "30D"): it falls to 1/e after that time. None gives
+        all items the same weight.
 
     Attributes
     ----------
@@ -46,7 +43,7 @@ class ItemKNNRecommender(ItemWeightsRecommender):
         Logit of the probability that a user interacts with the item, by Laplace's rule
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
     item_weights_ : csr_array of shape (n_items, n_items)
-        What a seen item (row) adds to the score of another one (column).
+        What an item in the user's history (row) adds to the score of another one (column).
     user_items_ : UserItems or None
         The items of each user, oldest first; None without `decay`.
     n_features_in_ : int
@@ -65,13 +62,16 @@ class ItemKNNRecommender(ItemWeightsRecommender):
 
     .. math:: \mathrm{sim}_{ij} = \frac{n_{ij}}{\sqrt{n_i n_j} + \mathrm{shrinkage}}
 
-    with :math:`n_i` users of item i and :math:`n_{ij}` users of both: the cosine, shrunk. With
-    `decay`, an item whose last row is g rows before the row to come counts
-    :math:`e^{-(g - 1) / \mathrm{decay}}` in the sum and, if `decay` is a duration, one a time
-    :math:`\Delta` before the user's last row counts :math:`e^{-\Delta / \mathrm{decay}}`. The sum
-    is what `decision_function` gives. Items that nothing speaks for score between -1e-6 and 0,
-    below all others, the most popular first. `predict` maps the sum to between 0 and 1, but is no
-    calibrated probability.
+    with :math:`n_i` users of item i and :math:`n_{ij}` users of both: the cosine, shrunk.
+
+    With `decay`, the terms of the sum are weighted. An item whose last row is g rows before the
+    next one has the weight :math:`e^{-(g - 1) / \mathrm{decay}}`. If `decay` is a duration, an item
+    a time :math:`\Delta` before the user's last row has the weight
+    :math:`e^{-\Delta / \mathrm{decay}}`.
+
+    `decision_function` gives the sum. Items without a neighbour among those of the user score
+    between -1e-6 and 0, below all others, the most popular first. `predict` maps the sum to between
+    0 and 1, but is no calibrated probability.
 
     References
     ----------

@@ -1,9 +1,9 @@
-"""What most users interacted with, or did of late."""
+"""Popularity of items, overall or recent."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,25 +16,25 @@ from neumf.interactions.moments import Span, read_span, require_timestamps
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker
-from neumf.ranking.sparse_candidates import candidates_of_lists
+from neumf.ranking.top_k import candidate_scores
 from neumf.saving.checked_state import State
 from neumf.utils.arrays import Codes, Float64s, Scores
 
-# What an old row adds to what is popular now: items without a new one stay in order.
+# Weight of a row, however old: orders the items without recent rows.
 _OLD_ROW = 1e-6
 
 
 class PopularityRecommender(BaseRecommender):
-    r"""Recommend the items that most users interacted with, or had most rows of late.
+    r"""Recommend the items that most users interacted with, or that are popular now.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
     half_life : float, duration or None, default=None
-        A row counts half after so many further rows of the whole table or, with a duration
-        (`pandas.Timedelta`, `datetime.timedelta` or a string such as "30D"), after that time. None
-        counts the users of each item, whenever it was.
+        How fast rows lose weight. A number: the weight halves after that many further rows of the
+        whole table. A duration (`pandas.Timedelta`, `datetime.timedelta` or a string such as
+        "30D"): it halves after that time. None counts the users of each item, without decay.
 
     Attributes
     ----------
@@ -57,25 +57,26 @@ class PopularityRecommender(BaseRecommender):
 
     See Also
     --------
-    NeuMFRecommender : What should do better.
+    NeuMFRecommender : Personal lists, which should be better.
 
     Notes
     -----
     Without `half_life`, `predict` estimates the probability that a user interacts with an item by
-    Laplace's rule, ``(popularity + 1) / (n_users + 2)``, whoever the user is.
+    Laplace's rule, ``(popularity + 1) / (n_users + 2)``, the same for all users.
 
-    With it, it estimates the probability that the next row is of the item by the same rule,
-    :math:`(c_i + 1) / (\sum_j c_j + 2)`, where
+    With `half_life`, it estimates the probability that the next row is of the item. The rule is the
+    same, :math:`(c_i + 1) / (\sum_j c_j + 2)`, where
 
     .. math:: c_i = \sum_{r:\, t_r = i}
               w_r \left(2^{-a_r / \mathrm{half\_life}} + \frac{10^{-6}}{n + 1}\right)
 
-    sums over the rows r of item i before the moment of the question, :math:`a_r` is how many rows
-    of the table, or how much time, lie between, :math:`w_r` is `sample_weight`, and n counts all
-    rows before the moment. The last term puts items without a new row in the order of their rows.
+    sums over the rows r of item i before the request time, :math:`a_r` is the age of the row then
+    (in rows of the table or in time), :math:`w_r` is `sample_weight`, and n is the number of all
+    rows before the request time. The last term orders the items without recent rows by their number
+    of rows.
 
-    The moment is just after the last row of `fit`, unless `ranker_at` is asked: then only rows
-    strictly before the moment count.
+    The request time is just after the last row of `fit`, or what `at=` gives. Only rows strictly
+    before it count.
 
     Examples
     --------
@@ -100,8 +101,8 @@ class PopularityRecommender(BaseRecommender):
         y : array-like of shape (n_samples,) or None, default=None
             Labels in [0, 1]; only rows above 0 count. None counts all.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How much each row counts, with `half_life`. Without it they are checked but not used:
-            each user counts once per item.
+            Weights of the rows, with `half_life`. Without it they are checked but not used: each
+            user counts once per item.
 
         Returns
         -------
@@ -133,7 +134,7 @@ class PopularityRecommender(BaseRecommender):
         return PopularityRanker(self.popularity_logits_)
 
     def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
-        """Return what scores users, each at a moment: with `half_life` by the rows before it.
+        """Return a ranker of queries; with `half_life` it counts the rows before each request time.
 
         See :class:`neumf.protocols.TimedRecommender`.
 
@@ -165,20 +166,20 @@ class PopularityRecommender(BaseRecommender):
 
 @dataclass(frozen=True)
 class RecentRows:
-    """Rows that count less and less, oldest first.
+    """Rows that lose weight with age, oldest first.
 
     Attributes
     ----------
     items : ndarray of shape (n_rows,)
-        Indices.
+        Index of the item of each row.
     seconds : ndarray of shape (n_rows,) or None
-        When each was; None where nothing tells.
+        Timestamp of each row; None without timestamps.
     weights : ndarray of shape (n_rows,) or None
-        How much each counts at first; None means 1.
+        Weight of each row at age 0; None means 1.
     n_items : int
         Size of the catalogue.
     half_life : Span
-        After how many rows, or how much time, it counts half.
+        Number of rows, or time, after which a weight halves.
     """
 
     items: Codes
@@ -189,7 +190,7 @@ class RecentRows:
 
     @classmethod
     def of_rows(cls, rows: EncodedRows, half_life: Span) -> RecentRows:
-        """Put the positives in order of time; equal times keep the order of the table."""
+        """Sort the positives by time; equal times keep the order of the table."""
         n_rows = len(rows.items)
         times = rows.timestamps
         order = np.arange(n_rows) if times is None else np.argsort(times, kind="stable")
@@ -223,86 +224,84 @@ class RecentRows:
         return logits
 
     def logits(self, n_before: Codes, clocks: Float64s) -> Float64s:
-        """Return logits at moments, shape (n_moments, n_items).
+        """Return the logits of all items at request times, shape (n_queries, n_items).
 
         Parameters
         ----------
-        n_before : ndarray of shape (n_moments,)
-            How many rows come before each moment.
-        clocks : ndarray of shape (n_moments,)
-            When it is: in seconds, or in rows before it.
+        n_before : ndarray of shape (n_queries,)
+            Number of rows before each request time.
+        clocks : ndarray of shape (n_queries,)
+            The request times: in seconds, or as the number of rows before.
         """
         logits = np.empty((len(n_before), self.n_items))
         recent, all_rows = np.zeros((2, self.n_items))
         start, clock = 0, float(np.min(clocks, initial=np.inf))
-        # From one moment to the next, what counted counts less, and the rows between are new.
-        for moment in np.argsort(clocks, kind="stable"):
-            stop = int(n_before[moment])
-            recent *= self._halved(clocks[moment] - clock)
-            start, clock = self._add(recent, all_rows, start, stop, clocks[moment]), clocks[moment]
+        # From one request time to the next, counts decay and the rows between are added.
+        for query in np.argsort(clocks, kind="stable"):
+            stop = int(n_before[query])
+            recent *= self._decay(clocks[query] - clock)
+            clock = clocks[query]
+            self._add(recent, all_rows, slice(start, stop), clock)
+            start = stop
             counts = recent + _OLD_ROW / (stop + 1) * all_rows
-            logits[moment] = logit((counts + 1) / (counts.sum() + 2))
+            logits[query] = logit((counts + 1) / (counts.sum() + 2))
         return logits
 
-    def _add(
-        self, recent: Float64s, all_rows: Float64s, start: int, stop: int, clock: float
-    ) -> int:
-        """Add the rows from `start` to `stop`, as they count at a time, and return `stop`."""
-        items = self.items[start:stop]
-        times = np.arange(start + 1.0, stop + 1.0)
+    def _add(self, recent: Float64s, all_rows: Float64s, rows: slice, clock: float) -> None:
+        """Add rows to both counts: in the first, with the weights that they have at a time."""
+        items = self.items[rows]
+        times = np.arange(rows.start + 1.0, rows.stop + 1.0)
         if self.half_life.in_time and self.seconds is not None:
-            times = self.seconds[start:stop]
-        weights: Any = np.ones(len(items)) if self.weights is None else self.weights[start:stop]
-        recent += np.bincount(items, weights * self._halved(clock - times), self.n_items)
+            times = self.seconds[rows]
+        weights: Any = np.ones(len(items)) if self.weights is None else self.weights[rows]
+        recent += np.bincount(items, weights * self._decay(clock - times), self.n_items)
         all_rows += np.bincount(items, weights, self.n_items)
-        return stop
 
-    def _halved(self, ages: Float64s) -> Float64s:
-        """Return what is left of 1 after some time."""
-        left: Float64s = np.exp2(-ages / self.half_life.length)
-        return left
+    def _decay(self, ages: Float64s) -> Float64s:
+        """Return the factors by which weights have fallen at some ages."""
+        factors: Float64s = np.exp2(-ages / self.half_life.length)
+        return factors
 
 
 @dataclass(frozen=True)
 class RecentPopularityRanker:
-    """Ranks items by what was popular just before the moment of each query.
+    """Rank items by their popularity just before the request time of each query.
 
     Attributes
     ----------
     rows : RecentRows
         All rows.
     n_before : ndarray of shape (n_queries,)
-        How many of them come before each query.
+        Number of rows before each request time.
     clocks : ndarray of shape (n_queries,)
-        When it is: in seconds, or in rows before it.
+        The request times: in seconds, or as the number of rows before.
     """
 
     rows: RecentRows
     n_before: Codes
     clocks: Float64s
-    gives_logits: ClassVar[bool] = True
 
     @classmethod
     def at(cls, rows: RecentRows, seconds: Float64s) -> RecentPopularityRanker:
-        """Return the ranker of queries at these moments."""
+        """Return the ranker of queries at these request times."""
         if rows.seconds is None:
             raise ValueError(
-                "X of fit must have timestamps for lists at a moment where half_life is given. "
+                "X of fit must have timestamps for a request time (at=) where half_life is given. "
                 "Received a table without a column 'timestamp'. Name the column of the times "
                 "'timestamp' and fit anew."
             )
-        # Strictly before: what happens at the moment is what is asked about.
+        # Strictly before: a row at the request time may be the one to predict.
         n_before = np.searchsorted(rows.seconds, seconds, side="left")
         in_time = rows.half_life.in_time
         return cls(rows, n_before, seconds if in_time else n_before.astype(np.float64))
 
     def score_items(self, users: Codes) -> Scores:
-        """Return scores of shape (len(users), n_items); `users` are numbers of queries."""
+        """Return scores of shape (len(users), n_items); `users` are indices of queries."""
         return self.rows.logits(self.n_before[users], self.clocks[users])
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
-        """Return scores of the shape of items; `users` are numbers of queries."""
-        return candidates_of_lists(self.score_items, self.rows.n_items, users, items)
+        """Return scores of the shape of items; `users` are indices of queries."""
+        return candidate_scores(self.score_items, self.rows.n_items, users, items)
 
 
 def _check_order(rows: EncodedRows, half_life: Any, span: Span) -> None:

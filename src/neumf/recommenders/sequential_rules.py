@@ -1,4 +1,4 @@
-"""What users had soon after each item."""
+"""Rules of the form: users who had this item had that one soon after."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ import scipy.sparse as sp
 from neumf.base import keep_rows, read_rows
 from neumf.interactions.moments import Span
 from neumf.interactions.user_items import UserItems
-from neumf.recommenders._item_weights import ItemWeightsRecommender, check_order, largest_of_rows
+from neumf.recommenders._item_weights import ItemWeightsRecommender, check_order
 from neumf.utils.arrays import Codes, Float64s
 from neumf.utils.validation import check_int, check_real
 
-# Pairs of an earlier and a later row that are held at once, unless one item has more.
+# Pairs of an earlier and a later row in a block, unless a single item has more.
 _BLOCK_PAIRS = 2**23
 
-# How far the weights are divided by how often the earlier item, and the later one, occurs.
+# Powers of the frequencies of the earlier and of the later item that divide the weights.
 _SOURCE_POWER, _TARGET_POWER = 0.7, 0.3
 
 
 class SequentialRulesRecommender(ItemWeightsRecommender):
-    r"""Recommend what users had soon after the items that the user had last.
+    r"""Recommend the items that other users had soon after the user's last items.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
     history_length : int, default=20
-        So many of a user's items before a row speak for its item.
+        Number of a user's previous items that count as predecessors of a row.
     decay : float or duration, default=5.0
-        How fast an item loses weight: it falls to 1/e after so many further rows of the user or,
-        with a duration (`pandas.Timedelta`, `datetime.timedelta` or a string such as "30D"), after
-        that time.
+        How fast items lose weight as predecessors. A number: the weight falls to 1/e after that
+        many further rows of the user. A duration (`pandas.Timedelta`, `datetime.timedelta` or a
+        string such as "30D"): it falls to 1/e after that time.
     shrinkage : float, default=20.0
-        Added to how often an item occurs: mistrusts rare items.
+        Added to the frequencies of items: lowers the weights of rare ones.
     max_entries : int or None, default=500
-        So many of the largest weights of each item are kept. None keeps all.
+        Number of largest weights that are kept for each item. None keeps all.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
         Logit of the probability that a user interacts with the item, by Laplace's rule
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
     item_weights_ : csr_array of shape (n_items, n_items)
-        What an item of the user's (row) adds to the score of another one (column).
+        What an item in the user's history (row) adds to the score of another one (column).
     user_items_ : UserItems
         The last items of each user, oldest first.
     n_features_in_ : int
@@ -65,32 +65,30 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
 
     See Also
     --------
-    NextItemRidgeRecommender : Learns the weights, for catalogues of some thousand items.
-    ItemKNNRecommender : Asks what users had, not when.
+    ItemKNNRecommender : Ignores the order of rows.
 
     Notes
     -----
-    Row r of a user's has the item :math:`t_r`. An earlier row at a gap of g rows, g up to
-    `history_length`, counts :math:`e^{-(g - 1) / \mathrm{decay}}` for it; if `decay` is a duration,
-    one a time :math:`\Delta` earlier counts :math:`e^{-\Delta / \mathrm{decay}}`. With these
-    weights, S has a row for each row of the table and holds what each item counts for it, and T
-    holds a 1 at its own item. The weights of items are
+    The matrices S and T have a row for each row of the table and a column for each item. A row of T
+    holds a 1 at its own item. A row of S holds the weights of the user's previous items: that of an
+    item g rows earlier, g up to `history_length`, is :math:`e^{-(g - 1) / \mathrm{decay}}`. If
+    `decay` is a duration, that of an item a time :math:`\Delta` earlier is
+    :math:`e^{-\Delta / \mathrm{decay}}`. The item weights are
 
     .. math:: B = D_S^{-0.7} \, (S^\top T) \, D_T^{-0.3}
 
-    with the diagonal matrices :math:`D_S`, for each item the sum of its squared weights for later
-    rows, and :math:`D_T`, its number of rows, both plus `shrinkage`. `sample_weight` weighs the
-    rows of S and T in the sums: a row of weight 0 is nobody's next item, but stays in the history
-    of later ones.
+    with two diagonal matrices. For each item, :math:`D_S` holds the sum of its squared weights in S
+    plus `shrinkage`, and :math:`D_T` its number of rows plus `shrinkage`. `sample_weight` weights
+    the rows of S and T in the sums: a row of weight 0 is no successor of other items, but it is a
+    predecessor of later rows.
 
-    A user's score of an item is w B, with w what each item counts for the row to come: by rows, the
-    last item 1; by time, as if the row to come were at the time of the last one. Items
-    that nothing speaks for score between -1e-6 and 0, below all others, the most popular first.
-    `decision_function` gives the score. `predict` maps it to between 0 and 1, but is no calibrated
-    probability.
+    The scores of a user are w B, where w is the row of S that would come next: the last item has
+    weight 1, and durations are counted from the user's last row. Items with a score of 0 get one
+    between -1e-6 and 0, below all others, the most popular first. `decision_function` gives the
+    score. `predict` maps it to between 0 and 1, but is no calibrated probability.
 
-    Time grows with the rows times `history_length`; what is held besides `item_weights_` is of the
-    size of the rows.
+    Time grows with the number of rows times `history_length`. Memory, besides `item_weights_`,
+    grows with the number of rows.
 
     References
     ----------
@@ -125,7 +123,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
         self.max_entries = max_entries
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Count what follows each item.
+        """Count which items follow each item.
 
         Parameters
         ----------
@@ -134,7 +132,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
         y : array-like of shape (n_samples,) or None, default=None
             Labels in [0, 1]; only rows above 0 count. None counts all.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How much each row counts as what follows others.
+            Weight of each row as a successor of other rows.
 
         Returns
         -------
@@ -164,7 +162,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
 
 @dataclass(frozen=True)
 class NextItemCounts:
-    """How much speaks for each item after each other one, a block of items at a time.
+    """Weighted counts of each pair of an earlier and a later item, a block of items at a time.
 
     Attributes
     ----------
@@ -173,11 +171,11 @@ class NextItemCounts:
     n_items : int
         Size of the catalogue.
     row_weights : ndarray of shape (n_rows,) or None
-        How much each row counts as what follows others; None means 1.
+        Weight of each row as a successor; None means 1.
     history_length : int
-        So many items before a row speak for it.
+        Number of previous items that count as predecessors of a row.
     decay : Span
-        How fast they lose weight.
+        How fast predecessors lose weight.
     """
 
     past: UserItems
@@ -187,15 +185,15 @@ class NextItemCounts:
     decay: Span
 
     @property
-    def of_targets(self) -> Float64s:
-        """Number of rows of each item, shape (n_items,)."""
+    def targets(self) -> Float64s:
+        """Weighted number of rows of each item, shape (n_items,)."""
         counts: Float64s = np.bincount(
             self.past.items, weights=self.row_weights, minlength=self.n_items
         ).astype(np.float64)
         return counts
 
     def blocks(self) -> Iterator[tuple[sp.csr_array, Float64s]]:
-        """Yield rows of S'T for some items after others, and their column sums of S squared."""
+        """Yield a block of rows of S'T, and the column sums of S squared for its items."""
         items = self.past.items
         order = np.argsort(items, kind="stable")
         bounds = np.append(0, np.cumsum(np.bincount(items, minlength=self.n_items)))
@@ -204,42 +202,69 @@ class NextItemCounts:
         while start < self.n_items:
             room = bounds[start] + _BLOCK_PAIRS // self.history_length
             stop = max(start + 1, int(np.searchsorted(bounds, room, side="right")) - 1)
-            places = order[bounds[start] : bounds[stop]]
-            yield self._count(places, ends[places], bounds[start : stop + 1])
+            positions = order[bounds[start] : bounds[stop]]
+            yield self._count(positions, ends[positions], bounds[start : stop + 1])
             start = stop
 
-    def _count(self, places: Codes, ends: Codes, bounds: Codes) -> tuple[sp.csr_array, Float64s]:
-        """Count for the items whose places stand one item behind the other, by these bounds."""
+    def _count(self, positions: Codes, ends: Codes, bounds: Codes) -> tuple[sp.csr_array, Float64s]:
+        """Count the successors of some items.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n,)
+            Rows of these items, sorted by item.
+        ends : ndarray of shape (n,)
+            Where the rows of each one's user end.
+        bounds : ndarray of shape (n_block_items + 1,)
+            Where the positions of each item start and end, up to a constant.
+        """
         later_bounds, later, weights = self.past.weigh_for_later(
-            places, ends, self.decay, self.history_length
+            positions, ends, self.decay, self.history_length
         )
         squares = weights**2
         if self.row_weights is not None:
             weights, squares = (values * self.row_weights[later] for values in (weights, squares))
         parts = weights.astype(np.float32), self.past.items[later], later_bounds
-        of_places = sp.csr_array(parts, shape=(len(places), self.n_items))
+        of_positions = sp.csr_array(parts, shape=(len(positions), self.n_items))
         by_item = bounds - bounds[0]
-        ones = np.ones(len(places), dtype=np.float32)
+        ones = np.ones(len(positions), dtype=np.float32)
         gather = sp.csr_array(
-            (ones, np.arange(len(places)), by_item), shape=(len(by_item) - 1, len(places))
+            (ones, np.arange(len(positions)), by_item), shape=(len(by_item) - 1, len(positions))
         )
         sums = np.append(0, np.cumsum(squares))[later_bounds[by_item]]
-        return sp.csr_array(gather @ of_places), np.diff(sums)
+        return sp.csr_array(gather @ of_positions), np.diff(sums)
 
 
 def _weigh(counts: NextItemCounts, shrinkage: float, max_entries: int | None) -> sp.csr_array:
-    """Return the weights of items."""
-    of_targets = _power(counts.of_targets + shrinkage, _TARGET_POWER)
+    """Return the item weights, shape (n_items, n_items)."""
+    target_factors = _power(counts.targets + shrinkage, _TARGET_POWER)
     parts = []
     for together, squares in counts.blocks():
-        together.eliminate_zeros()  # of rows with no weight, or too long after the item
-        of_sources = np.repeat(_power(squares + shrinkage, _SOURCE_POWER), np.diff(together.indptr))
-        together.data *= (of_sources * of_targets[together.indices]).astype(np.float32)
-        parts.append(largest_of_rows(together, max_entries))
+        together.eliminate_zeros()  # of rows without weight, or too long after the item
+        source_factors = np.repeat(
+            _power(squares + shrinkage, _SOURCE_POWER), np.diff(together.indptr)
+        )
+        together.data *= (source_factors * target_factors[together.indices]).astype(np.float32)
+        parts.append(_largest_of_rows(together, max_entries))
     return sp.csr_array(sp.vstack(parts, format="csr"))
 
 
 def _power(counts: Float64s, power: float) -> Float64s:
-    """Return counts to the power of -power, 0 for a count of 0: nothing is divided by it."""
+    """Return counts ** -power, and 0 where the count is 0."""
     powers: Float64s = np.where(counts > 0, np.maximum(counts, 1e-300) ** -power, 0)
     return powers
+
+
+def _largest_of_rows(matrix: sp.csr_array, n: int | None) -> sp.csr_array:
+    """Keep the n largest entries of each row; None keeps all."""
+    counts = np.diff(matrix.indptr)
+    if n is None or counts.max(initial=0) <= n:
+        return matrix
+    kept = np.ones(matrix.nnz, dtype=bool)
+    for row in np.flatnonzero(counts > n):
+        start, stop = matrix.indptr[row : row + 2]
+        n_dropped = stop - start - n
+        smallest = np.argpartition(matrix.data[start:stop], n_dropped)[:n_dropped]
+        kept[start + smallest] = False
+    bounds = np.append(0, np.cumsum(kept))[matrix.indptr]
+    return sp.csr_array((matrix.data[kept], matrix.indices[kept], bounds), shape=matrix.shape)

@@ -1,4 +1,4 @@
-"""Several recommenders as one."""
+"""A weighted vote of several recommenders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.parallel import Parallel, delayed
@@ -18,18 +17,16 @@ from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
-from neumf.ranking.sparse_candidates import candidates_of_lists
+from neumf.ranking.top_k import candidate_scores
 from neumf.saving.checked_state import State
 from neumf.saving.container import damaged
 from neumf.saving.recommenders import describe, restore
 from neumf.utils.arrays import Codes, Float64s, Scores
-from neumf.utils.validation import check_n_jobs, check_option
-
-_NORMALIZATIONS = ("zscore", "share")
+from neumf.utils.validation import check_n_jobs
 
 
 class VotingRecommender(BaseRecommender):
-    r"""Recommend by the weighted mean of what several recommenders say.
+    r"""Recommend by the weighted mean of the scores of several recommenders.
 
     .. versionadded:: 0.1
 
@@ -41,16 +38,11 @@ class VotingRecommender(BaseRecommender):
         replaced by ``set_params(name=recommender)``, left out by ``set_params(name="drop")``, and
         its parameters are set by ``set_params(name__parameter=value)``, also in a search.
     weights : array-like of shape (n_recommenders,) or None, default=None
-        How much each member counts, a number of at least 0, not all of them 0. None lets all count
-        alike.
-    normalization : {"zscore", "share"}, default="zscore"
-        What becomes of the scores of a member before they are added, see Notes. "zscore" takes any
-        scores; "share" suits those that tell how probable an item is, of networks, their
-        neighbours, rules and EASE.
+        Weight of each member: numbers of at least 0, not all of them 0. None gives all the same
+        weight.
     n_jobs : int or None, default=None
-        So many members are fitted side by side, each in a process of its own, by joblib. -1 means
-        as many as there are processors; None means 1, unless a `joblib.parallel_config` says
-        otherwise.
+        Number of members that joblib fits at the same time, each in a process of its own. -1 means
+        one for each processor. None means 1, unless a `joblib.parallel_config` says otherwise.
 
     Attributes
     ----------
@@ -81,27 +73,13 @@ class VotingRecommender(BaseRecommender):
 
     Notes
     -----
-    The members score on scales of their own. With the scores :math:`s_{mui}` of member m, that of
-    item i for user u is the weighted mean
+    The scales of the members' scores differ. With the scores :math:`s_{mui}` of member m, that of
+    item i for user u is the weighted mean of z-scores (CombSUM)
 
-    .. math:: \frac{1}{\sum_m w_m} \sum_m w_m \, n(s_{mui})
-
-    of normalised scores (CombSUM). With "zscore", :math:`n(s_{mui})` is
-
-    .. math:: \frac{s_{mui} - \mu_{mu}}{\sigma_{mu}},
+    .. math:: \frac{1}{\sum_m w_m} \sum_m w_m \, \frac{s_{mui} - \mu_{mu}}{\sigma_{mu}},
 
     where :math:`\mu_{mu}` and :math:`\sigma_{mu}` are mean and standard deviation over the whole
-    catalogue. A member that gives all items one score adds nothing. With "share" it is
-
-    .. math::
-
-        \frac{\exp s_{mui}}{\sum_j \exp s_{muj}}
-        \quad \text{or} \quad
-        \frac{\max(s_{mui}, 0)}{\sum_j \max(s_{muj}, 0)}.
-
-    The first, a softmax, is for logits: the scores of `NeuMFRecommender` and of
-    `PopularityRecommender`, and of a ranker with ``gives_logits = True``. The second is for all
-    others, and a member without a score above 0 adds nothing.
+    catalogue. A member that gives all items one score adds nothing.
 
     `decision_function` gives the mean. `predict` maps it to between 0 and 1, but is no calibrated
     probability.
@@ -131,12 +109,10 @@ class VotingRecommender(BaseRecommender):
         recommenders: Sequence[tuple[str, Any]],
         *,
         weights: Sequence[float] | None = None,
-        normalization: str = "zscore",
         n_jobs: int | None = None,
     ) -> None:
         self.recommenders = recommenders
         self.weights = weights
-        self.normalization = normalization
         self.n_jobs = n_jobs
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -145,7 +121,7 @@ class VotingRecommender(BaseRecommender):
         Parameters
         ----------
         deep : bool, default=True
-            Tells whether those of the members are wanted.
+            Whether to include the members and their parameters.
 
         Returns
         -------
@@ -153,13 +129,13 @@ class VotingRecommender(BaseRecommender):
             By name; a parameter of a member as ``name__parameter``.
         """
         parameters: dict[str, Any] = super().get_params(deep=False)
-        # What is no list of members is refused by `fit`.
+        # `fit` refuses what is no list of members.
         if deep and _are_pairs(self.recommenders):
             for name, member in self.recommenders:
                 parameters[name] = member
                 if hasattr(member, "get_params"):
-                    of_member = member.get_params(deep=True).items()
-                    parameters |= {f"{name}__{key}": value for key, value in of_member}
+                    own = member.get_params(deep=True).items()
+                    parameters |= {f"{name}__{key}": value for key, value in own}
         return parameters
 
     def set_params(self, **parameters: Any) -> Self:
@@ -168,8 +144,8 @@ class VotingRecommender(BaseRecommender):
         Parameters
         ----------
         **parameters : Any
-            `recommenders`, `weights`, `normalization`, `n_jobs`, ``name`` (a recommender or
-            "drop"), or ``name__parameter``.
+            `recommenders`, `weights`, `n_jobs`, ``name`` (a recommender or "drop"), or
+            ``name__parameter``.
 
         Returns
         -------
@@ -179,7 +155,7 @@ class VotingRecommender(BaseRecommender):
         Raises
         ------
         ValueError
-            If there is no parameter of such a name.
+            If there is no parameter of that name.
         """
         if "recommenders" in parameters:
             self.recommenders = parameters.pop("recommenders")
@@ -214,7 +190,6 @@ class VotingRecommender(BaseRecommender):
             If a parameter is none of those above, or a member refuses what it is given.
         """
         members, weights = _check_members(self.recommenders, self.weights)
-        check_option("normalization", self.normalization, _NORMALIZATIONS)
         check_n_jobs(self.n_jobs, "members")
         rows = read_rows(X, y, sample_weight)
         weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -236,14 +211,14 @@ class VotingRecommender(BaseRecommender):
         return self._ranker_of([member.ranker_ for member in self.estimators_])
 
     def ranker_at(self, users: Codes, seconds: Float64s) -> VotingRanker:
-        """Return what scores users, each at a moment, as the members do.
+        """Return a ranker of queries, which asks each member at their request times.
 
         See :class:`neumf.protocols.TimedRecommender`.
         """
         return self._ranker_of([member.ranker_at(users, seconds) for member in self.estimators_])
 
     def _ranker_of(self, rankers: list[Ranker]) -> VotingRanker:
-        return VotingRanker(rankers, self._weights, self.normalization, len(self.items_))
+        return VotingRanker(rankers, self._weights, len(self.items_))
 
     def _parameters(self) -> dict[str, Any]:
         members = [
@@ -294,7 +269,7 @@ class VotingRecommender(BaseRecommender):
         return known
 
     def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
-        """Do nothing: the members do."""
+        """Do nothing: `_after` folds the rows into the members."""
 
     def _check_order_of_interactions(self, new: Interactions) -> None:
         for member in self.estimators_:
@@ -303,57 +278,48 @@ class VotingRecommender(BaseRecommender):
 
 @dataclass(frozen=True)
 class VotingRanker:
-    """Scores items by the weighted mean of normalised scores.
+    """Score items by the weighted mean of z-scores.
 
     Attributes
     ----------
     rankers : list of Ranker
-        The members.
+        The rankers of the members.
     weights : ndarray of shape (n_rankers,)
-        How much each counts; they add up to 1.
-    normalization : {"zscore", "share"}
-        What becomes of their scores before they are added.
+        Weight of each ranker; the weights sum to 1.
     n_items : int
         Size of the catalogue.
     """
 
     rankers: list[Ranker]
     weights: Float64s
-    normalization: str
     n_items: int
 
     def score_items(self, users: Codes) -> Scores:
         """Return scores of shape (len(users), n_items)."""
         total = np.zeros((len(users), self.n_items))
         for ranker, weight in zip(self.rankers, self.weights, strict=True):
-            # Items that not all members know stand behind those of the rows, and are left out.
+            # Items that only some members know come last in their catalogues, and are left out.
             scores = ranker.score_items(users)[:, : self.n_items].astype(np.float64)
-            total += weight * self._normalized(scores, getattr(ranker, "gives_logits", False))
+            total += weight * _z_scores(scores)
         return total
-
-    def _normalized(self, scores: Float64s, are_logits: bool) -> Float64s:
-        """Return what is added up; the scores may be written to."""
-        if self.normalization == "zscore":
-            scores -= scores.mean(axis=1, keepdims=True)
-            whole = scores.std(axis=1, keepdims=True)
-        elif are_logits:
-            shares: Float64s = softmax(scores, axis=1)
-            return shares
-        else:
-            np.maximum(scores, 0, out=scores)
-            whole = scores.sum(axis=1, keepdims=True)
-        scores *= np.divide(1, whole, out=np.zeros_like(whole), where=whole > 0)
-        return scores
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
-        return candidates_of_lists(self.score_items, self.n_items, users, items)
+        return candidate_scores(self.score_items, self.n_items, users, items)
+
+
+def _z_scores(scores: Float64s) -> Float64s:
+    """Return the z-scores of each row, zeros where all scores are equal; overwrite the scores."""
+    scores -= scores.mean(axis=1, keepdims=True)
+    deviations = scores.std(axis=1, keepdims=True)
+    scores *= np.divide(1, deviations, out=np.zeros_like(deviations), where=deviations > 0)
+    return scores
 
 
 def _check_members(
     recommenders: Any, weights: Any
 ) -> tuple[list[tuple[str, BaseRecommender]], Float64s]:
-    """Return the members that are not dropped, and weights that add up to 1."""
+    """Return the members that are not dropped, and their weights, which sum to 1."""
     if not _are_pairs(recommenders):
         raise TypeError(
             f"recommenders must be a list of (name, recommender). Received: {recommenders!r}."
@@ -383,7 +349,7 @@ def _check_members(
 
 
 def _are_pairs(recommenders: Any) -> bool:
-    """Tell whether this is a list of names with something each."""
+    """Tell whether this is a list of pairs whose first element is a name."""
     return isinstance(recommenders, list | tuple) and all(
         isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
         for pair in recommenders
@@ -391,7 +357,7 @@ def _are_pairs(recommenders: Any) -> bool:
 
 
 def _check_names(names: list[str]) -> None:
-    """Raise unless each name can stand for one member among the parameters."""
+    """Raise unless each name is unique and usable as the name of a parameter."""
     parameters = VotingRecommender._get_param_names()
     for name in names:
         if not name or "__" in name or name in parameters:
