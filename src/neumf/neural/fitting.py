@@ -6,7 +6,6 @@ Nothing here changes an estimator: the caller commits what is returned, in one p
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -33,7 +32,6 @@ from neumf.training.batches import Degrees, Negatives, TrainingRows
 from neumf.training.centres import Centres, SideCentres
 from neumf.training.loop import EpochTrainer, Trained, diverged, train
 from neumf.training.losses import LOSSES
-from neumf.training.sharded_trainer import ShardedTrainer, count_shards
 from neumf.training.trainer import OptimizerState, Trainer
 from neumf.utils.arrays import Codes, Float32s
 from neumf.utils.time_gaps import require_times
@@ -249,27 +247,19 @@ def _run(
     """Train the weights that `start` gives."""
     past, settings = lesson.past, settings_of(parameters, optimizer)
     moments = None if past is None else past.optimizer
-    n_shards = count_shards(parameters.n_jobs)
-    training: AbstractContextManager[EpochTrainer]
     # The initial weights have no name, so that they are freed when the trainer has them.
-    if n_shards == 1:
-        training = nullcontext(Trainer(blueprint, start(), lesson.rows, settings, rng, moments))
-    else:
-        training = ShardedTrainer(
-            blueprint, start(), lesson.rows, settings, rng, moments, n_shards=n_shards
-        )
-    with training as trainer:
-        if parameters.average_epochs > 1:
-            trainer = AveragingTrainer(trainer, parameters.average_epochs)
-        return train(
-            trainer,
-            parameters.epochs,
-            EpochWatcher(name, parameters.epochs, trainer.n_samples, parameters.verbose, tasks),
-            validate=None if lesson.validate is None else partial(lesson.validate, blueprint),
-            patience=parameters.n_iter_no_change,
-            # Who goes on once will go on again.
-            keep_moments=past is not None,
-        )
+    trainer: EpochTrainer = Trainer(blueprint, start(), lesson.rows, settings, rng, moments)
+    if parameters.average_epochs > 1:
+        trainer = AveragingTrainer(trainer, parameters.average_epochs)
+    return train(
+        trainer,
+        parameters.epochs,
+        EpochWatcher(name, parameters.epochs, trainer.n_samples, parameters.verbose, tasks),
+        validate=None if lesson.validate is None else partial(lesson.validate, blueprint),
+        patience=parameters.n_iter_no_change,
+        # Who goes on once will go on again.
+        keep_moments=past is not None,
+    )
 
 
 def _refuse_diverged(network: Network, rows: TrainingRows) -> None:

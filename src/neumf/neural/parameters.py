@@ -17,7 +17,7 @@ from neumf.training.losses import LOSSES
 from neumf.training.trainer import TrainingSettings
 from neumf.utils.random import RandomState
 from neumf.utils.time_gaps import GAPS_FROM, GapsFrom
-from neumf.utils.validation import check_folder, check_int, check_n_jobs, check_option, check_real
+from neumf.utils.validation import check_folder, check_int, check_option, check_real
 
 Architecture = Literal["neumf", "gmf", "mlp", "mf"]
 UserEncoder = Literal["auto", "id", "history", "hybrid"]
@@ -83,7 +83,6 @@ class Parameters(Protocol):
     user_features: Any
     item_features: Any
     feature_regularization: float
-    n_jobs: int | None
     spill_folder: str | os.PathLike[str] | None
     random_state: RandomState
     verbose: int
@@ -104,7 +103,6 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     _check_layer_sizes(parameters.hidden_layer_sizes)
     if not isinstance(parameters.verbose, bool):
         check_int("verbose", parameters.verbose, 0)
-    check_n_jobs(parameters.n_jobs, "shards of users")
     if parameters.spill_folder is not None:
         check_folder("spill_folder", parameters.spill_folder)
     check_int("history_hidden_size", parameters.history_hidden_size, 0)

@@ -164,20 +164,12 @@ class NeuMFRecommender(
     feature_regularization : float, default=1.0
         Penalty of the map from features to vectors, above 0, see Notes: a column of zeros and ones
         that holds for so many users (or items) is believed by half.
-    n_jobs : int or None, default=None
-        Into how many shards the users are cut, which joblib trains side by side, see Notes: in
-        processes of this machine or, where ``joblib.parallel_config`` says "dask", on a cluster. -1
-        is one for each core that joblib knows of. None and 1 train all rows together, in this
-        process, whatever ``parallel_config`` says. The weights depend on the number of shards, not
-        on where, and how many at once, they are trained. Shards are for large tables with many rows
-        for each item; what they cost in accuracy and time, ``benchmarks/README.md`` says.
     spill_folder : str, path or None, default=None
         A folder for what `fit` and `partial_fit` keep of each row, 20 to 50 bytes, so that it need
         not fit into memory: all of it, `seen_` included, is then in files there, and the weights
         are the same, bit for bit. The files have no name; their space is free again at the end of
         the call, that of `seen_` with the recommender, however the process ends. Copies, pickles
-        and what `save` writes need no folder. The shards of `n_jobs` are cut in memory, and X, y,
-        sample_weight and `X_val` stay where they are.
+        and what `save` writes need no folder. X, y, sample_weight and `X_val` stay where they are.
     random_state : int, RandomState, Generator or None, default=None
         Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
         give the same weights, bit for bit, on one machine (with large batches: and one number of
@@ -282,9 +274,6 @@ class NeuMFRecommender(
     that has them by `set_params` before. A file that `save` writes leaves the tables out: set them
     again before `partial_fit`, or it goes on without.
 
-    With `n_jobs`, every shard goes through a part of its rows, up to 128 times an epoch; then what
-    all share is put together. The guide to many cores has the rule.
-
     Vectors start at N(0, `init_std`), hidden layers at Glorot uniform, h at LeCun uniform, the
     other biases at 0; with `tie_history`, so do the users' own vectors of "hybrid".
 
@@ -351,7 +340,6 @@ class NeuMFRecommender(
         user_features: Any = None,
         item_features: Any = None,
         feature_regularization: float = 1.0,
-        n_jobs: int | None = None,
         spill_folder: str | os.PathLike[str] | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
@@ -384,7 +372,6 @@ class NeuMFRecommender(
         self.user_features = user_features
         self.item_features = item_features
         self.feature_regularization = feature_regularization
-        self.n_jobs = n_jobs
         self.spill_folder = spill_folder
         self.random_state = random_state
         self.verbose = verbose
