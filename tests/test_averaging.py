@@ -33,10 +33,9 @@ def mean_of(models):
     )
 
 
-@pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize(("n_averaged", "epochs"), [(1, [4]), (3, [2, 3, 4]), (9, [1, 2, 3, 4])])
-def test_the_weights_are_the_mean_of_those_of_fits_that_end_earlier(X, n_averaged, epochs, n_jobs):
-    options = {"n_jobs": n_jobs, "user_encoder": "hybrid"}
+def test_the_weights_are_the_mean_of_those_of_fits_that_end_earlier(X, n_averaged, epochs):
+    options = {"user_encoder": "hybrid"}
     model = model_of(epochs=4, average_epochs=n_averaged, **options).fit(X)
     expected = mean_of([model_of(epochs=n, **options).fit(X) for n in epochs])
     assert_same_weights(model.network_.weights, expected, rtol=1e-5, atol=1e-7)

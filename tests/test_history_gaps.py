@@ -135,8 +135,8 @@ def test_a_file_holds_the_times(fitted, X, tmp_path):
 
 
 @pytest.mark.parametrize("encoder", ["history", "hybrid"])
-def test_shards_and_early_stopping_take_times(X, encoder):
-    model = model_of(user_encoder=encoder, n_jobs=2, early_stopping=True).fit(X)
+def test_early_stopping_takes_times(X, encoder):
+    model = model_of(user_encoder=encoder, early_stopping=True).fit(X)
     assert np.isfinite(model.network_.users).all()
     assert model.network_.weights.shared["gap_weights"].any()
 

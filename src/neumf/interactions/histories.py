@@ -98,22 +98,6 @@ class Histories:
                 seconds[start:stop] = block.seconds
         return LastItems(items, seconds)
 
-    def take(self, users: Codes, rows: Codes) -> Histories:
-        """Return those of these rows, which are all of these users', who are numbered anew."""
-        counts = np.diff(self.bounds)[users]
-        bounds = np.append(0, np.cumsum(counts))
-        places = np.arange(bounds[-1]) + np.repeat(self.bounds[users] - bounds[:-1], counts)
-        n_before = self.first_places[users] - self.bounds[users]
-        return Histories(
-            _with_none(self.items, places),
-            bounds,
-            bounds[:-1] + n_before,
-            self.timelines.take(users, rows),
-            self.length,
-            None if self.seconds is None else _with_none(self.seconds, places),
-            None if self.moments is None else self.moments[rows],
-        )
-
     def _cut(self, firsts: Codes, ends: Codes) -> LastItems:
         places = ends[:, None] - np.arange(1, self.length + 1)
         none = places < firsts[:, None]
@@ -124,11 +108,6 @@ class Histories:
         seconds = self.seconds.take(places, mode="clip")
         seconds[none] = 0.0
         return LastItems(items, seconds)
-
-
-def _with_none(values: NDArray[Any], places: Codes) -> NDArray[Any]:
-    """Return the values of these places, and behind them that of no item."""
-    return np.append(values[places], values[-1:])
 
 
 def read_histories(

@@ -88,11 +88,6 @@ class Timelines:
         counts[self.users[last]] -= 1
         return Timelines(users, storage.without(self.places, last), counts)
 
-    def take(self, users: Codes, rows: Codes) -> Timelines:
-        """Return those of these rows, of these users, who are numbered anew."""
-        codes = np.searchsorted(users, self.users[rows])
-        return Timelines(codes, self.places[rows], self.counts[users])
-
 
 def read_timelines(
     users: Codes,

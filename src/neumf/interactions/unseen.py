@@ -53,7 +53,6 @@ class UnseenItems:
         self._first = seen.indptr
         n_seen = np.diff(seen.indptr)
         self._items = seen.indices
-        self._n_items = seen.shape[1]
         self._last_tickets = None
         if weights is None:
             self.n_tickets = seen.shape[1] - n_seen
@@ -78,14 +77,6 @@ class UnseenItems:
         longest = int(n_seen.max())
         # Powers of two, in the type of places, whose sums reach all places of the longest row.
         self._steps = (1 << np.arange(longest.bit_length(), dtype=self._first.dtype))[::-1]
-
-    def take(self, users: Codes) -> UnseenItems:
-        """Return the same for these users alone, in this order."""
-        shape = len(self._first) - 1, self._n_items
-        ones = np.ones(len(self._items), dtype=bool)
-        seen = sp.csr_array((ones, self._items, self._first), shape=shape)
-        tickets = self._last_tickets
-        return UnseenItems(seen[users], None if tickets is None else np.diff(tickets, prepend=0))
 
     def at(self, users: Codes, tickets: Codes) -> Codes:
         """Return the item that owns each of the user's unseen tickets."""

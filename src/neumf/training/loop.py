@@ -49,7 +49,7 @@ class EpochReport(NamedTuple):
 
 
 class EpochTrainer(Protocol):
-    """Who trains: a `Trainer`, in this process, or a `ShardedTrainer`, in many."""
+    """Trains epoch by epoch: a `Trainer` or an `AveragingTrainer`."""
 
     n_samples: int
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 # Adam's constants, those of the Adam paper and (epsilon) of Keras.
-BETA_1, BETA_2, _EPSILON = 0.9, 0.999, 1e-7
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 
 
 class WithMoments(NamedTuple):
@@ -29,9 +29,9 @@ class WithMoments(NamedTuple):
 def _adam(tf: Any, before: WithMoments, gradient: Any, learning_rate: Any, t: Any) -> WithMoments:
     """Take the t-th step of Adam (Kingma and Ba 2015)."""
     weights, mean, square = before
-    mean = BETA_1 * mean + (1 - BETA_1) * gradient
-    square = BETA_2 * square + (1 - BETA_2) * gradient**2
-    step_size = learning_rate * tf.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+    mean = _BETA_1 * mean + (1 - _BETA_1) * gradient
+    square = _BETA_2 * square + (1 - _BETA_2) * gradient**2
+    step_size = learning_rate * tf.sqrt(1 - _BETA_2**t) / (1 - _BETA_1**t)
     weights = weights - step_size * mean / (tf.sqrt(square) + _EPSILON)
     return WithMoments(weights, mean, square)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,20 +171,11 @@ class Trainer:
         """Go once through all rows in a new order; return the mean loss per row."""
         self._move_centres()
         order = new_order(len(self._rows), self._rng, self._rows.storage)
-        return self.run_rows(order) / len(self._rows)
-
-    def run_rows(self, order: Codes, watch: Callable[[Chunk], None] | None = None) -> float:
-        """Go once through these rows in this order; return the sum of their losses.
-
-        `watch` sees each chunk of them.
-        """
         tower, sizes = self._plan.blueprint.users, self._plan.batches
         total = 0.0
         for chunk in chunks_of(self._rows, order, tower, sizes, self._rng):
-            if watch is not None:
-                watch(chunk)
             total += self._run(chunk)
-        return total
+        return total / len(self._rows)
 
     def weights(self) -> Weights:
         """Return the weights as they are now."""
@@ -215,13 +205,9 @@ class Trainer:
 
     def _move_centres(self) -> None:
         """Let the centres follow what was learned: block by block, the exact minimum."""
-        vectors = {name: self._vectors(name) for name in self._centres}
-        self.set_centres({name: self._centres[name].of(vectors[name]) for name in vectors})
-
-    def set_centres(self, centres: dict[str, Float32s]) -> None:
-        """Set where the rows of tables are pulled to, by the names of the tables."""
         tf = import_tensorflow()
-        for name, values in centres.items():
+        for name, centres in self._centres.items():
+            values = centres.of(self._vectors(name))
             spare = self._state.tables[name].shape[0] - len(values)
             self._rates.centres[name] = tf.pad(values, ((0, spare), (0, 0)))
 
