@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 import numpy as np
@@ -18,16 +19,36 @@ from neumf.model.keras_model import build_keras_model
 from neumf.model.network import Network
 from neumf.model.user_map import UserMap
 from neumf.neural.fold_in import Taste, fit_user_map, fold_in
+from neumf.neural.saved_network import (
+    generator_state,
+    history_state,
+    network_state,
+    optimizer_state,
+    read_generator,
+    read_history,
+    read_network,
+    read_optimizer,
+    read_shape,
+    read_user_map,
+    user_map_state,
+)
 from neumf.protocols import Ranker
 from neumf.ranking.similar import SimilarityMixin
+from neumf.saving.checked_values import CheckedValues
+from neumf.saving.container import check_loaded
+from neumf.saving.values import write_values
 from neumf.training.loop import Trained
 from neumf.training.trainer import OptimizerState
 from neumf.utils.arrays import Codes, Float32s, Float64s
 from neumf.utils.time_gaps import require_times
+from neumf.utils.validation import check_real
 
 
 class NetworkRecommender(SimilarityMixin, BaseRecommender):
     """Base of the recommender whose scores a network gives."""
+
+    # The state holds what was learned from the tables. The folder belongs to one machine.
+    _unsaved_parameters = ("user_features", "item_features", "spill_folder")
 
     recency: float
     network_: Network
@@ -56,6 +77,61 @@ class NetworkRecommender(SimilarityMixin, BaseRecommender):
         """Leave the Keras model out: it is made from the weights when asked for."""
         state: dict[str, Any] = super().__getstate__()
         return state | {"_model": None} if "_model" in state else state
+
+    def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
+        """Write the fitted recommender to a file, which :func:`neumf.load` reads.
+
+        Parameters
+        ----------
+        path : str or path
+            The file. If it exists, it is replaced once the new one is complete, and keeps its mode.
+        optimizer : bool, default=False
+            Also write Adam's moments of each row, which exist after `partial_fit` and take twice
+            the space of the vectors. Without them a further `partial_fit` starts from their means,
+            as it does after `fit`.
+
+        Raises
+        ------
+        TypeError
+            If a file cannot hold a parameter or an id, or the class is not one of this library.
+        ValueError, OSError
+            If the file cannot be written, or something other than a regular file is at the path.
+        """
+        check_is_fitted(self)
+        write_values(path, self._description(self._state(optimizer=optimizer)))
+
+    def _state(self, *, optimizer: bool = False) -> dict[str, Any]:
+        return super()._state() | {
+            "network_": network_state(self.network_),
+            "user_map_": user_map_state(self.user_map_),
+            "histories_": self.histories_,
+            "history_seconds_": self.history_seconds_,
+            "history_": history_state(self.history_),
+            "best_iter_": self.best_iter_,
+            "_shape": self._shape,
+            "_optimizer": optimizer_state(self._optimizer, whole=optimizer),
+            "_generator": generator_state(self._generator),
+        }
+
+    def _restore(self, state: CheckedValues) -> None:
+        super()._restore(state)
+        # Read whenever users are folded in.
+        check_loaded(check_real, "recency", self.recency)
+        n_users, n_items = len(self.users_), len(self.items_)
+        self.network_ = read_network(state.part("network_"), n_users, n_items)
+        self.user_map_ = read_user_map(state, self.network_)
+        length = self.network_.blueprint.users.history_length
+        self.histories_ = state.indices("histories_", (n_users, length), n_items, at_least=-1)
+        self.history_seconds_ = None
+        if self.network_.blueprint.users.gaps:
+            self.history_seconds_ = state.floats("history_seconds_", self.histories_.shape)
+        self.history_ = read_history(state.part("history_"))
+        self.n_iter_ = len(self.history_["loss"])
+        self.best_iter_ = state.integer("best_iter_", 0, self.n_iter_)
+        self._shape = read_shape(state.part("_shape"))
+        self._optimizer = read_optimizer(state, self.network_)
+        self._generator = read_generator(state.part("_generator"))
+        self._model = self._own_rows = None
 
     def _vectors(self, of: Literal["users", "items"]) -> Float32s:
         return self.network_.users if of == "users" else self.network_.item_vectors

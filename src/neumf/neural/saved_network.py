@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,93 +12,10 @@ from neumf.model.network import Blueprint, Network, Weights
 from neumf.model.user_map import UserMap
 from neumf.model.user_towers import USER_TOWERS
 from neumf.neural.parameters import SHAPE
-from neumf.saving.checked_state import State
-from neumf.saving.container import check_loaded, damaged, short
-from neumf.saving.recommenders import SavingMixin, write_recommender
+from neumf.saving.checked_values import CheckedValues
+from neumf.saving.container import damaged_file_error, short_repr
 from neumf.training.trainer import OptimizerState
-from neumf.utils.arrays import Codes, Float64s
 from neumf.utils.time_gaps import GAPS_FROM, GapsFrom
-from neumf.utils.validation import check_real
-
-
-class NetworkSavingMixin(SavingMixin):
-    """`save` of the recommender that has a network."""
-
-    recency: float
-    network_: Network
-    user_map_: UserMap | None
-    histories_: Codes
-    history_seconds_: Float64s | None
-    history_: dict[str, list[float]]
-    n_iter_: int
-    best_iter_: int
-    _shape: dict[str, Any]
-    _optimizer: OptimizerState | None
-    _generator: np.random.Generator
-    _model: Any
-    _own_rows: Codes | None
-
-    def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
-        """Write the fitted recommender to a file, which :func:`neumf.load` reads.
-
-        Parameters
-        ----------
-        path : str or path
-            The file. One that is there is replaced when the new one is complete, so that a failure
-            leaves it as it was.
-        optimizer : bool, default=False
-            Write Adam's moments of each row, too, which there are after `partial_fit` and take
-            twice the space of the vectors. Without them `partial_fit` goes on with their means, as
-            it does after `fit`, of which nothing else is kept.
-
-        Raises
-        ------
-        TypeError
-            If a parameter or an id cannot be held by a file, which the error names; or if the class
-            is none of this library's, which `load` could not find.
-        OSError
-            If the file cannot be written.
-        """
-        write_recommender(path, self, partial(self._state, optimizer=optimizer))
-
-    def _parameters(self) -> dict[str, Any]:
-        # What was learned of the tables is in the state; only further training needs them again.
-        # The folder is one of the machine on which it is trained.
-        left_out = ("user_features", "item_features", "spill_folder")
-        return super()._parameters() | dict.fromkeys(left_out)
-
-    def _state(self, *, optimizer: bool = False) -> dict[str, Any]:
-        return super()._state() | {
-            "network_": network_state(self.network_),
-            "user_map_": user_map_state(self.user_map_),
-            "histories_": self.histories_,
-            "history_seconds_": self.history_seconds_,
-            "history_": history_state(self.history_),
-            "best_iter_": self.best_iter_,
-            "_shape": self._shape,
-            "_optimizer": optimizer_state(self._optimizer, whole=optimizer),
-            "_generator": self._generator,
-        }
-
-    def _restore(self, state: State) -> None:
-        super()._restore(state)
-        # Read whenever users are folded in.
-        check_loaded(check_real, "recency", self.recency)
-        n_users, n_items = len(self.users_), len(self.items_)
-        self.network_ = read_network(state.part("network_"), n_users, n_items)
-        self.user_map_ = read_user_map(state, self.network_)
-        length = self.network_.blueprint.users.history_length
-        self.histories_ = state.indices("histories_", (n_users, length), n_items, at_least=-1)
-        self.history_seconds_ = None
-        if self.network_.blueprint.users.gaps:
-            self.history_seconds_ = state.floats("history_seconds_", self.histories_.shape)
-        self.history_ = read_history(state.part("history_"))
-        self.n_iter_ = len(self.history_["loss"])
-        self.best_iter_ = state.integer("best_iter_", 0, self.n_iter_)
-        self._shape = read_shape(state.part("_shape"))
-        self._optimizer = read_optimizer(state, self.network_)
-        self._generator = state.of_type("_generator", np.random.Generator)
-        self._model = self._own_rows = None
 
 
 def network_state(network: Network) -> dict[str, Any]:
@@ -126,14 +41,14 @@ def network_state(network: Network) -> dict[str, Any]:
     }
 
 
-def read_network(state: State, n_users: int, n_items: int) -> Network:
+def read_network(state: CheckedValues, n_users: int, n_items: int) -> Network:
     """Return the network of a file."""
     blueprint = _read_blueprint(state, n_items)
     tables, shared = state.part("tables"), state.part("shared")
     layers, shapes = blueprint.layers, blueprint.shared_shapes()
     of_tables = blueprint.table_shapes(0, 0)
     if set(tables.names()) != set(of_tables) or set(shared.names()) != set(shapes):
-        raise damaged("its network has other weights than it is made of")
+        raise damaged_file_error("its network does not have the weights of its layers")
     # Users folded in have vectors, but no rows.
     n_trained = n_users
     if "users" in tables.names():
@@ -149,13 +64,13 @@ def read_network(state: State, n_users: int, n_items: int) -> Network:
     return Network(blueprint, weights, users, items)
 
 
-def _read_blueprint(state: State, n_items: int) -> Blueprint:
+def _read_blueprint(state: CheckedValues, n_items: int) -> Blueprint:
     sizes = state.of_type("hidden_layer_sizes", list)
     if not all(type(size) is int and size > 0 for size in sizes):
-        raise damaged("hidden_layer_sizes are no sizes")
+        raise damaged_file_error("hidden_layer_sizes must hold ints above 0")
     kind = state.of_type("layers", str)
     if kind not in LAYERS:
-        raise damaged("its layers are unknown")
+        raise damaged_file_error("it names unknown layers")
     layers = LAYERS[kind](
         state.integer("n_factors"),
         state.integer("mlp_embedding_dim"),
@@ -163,12 +78,12 @@ def _read_blueprint(state: State, n_items: int) -> Blueprint:
         state.of_type("item_bias", bool),
     )
     if layers.width == 0 or bool(sizes) != bool(layers.mlp_embedding_dim):
-        raise damaged("its network has no such layers")
+        raise damaged_file_error("its layer sizes do not fit together")
     # Before anything of this width is made.
     state.float32s("items", (n_items, layers.item_width))
     encoder = state.of_type("user_encoder", str)
     if encoder not in USER_TOWERS:
-        raise damaged("user_encoder is unknown")
+        raise damaged_file_error("it names an unknown user_encoder")
     users = USER_TOWERS[encoder](
         layers.width,
         state.integer("history_length"),
@@ -188,7 +103,7 @@ def user_map_state(user_map: UserMap | None) -> dict[str, Any] | None:
     return {"slope": user_map.slope, "intercept": user_map.intercept}
 
 
-def read_user_map(state: State, network: Network) -> UserMap | None:
+def read_user_map(state: CheckedValues, network: Network) -> UserMap | None:
     """Return what makes vectors of new users, where the user tower does not."""
     if network.blueprint.users.reads_history:
         return None
@@ -207,7 +122,7 @@ def optimizer_state(optimizer: OptimizerState | None, *, whole: bool) -> dict[st
     return {name: getattr(optimizer, name) for name in OptimizerState.__dataclass_fields__}
 
 
-def read_optimizer(state: State, network: Network) -> OptimizerState | None:
+def read_optimizer(state: CheckedValues, network: Network) -> OptimizerState | None:
     """Return Adam, for a network."""
     if not state.has("_optimizer"):
         return None
@@ -215,14 +130,14 @@ def read_optimizer(state: State, network: Network) -> OptimizerState | None:
     tables, n_rows, squares = (part.part(name) for name in ("tables", "n_rows", "mean_squares"))
     names = network.weights.tables.keys()
     if any(set(state.names()) != set(names) for state in (tables, n_rows, squares)):
-        raise damaged("Adam has other tables than the network")
+        raise damaged_file_error("Adam and the network have different tables")
     trained = {name: len(table) for name, table in network.weights.tables.items()}
     n_weights = sum(weights.size for weights in network.weights.shared.values())
     widths = {name: table.shape[1] for name, table in network.weights.tables.items()}
     moments = {name: tables.float32s(name, (None, 2 * widths[name])) for name in tables.names()}
     counts = {name: n_rows.integer(name, 0, trained[name]) for name in n_rows.names()}
     if any(len(table) not in (0, counts[name]) for name, table in moments.items()):
-        raise damaged("Adam has moments of other rows than were trained")
+        raise damaged_file_error("Adam has moments for other rows than the network has")
     return OptimizerState(
         moments,
         counts,
@@ -237,35 +152,66 @@ def history_state(history: dict[str, list[float]]) -> dict[str, Any]:
     return {name: np.array(values) for name, values in history.items()}
 
 
-def read_history(state: State) -> dict[str, list[float]]:
+def read_history(state: CheckedValues) -> dict[str, list[float]]:
     """Return the values of each epoch, by name; NaN where nothing was measured."""
     history = {}
     for name in state.names():
         values = state.value(name)
         if not isinstance(values, np.ndarray) or values.dtype != np.float64 or values.ndim != 1:
-            raise damaged(f"history_ has no numbers of {short(name)}")
+            raise damaged_file_error(f"history_ must hold a list of numbers as {short_repr(name)}")
         history[name] = values.tolist()
     if len({len(values) for values in history.values()}) != 1 or "loss" not in history:
-        raise damaged("history_ is none of as many epochs")
+        raise damaged_file_error("the lists in history_ differ in length, or loss is missing")
     return history
 
 
-def read_shape(state: State) -> dict[str, Any]:
+def read_shape(state: CheckedValues) -> dict[str, Any]:
     """Return the parameters that the network had its shape from."""
     added = {"history_gaps": _read_gaps(state), "newest_item": _read_newest_item(state)}
     if set(state.names()) | set(added) != set(SHAPE):
-        raise damaged("_shape has other parameters")
+        raise damaged_file_error("_shape has unknown or missing parameters")
     return {name: state.value(name) for name in state.names()} | added
 
 
-def _read_gaps(state: State) -> GapsFrom | None:
+def _read_gaps(state: CheckedValues) -> GapsFrom | None:
     """Return what gaps are counted from: nothing in files of earlier versions."""
     gaps = state.value("history_gaps") if state.has("history_gaps") else None
     if gaps not in (None, *GAPS_FROM):
-        raise damaged("history_gaps is unknown")
+        raise damaged_file_error("it has an unknown value of history_gaps")
     return gaps
 
 
-def _read_newest_item(state: State) -> bool:
+def _read_newest_item(state: CheckedValues) -> bool:
     """Return whether the newest item has a vector of its own: not in files of earlier versions."""
     return state.has("newest_item") and state.of_type("newest_item", bool)
+
+
+def generator_state(generator: np.random.Generator) -> dict[str, Any]:
+    """Return the state of a random generator, by name.
+
+    Raises
+    ------
+    TypeError
+        If its numbers do not come from PCG64.
+    """
+    state: Any = generator.bit_generator.state
+    if state["bit_generator"] != "PCG64":
+        raise TypeError(
+            "random_state must have been None, an int or a generator of PCG64 in fit, so that a "
+            f"file can hold it. Received a generator of {state['bit_generator']}. Fit with "
+            "random_state=numpy.random.default_rng(seed), or pickle the recommender."
+        )
+    numbers: dict[str, Any] = state["state"]
+    return numbers | {name: state[name] for name in ("has_uint32", "uinteger")}
+
+
+def read_generator(state: CheckedValues) -> np.random.Generator:
+    """Return the random generator of a file."""
+    bit_generator: Any = np.random.PCG64(0)
+    bit_generator.state = {
+        "bit_generator": "PCG64",
+        "state": {name: state.integer(name, 0, 2**128 - 1) for name in ("state", "inc")},
+        "has_uint32": state.integer("has_uint32", 0, 1),
+        "uinteger": state.integer("uinteger", 0, 2**32 - 1),
+    }
+    return np.random.Generator(bit_generator)

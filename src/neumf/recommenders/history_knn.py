@@ -21,10 +21,10 @@ from neumf.neural.fitting import vectors_before
 from neumf.protocols import Ranker
 from neumf.ranking.sparse_candidates import candidates_of_lists
 from neumf.ranking.top_k import blocks
+from neumf.recommenders.load import restore_fitted
 from neumf.recommenders.neumf import NeuMFRecommender
-from neumf.saving.checked_state import State
-from neumf.saving.container import damaged
-from neumf.saving.recommenders import describe, restore
+from neumf.saving.checked_values import CheckedValues
+from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Codes, Float64s, Scores
 from neumf.utils.validation import check_int, check_real
 
@@ -202,37 +202,25 @@ class HistoryKNNRecommender(BaseRecommender):
             network, index, self.next_items_, self.neighbor_weight, self.bandwidth
         )
 
-    def _parameters(self) -> dict[str, Any]:
-        network = self.recommender
-        parameters = super()._parameters()
-        return parameters | {"recommender": None if network is None else describe(network)}
-
-    @classmethod
-    def _of_parameters(cls, parameters: dict[str, Any]) -> Self:
-        network = parameters.get("recommender")
-        if network is not None:
-            parameters = parameters | {"recommender": restore(State(network))}
-        return super()._of_parameters(parameters)
-
     def _state(self) -> dict[str, Any]:
         return super()._state() | {
-            "recommender_": describe(self.recommender_, fitted=True),
+            "recommender_": self.recommender_._description(self.recommender_._state()),
             "contexts_": self.contexts_,
             "next_items_": self.next_items_,
         }
 
-    def _restore(self, state: State) -> None:
+    def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
-        network = restore(state.part("recommender_"), fitted=True)
+        network = restore_fitted(state.part("recommender_"))
         if not isinstance(network, NeuMFRecommender) or (
             (len(network.users_), len(network.items_)) != self.seen_.shape
         ):
-            raise damaged("its network is none, or knows other users or items")
+            raise damaged_file_error("its network is none, or knows other users or items")
         width = network.network_.users.shape[1]
         self.contexts_ = state.float32s("contexts_", (None, width))
         self.next_items_ = state.indices("next_items_", (len(self.contexts_),), len(self.items_))
         if len(self.contexts_) == 0:
-            raise damaged("contexts_ are empty")
+            raise damaged_file_error("contexts_ are empty")
         self.recommender_ = network
 
     def _after(self, user_ids: pd.Index, codes: Codes, new: UserItems, seen: sp.csr_array) -> Self:

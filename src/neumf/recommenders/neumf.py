@@ -34,14 +34,12 @@ from neumf.neural.parameters import (
     shape_parameters,
 )
 from neumf.neural.presets import PresetsMixin
-from neumf.neural.saved_network import NetworkSavingMixin
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.time_gaps import GapsFrom
 
 
 class NeuMFRecommender(
     PresetsMixin,
-    NetworkSavingMixin,
     ExportMixin,
     ExplainMixin,
     CallbackSupportMixin,
