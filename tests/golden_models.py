@@ -48,9 +48,9 @@ def fit_neumf():
 
 
 def fit_voting():
-    """Fit to ids that are tuples and, mixed, strings, integers and times with a zone."""
+    """Fit to ids that are tuples, and to a mix of strings, integers and tuples."""
     X = walks()
-    users = ["a", 7, START, *(f"user {number}" for number in range(17))]
+    users = ["a", 7, ("b", 2), *(f"user {number}" for number in range(17))]
     X["user"] = object_array([users[user] for user in X["user"]])
     X["item"] = object_array([("item", item) for item in X["item"]])
     members = [

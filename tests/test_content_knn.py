@@ -258,7 +258,7 @@ def test_saved_and_loaded_it_gives_the_same(model, tmp_path):
 def test_a_file_with_vectors_of_other_items_is_refused(model, tmp_path):
     model.item_vectors_ = model.item_vectors_[:-1]
     model.save(tmp_path / "model.neumf")
-    with pytest.raises(ValueError, match=r"item_vectors_ is no sparse matrix of sh"):
+    with pytest.raises(ValueError, match=r"item_vectors_ is not a sparse matrix of sh"):
         neumf.load(tmp_path / "model.neumf")
 
 

@@ -3,9 +3,9 @@ import pytest
 
 from neumf.interactions.histories import LastItems
 from neumf.model.keras_model import build_keras_model
-from neumf.model.layers import MFLayers, NeuMFLayers
+from neumf.model.layers import ARCHITECTURES, MFLayers, NeuMFLayers
 from neumf.model.network import Blueprint, Network
-from neumf.model.user_towers import UserHistories, UserIds, UserIdsAndHistories
+from neumf.model.user_towers import USER_TOWERS, UserHistories, UserIds, UserIdsAndHistories
 
 LAYERS = {
     "neumf": NeuMFLayers(3, 4, (5, 2)),
@@ -319,3 +319,17 @@ def test_the_keras_model_names_its_tables(rng):
     model = build_keras_model(network_of(blueprint_of_ids(LAYERS["neumf"]), rng))
     names = {layer.name for layer in model.layers}
     assert {"gmf_user", "gmf_item", "mlp_user", "mlp_item", "mlp_layer_1", "logit"} <= names
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("encoder", USER_TOWERS)
+@pytest.mark.parametrize(("hidden_size", "item_bias"), [(0, True), (5, False)])
+def test_shapes_are_known_before_weights_are_drawn(
+    architecture, encoder, hidden_size, item_bias, rng
+):
+    layers = ARCHITECTURES[architecture](3, 4, (6, 2), item_bias)
+    blueprint = Blueprint.of_towers(layers, USER_TOWERS[encoder](layers.width, 7, hidden_size))
+    weights = blueprint.initial_weights(8, 9, rng)
+    shapes = {name: array.shape for name, array in weights.shared.items()}
+    assert blueprint.shared_shapes() == shapes
+    assert blueprint.table_shapes(8, 9) == {name: t.shape for name, t in weights.tables.items()}

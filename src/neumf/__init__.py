@@ -13,12 +13,12 @@ from neumf.preprocessing.negative_sampler import NegativeSampler
 from neumf.recommenders.content_knn import ContentKNNRecommender
 from neumf.recommenders.ease import EASERecommender
 from neumf.recommenders.item_knn import ItemKNNRecommender
+from neumf.recommenders.load import load
 from neumf.recommenders.neumf import NeuMFRecommender
 from neumf.recommenders.next_item import NextItemRecommender
 from neumf.recommenders.popularity import PopularityRecommender
 from neumf.recommenders.sequential_rules import SequentialRulesRecommender
 from neumf.recommenders.voting import VotingRecommender
-from neumf.saving.recommenders import load
 
 __all__ = [
     "ColdItemSplitter",

@@ -6,9 +6,11 @@ A subclass of :class:`BaseRecommender` writes `fit` and `ranker_`; `fit` reads i
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 from abc import ABC, abstractmethod
 from copy import copy
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -19,8 +21,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf.evaluation.scorers import ndcg_scorer
-from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.encoded_rows import EncodedRows, read_rows
 from neumf.interactions.ids import (
+    barred_items,
     describe_other_kind,
     encode_ids,
     extend_index,
@@ -37,58 +40,14 @@ from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker, ranker_at, refuse_untimed
 from neumf.ranking.top_k import top_lists
-from neumf.saving.recommenders import SavingMixin
+from neumf.saving.checked_values import CheckedValues
+from neumf.saving.values import write_values
 from neumf.utils.arrays import Codes, Float64s, Ids, Scores
 from neumf.utils.validation import check_int, warn_caller
 
 _COLUMNS = pd.Index(["user", "item", "score", "rank"])
 
 __all__ = ["BaseRecommender", "keep_rows", "read_rows"]
-
-
-def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
-    """Read what `fit` is given.
-
-    .. versionadded:: 0.1
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-        Interactions. What is array-like here, and in all of the library where no rows of a table
-        are returned, may also be the path of a Parquet file or of a folder of such files, a
-        `pyarrow.dataset.Dataset`, or a DataFrame of dask. These are read once, part by part,
-        the files of a folder in the order of their paths.
-    y : array-like of shape (n_samples,) or None, default=None
-        Labels in [0, 1]; rows above 0 are positives. None makes all rows positives.
-    sample_weight : array-like of shape (n_samples,) or None, default=None
-        Weights of the rows.
-
-    Returns
-    -------
-    rows : EncodedRows
-        With the attributes
-
-        - `user_ids`, `item_ids`: the id of each user and item, by index;
-        - `users`, `items`: the index of each row's user and item;
-        - `timestamps`: numbers that grow with time; None where row order is time order;
-        - `ordered`: False if the rows tell nothing about time;
-        - `labels`, `weights`: `y` and `sample_weight` as arrays, or None;
-        - `seen`: csr_array of bool of shape (n_users, n_items), the items of each user's positives;
-        - `shape`: number of users and of items.
-
-    Raises
-    ------
-    ValueError, TypeError, OSError
-        If X, y or sample_weight cannot be read.
-
-    Examples
-    --------
-    >>> from neumf.base import read_rows
-    >>> rows = read_rows([["a", "x"], ["b", "x"], ["a", "y"]])
-    >>> rows.users.tolist(), rows.items.tolist(), rows.shape
-    ([0, 1, 0], [0, 0, 1], (2, 2))
-    """
-    return EncodedRows.read(X, y, sample_weight)
 
 
 def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
@@ -120,7 +79,7 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows) -> None:
     recommender._commit(columns | recommender._attributes_of_rows(rows, rows.seen))
 
 
-class BaseRecommender(SavingMixin, BaseEstimator, ABC):
+class BaseRecommender(BaseEstimator, ABC):
     """Base of recommenders: gives `predict`, `recommend`, `score` and the like.
 
     .. versionadded:: 0.1
@@ -137,8 +96,7 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
     with it. `interactions=` and `folded_in` work if it also writes ``_fold_in(codes, new, seen)``,
     see there. Where scores depend on the moment of the question, it writes
     ``ranker_at(users, seconds)`` too; `ranker_` then is as just after the last row of `fit`.
-    `save` is for the recommenders of the library: :func:`neumf.load` builds no class
-    that a file names. Others are pickled.
+    :func:`neumf.load` makes only the recommenders of the library: pickle others.
 
     Attributes
     ----------
@@ -203,6 +161,9 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
     popularity_: NDArray[np.int64]
     popularity_logits_: NDArray[np.float64]
     has_timestamps_: bool
+
+    # Files leave these out: a loaded recommender has None in their place.
+    _unsaved_parameters: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
@@ -347,7 +308,7 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
         codes = known._user_codes(ids)
         moments = None if at is None else np.full(len(codes), read_moment(at, "at"))
         ranker = known._ranker_of_queries(codes, moments)
-        barred = self._barred_items(allow, deny)
+        barred = barred_items(self.items_, allow, deny)
 
         def score(block: slice) -> Scores:
             scores = known._scores_or_popularity(ranker, codes, block)
@@ -416,6 +377,60 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
             Between 0 and 1, see :func:`neumf.ndcg_scorer`.
         """
         return ndcg_scorer()(self, X, y)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted recommender to a file, which :func:`neumf.load` reads.
+
+        A `random_state` that is a generator is stored as None, and a duration as text.
+
+        Parameters
+        ----------
+        path : str or path
+            The file. If it exists, it is replaced once the new one is complete, and keeps its mode.
+
+        Raises
+        ------
+        TypeError
+            If a file cannot hold a parameter or an id, or the class is not one of this library.
+        ValueError, OSError
+            If the file cannot be written, or something other than a regular file is at the path.
+        """
+        check_is_fitted(self)
+        write_values(path, self._description(self._state()))
+
+    def _description(self, state: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return class, parameters and, if given, the fitted state, as a file holds them."""
+        cls = type(self)
+        if not cls.__module__.startswith("neumf.recommenders."):
+            raise TypeError(
+                f"{cls.__name__} cannot be saved: load makes only the recommenders of neumf. Pickle"
+                " it, for example with joblib.dump, and load pickles only from those you trust."
+            )
+        parameters = {
+            name: None if name in self._unsaved_parameters else _plain_parameter(value)
+            for name, value in self.get_params(deep=False).items()
+        }
+        parts = {"class": cls.__name__, "parameters": parameters}
+        return parts if state is None else parts | {"state": state}
+
+    def _state(self) -> dict[str, Any]:
+        """Return the fitted state by name: values for :func:`neumf.saving.values.write_values`."""
+        names = ("users_", "items_", "seen_", "popularity_", "popularity_logits_")
+        state = {name: getattr(self, name) for name in (*names, "has_timestamps_")}
+        columns = list(getattr(self, "feature_names_in_", ()))
+        return state | {"n_features_in_": self.n_features_in_, "feature_names_in_": columns}
+
+    def _restore(self, state: CheckedValues) -> None:
+        """Set the fitted state, after a check of each value: anyone may have written the file."""
+        self.users_, self.items_ = state.ids("users_"), state.ids("items_")
+        n_users, n_items = len(self.users_), len(self.items_)
+        self.seen_ = state.sparse("seen_", (n_users, n_items), np.bool_)
+        self.popularity_ = state.indices("popularity_", (n_items,), 2**63 - 1)
+        self.popularity_logits_ = state.floats("popularity_logits_", (n_items,))
+        self.has_timestamps_ = state.of_type("has_timestamps_", bool)
+        self.n_features_in_ = state.integer("n_features_in_", 1)
+        if columns := state.strings("feature_names_in_"):
+            self.feature_names_in_ = np.array(columns, dtype=object)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what input is welcome."""
@@ -542,15 +557,15 @@ class BaseRecommender(SavingMixin, BaseEstimator, ABC):
             scores[known] = ranker.score_items(queries[known])
         return scores
 
-    def _barred_items(self, allow: Any, deny: Any) -> Codes:
-        """Return which items must not be recommended."""
-        barred = np.full(len(self.items_), allow is not None)
-        if allow is not None:
-            barred[self._known_items(allow, "allow")] = False
-        if deny is not None:
-            barred[self._known_items(deny, "deny")] = True
-        return np.flatnonzero(barred)
 
-    def _known_items(self, ids: Any, argument: str) -> Codes:
-        codes = lookup_ids(read_ids(ids, argument, self.items_), self.items_, argument)
-        return codes[codes >= 0]
+def _plain_parameter(value: Any) -> Any:
+    """Return a parameter as a file holds it."""
+    if isinstance(value, BaseRecommender):
+        return value._description()
+    if isinstance(value, dt.timedelta | np.timedelta64):
+        return str(pd.Timedelta(value))  # which `half_life` and `decay` accept
+    if isinstance(value, np.random.Generator | np.random.RandomState):
+        return None
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain_parameter, value))
+    return value

@@ -166,3 +166,48 @@ class EncodedRows:
             # A row labelled 0 keeps the positive that it was drawn for, though this one goes.
             vars(kept)["timelines"] = self.timelines.without_last(last, kept.users)
         return kept
+
+
+def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
+    """Read what `fit` is given.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+        Interactions. What is array-like here, and in all of the library where no rows of a table
+        are returned, may also be the path of a Parquet file or of a folder of such files, a
+        `pyarrow.dataset.Dataset`, or a DataFrame of dask. These are read once, part by part,
+        the files of a folder in the order of their paths.
+    y : array-like of shape (n_samples,) or None, default=None
+        Labels in [0, 1]; rows above 0 are positives. None makes all rows positives.
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    rows : EncodedRows
+        With the attributes
+
+        - `user_ids`, `item_ids`: the id of each user and item, by index;
+        - `users`, `items`: the index of each row's user and item;
+        - `timestamps`: numbers that grow with time; None where row order is time order;
+        - `ordered`: False if the rows tell nothing about time;
+        - `labels`, `weights`: `y` and `sample_weight` as arrays, or None;
+        - `seen`: csr_array of bool of shape (n_users, n_items), the items of each user's positives;
+        - `shape`: number of users and of items.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        If X, y or sample_weight cannot be read.
+
+    Examples
+    --------
+    >>> from neumf.base import read_rows
+    >>> rows = read_rows([["a", "x"], ["b", "x"], ["a", "y"]])
+    >>> rows.users.tolist(), rows.items.tolist(), rows.shape
+    ([0, 1, 0], [0, 0, 1], (2, 2))
+    """
+    return EncodedRows.read(X, y, sample_weight)

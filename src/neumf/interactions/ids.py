@@ -199,6 +199,16 @@ def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
     return check_ids(column, argument)
 
 
+def barred_items(catalogue: pd.Index, allow: Any, deny: Any) -> Codes:
+    """Return the items that must not be recommended; ids outside the catalogue do not count."""
+    barred = np.full(len(catalogue), allow is not None)
+    for ids, argument in ((allow, "allow"), (deny, "deny")):
+        if ids is not None:
+            codes = lookup_ids(read_ids(ids, argument, catalogue), catalogue, argument)
+            barred[codes[codes >= 0]] = argument == "deny"
+    return np.flatnonzero(barred)
+
+
 def read_column(values: Any) -> pd.Series:
     """Return a collection of values, a column of polars or Arrow too, as a column of pandas."""
     if is_of(values, "pyarrow", "Array", "ChunkedArray"):

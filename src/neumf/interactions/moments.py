@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from neumf.interactions.tables import Interactions
-from neumf.saving.checked_state import State
 from neumf.utils.arrays import Float64s
 
 
@@ -53,11 +52,6 @@ class Span:
 
     length: float
     in_time: bool
-
-    @classmethod
-    def read(cls, state: State) -> Span:
-        """Return the span of a file."""
-        return cls(state.number("length", above=0), state.of_type("in_time", bool))
 
 
 def read_span(value: Any, argument: str) -> Span:

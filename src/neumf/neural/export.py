@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from neumf._version import __version__
 from neumf.model.network import Network
-from neumf.saving.container import short
+from neumf.saving.container import short_repr
 from neumf.training.runtime import import_tensorflow
 from neumf.utils.time_gaps import HistoryInputs
 from neumf.utils.validation import check_int, check_option
@@ -184,8 +184,8 @@ def _json_ids(ids: pd.Index, name: str) -> list[Any]:
         if type(label) not in (int, str, float, bool):
             raise TypeError(
                 f"{name} must hold ids that JSON has, numbers or strings, for export. Received "
-                f"{short(label)} of type {type(label).__name__} at index {row}. Turn such ids into "
-                "strings before fit."
+                f"{short_repr(label)} of type {type(label).__name__} at index {row}. Turn such "
+                "ids into strings before fit."
             )
     return labels
 

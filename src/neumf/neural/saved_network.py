@@ -9,8 +9,8 @@ import numpy as np
 
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.model.user_map import UserMap
-from neumf.saving.checked_state import State
-from neumf.saving.container import damaged, short
+from neumf.saving.checked_values import CheckedValues
+from neumf.saving.container import damaged_file_error, short_repr
 from neumf.training.trainer import OptimizerState
 
 
@@ -24,7 +24,7 @@ def network_state(network: Network) -> dict[str, Any]:
     }
 
 
-def read_network(state: State, blueprint: Blueprint, n_users: int, n_items: int) -> Network:
+def read_network(state: CheckedValues, blueprint: Blueprint, n_users: int, n_items: int) -> Network:
     """Return the network of a file, which is made of what the blueprint says."""
     layers = blueprint.layers
     # Before anything of this width is made.
@@ -32,7 +32,7 @@ def read_network(state: State, blueprint: Blueprint, n_users: int, n_items: int)
     tables, shared = state.part("tables"), state.part("shared")
     shapes, table_shapes = blueprint.shared_shapes(), blueprint.table_shapes(0, 0)
     if set(tables.names()) != set(table_shapes) or set(shared.names()) != set(shapes):
-        raise damaged("its weights are not those of its network")
+        raise damaged_file_error("its network does not have the weights of its layers")
     # Users folded in have vectors, but no rows.
     n_trained = n_users
     if "users" in table_shapes:
@@ -54,7 +54,7 @@ def user_map_state(user_map: UserMap | None) -> dict[str, Any] | None:
     return {"slope": user_map.slope, "intercept": user_map.intercept}
 
 
-def read_user_map(state: State, blueprint: Blueprint) -> UserMap | None:
+def read_user_map(state: CheckedValues, blueprint: Blueprint) -> UserMap | None:
     """Return the map that makes vectors of new users; None if the user tower does."""
     if blueprint.users.reads_history:
         return None
@@ -73,7 +73,7 @@ def optimizer_state(optimizer: OptimizerState | None, *, whole: bool) -> dict[st
     return {name: getattr(optimizer, name) for name in OptimizerState.__dataclass_fields__}
 
 
-def read_optimizer(state: State, network: Network) -> OptimizerState | None:
+def read_optimizer(state: CheckedValues, network: Network) -> OptimizerState | None:
     """Return Adam, for a network."""
     if not state.has("_optimizer"):
         return None
@@ -81,14 +81,14 @@ def read_optimizer(state: State, network: Network) -> OptimizerState | None:
     tables, n_rows, squares = (part.part(name) for name in ("tables", "n_rows", "mean_squares"))
     names = network.weights.tables.keys()
     if any(set(state.names()) != set(names) for state in (tables, n_rows, squares)):
-        raise damaged("Adam has other tables than the network")
+        raise damaged_file_error("Adam and the network have different tables")
     trained = {name: len(table) for name, table in network.weights.tables.items()}
     n_weights = sum(weights.size for weights in network.weights.shared.values())
     widths = {name: table.shape[1] for name, table in network.weights.tables.items()}
     moments = {name: tables.float32s(name, (None, 2 * widths[name])) for name in tables.names()}
     counts = {name: n_rows.integer(name, 0, trained[name]) for name in n_rows.names()}
     if any(len(table) not in (0, counts[name]) for name, table in moments.items()):
-        raise damaged("Adam has moments of other rows than were trained")
+        raise damaged_file_error("Adam has moments for other rows than the network has")
     return OptimizerState(
         moments,
         counts,
@@ -103,21 +103,52 @@ def history_state(history: dict[str, list[float]]) -> dict[str, Any]:
     return {name: np.array(values) for name, values in history.items()}
 
 
-def read_history(state: State) -> dict[str, list[float]]:
+def read_history(state: CheckedValues) -> dict[str, list[float]]:
     """Return the values of each epoch, by name; NaN where nothing was measured."""
     history = {}
     for name in state.names():
         values = state.value(name)
         if not isinstance(values, np.ndarray) or values.dtype != np.float64 or values.ndim != 1:
-            raise damaged(f"history_ has no numbers of {short(name)}")
+            raise damaged_file_error(f"history_ must hold a list of numbers as {short_repr(name)}")
         history[name] = values.tolist()
     if len({len(values) for values in history.values()}) != 1 or "loss" not in history:
-        raise damaged("the lists in history_ differ in length")
+        raise damaged_file_error("the lists in history_ differ in length, or loss is missing")
     return history
 
 
-def read_shape(state: State, names: tuple[str, ...]) -> dict[str, Any]:
+def read_shape(state: CheckedValues, names: tuple[str, ...]) -> dict[str, Any]:
     """Return the parameters that the network has its shape from."""
     if set(state.names()) != set(names):
-        raise damaged("_shape has other parameters")
+        raise damaged_file_error("_shape has unknown or missing parameters")
     return {name: state.value(name) for name in names}
+
+
+def generator_state(generator: np.random.Generator) -> dict[str, Any]:
+    """Return the state of a random generator, by name.
+
+    Raises
+    ------
+    TypeError
+        If its numbers do not come from PCG64.
+    """
+    state: Any = generator.bit_generator.state
+    if state["bit_generator"] != "PCG64":
+        raise TypeError(
+            "random_state must have been None, an int or a generator of PCG64 in fit, so that a "
+            f"file can hold it. Received a generator of {state['bit_generator']}. Fit with "
+            "random_state=numpy.random.default_rng(seed), or pickle the recommender."
+        )
+    numbers: dict[str, Any] = state["state"]
+    return numbers | {name: state[name] for name in ("has_uint32", "uinteger")}
+
+
+def read_generator(state: CheckedValues) -> np.random.Generator:
+    """Return the random generator of a file."""
+    bit_generator: Any = np.random.PCG64(0)
+    bit_generator.state = {
+        "bit_generator": "PCG64",
+        "state": {name: state.integer(name, 0, 2**128 - 1) for name in ("state", "inc")},
+        "has_uint32": state.integer("has_uint32", 0, 1),
+        "uinteger": state.integer("uinteger", 0, 2**32 - 1),
+    }
+    return np.random.Generator(bit_generator)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from copy import deepcopy
-from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.ids import extend_index
@@ -21,9 +20,11 @@ from neumf.neural.fitting import Run, learn
 from neumf.neural.network_recommender import NetworkRecommender
 from neumf.neural.parameters import EarlyStopping, FitPlan, LossName, refuse_other_shape
 from neumf.neural.saved_network import (
+    generator_state,
     history_state,
     network_state,
     optimizer_state,
+    read_generator,
     read_history,
     read_network,
     read_optimizer,
@@ -32,9 +33,9 @@ from neumf.neural.saved_network import (
     user_map_state,
 )
 from neumf.neural.training_rows import PreviousFit, prepare, prepare_further
-from neumf.saving.checked_state import State
+from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import check_loaded
-from neumf.saving.recommenders import write_recommender
+from neumf.saving.values import write_values
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_real
 
@@ -63,6 +64,8 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
     verbose: int
 
     _shape_parameters: ClassVar[tuple[str, ...]]
+    # What was learned from the tables is in the state.
+    _unsaved_parameters = ("user_features", "item_features")
 
     @classmethod
     @abstractmethod
@@ -245,25 +248,21 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         Parameters
         ----------
         path : str or path
-            The file. One that is there is replaced when the new one is complete, so that a failure
-            leaves it as it was.
+            The file. If it exists, it is replaced once the new one is complete, and keeps its mode.
         optimizer : bool, default=False
-            Write Adam's moments of each row, too, which there are after `partial_fit` and take
-            twice the space of the vectors. Without them `partial_fit` goes on with their means, as
-            it does after `fit`, of which nothing else is kept.
+            Also write Adam's moments of each row, which exist after `partial_fit` and take twice
+            the space of the vectors. Without them a further `partial_fit` starts from their means,
+            as it does after `fit`.
 
         Raises
         ------
         TypeError
-            If a parameter or an id cannot be held by a file, which the error names.
-        OSError
-            If the file cannot be written.
+            If a file cannot hold a parameter or an id, or the class is not one of this library.
+        ValueError, OSError
+            If the file cannot be written, or something other than a regular file is at the path.
         """
-        write_recommender(path, self, partial(self._state, optimizer=optimizer))
-
-    def _parameters(self) -> dict[str, Any]:
-        # What was learned of the tables is in the state; only further training needs them again.
-        return super()._parameters() | dict.fromkeys(("user_features", "item_features"))
+        check_is_fitted(self)
+        write_values(path, self._description(self._state(optimizer=optimizer)))
 
     def _state(self, *, optimizer: bool = False) -> dict[str, Any]:
         return super()._state() | {
@@ -275,10 +274,10 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
             "best_iter_": self.best_iter_,
             "_shape": self._shape,
             "_optimizer": optimizer_state(self._optimizer, whole=optimizer),
-            "_generator": self._generator,
+            "_generator": generator_state(self._generator),
         }
 
-    def _restore(self, state: State) -> None:
+    def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
         # Read whenever users are folded in.
         check_loaded(check_real, "recency", self.recency)
@@ -295,5 +294,5 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         self.history_ = read_history(state.part("history_"))
         self.best_iter_ = state.integer("best_iter_", 0, self.n_iter_)
         self._optimizer = read_optimizer(state, self.network_)
-        self._generator = state.of_type("_generator", np.random.Generator)
+        self._generator = read_generator(state.part("_generator"))
         self._model = self._own_rows = None

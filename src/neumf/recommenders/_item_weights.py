@@ -20,8 +20,9 @@ from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import candidate_scores
-from neumf.saving.checked_state import State
-from neumf.saving.container import damaged
+from neumf.recommenders.restored import restore_span, restore_user_items
+from neumf.saving.checked_values import CheckedValues
+from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Codes, Scores
 
 # Items without any weight from the user's items score between this and 0, below all others.
@@ -99,17 +100,17 @@ class ItemWeightsRecommender(BaseRecommender):
             "length": self._length,
         }
 
-    def _restore(self, state: State) -> None:
+    def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
         n_users, n_items = len(self.users_), len(self.items_)
         weights = state.matrix("item_weights_", (n_items, n_items))
         past = decay = None
         if state.has("user_items_"):
-            past = UserItems.read(state.part("user_items_"), n_users, n_items)
+            past = restore_user_items(state.part("user_items_"), n_users, n_items)
         if state.has("decay"):
-            decay = Span.read(state.part("decay"))
+            decay = restore_span(state.part("decay"))
             if past is None or (decay.in_time and past.seconds is None):
-                raise damaged("it has a decay, but not what decays")
+                raise damaged_file_error("it has a decay, but lacks the items or times that decay")
         self._length = state.integer("length", 1) if state.has("length") else None
         self.item_weights_, self.user_items_, self._decay = weights, past, decay
 

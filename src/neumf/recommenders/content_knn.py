@@ -16,7 +16,7 @@ from neumf.interactions.features import join_features
 from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import top_lists
 from neumf.recommenders._item_weights import ItemWeightsRecommender, read_order
-from neumf.saving.checked_state import State
+from neumf.saving.checked_values import CheckedValues
 from neumf.utils.arrays import Codes, Scores
 from neumf.utils.validation import check_int
 
@@ -115,6 +115,9 @@ class ContentKNNRecommender(ItemWeightsRecommender):
     1    b     4
     """
 
+    # The state holds what `fit` made of the table.
+    _unsaved_parameters = ("item_features",)
+
     def __init__(
         self, item_features: Any = None, *, n_neighbors: int = 30, decay: Any = None
     ) -> None:
@@ -187,14 +190,10 @@ class ContentKNNRecommender(ItemWeightsRecommender):
 
         return most_similar("item", items, self.items_, k, score)
 
-    def _parameters(self) -> dict[str, Any]:
-        # What was learned of the table is in the state; only another `fit` needs the table again.
-        return super()._parameters() | {"item_features": None}
-
     def _state(self) -> dict[str, Any]:
         return super()._state() | {"item_vectors_": self.item_vectors_}
 
-    def _restore(self, state: State) -> None:
+    def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
         self.item_vectors_ = state.sparse("item_vectors_", (len(self.items_), None), np.floating)
 

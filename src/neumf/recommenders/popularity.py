@@ -17,7 +17,8 @@ from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker
 from neumf.ranking.top_k import candidate_scores
-from neumf.saving.checked_state import State
+from neumf.recommenders.restored import restore_span
+from neumf.saving.checked_values import CheckedValues
 from neumf.utils.arrays import Codes, Float64s, Scores
 
 # Weight of a row, however old: orders the items without recent rows.
@@ -154,7 +155,7 @@ class PopularityRecommender(BaseRecommender):
         parts = vars(recent) | {"half_life": vars(recent.half_life)}
         return super()._state() | {"recent_rows": parts}
 
-    def _restore(self, state: State) -> None:
+    def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
         self._recent_rows = None
         if state.has("recent_rows"):
@@ -201,9 +202,9 @@ class RecentRows:
         return cls(rows.items[order], seconds, weights, rows.shape[1], half_life)
 
     @classmethod
-    def read(cls, state: State, n_items: int) -> RecentRows:
+    def read(cls, state: CheckedValues, n_items: int) -> RecentRows:
         """Return the rows of a file."""
-        half_life = Span.read(state.part("half_life"))
+        half_life = restore_span(state.part("half_life"))
         items = state.indices("items", (None,), n_items)
         n_rows = len(items)
         seconds = None

@@ -18,9 +18,9 @@ from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 from neumf.ranking.top_k import candidate_scores
-from neumf.saving.checked_state import State
-from neumf.saving.container import damaged
-from neumf.saving.recommenders import describe, restore
+from neumf.recommenders.load import restore_fitted
+from neumf.saving.checked_values import CheckedValues
+from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Codes, Float64s, Scores
 from neumf.utils.validation import check_n_jobs
 
@@ -220,37 +220,20 @@ class VotingRecommender(BaseRecommender):
     def _ranker_of(self, rankers: list[Ranker]) -> VotingRanker:
         return VotingRanker(rankers, self._weights, len(self.items_))
 
-    def _parameters(self) -> dict[str, Any]:
-        members = [
-            (name, member if member == "drop" else describe(member))
-            for name, member in self.recommenders
-        ]
-        return super()._parameters() | {"recommenders": members}
-
-    @classmethod
-    def _of_parameters(cls, parameters: dict[str, Any]) -> Self:
-        pairs = State(parameters).of_type("recommenders", list)
-        if not all(type(pair) is tuple and len(pair) == 2 for pair in pairs):
-            raise damaged("recommenders are no pairs of name and recommender")
-        members = [
-            (name, member if isinstance(member, str) else restore(State(member)))
-            for name, member in pairs
-        ]
-        return super()._of_parameters(parameters | {"recommenders": members})
-
     def _state(self) -> dict[str, Any]:
-        members = {
-            name: describe(member, fitted=True) for name, member in self.named_estimators_.items()
-        }
-        return super()._state() | {"members": members, "weights": self._weights}
+        members = self.named_estimators_.items()
+        fitted = [[name, member._description(member._state())] for name, member in members]
+        return super()._state() | {"members": fitted, "weights": self._weights}
 
-    def _restore(self, state: State) -> None:
+    def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
-        members = state.part("members")
-        fitted = {name: restore(members.part(name), fitted=True) for name in members.names()}
-        for member in fitted.values():
+        fitted = {}
+        for pair in state.of_type("members", list):
+            if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str:
+                raise damaged_file_error("members must be pairs of a name and a recommender")
+            member = fitted[pair[0]] = restore_fitted(CheckedValues(pair[1]))
             if len(member.users_) != len(self.users_) or len(member.items_) < len(self.items_):
-                raise damaged("its members know other users or items")
+                raise damaged_file_error("its members have other users or items")
         self._weights = state.floats("weights", (len(fitted),), at_least=0)
         self.named_estimators_ = Bunch(**fitted)
         self.estimators_ = list(fitted.values())

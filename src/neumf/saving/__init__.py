@@ -1,1 +1,1 @@
-"""One file format: values to a file and back. It knows no estimators."""
+"""One file format: nested values to a file and back, with no knowledge of estimators."""

@@ -1,144 +1,98 @@
-"""Ids of users and items as arrays, and back."""
+"""Ids of users and items as arrays: numbers as they are, other ids as the bytes of a JSON list."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf.saving.container import Arrays, damaged, read_json, short
-from neumf.saving.scalars import PANDAS_UNITS, decode_scalar, encode_scalar
+from neumf.saving.container import damaged_file_error, read_json, short_repr
 from neumf.utils.arrays import Ids, as_index, object_array
 
-# Stores an array under a name like this one, and returns the name.
-Store = Callable[[str, NDArray[Any]], str]
+_NUMBERS = "bhilqBHILQfd"  # dtypes of which pandas has an index
+# Whole floats from here on may stand for several ints.
+_LIMIT = 2.0**53
 
 
-def encode_ids(ids: pd.Index, name: str, store: Store) -> dict[str, Any]:
-    """Store ids as arrays, and return what they are read back by.
+def labels_of_ids(ids: pd.Index, name: str) -> NDArray[np.uint8] | None:
+    """Return ids as JSON, a tuple as a list; None where the array of numbers itself will do.
 
     Raises
     ------
     TypeError
-        If a file cannot hold an id.
+        If an id is not an int, a string, a float below 2**53 or a tuple of these.
     """
     labels = ids.to_numpy()
-    if labels.dtype.kind in "biuf":
-        return {"kind": "numbers", "values": store(name, labels)}
-    if labels.dtype.kind in "mM":
-        kind, unit = labels.dtype.name.split("[")[0], np.datetime_data(labels.dtype)[0]
-        return {"kind": kind, "unit": unit, "values": store(name, labels.view(np.int64))}
-    kinds = set(map(type, labels))
-    if kinds == {str}:
-        parts = [label.encode("utf-8", "surrogatepass") for label in labels]
-        return _store_parts("strings", parts, name, store)
-    if kinds == {bytes}:
-        return _store_parts("bytes", labels.tolist(), name, store)
-    encoded = [_encode_label(label, row, name) for row, label in enumerate(labels)]
-    return _store_parts("labels", [json.dumps(encoded).encode()], name, store)
+    if labels.dtype.char in _NUMBERS and _are_exact(labels):
+        return None
+    for row, label in enumerate(labels):
+        if not (_is_id(label) or (type(label) is tuple and all(map(_is_id, label)))):
+            raise TypeError(
+                f"{name.split('.')[-1]} must be ints, strings, floats below 2**53, or tuples of "
+                f"these. Received {short_repr(label)} of type {type(label).__name__} at index "
+                f"{row}. Convert the column before fit: X[column].astype(str)."
+            )
+    # Strings may have lone surrogates, which UTF-8 alone does not allow.
+    text = json.dumps(labels.tolist(), ensure_ascii=False, default=_plain_number)
+    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
 
 
-def _store_parts(kind: str, parts: Sequence[bytes], name: str, store: Store) -> dict[str, Any]:
-    text = np.frombuffer(b"".join(parts), np.uint8)
-    ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
-    return {"kind": kind, "text": store(f"{name}.text", text), "ends": store(f"{name}.ends", ends)}
-
-
-def _encode_label(label: Any, row: int, name: str) -> Any:
-    try:
-        if type(label) is tuple:
-            return {"tuple": [encode_scalar(part) for part in label]}
-        return encode_scalar(label)
-    except TypeError as error:
-        raise TypeError(
-            f"{name} must hold ids that a file can hold: numbers, strings, bytes, dates, times, or "
-            f"tuples of these. Received {short(label)} of type {type(label).__name__} at "
-            "index "
-            f"{row}. Turn such ids into strings before fit, or pickle the recommender."
-        ) from error
-
-
-def decode_ids(encoded: Any, arrays: Arrays) -> pd.Index:
-    """Return the ids that `encode_ids` stored.
+def ids_of_numbers(labels: NDArray[Any]) -> pd.Index:
+    """Return the index of ids that are numbers.
 
     Raises
     ------
     ValueError
-        If they are none, or one stands twice.
+        If they are not, or an id appears twice.
     """
+    if labels.ndim != 1 or labels.dtype.char not in _NUMBERS or not _are_exact(labels):
+        raise damaged_file_error(f"its ids are of dtype {labels.dtype} and shape {labels.shape}")
+    return _unique_index(labels)
+
+
+def ids_of_labels(array: NDArray[Any]) -> pd.Index:
+    """Return the index of ids that `labels_of_ids` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the array holds anything else, or an id appears twice.
+    """
+    if array.ndim != 1 or array.dtype != np.uint8:
+        raise damaged_file_error(f"its ids are of dtype {array.dtype} and shape {array.shape}")
     try:
-        labels = _DECODERS[encoded["kind"]](encoded, arrays)
-    except (LookupError, TypeError) as error:
-        raise damaged(f"it has no ids in {short(encoded)}") from error
-    ids = as_index(labels)
-    if ids.hasnans or not ids.is_unique:
-        raise damaged("an id is missing, or stands twice")
-    return ids
-
-
-def _decode_numbers(encoded: Any, arrays: Arrays) -> Ids:
-    values = _column(arrays[encoded["values"]], "biuf")
-    if values.dtype == np.float16:  # of which pandas has no index
-        raise damaged("its ids are of dtype float16")
-    return values
-
-
-def _decode_times(encoded: Any, arrays: Arrays) -> Ids:
-    if encoded["unit"] not in PANDAS_UNITS:
-        raise damaged(f"ids are times of the unit {short(encoded['unit'])}")
-    return (
-        _column(arrays[encoded["values"]], "i")
-        .astype(np.int64, copy=False)
-        .view(f"{encoded['kind']}[{encoded['unit']}]")
-    )
-
-
-def _decode_parts(encoded: Any, arrays: Arrays) -> list[bytes]:
-    text, ends = _column(arrays[encoded["text"]], "u"), _column(arrays[encoded["ends"]], "i")
-    bounds = np.append(0, ends)
-    if text.dtype != np.uint8 or (np.diff(bounds) < 0).any() or bounds[-1] != len(text):
-        raise damaged("the bounds of its ids are not those of their text")
-    content = text.tobytes()
-    return [content[start:end] for start, end in zip(bounds[:-1], ends, strict=True)]
-
-
-def _decode_strings(encoded: Any, arrays: Arrays) -> Ids:
-    try:
-        parts = _decode_parts(encoded, arrays)
-        return object_array([part.decode("utf-8", "surrogatepass") for part in parts])
+        parts = read_json(array.tobytes().decode("utf-8", "surrogatepass"))
     except UnicodeDecodeError as error:
-        raise damaged("its ids are no strings") from error
+        raise damaged_file_error("its ids are not UTF-8") from error
+    if not isinstance(parts, list):
+        raise damaged_file_error(f"it has {short_repr(parts)} in place of a list of ids")
+    labels = [tuple(part) if type(part) is list else part for part in parts]
+    for label in labels:
+        if not all(map(_is_id, label if type(label) is tuple else [label])):
+            raise damaged_file_error(f"{short_repr(label)} cannot be an id")
+    return _unique_index(object_array(labels))
 
 
-def _decode_labels(encoded: Any, arrays: Arrays) -> Ids:
-    try:
-        text = b"".join(_decode_parts(encoded, arrays)).decode()
-        return object_array([_decode_label(label) for label in read_json(text)])
-    except ValueError as error:
-        raise damaged(f"its ids cannot be read: {error}") from error
+def _is_id(label: Any) -> bool:
+    if isinstance(label, np.generic):
+        label = _plain_number(label)
+    return type(label) in (int, str) or (type(label) is float and abs(label) < _LIMIT)
 
 
-def _decode_label(encoded: Any) -> Any:
-    if isinstance(encoded, dict) and encoded.keys() == {"tuple"}:
-        return tuple([decode_scalar(part) for part in encoded["tuple"]])
-    return decode_scalar(encoded)
+def _plain_number(label: Any) -> Any:
+    return label.item() if label.dtype.kind in "iufU" else label
 
 
-def _column(values: NDArray[Any], kinds: str) -> NDArray[Any]:
-    if values.ndim != 1 or values.dtype.kind not in kinds:
-        raise damaged(f"its ids are of dtype {values.dtype} and shape {values.shape}")
-    return values
+def _are_exact(labels: NDArray[Any]) -> bool:
+    """Tell whether numbers are ints, or floats that are finite and below 2**53."""
+    return labels.dtype.kind != "f" or bool((np.abs(labels) < _LIMIT).all())
 
 
-_DECODERS: dict[str, Callable[[Any, Arrays], Ids]] = {
-    "numbers": _decode_numbers,
-    "datetime64": _decode_times,
-    "timedelta64": _decode_times,
-    "strings": _decode_strings,
-    "bytes": lambda encoded, arrays: object_array(_decode_parts(encoded, arrays)),
-    "labels": _decode_labels,
-}
+def _unique_index(labels: Ids) -> pd.Index:
+    ids = as_index(labels)
+    if not ids.is_unique:
+        raise damaged_file_error("an id appears twice")
+    return ids

@@ -1,11 +1,14 @@
-"""What a recommender consists of, as one text of JSON and arrays, and back.
+"""Nested values as one JSON text with arrays, and back.
 
-In the JSON an object of one key stands for what JSON has not: the key tells its kind.
+Values are what JSON has, tuples, arrays of numbers, sparse matrices and indexes of ids. JSON itself
+lacks the last four: an object with one key, which starts with "@", stands for each of them.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,220 +17,168 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf.saving.container import ARRAY_DTYPES, Arrays, damaged, digest_of, read_json, short
-from neumf.saving.scalars import decode_scalar, encode_scalar
-from neumf.saving.stored_ids import decode_ids, encode_ids
+from neumf.saving.container import (
+    DTYPES,
+    Arrays,
+    damaged_file_error,
+    digest_of,
+    read_file,
+    read_json,
+    short_repr,
+    write_file,
+)
+from neumf.saving.stored_ids import ids_of_labels, ids_of_numbers, labels_of_ids
 
-# Numbers of the state of PCG64, and what each is below.
-_PCG64 = {"state": 2**128, "inc": 2**128, "has_uint32": 2, "uinteger": 2**32}
+_CSR_KEYS = {"shape", "indices", "indptr"}
 
 
-class Encoder:
-    """Turns values into JSON, and collects arrays.
+def write_values(path: str | os.PathLike[str], values: dict[str, Any]) -> None:
+    """Write values, by name, to a file.
 
-    Attributes
-    ----------
-    arrays : dict of ndarray
-        By name. Equal ones are stored once.
+    Raises
+    ------
+    TypeError
+        If a file cannot hold a value.
+    ValueError, OSError
+        If the file cannot be written.
     """
+    encoder = _Encoder()
+    encoded = {name: encoder.encode(value, name) for name, value in values.items()}
+    write_file(path, json.dumps(encoded, allow_nan=False), encoder.arrays)
+
+
+def read_values(path: str | os.PathLike[str]) -> Any:
+    """Read the values that `write_values` wrote; the file may hold anything of these kinds.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the file cannot be read.
+    """
+    text, arrays = read_file(path)
+    try:
+        return _decode(read_json(text), arrays)
+    except RecursionError as error:
+        raise damaged_file_error("its values are nested too deeply") from error
+
+
+class _Encoder:
+    """Turns values into JSON and collects the arrays, equal ones once, by name."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, NDArray[Any]] = {}
         self._names: dict[str, str] = {}
 
     def encode(self, value: Any, name: str) -> Any:
-        """Return a value as JSON.
+        if isinstance(value, np.generic) and value.dtype.kind in "biufU":
+            value = value.item()
+        # The exact type: an IntEnum, for example, would come back as an int.
+        if value is None or type(value) in (bool, int, str):
+            return value
+        if type(value) is float and math.isfinite(value):
+            return value
+        if isinstance(value, np.ndarray):
+            return {"@array": self._store(value, name)}
+        if isinstance(value, sp.csr_array):
+            return {"@csr": self._encode_sparse(value, name)}
+        if isinstance(value, pd.Index):
+            return self._encode_ids(value, name)
+        if type(value) in (list, tuple):
+            parts = [self.encode(part, f"{name}[{row}]") for row, part in enumerate(value)]
+            return parts if type(value) is list else {"@tuple": parts}
+        if type(value) is dict and all(type(key) is str and key[:1] != "@" for key in value):
+            return {key: self.encode(part, f"{name}.{key}") for key, part in value.items()}
+        raise _refusal(value, name)
 
-        Raises
-        ------
-        TypeError
-            If a file cannot hold it.
-        """
-        for kind, encode in self._encoders:
-            if isinstance(value, kind):
-                return encode(self, value, name)
-        try:
-            return None if value is None else encode_scalar(value)
-        except TypeError as error:
-            raise self._refusal(value, name) from error
-
-    def store(self, name: str, array: NDArray[Any]) -> str:
-        """Keep an array under this name or one like it; return the name."""
+    def _store(self, array: NDArray[Any], name: str) -> str:
+        """Keep an array under this name or one like it, and return the name."""
+        if array.dtype.newbyteorder("=") not in DTYPES.values():
+            raise _refusal(array, name)
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
-        if array.dtype not in ARRAY_DTYPES:
-            raise self._refusal(array, name)
         digest = digest_of(array)
         if digest not in self._names:
-            while name in self.arrays:  # of a member whose name has a dot, for example
+            while name in self.arrays:  # where a key has a dot, for example
                 name += "_"
             self.arrays[name] = array
             self._names[digest] = name
         return self._names[digest]
 
-    def _encode_array(self, value: NDArray[Any], name: str) -> Any:
-        return {"array": self.store(name, value)}
-
-    def _encode_sparse(self, value: sp.csr_array, name: str) -> Any:
-        parts = {part: self.store(f"{name}.{part}", getattr(value, part)) for part in _CSR_PARTS}
-        # What is stored of a boolean matrix is True, which needs no space.
+    def _encode_sparse(self, value: sp.csr_array, name: str) -> dict[str, Any]:
+        parts: dict[str, Any] = {"shape": [int(size) for size in value.shape]}
+        kept = ["indices", "indptr"]
+        # All stored values of a boolean matrix are True, which needs no space.
         if value.dtype != np.bool_ or not value.data.all():
-            parts["data"] = self.store(f"{name}.data", value.data)
-        return {"csr": {"shape": [int(size) for size in value.shape], **parts}}
+            kept.append("data")
+        return parts | {part: self._store(getattr(value, part), f"{name}.{part}") for part in kept}
 
-    def _encode_ids(self, value: pd.Index, name: str) -> Any:
-        return {"ids": encode_ids(value, name, self.store)}
+    def _encode_ids(self, ids: pd.Index, name: str) -> dict[str, str]:
+        labels = labels_of_ids(ids, name)
+        if labels is None:
+            return {"@ids": self._store(ids.to_numpy(), name)}
+        return {"@labels": self._store(labels, name)}
 
-    def _encode_generator(self, value: np.random.Generator, name: str) -> Any:
-        state = value.bit_generator.state
-        if state["bit_generator"] != "PCG64":
-            raise self._refusal(value, name)
-        numbers = {key: state[key] for key in ("has_uint32", "uinteger")}
-        return {"generator": state["state"] | numbers}
 
-    def _encode_list(self, value: list[Any], name: str) -> Any:
-        return [self.encode(part, f"{name}[{number}]") for number, part in enumerate(value)]
-
-    def _encode_tuple(self, value: tuple[Any, ...], name: str) -> Any:
-        return {"tuple": self._encode_list(list(value), name)}
-
-    def _encode_dict(self, value: dict[str, Any], name: str) -> Any:
-        for key in value:
-            if type(key) is not str:
-                raise self._refusal(value, name)
-        return {"dict": {key: self.encode(part, f"{name}.{key}") for key, part in value.items()}}
-
-    def _refusal(self, value: Any, name: str) -> TypeError:
-        remedy = "Set it otherwise before save, or pickle the recommender."
-        if name.endswith("random_state"):
-            remedy = "Set an int, None or numpy.random.default_rng(...) with set_params."
-        return TypeError(
-            f"{name} must be what a file can hold: None, a bool, number, string, date or duration, "
-            "an array of numbers, a PCG64 Generator, or a list, tuple or dict of these. Received: "
-            f"{short(value)} of type {type(value).__name__}. {remedy}"
-        )
-
-    _encoders: tuple[tuple[type, Callable[..., Any]], ...] = (
-        (np.ndarray, _encode_array),
-        (sp.csr_array, _encode_sparse),
-        (pd.Index, _encode_ids),
-        (np.random.Generator, _encode_generator),
-        (list, _encode_list),
-        (tuple, _encode_tuple),
-        (dict, _encode_dict),
+def _refusal(value: Any, name: str) -> TypeError:
+    return TypeError(
+        f"{name} must be None, a bool, a finite number, a string, an array of numbers, or a list, "
+        f"tuple or dict of these, so that a file can hold it. Received: {short_repr(value)} of "
+        f"type {type(value).__name__}. Set it to one of these before save, or pickle the "
+        "recommender."
     )
 
 
-_CSR_PARTS = ("indices", "indptr")
-
-
-def encode_values(values: dict[str, Any]) -> tuple[str, dict[str, NDArray[Any]]]:
-    """Return values, by name, as JSON and arrays."""
-    encoder = Encoder()
-    encoded = {name: encoder.encode(value, name) for name, value in values.items()}
-    return json.dumps(encoded, allow_nan=False), encoder.arrays
-
-
-def decode_values(text: str, arrays: Arrays) -> dict[str, Any]:
-    """Return what `encode_values` was given.
-
-    Raises
-    ------
-    ValueError
-        If the text, or an array, stands for nothing of this kind.
-    """
-    try:
-        decoded = _decode({"dict": read_json(text)}, arrays)
-    except RecursionError as error:
-        raise damaged("its header is nested too deeply") from error
-    if not isinstance(decoded, dict):
-        raise damaged("its header is no object")
-    return decoded
-
-
 def _decode(encoded: Any, arrays: Arrays) -> Any:
-    if encoded is None:
-        return None
     if isinstance(encoded, list):
         return [_decode(part, arrays) for part in encoded]
-    if isinstance(encoded, dict) and len(encoded) == 1:
-        ((kind, content),) = encoded.items()
-        if kind in _DECODERS:
-            return _DECODERS[kind](content, arrays)
-    try:
-        return decode_scalar(encoded)
-    except ValueError as error:
-        raise damaged(str(error)) from error
+    if not isinstance(encoded, dict):
+        return encoded
+    if not any(key.startswith("@") for key in encoded):
+        return {key: _decode(part, arrays) for key, part in encoded.items()}
+    kind, content = next(iter(encoded.items()))
+    if len(encoded) > 1 or kind not in _DECODERS:
+        raise damaged_file_error(f"it has an unknown value, {short_repr(encoded)}")
+    return _DECODERS[kind](content, arrays)
 
 
-def _of_type(kind: type, content: Any) -> Any:
-    if not isinstance(content, kind):
-        raise damaged(f"it has no {kind.__name__} in {short(content)}")
-    return content
+def _decode_array(name: Any, arrays: Arrays) -> NDArray[Any]:
+    if not isinstance(name, str) or name not in arrays:
+        raise damaged_file_error(f"it lacks the array {short_repr(name)}")
+    return arrays[name]
 
 
-def _decode_dict(content: Any, arrays: Arrays) -> dict[str, Any]:
-    return {key: _decode(value, arrays) for key, value in _of_type(dict, content).items()}
+def _decode_tuple(parts: Any, arrays: Arrays) -> tuple[Any, ...]:
+    if not isinstance(parts, list):
+        raise damaged_file_error(f"it has {short_repr(parts)} in place of a tuple")
+    return tuple(_decode(parts, arrays))
 
 
-def _decode_tuple(content: Any, arrays: Arrays) -> tuple[Any, ...]:
-    return tuple(_decode(_of_type(list, content), arrays))
-
-
-def _decode_array(content: Any, arrays: Arrays) -> NDArray[Any]:
-    if _of_type(str, content) not in arrays:
-        raise damaged(f"it has no array {short(content)}")
-    return arrays[content]
-
-
-def _decode_sparse(content: Any, arrays: Arrays) -> sp.csr_array:
-    parts = _of_type(dict, content)
-    if not parts.keys() <= {"shape", "data", *_CSR_PARTS}:
-        raise damaged(f"it has no sparse matrix in {short(content)}")
-    shape = _of_type(list, parts.get("shape"))
-    if len(shape) != 2 or not all(type(size) is int and 0 <= size < 2**31 for size in shape):
-        raise damaged(f"a matrix has the shape {short(shape)}")
-    indices, indptr = (_decode_array(parts.get(part), arrays) for part in _CSR_PARTS)
-    for array in (indices, indptr):
-        if array.ndim != 1 or array.dtype not in (np.int32, np.int64):
-            raise damaged(f"a matrix has indices of dtype {array.dtype}, shape {array.shape}")
-    n_rows, n_columns = shape
-    if len(indptr) != n_rows + 1 or indptr[0] != 0 or indptr[-1] != len(indices):
-        raise damaged("a matrix has bounds that are not those of its rows")
-    if (indptr[1:] < indptr[:-1]).any() or ((indices < 0) | (indices >= n_columns)).any():
-        raise damaged("a matrix has indices outside its shape")
-    data = np.ones(len(indices), dtype=bool)
+def _decode_sparse(parts: Any, arrays: Arrays) -> sp.csr_array:
+    if not isinstance(parts, dict) or not _CSR_KEYS <= parts.keys() <= _CSR_KEYS | {"data"}:
+        raise damaged_file_error(f"it has {short_repr(parts)} in place of a sparse matrix")
+    shape = parts["shape"]
+    sizes = [size for size in shape if type(size) is int] if isinstance(shape, list) else []
+    if len(sizes) != 2 or sizes != shape or not 0 <= min(sizes) <= max(sizes) < 2**31:
+        raise damaged_file_error(f"a sparse matrix has the shape {short_repr(shape)}")
+    indices, indptr = (_decode_array(parts[part], arrays) for part in ("indices", "indptr"))
+    data = np.ones(indices.shape, dtype=bool)
     if "data" in parts:
         data = _decode_array(parts["data"], arrays)
+    for array in (indices, indptr):
+        if array.ndim != 1 or array.dtype not in (np.int32, np.int64):
+            raise damaged_file_error("the indices of a sparse matrix are not a list of ints")
+    if indptr.shape != (sizes[0] + 1,) or indptr[0] != 0 or indptr[-1] != len(indices):
+        raise damaged_file_error("the rows of a sparse matrix do not cover its indices")
+    if (indptr[1:] < indptr[:-1]).any() or ((indices < 0) | (indices >= sizes[1])).any():
+        raise damaged_file_error("a sparse matrix has indices outside its shape")
     if data.shape != indices.shape:
-        raise damaged(f"a matrix has {len(indices)} indices and data of shape {data.shape}")
-    return sp.csr_array((data, indices, indptr), shape=(n_rows, n_columns))
-
-
-def _decode_generator(content: Any, arrays: Arrays) -> np.random.Generator:
-    numbers = _of_type(dict, content)
-    if numbers.keys() != _PCG64.keys() or not all(
-        type(number) is int and 0 <= number < _PCG64[key] for key, number in numbers.items()
-    ):
-        raise damaged(f"it has no random generator in {short(content)}")
-    bit_generator = np.random.PCG64(0)
-    bit_generator.state = {
-        "bit_generator": "PCG64",
-        "state": {"state": numbers["state"], "inc": numbers["inc"]},
-        "has_uint32": numbers["has_uint32"],
-        "uinteger": numbers["uinteger"],
-    }
-    return np.random.Generator(bit_generator)
-
-
-def _decode_ids(content: Any, arrays: Arrays) -> pd.Index:
-    return decode_ids(_of_type(dict, content), arrays)
+        raise damaged_file_error("a sparse matrix has more or fewer numbers than indices")
+    return sp.csr_array((data, indices, indptr), shape=(sizes[0], sizes[1]))
 
 
 _DECODERS: dict[str, Callable[[Any, Arrays], Any]] = {
-    "array": _decode_array,
-    "csr": _decode_sparse,
-    "dict": _decode_dict,
-    "generator": _decode_generator,
-    "ids": _decode_ids,
-    "tuple": _decode_tuple,
+    "@array": _decode_array,
+    "@csr": _decode_sparse,
+    "@ids": lambda name, arrays: ids_of_numbers(_decode_array(name, arrays)),
+    "@labels": lambda name, arrays: ids_of_labels(_decode_array(name, arrays)),
+    "@tuple": _decode_tuple,
 }

@@ -1,4 +1,4 @@
-"""What a file says that a recommender has learned, checked as it is asked for."""
+"""The values of a file, each checked when it is read."""
 
 from __future__ import annotations
 
@@ -9,45 +9,44 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf.saving.container import damaged, short
+from neumf.saving.container import damaged_file_error, short_repr
 
 _INDICES = (np.int32, np.int64)
 _FLOATS = (np.float32, np.float64)
 
 
-class State:
-    """Values by name, of whatever kind a file happens to give.
+class CheckedValues:
+    """Values by name, from a file that anyone may have written.
 
-    Each method returns the value of a name, or raises a ValueError unless it is of the kind that is
-    asked for.
+    Each method returns the value of a name, and raises a ValueError if it is of another kind.
 
     Parameters
     ----------
     values : dict
-        By name.
+        The values by name; anything else raises.
     """
 
     def __init__(self, values: Any) -> None:
         if not isinstance(values, dict):
-            raise damaged(f"it has {short(values)} in the place of a state")
+            raise damaged_file_error(f"it has {short_repr(values)} in place of named values")
         self._values = values
 
     def value(self, name: str) -> Any:
         """Return a value of any kind."""
         if name not in self._values:
-            raise damaged(f"it lacks {name}")
+            raise damaged_file_error(f"it lacks {name}")
         return self._values[name]
 
     def of_type(self, name: str, *kinds: type) -> Any:
         """Return a value of one of these classes."""
         value = self.value(name)
         if type(value) not in kinds:
-            raise damaged(f"{name} is {short(value)}")
+            raise damaged_file_error(f"{name} is {short_repr(value)}")
         return value
 
-    def part(self, name: str) -> State:
-        """Return a state within this one."""
-        return State(self.value(name))
+    def part(self, name: str) -> CheckedValues:
+        """Return the values within a value."""
+        return CheckedValues(self.value(name))
 
     def names(self) -> list[str]:
         """Return the names, in their order."""
@@ -61,21 +60,28 @@ class State:
         """Return an int within bounds."""
         value: int = self.of_type(name, int)
         if not at_least <= value <= at_most:
-            raise damaged(f"{name} is {short(value)}")
+            raise damaged_file_error(f"{name} is {short_repr(value)}")
         return value
 
     def number(self, name: str, *, above: float) -> float:
         """Return a finite float above a bound."""
         value: float = self.of_type(name, float)
         if not above < value < np.inf:
-            raise damaged(f"{name} is {value!r}")
+            raise damaged_file_error(f"{name} is {value!r}")
+        return value
+
+    def strings(self, name: str) -> list[str]:
+        """Return a list of strings."""
+        value: list[str] = self.of_type(name, list)
+        if not all(type(part) is str for part in value):
+            raise damaged_file_error(f"{name} is {short_repr(value)}")
         return value
 
     def ids(self, name: str) -> pd.Index:
-        """Return ids, of which there is one at least."""
+        """Return one id or more."""
         value = self.value(name)
         if not isinstance(value, pd.Index) or len(value) == 0:
-            raise damaged(f"{name} are no ids")
+            raise damaged_file_error(f"{name} is not a list of ids")
         return value
 
     def floats(
@@ -88,13 +94,13 @@ class State:
         for start in range(0, flat.size, 2**20):
             block = flat[start : start + 2**20]
             if not (np.isfinite(block) & (block >= at_least)).all():
-                raise damaged(f"{name} has values out of range")
+                raise damaged_file_error(f"{name} has numbers that are not finite or too small")
         return array
 
     def float32s(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
         """Return an array of finite 32-bit numbers."""
         if self._array(name, _FLOATS, shape).dtype != np.float32:
-            raise damaged(f"{name} are no numbers of 32 bits")
+            raise damaged_file_error(f"{name} is not an array of float32")
         return self.floats(name, shape)
 
     def indices(
@@ -103,23 +109,23 @@ class State:
         """Return an array of ints within bounds."""
         array = self._array(name, _INDICES, shape)
         if array.size and not (at_least <= array.min() and array.max() < below):
-            raise damaged(f"{name} has indices outside their table")
+            raise damaged_file_error(f"{name} has indices outside their table")
         return array
 
     def bounds(self, name: str, n: int, end: int) -> NDArray[Any]:
-        """Return where each of n runs of `end` places begins and ends, shape (n + 1,)."""
+        """Return the start of each of n runs, and their common end, shape (n + 1,)."""
         array = self.indices(name, (n + 1,), end + 1)
         if array[0] != 0 or array[-1] != end or (array[1:] < array[:-1]).any():
-            raise damaged(f"{name} are no bounds")
+            raise damaged_file_error(f"{name} does not divide {end} rows into {n} runs")
         return array
 
     def sparse(self, name: str, shape: tuple[int, int | None], dtype: type) -> sp.csr_array:
         """Return a sparse matrix of finite numbers, or of bool; None stands for any size."""
         matrix = self.value(name)
         if not isinstance(matrix, sp.csr_array) or not _fits(matrix.shape, shape):
-            raise damaged(f"{name} is no sparse matrix of shape {shape}")
+            raise damaged_file_error(f"{name} is not a sparse matrix of shape {shape}")
         if not np.issubdtype(matrix.dtype, dtype) or not np.isfinite(matrix.data).all():
-            raise damaged(f"{name} has other values, of dtype {matrix.dtype}")
+            raise damaged_file_error(f"{name} has dtype {matrix.dtype} or infinite numbers")
         return matrix
 
     def matrix(self, name: str, shape: tuple[int, int]) -> NDArray[Any] | sp.csr_array:
@@ -133,14 +139,14 @@ class State:
     ) -> NDArray[Any]:
         array = self.value(name)
         if not isinstance(array, np.ndarray) or array.dtype not in dtypes:
-            raise damaged(f"{name} is no array of {dtypes[0].__name__}")
+            raise damaged_file_error(f"{name} is not an array of {dtypes[0].__name__}")
         if not _fits(array.shape, shape):
-            raise damaged(f"{name} has the shape {array.shape}")
+            raise damaged_file_error(f"{name} has the shape {array.shape}")
         return array
 
 
 def _fits(shape: tuple[int, ...], rule: tuple[int | None, ...]) -> bool:
-    """Tell whether a shape is as it must be; None stands for any size."""
+    """Tell whether a shape follows a rule, in which None stands for any size."""
     return len(shape) == len(rule) and all(
         size in (None, found) for size, found in zip(rule, shape, strict=True)
     )

@@ -1,0 +1,102 @@
+"""Recommenders from files."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+from neumf._version import __version__
+from neumf.saving.checked_values import CheckedValues
+from neumf.saving.container import damaged_file_error, short_repr
+from neumf.saving.values import read_values
+
+# The classes that a file may name, with their modules: no file makes load import anything else.
+MODULES = {
+    "ContentKNNRecommender": "content_knn",
+    "EASERecommender": "ease",
+    "ItemKNNRecommender": "item_knn",
+    "NeuMFRecommender": "neumf",
+    "NextItemRecommender": "next_item",
+    "PopularityRecommender": "popularity",
+    "SequentialRulesRecommender": "sequential_rules",
+    "VotingRecommender": "voting",
+}
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a recommender from a file that its method `save` wrote.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    recommender : recommender
+        A fitted recommender of the class that was saved, with its parameters. It recommends,
+        predicts and folds in as the saved one did, bit for bit on the same machine.
+
+    Raises
+    ------
+    ValueError
+        If the file is not regular, was not written by `save`, was written in a later format, or is
+        damaged; the error says which.
+    OSError
+        If it cannot be read.
+
+    Notes
+    -----
+    No code from the file is run, and memory stays within a few times its size. Its checksum, its
+    sizes and the bounds of its indices are checked. The checksum finds damage, not forgery: it is
+    no signature.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import neumf
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "model.neumf"
+    ...     neumf.PopularityRecommender().fit([["a", 1], ["b", 1], ["b", 2]]).save(path)
+    ...     model = neumf.load(path)
+    >>> model.recommend("a")["item"].tolist()
+    [2]
+    """
+    values = read_values(path)
+    try:
+        return restore_fitted(CheckedValues(values))
+    except RecursionError as error:
+        raise damaged_file_error("its recommenders are nested too deeply") from error
+
+
+def restore_fitted(description: CheckedValues) -> Any:
+    """Return the fitted recommender of a description in a file."""
+    recommender = _with_parameters(description)
+    recommender._restore(description.part("state"))
+    return recommender
+
+
+def _with_parameters(description: CheckedValues) -> Any:
+    """Return the recommender of a description, not fitted."""
+    name = description.of_type("class", str)
+    if name not in MODULES:
+        raise damaged_file_error(f"neumf {__version__} has no recommender {short_repr(name)}")
+    cls = getattr(import_module(f"neumf.recommenders.{MODULES[name]}"), name)
+    parameters = description.of_type("parameters", dict)
+    try:
+        return cls(**{name: _parameter(value) for name, value in parameters.items()})
+    except TypeError as error:  # unknown names: constructors do nothing but assign
+        raise damaged_file_error(short_repr(str(error))) from error
+
+
+def _parameter(value: Any) -> Any:
+    """Return a parameter in which recommenders take the place of their descriptions."""
+    if isinstance(value, dict):
+        return _with_parameters(CheckedValues(value))
+    if isinstance(value, list | tuple):
+        return type(value)(map(_parameter, value))
+    return value
