@@ -27,10 +27,9 @@ from neumf.metrics import ndcg_at_k
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural.callbacks import EpochWatcher, FitTasks
 from neumf.neural.parameters import Architecture, Parameters, blueprint_of, settings_of
-from neumf.training.averaging import AveragingTrainer
 from neumf.training.batches import Degrees, Negatives, TrainingRows
 from neumf.training.centres import Centres, SideCentres
-from neumf.training.loop import EpochTrainer, Trained, diverged, train
+from neumf.training.loop import Trained, Validation, diverged, train
 from neumf.training.losses import LOSSES
 from neumf.training.trainer import OptimizerState, Trainer
 from neumf.utils.arrays import Codes, Float32s
@@ -246,17 +245,19 @@ def _run(
 ) -> Trained:
     """Train the weights that `start` gives."""
     past, settings = lesson.past, settings_of(parameters, optimizer)
-    moments = None if past is None else past.optimizer
     # The initial weights have no name, so that they are freed when the trainer has them.
-    trainer: EpochTrainer = Trainer(blueprint, start(), lesson.rows, settings, rng, moments)
-    if parameters.average_epochs > 1:
-        trainer = AveragingTrainer(trainer, parameters.average_epochs)
+    trainer = Trainer(blueprint, start(), lesson.rows, settings, rng)
+    if past is not None and past.optimizer is not None:
+        trainer.resume(past.optimizer)
+    validation = None
+    if lesson.validate is not None:
+        measure = partial(lesson.validate, blueprint)
+        validation = Validation(measure, parameters.n_iter_no_change)
     return train(
         trainer,
         parameters.epochs,
         EpochWatcher(name, parameters.epochs, trainer.n_samples, parameters.verbose, tasks),
-        validate=None if lesson.validate is None else partial(lesson.validate, blueprint),
-        patience=parameters.n_iter_no_change,
+        validation=validation,
         # Who goes on once will go on again.
         keep_moments=past is not None,
     )

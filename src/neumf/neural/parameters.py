@@ -230,4 +230,5 @@ def settings_of(parameters: Parameters, optimizer: str = "adam") -> TrainingSett
         regularization=parameters.regularization,
         dropout=parameters.dropout,
         optimizer=optimizer,
+        average_epochs=parameters.average_epochs,
     )
