@@ -35,7 +35,10 @@ BIASES = ("bias_1", "bias_2", "output_bias", "history_bias")
 
 def make_trainer(weights, rows, options, rng=None, blueprint=SMALL, optimizer=None):
     rng = np.random.default_rng(1) if rng is None else rng
-    return Trainer(blueprint, weights, rows, options, rng, optimizer)
+    trainer = Trainer(blueprint, weights, rows, options, rng)
+    if optimizer is not None:
+        trainer.resume(optimizer)
+    return trainer
 
 
 def obvious_loss(loss, z, y):
@@ -486,7 +489,7 @@ def test_each_epoch_draws_other_negatives(rng):
 
 
 def test_what_a_trainer_finishes_with_is_how_it_stood(rng, monkeypatch):
-    monkeypatch.setattr("neumf.training.trainer._BLOCK_ROWS", 3)  # rows that are copied at once
+    monkeypatch.setattr("neumf.training.variables._BLOCK_ROWS", 3)  # rows that are copied at once
     trainer = make_trainer(large_weights(rng, n_users=6), labelled_rows(rng), settings())
     trainer.run_epoch()
     expected = trainer.weights()

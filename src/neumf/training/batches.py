@@ -19,8 +19,8 @@ from neumf.training.centres import SideCentres
 from neumf.utils.arrays import Codes, Float32s, Float64s
 from neumf.utils.time_gaps import HistoryInputs
 
-# Rows that one call of the compiled program trains on: enough for the cost of the call to vanish,
-# few enough for the negatives to need no memory of account.
+# Rows that one call of the compiled program trains on: so many that the cost of the call does not
+# count, so few that their negatives take little memory.
 _CHUNK_ROWS = 2**15
 
 # Rows that are shuffled at once: swapping those that lie far apart is slow, and on a disk hopeless.
@@ -29,21 +29,21 @@ _PILE_ROWS = 2**24
 # Items of rows that are looked up at once where they are in files: 0.3 GB of them and their lots.
 _LOOKED_UP = 2**25
 
-# A few rows fill no batch of their own size: small updates of any size share compiled code.
+# The smallest sizes of a chunk: all small updates share compiled code.
 _LEAST_ROWS = 64
 _LEAST_BATCHES = 16
 
 
 @dataclass(frozen=True)
 class Negatives:
-    """Where the negatives of each row come from.
+    """From what the negatives of each row are drawn.
 
     Attributes
     ----------
     unseen : UnseenItems
-        What may be drawn.
+        The items that may be drawn for each user, or, with histories, for each item.
     drawn_for : ndarray of shape (n_rows,)
-        For whom: the row's user, or, with histories, the row's item.
+        The index into `unseen`: the row's user, or, with histories, the row's item.
     """
 
     unseen: UnseenItems
@@ -51,7 +51,7 @@ class Negatives:
 
 
 class Degrees(NamedTuple):
-    """How many items each user has, shape (n_users,), and how many users each item (n_items,)."""
+    """The number of items of each user, shape (n_users,), and of users of each item (n_items,)."""
 
     users: Codes
     items: NDArray[np.int64]
@@ -59,7 +59,7 @@ class Degrees(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What one epoch goes through.
+    """The rows of an epoch, and what else the penalty needs.
 
     Attributes
     ----------
@@ -72,11 +72,11 @@ class TrainingRows:
     negatives : Negatives or None
         Where negatives come from; None draws none.
     histories : Histories or None
-        What each row's user had before it, if the user tower reads it.
+        The history of each row, if the user tower reads it.
     degrees : Degrees or None
-        What the penalty of each vector is divided by; None means 1.
+        The divisors of the penalty of each vector; None means 1.
     centres : SideCentres or None
-        What the penalty pulls vectors towards; None pulls all to 0.
+        The points that the penalty pulls vectors towards; None means 0.
     storage : Storage
         Where the order of an epoch is.
     """
@@ -104,7 +104,7 @@ class BatchSizes(NamedTuple):
 
     @classmethod
     def of_rows(cls, rows: TrainingRows, batch_size: int, n_negatives: int) -> BatchSizes:
-        """Let positives and negatives fill a batch together, as in the paper."""
+        """Count positives and negatives together as the batch size, as in the paper."""
         n_drawn = n_negatives if rows.negatives is not None else 0
         full = max(1, batch_size // (1 + n_drawn))
         n_rows = min(full, max(_LEAST_ROWS, round_up(len(rows))))
@@ -113,7 +113,7 @@ class BatchSizes(NamedTuple):
 
 
 def round_up(n: int) -> int:
-    """Return a power of two of at least n, so that similar sizes share compiled code."""
+    """Return the next power of two from n on, so that similar sizes share compiled code."""
     return 1 << (n - 1).bit_length()
 
 
