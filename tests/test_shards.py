@@ -52,6 +52,9 @@ def some_rows(seed=0, n_rows=60, length=3, of="users", timed=False, from_rows=Fa
     before = rng.integers(-1, N_ITEMS, (N_USERS, 2))
     before[before[:, 0] < 0] = -1
     degrees = Degrees(rng.integers(1, 9, N_USERS), rng.integers(1, 9, N_ITEMS))
+    seconds = times.astype(float) if timed else None
+    last_items = LastItems(before, rng.integers(-20, 0, before.shape).astype(float))
+    histories = read_histories(timelines, items, length, last_items, seconds)
     negatives = unseen_by(users, items, (N_USERS, N_ITEMS))
     if of == "items":
         negatives = Negatives(other_items(N_ITEMS, rng.integers(1, 5, N_ITEMS)), items)
@@ -61,14 +64,7 @@ def some_rows(seed=0, n_rows=60, length=3, of="users", timed=False, from_rows=Fa
         labels=None,
         weights=rng.uniform(0.5, 2, n_rows).astype(np.float32),
         negatives=negatives,
-        histories=read_histories(
-            timelines,
-            items,
-            length,
-            before=LastItems(before, rng.integers(-20, 0, before.shape).astype(float)),
-            seconds=times.astype(float) if timed else None,
-            from_rows=from_rows,
-        ),
+        histories=replace(histories, moments=seconds if from_rows else None),
         degrees=degrees,
     )
 

@@ -21,7 +21,6 @@ from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import Histories, LastItems, read_histories
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import count_users, log_popularity, seen_matrix
-from neumf.interactions.storage import blocks_of
 from neumf.interactions.timeline import Timelines, read_timelines, recency_weights
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.metrics import ndcg_at_k
@@ -208,7 +207,7 @@ def vectors_before(rows: EncodedRows, network: Network) -> tuple[Float32s, Codes
     for start in range(0, len(positives), _N_ENCODED):
         some = positives[start : start + _N_ENCODED]
         vectors[start : start + _N_ENCODED] = network.blueprint.users.encode(
-            *network.weights, rows.users[some], histories.before(some, rows.storage)
+            *network.weights, rows.users[some], histories.before(some)
         )
     return vectors, rows.items[positives]
 
@@ -291,7 +290,7 @@ def _read_timelines(rows: EncodedRows) -> Timelines | None:
     """Return where the rows stand in time; None if they have no order."""
     if not rows.ordered:
         return None
-    return read_timelines(rows.users, rows.timestamps, rows.shape[0], rows.positive, rows.storage)
+    return read_timelines(rows.users, rows.timestamps, rows.shape[0], rows.positive)
 
 
 def _read_histories(
@@ -307,16 +306,8 @@ def _read_histories(
     seconds = None if gaps is None else rows.seconds
     if gaps is not None:
         require_times(seconds, "X")
-    return read_histories(
-        timelines,
-        rows.items,
-        length,
-        rows.positive,
-        before,
-        rows.storage,
-        seconds,
-        from_rows=gaps == "question",
-    )
+    histories = read_histories(timelines, rows.items, length, before, seconds)
+    return replace(histories, moments=seconds) if gaps == "question" else histories
 
 
 def _item_biases(blueprint: Blueprint, seen: sp.csr_array) -> Float32s | None:
@@ -367,15 +358,12 @@ def _training_rows(
         histories if reads_history else None,
         degrees,
         centres,
-        rows.storage,
     )
 
 
 def _recency_weights(timelines: Timelines, recency: float, rows: EncodedRows) -> Float32s:
     """Return the weight of each row: a power of its place from its user's last row."""
-    weights = rows.storage.empty(len(rows.users), np.float32)
-    for block in blocks_of(len(weights)):
-        weights[block] = recency_weights(timelines.from_last(block), recency)
+    weights = recency_weights(timelines.from_last(), recency)
     weights /= weights.mean(dtype=np.float64)
     if rows.weights is not None:
         weights *= rows.weights
@@ -397,7 +385,7 @@ def _negatives(
     if reads_history:
         # That an item is not drawn must not tell that its user had it later.
         return Negatives(other_items(rows.shape[1], weights), rows.items)
-    unseen = UnseenItems(seen, weights, rows.storage)
+    unseen = UnseenItems(seen, weights)
     refuse_saturated(unseen, rows.users, rows.user_ids)
     return Negatives(unseen, rows.users)
 
@@ -415,20 +403,16 @@ def _hold_out(
             "table with an order in time (no sparse matrix) and a user with two rows. Set "
             "early_stopping=False."
         )
-    kept = rows.without(last)
-    return kept, timelines.without_last(last, kept.users, rows.storage), last
+    return rows.without(last), timelines.without_last(last), last
 
 
 def _last_rows(rows: EncodedRows, timelines: Timelines) -> Codes:
     """Return the last positive of each user who has others."""
-    found = []
-    for block in blocks_of(len(rows.users)):
-        is_last = timelines.from_last(block) == 0
-        is_last &= timelines.counts[rows.users[block]] > 1
-        if rows.positive is not None:
-            is_last &= rows.positive[block]
-        found.append(block.start + np.flatnonzero(is_last))
-    return np.concatenate(found)
+    is_last = timelines.from_last() == 0
+    is_last &= timelines.counts[rows.users] > 1
+    if rows.positive is not None:
+        is_last &= rows.positive
+    return np.flatnonzero(is_last)
 
 
 def _validate_on(
@@ -454,7 +438,7 @@ def _validate_on_last(
     # not among them: as candidates they would give it away.
     seen = kept.seen
     if kept.labels is not None:
-        seen = seen_matrix(kept.users, kept.items, kept.shape, storage=kept.storage)
+        seen = seen_matrix(kept.users, kept.items, kept.shape)
     queries = np.arange(len(last))
     held_out = HeldOutRows(queries, rows.users[last], rows.items[last], rows.shape[1])
     seconds = rows.seconds if blueprint.users.gaps == "question" else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, Literal, Protocol, cast
@@ -17,7 +16,7 @@ from neumf.training.losses import LOSSES
 from neumf.training.trainer import TrainingSettings
 from neumf.utils.random import RandomState
 from neumf.utils.time_gaps import GAPS_FROM, GapsFrom
-from neumf.utils.validation import check_folder, check_int, check_n_jobs, check_option, check_real
+from neumf.utils.validation import check_int, check_n_jobs, check_option, check_real
 
 Architecture = Literal["neumf", "gmf", "mlp", "mf"]
 UserEncoder = Literal["auto", "id", "history", "hybrid"]
@@ -84,7 +83,6 @@ class Parameters(Protocol):
     item_features: Any
     feature_regularization: float
     n_jobs: int | None
-    spill_folder: str | os.PathLike[str] | None
     random_state: RandomState
     verbose: int
 
@@ -105,8 +103,6 @@ def check_parameters(parameters: Parameters, y: Any) -> None:
     if not isinstance(parameters.verbose, bool):
         check_int("verbose", parameters.verbose, 0)
     check_n_jobs(parameters.n_jobs, "shards of users")
-    if parameters.spill_folder is not None:
-        check_folder("spill_folder", parameters.spill_folder)
     check_int("history_hidden_size", parameters.history_hidden_size, 0)
     check_real("init_std", parameters.init_std)
     check_real("recency", parameters.recency)

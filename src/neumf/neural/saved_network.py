@@ -65,8 +65,7 @@ class NetworkSavingMixin(SavingMixin):
 
     def _parameters(self) -> dict[str, Any]:
         # What was learned of the tables is in the state; only further training needs them again.
-        # The folder is one of the machine on which it is trained.
-        left_out = ("user_features", "item_features", "spill_folder")
+        left_out = ("user_features", "item_features")
         return super()._parameters() | dict.fromkeys(left_out)
 
     def _state(self, *, optimizer: bool = False) -> dict[str, Any]:

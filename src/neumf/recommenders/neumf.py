@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, Literal, Self
@@ -15,7 +14,6 @@ from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.ids import extend_index
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import join_seen
-from neumf.interactions.storage import Storage
 from neumf.interactions.unseen import Strategy
 from neumf.model.network import Network, Weights
 from neumf.neural.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
@@ -171,13 +169,6 @@ class NeuMFRecommender(
         process, whatever ``parallel_config`` says. The weights depend on the number of shards, not
         on where, and how many at once, they are trained. Shards are for large tables with many rows
         for each item; what they cost in accuracy and time, ``benchmarks/README.md`` says.
-    spill_folder : str, path or None, default=None
-        A folder for what `fit` and `partial_fit` keep of each row, 20 to 50 bytes, so that it need
-        not fit into memory: all of it, `seen_` included, is then in files there, and the weights
-        are the same, bit for bit. The files have no name; their space is free again at the end of
-        the call, that of `seen_` with the recommender, however the process ends. Copies, pickles
-        and what `save` writes need no folder. The shards of `n_jobs` are cut in memory, and X, y,
-        sample_weight and `X_val` stay where they are.
     random_state : int, RandomState, Generator or None, default=None
         Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
         give the same weights, bit for bit, on one machine (with large batches: and one number of
@@ -352,7 +343,6 @@ class NeuMFRecommender(
         item_features: Any = None,
         feature_regularization: float = 1.0,
         n_jobs: int | None = None,
-        spill_folder: str | os.PathLike[str] | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -385,7 +375,6 @@ class NeuMFRecommender(
         self.item_features = item_features
         self.feature_regularization = feature_regularization
         self.n_jobs = n_jobs
-        self.spill_folder = spill_folder
         self.random_state = random_state
         self.verbose = verbose
 
@@ -429,7 +418,7 @@ class NeuMFRecommender(
             that no negative can be drawn, or the loss diverges. The estimator then stays as it was,
             as with the errors below.
         OSError
-            If `spill_folder` is no folder or has no room, or a file of X cannot be read to its end.
+            If a file of X cannot be read to its end.
 
         Warns
         -----
@@ -442,8 +431,7 @@ class NeuMFRecommender(
             on this machine, which then runs slower.
         """
         check_parameters(self, y)
-        storage = Storage(self.spill_folder)
-        rows = EncodedRows.read(X, y, sample_weight, storage)
+        rows = EncodedRows.read(X, y, sample_weight)
         rows = rows.with_features(self.user_features, self.item_features)
         parameters = decide(self, ordered=rows.ordered, labelled=y is not None)
         rng = make_generator(self.random_state)
@@ -531,20 +519,19 @@ class NeuMFRecommender(
             # Files hold no tables: without one, it means what it meant to `fit`.
             parameters.user_encoder = self._shape["user_encoder"]
         refuse_other_shape(parameters, self._shape)
-        storage = Storage(self.spill_folder)
-        new = read_input(X, may_be_empty=True, storage=storage)
+        new = read_input(X, may_be_empty=True)
         if len(new) and not sp.issparse(X):  # whose columns are the items
             table = X if new.header is None else new.header
             validate_data(self, table, reset=False, skip_check_array=True)
         if len(new) == 0:
             return self
-        users = extend_index(new.users, self.users_, "X: user ids", storage)
-        items = extend_index(new.items, self.items_, "X: item ids", storage)
-        rows = EncodedRows.encode(new, users, items, y, sample_weight, storage)
+        users = extend_index(new.users, self.users_, "X: user ids")
+        items = extend_index(new.items, self.items_, "X: item ids")
+        rows = EncodedRows.encode(new, users, items, y, sample_weight)
         rows = rows.with_features(self.user_features, self.item_features)
         n_new = len(rows.user_ids) - len(self.users_)
         before = np.pad(np.arange(len(self.users_)), (0, n_new), constant_values=-1)
-        seen = join_seen(self.seen_, before, rows.seen, storage)
+        seen = join_seen(self.seen_, before, rows.seen)
         past = Past(self.network_, self._optimizer, self._last_items)
         lesson = prepare_further(parameters, rows, seen, past)
         # A copy: what fails must not move the generator on.

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from neumf.interactions.storage import MEMORY
 from neumf.model.network import Blueprint, Weights
 from neumf.training.batches import BatchSizes, Chunk, Degrees, Negatives, TrainingRows, new_order
 from neumf.training.optimizers import BETA_1, BETA_2
@@ -86,7 +85,6 @@ def _cut(rows: TrainingRows, users: Codes, kept: Codes) -> Shard:
             degrees=None if degrees is None else Degrees(degrees.users[users], degrees.items),
             # They come with the state: they are made of all vectors.
             centres=None,
-            storage=MEMORY,
         ),
     )
 

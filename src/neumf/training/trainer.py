@@ -17,7 +17,7 @@ from neumf.training.batches import (
     Chunk,
     TrainingRows,
     chunks_of,
-    make_chunks,
+    make_chunk,
     new_order,
     round_up,
 )
@@ -165,13 +165,13 @@ class Trainer:
         """Compile the program if it is not yet, so that no epoch is timed with it."""
         tower, sizes = self._plan.blueprint.users, self._plan.batches
         first = np.zeros(1, np.int32)
-        (chunk,) = make_chunks(self._rows, [first], tower, sizes, np.random.default_rng(0))
+        chunk = make_chunk(self._rows, first, tower, sizes, np.random.default_rng(0))
         self._run(chunk._replace(n_rows=np.int32(0)))
 
     def run_epoch(self) -> float:
         """Go once through all rows in a new order; return the mean loss per row."""
         self._move_centres()
-        order = new_order(len(self._rows), self._rng, self._rows.storage)
+        order = new_order(len(self._rows), self._rng)
         return self.run_rows(order) / len(self._rows)
 
     def run_rows(self, order: Codes, watch: Callable[[Chunk], None] | None = None) -> float:
