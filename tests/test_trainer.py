@@ -178,8 +178,9 @@ def history_arrays(with_ids, loss, rng, tied=False, item_bias=False, gaps=None, 
     users = np.array([0, 1, 1, 0, 2, 1])
     items = np.array([2, 2, 0, 4, 1, 3], dtype=np.int32)
     seconds = np.array([0.0, 2.0, 9.0, 30.0, 4.0, 10.0]) if gaps else None
-    timelines, from_rows = read_timelines(users, None, 3), gaps == "question"
-    histories = read_histories(timelines, items, 2, seconds=seconds, from_rows=from_rows)
+    histories = read_histories(read_timelines(users, None, 3), items, 2, seconds=seconds)
+    if gaps == "question":
+        histories = replace(histories, moments=seconds)
     among_all = not LOSSES[loss].draws_negatives
     sizes = (2, 0, ()) if LOSSES[loss].is_product else (2, 3, (4,))
     layers = NeuMFLayers(*sizes, item_bias=item_bias)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neumf.interactions.histories import Histories
-from neumf.interactions.storage import MEMORY, Piles, Storage, type_of_places
 from neumf.interactions.unseen import UnseenItems, unseen_items_of
 from neumf.model.user_tower import UserTower
 from neumf.training.centres import SideCentres
@@ -22,12 +20,6 @@ from neumf.utils.time_gaps import HistoryInputs
 # Rows that one call of the compiled program trains on: so many that the cost of the call does not
 # count, so few that their negatives take little memory.
 _CHUNK_ROWS = 2**15
-
-# Rows that are shuffled at once: swapping those that lie far apart is slow, and on a disk hopeless.
-_PILE_ROWS = 2**24
-
-# Items of rows that are looked up at once where they are in files: 0.3 GB of them and their lots.
-_LOOKED_UP = 2**25
 
 # The smallest sizes of a chunk: all small updates share compiled code.
 _LEAST_ROWS = 64
@@ -77,8 +69,6 @@ class TrainingRows:
         The divisors of the penalty of each vector; None means 1.
     centres : SideCentres or None
         The points that the penalty pulls vectors towards; None means 0.
-    storage : Storage
-        Where the order of an epoch is.
     """
 
     users: Codes
@@ -89,7 +79,6 @@ class TrainingRows:
     histories: Histories | None = None
     degrees: Degrees | None = None
     centres: SideCentres | None = None
-    storage: Storage = MEMORY
 
     def __len__(self) -> int:
         return len(self.users)
@@ -131,35 +120,11 @@ class Chunk(NamedTuple):
     seed: Any
 
 
-def new_order(n_rows: int, rng: np.random.Generator, storage: Storage = MEMORY) -> Codes:
-    """Return all rows once, in a new order.
-
-    Many rows are dealt out by lot to piles first, each of which is then shuffled by itself, so that
-    no more than a pile need be in memory.
-
-    References
-    ----------
-    Rao (1961), Generation of random permutation of given number of elements using random sampling
-    numbers, Sankhya A 23.
-    """
-    n_piles = math.ceil(n_rows / _PILE_ROWS)
-    if n_piles <= 1:
-        order = storage.empty(n_rows, type_of_places(n_rows))
-        order[:] = np.arange(n_rows, dtype=order.dtype)
-        rng.shuffle(order)
-        return order
-    seed = int(rng.integers(2**62))
-
-    def pile_of(rows: slice) -> NDArray[np.uint16]:
-        by_lot = np.random.default_rng([seed, rows.start])
-        piles: NDArray[np.uint16]
-        piles = by_lot.integers(n_piles, size=rows.stop - rows.start, dtype=np.uint16)
-        return piles
-
-    piles = Piles(storage, n_rows, n_piles, pile_of)
-    for pile in piles.slices:
-        rng.shuffle(piles.rows[pile])
-    return piles.rows
+def new_order(n_rows: int, rng: np.random.Generator) -> Codes:
+    """Return the numbers of all rows in random order."""
+    order: Codes = np.arange(n_rows, dtype=np.int32 if n_rows < 2**31 else np.int64)
+    rng.shuffle(order)
+    return order
 
 
 def chunks_of(
@@ -170,56 +135,35 @@ def chunks_of(
     rng: np.random.Generator,
 ) -> Iterator[Chunk]:
     """Yield the rows in this order, with new negatives."""
-    n = sizes.n_batches * sizes.n_rows
-    step = n
-    if rows.storage.folder is not None:
-        # Many rows at once need nearly all pages of the files, which are then read in one go.
-        length = 0 if rows.histories is None else rows.histories.length
-        step *= max(1, _LOOKED_UP // (n * (1 + sizes.n_drawn + length)))
+    step = sizes.n_batches * sizes.n_rows
     for start in range(0, len(order), step):
-        ends = range(start + n, min(start + step, len(order)), n)
-        yield from make_chunks(
-            rows, np.split(order[start : start + step], np.array(ends) - start), tower, sizes, rng
-        )
+        yield make_chunk(rows, order[start : start + step], tower, sizes, rng)
 
 
-def make_chunks(
+def make_chunk(
     rows: TrainingRows,
-    orders: list[Codes],
+    order: Codes,
     tower: UserTower,
     sizes: BatchSizes,
     rng: np.random.Generator,
-) -> Iterator[Chunk]:
-    """Yield a chunk for the rows of each order, with new negatives. All are looked up at once."""
-    ends = np.cumsum([len(order) for order in orders])
-    parts = [slice(end - len(order), end) for order, end in zip(orders, ends, strict=True)]
-    draws = np.empty((ends[-1], sizes.n_drawn))
-    seeds = []
-    for part in parts:
-        rng.random(out=draws[part])
-        seeds.append(rng.integers(2**30, size=2, dtype=np.int32))
-    found = _look_up(rows, np.concatenate(orders), draws)
-    for part, seed in zip(parts, seeds, strict=True):
-        yield _fill({name: values[part] for name, values in found.items()}, tower, sizes, seed)
+) -> Chunk:
+    """Return the chunk of these rows, with new negatives."""
+    draws = rng.random((len(order), sizes.n_drawn))
+    seed = rng.integers(2**30, size=2, dtype=np.int32)
+    return _fill(_look_up(rows, order, draws), tower, sizes, seed)
 
 
 def _look_up(rows: TrainingRows, order: Codes, draws: Float64s) -> dict[str, Any]:
-    """Return what chunks are made of, by name: the columns, negatives and histories of rows."""
-    look_up = rows.storage.look_up
-
-    def column(values: Any) -> Any:
-        if values is None:
-            return np.ones(len(order), np.float32)
-        return look_up(values.__getitem__, order)
-
-    users, items = (column(c).astype(np.int32, copy=False) for c in (rows.users, rows.items))
+    """Return the columns, candidates and histories of these rows, by name."""
+    users, items = (c[order].astype(np.int32, copy=False) for c in (rows.users, rows.items))
     candidates = items[:, None]
     if rows.negatives is not None:
-        drawn_for = column(rows.negatives.drawn_for)
-        find = partial(unseen_items_of, unseen=rows.negatives.unseen)
-        candidates = np.hstack([candidates, look_up(find, drawn_for, draws)])
-    found = {"users": users, "items": candidates}
-    found |= {"labels": column(rows.labels), "weights": column(rows.weights)}
+        negatives = rows.negatives
+        drawn = unseen_items_of(negatives.drawn_for[order], draws, negatives.unseen)
+        candidates = np.hstack([candidates, drawn])
+    found: dict[str, Any] = {"users": users, "items": candidates}
+    for name, column in (("labels", rows.labels), ("weights", rows.weights)):
+        found[name] = np.ones(len(order), np.float32) if column is None else column[order]
     if rows.histories is not None:
         histories = rows.histories.before(order)
         found["histories"] = histories.items

@@ -17,7 +17,7 @@ from neumf.training.batches import (
     Chunk,
     TrainingRows,
     chunks_of,
-    make_chunks,
+    make_chunk,
     new_order,
 )
 from neumf.training.centres import Centres
@@ -156,7 +156,7 @@ class Trainer:
         """Compile the program if it is not yet, so that no epoch is timed with it."""
         tower, sizes = self._plan.blueprint.users, self._plan.batches
         first = np.zeros(1, np.int32)
-        (chunk,) = make_chunks(self._rows, [first], tower, sizes, np.random.default_rng(0))
+        chunk = make_chunk(self._rows, first, tower, sizes, np.random.default_rng(0))
         self._run(chunk._replace(n_rows=np.int32(0)))
 
     def run_epoch(self) -> float:
@@ -165,7 +165,7 @@ class Trainer:
             self._earlier.append(self._newest_weights())
         self._has_trained = True
         self._move_centres()
-        order = new_order(len(self._rows), self._rng, self._rows.storage)
+        order = new_order(len(self._rows), self._rng)
         tower, sizes = self._plan.blueprint.users, self._plan.batches
         total = 0.0
         for chunk in chunks_of(self._rows, order, tower, sizes, self._rng):
