@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neumf.interactions.timeline import Timelines
 from neumf.utils.arrays import Codes, Float64s
