@@ -94,7 +94,7 @@ class BaseRecommender(BaseEstimator, ABC):
 
     The scorers, :func:`neumf.evaluate`, :func:`neumf.compare` and scikit-learn's searches then work
     with it. `interactions=` and `folded_in` work if it also writes ``_fold_in(codes, new, seen)``,
-    see there. Where scores depend on the moment of the question, it writes
+    see there. Where scores depend on the request time, it writes
     ``ranker_at(users, seconds)`` too; `ranker_` then is as just after the last row of `fit`.
     :func:`neumf.load` makes only the recommenders of the library: pickle others.
 
@@ -112,7 +112,7 @@ class BaseRecommender(BaseEstimator, ABC):
         Logit of the probability that a user interacts with the item, by Laplace's rule
         ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
     has_timestamps_ : bool
-        Whether the rows given to `fit` had timestamps, without which no moment can be asked about.
+        Whether the rows given to `fit` had timestamps, which `at` needs.
 
     See Also
     --------
@@ -171,7 +171,7 @@ class BaseRecommender(BaseEstimator, ABC):
         """What gives the scores, by index of users and items."""
 
     def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
-        """Return what scores users, each at a moment: here the same at any.
+        """Return what scores users at their request times: here the same at any.
 
         See :class:`neumf.protocols.TimedRecommender`.
         """
@@ -187,7 +187,7 @@ class BaseRecommender(BaseEstimator, ABC):
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
             What users did since `fit`, see `recommend`.
         at : "row", float, datetime or None, default=None
-            The moment of the question, see `recommend`; "row" asks for each row at its timestamp.
+            The request time, see `recommend`; "row" takes the timestamp of each row.
 
         Returns
         -------
@@ -199,7 +199,7 @@ class BaseRecommender(BaseEstimator, ABC):
         ------
         ValueError
             If X cannot be read, its ids are strings where `fit` saw numbers, or the reverse, or
-            `at` is no moment, or asks for timestamps where there are none.
+            `at` is no time, or needs timestamps where there are none.
         """
         return expit(self._logits(X, interactions, at))
 
@@ -215,7 +215,7 @@ class BaseRecommender(BaseEstimator, ABC):
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
             What users did since `fit`, see `recommend`.
         at : "row", float, datetime or None, default=None
-            The moment of the question, see `recommend`; "row" asks for each row at its timestamp.
+            The request time, see `recommend`; "row" takes the timestamp of each row.
 
         Returns
         -------
@@ -227,7 +227,7 @@ class BaseRecommender(BaseEstimator, ABC):
         ------
         ValueError
             If X cannot be read, its ids are strings where `fit` saw numbers, or the reverse, or
-            `at` is no moment, or asks for timestamps where there are none.
+            `at` is no time, or needs timestamps where there are none.
         """
         return self._logits(X, interactions, at)
 
@@ -264,11 +264,11 @@ class BaseRecommender(BaseEstimator, ABC):
             there is. The rows count as seen, and nothing is learned or stored. Items that `fit`
             did not see are skipped, with a warning that counts them.
         at : float, datetime or None, default=None
-            The moment of the question: a number of seconds or a datetime, as the timestamps of
-            `fit` are. None is just after the last row of `fit`. Recommenders whose scores depend on
-            it know what happened before it alone; others give the same lists at any moment. The
-            items that count as seen, and the popularity that ranks the lists of unknown users, are
-            those of all rows, whatever the moment.
+            The request time: a number of seconds or a datetime, as the timestamps of `fit` are.
+            None is just after the last row of `fit`. Recommenders whose scores depend on it use
+            only rows before it; others give the same lists at any time. The items that count as
+            seen, and the popularity that ranks the lists of unknown users, are those of all rows,
+            whatever the request time.
 
         Returns
         -------
@@ -280,7 +280,7 @@ class BaseRecommender(BaseEstimator, ABC):
         ------
         ValueError, TypeError
             If `k` is no int of at least 1, an id is missing, item ids are strings where `fit`
-            saw numbers, or the reverse, or `at` is no moment or the rows of `fit` had no
+            saw numbers, or the reverse, or `at` is no time or the rows of `fit` had no
             timestamps.
 
         Notes
@@ -495,7 +495,7 @@ class BaseRecommender(BaseEstimator, ABC):
         return logits
 
     def _ranker_of_queries(self, users: Codes, moments: Float64s | None) -> Ranker:
-        """Return what scores queries: users (-1: unknown), each at a moment if there are any."""
+        """Return what scores queries: users (-1: unknown), each at its request time, if any."""
         if moments is None:
             return QueryRanker(self.ranker_, users)
         refuse_untimed(self)
