@@ -258,10 +258,9 @@ def test_a_history_makes_the_vector_of_a_user(tower, layers, rng, monkeypatch):
     buckets = [None] * 4
     if tower.time_gaps:
         buckets = [[0, 6], [0, 0], [0, 0], [0, 0]] if moments is None else [[6, 7], [4], [0, 0], []]
+    shares = tower.shares_item_vectors
     expected = [
-        obvious_user(
-            tables, shared, user, history[history >= 0], 2, tower.shares_item_vectors, of_history
-        )
+        obvious_user(tables, shared, user, history[history >= 0], 2, shares, of_history)
         for user, history, of_history in zip(users, histories, buckets, strict=True)
     ]
     histories = LastItems(histories, seconds if tower.time_gaps else None).inputs(moments)

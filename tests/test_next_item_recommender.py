@@ -249,7 +249,7 @@ def test_a_sparse_matrix_is_refused_and_the_other_recommender_named():
 
 def test_user_features_need_vectors_of_users(table):
     features = pd.DataFrame({"one": 1.0}, index=range(60))
-    with pytest.raises(ValueError, match="user_features .* user_vectors must be True"):
+    with pytest.raises(ValueError, match=r"user_features .* user_vectors must be True"):
         small_model(user_features=features).fit(table)
     model = small_model(user_features=features, user_vectors=True, epochs=1).fit(table)
     assert "users" in model.network_.weights.tables

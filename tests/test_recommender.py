@@ -605,8 +605,8 @@ def test_an_unknown_preset_is_refused():
 
 @pytest.mark.parametrize("name", NEUMF_PRESETS)
 def test_every_preset_fits(name, table):
-    changes = {"epochs": 1, "n_negatives": 2, "random_state": 0}
-    model = NeuMFRecommender.from_preset(name, **changes).fit(table)
+    sizes = {"n_factors": 2, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "epochs": 1}
+    model = NeuMFRecommender.from_preset(name, **sizes, random_state=0).fit(table)
     assert len(model.recommend(k=1)) == table["user"].nunique()
 
 

@@ -1,4 +1,4 @@
-"""`time_gaps`: items of a history count by how long before the newest, or the request, they were."""
+"""`time_gaps`: the age of an item in a history counts, before the newest item or the request."""
 
 import copy
 
