@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from network_options import NEUMF_OF_IDS
+from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
 
 from neumf import (
     EASERecommender,
     NeuMFRecommender,
+    NextItemRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
@@ -29,14 +30,15 @@ def walks():
     return X.assign(timestamp=START + X["timestamp"] * DAY)
 
 
-def fit_neumf():
-    """Fit to ids that are integers and strings."""
+def walks_of_strings():
+    """Users are integers, items strings."""
     X = walks()
-    X["item"] = "ítem " + X["item"].astype(str)
+    return X.assign(item="ítem " + X["item"].astype(str))
+
+
+def fit_neumf():
+    """Fit the network of the paper, in small."""
     options = {
-        "user_encoder": "hybrid",
-        "history_hidden_size": 2,
-        "history_length": 3,
         "n_factors": 4,
         "mlp_embedding_dim": 4,
         "hidden_layer_sizes": (4, 2),
@@ -44,7 +46,20 @@ def fit_neumf():
         "epochs": 30,
         "random_state": 0,
     }
-    return NeuMFRecommender(**NEUMF_OF_IDS | options).fit(X)
+    return NeuMFRecommender(**NEUMF_OPTIONS | options).fit(walks_of_strings())
+
+
+def fit_next_item():
+    """Fit a network whose users have both a history and a vector of their own."""
+    options = {
+        "n_factors": 4,
+        "user_vectors": True,
+        "hidden_size": 2,
+        "last_item_vector": True,
+        "epochs": 30,
+        "random_state": 0,
+    }
+    return NextItemRecommender(**NEXT_ITEM_OPTIONS | options).fit(walks_of_strings())
 
 
 def fit_voting():
@@ -62,7 +77,7 @@ def fit_voting():
     return VotingRecommender(members, weights=(2, 1, 0.5, 0)).fit(X)
 
 
-MODELS = {"neumf": fit_neumf, "voting": fit_voting}
+MODELS = {"neumf": fit_neumf, "next_item": fit_next_item, "voting": fit_voting}
 
 
 def what_it_says(model):

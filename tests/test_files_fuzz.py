@@ -20,6 +20,7 @@ from neumf.saving.container import checksum_of, read_file
 
 MODELS = {
     "neumf": partial(neumf.load, GOLDEN / "format_1_neumf.neumf"),
+    "next item": partial(neumf.load, GOLDEN / "format_1_next_item.neumf"),
     "voting": partial(neumf.load, GOLDEN / "format_1_voting.neumf"),
     "knn": lambda: ItemKNNRecommender(decay=3.0).fit(walks()),
     "popularity": lambda: PopularityRecommender(half_life="3D").fit(walks()),

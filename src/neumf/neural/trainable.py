@@ -32,7 +32,7 @@ from neumf.neural.saved_network import (
     read_user_map,
     user_map_state,
 )
-from neumf.neural.training_rows import PreviousFit, prepare, prepare_further
+from neumf.neural.training_rows import PreviousFit, prepare, prepare_further, require_order
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import check_loaded
 from neumf.saving.values import write_values
@@ -123,6 +123,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
             step on this machine, which then runs slower.
         """
         plan = self._plan(y)
+        require_order(plan, X)
         rows = EncodedRows.read(X, y, sample_weight)
         rows = rows.with_features(self.user_features, self.item_features)
         rng = make_generator(self.random_state)

@@ -20,7 +20,7 @@ from neumf.protocols import Ranker
 from neumf.ranking.top_k import candidate_scores
 from neumf.recommenders.load import restore_fitted
 from neumf.saving.checked_values import CheckedValues
-from neumf.saving.container import check_loaded, damaged_file_error
+from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Codes, Float64s, Scores
 from neumf.utils.validation import check_n_jobs
 
@@ -227,7 +227,6 @@ class VotingRecommender(BaseRecommender):
 
     def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
-        check_loaded(check_option, "normalization", self.normalization, _NORMALIZATIONS)
         fitted = {}
         for pair in state.of_type("members", list):
             if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str:
