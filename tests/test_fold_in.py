@@ -117,7 +117,7 @@ def test_rows_are_appended_to_what_is_known(X):
     )
     early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
     model.fit(early)
-    known = model.folded_in(late)
+    known = model.with_interactions(late)
     for place, user in zip(known.users_.get_indexer([4, 5]), (4, 5), strict=True):
         items = X[X["user"] == user].sort_values("timestamp")["item"]
         newest = [list(model.items_).index(item) for item in items[::-1][:3]]
@@ -136,10 +136,10 @@ def test_folding_in_stores_nothing_and_moves_no_weight(fitted, X):
 def test_folding_in_row_by_row_is_folding_in_all_rows(fitted, X):
     known = X["user"].iloc[0]
     rows = [[999, 1005], [known, 1003], [999, 1006], [1000, 1001], [known, 1004]]
-    at_once = fitted.folded_in(rows)
+    at_once = fitted.with_interactions(rows)
     one_by_one = fitted
     for row in rows:
-        one_by_one = one_by_one.folded_in([row])
+        one_by_one = one_by_one.with_interactions([row])
     assert_frame_equal(
         one_by_one.recommend([999, known, 1000]), at_once.recommend([999, known, 1000])
     )
@@ -218,7 +218,7 @@ def test_a_user_map_is_least_squares_on_means(rng):
 def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
     early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
     model = NeuMFRecommender(**SMALL | {"history_length": 3, "epochs": 1}).fit(early)
-    known = model.folded_in(late)
+    known = model.with_interactions(late)
     codes, places = (recommender.users_.get_indexer([4, 5]) for recommender in (model, known))
     became = known.histories_[places]
     newest = [[1000 + (item - 1000 - step) % 20 for step in range(3)] for item in (
