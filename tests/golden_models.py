@@ -48,9 +48,9 @@ def fit_neumf():
 
 
 def fit_voting():
-    """Fit to ids that are tuples, and to a mix of strings, integers and tuples."""
+    """Fit to ids that are tuples, and to a mix of strings, ints and floats."""
     X = walks()
-    users = ["a", 7, ("b", 2), *(f"user {number}" for number in range(17))]
+    users = ["a", 7, 2.5, *(f"user {number}" for number in range(17))]
     X["user"] = object_array([users[user] for user in X["user"]])
     X["item"] = object_array([("item", item) for item in X["item"]])
     members = [

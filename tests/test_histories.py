@@ -1,4 +1,4 @@
-from unittest.mock import patch
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ def rows_in_time(draw, with_labels=False):
 
 def histories_of(users, items, times, positive, length, before=None):
     timelines = read_timelines(users, times, 4, positive)
-    return read_histories(timelines, items, length, positive, before)
+    return read_histories(timelines, items, length, before)
 
 
 def obvious_history(users, items, times, positive, row, length):
@@ -55,16 +55,6 @@ def test_the_history_of_a_positive_is_what_comes_strictly_before(rows, length):
     found = histories_of(*rows, length).before(positives)
     expected = [obvious_history(*rows, row, length) for row in positives]
     np.testing.assert_array_equal(found, np.reshape(expected, (-1, length)))
-
-
-@given(rows_in_time(), st.integers(1, 5), st.integers(1, 40))
-def test_sorting_in_blocks_changes_nothing(rows, length, block_rows):
-    n = np.arange(len(rows[0]))
-    whole = histories_of(*rows, length)
-    with patch("neumf.interactions.timeline._BLOCK_ROWS", block_rows):
-        in_blocks = histories_of(*rows, length)
-    np.testing.assert_array_equal(in_blocks.before(n), whole.before(n))
-    np.testing.assert_array_equal(in_blocks.last().items, whole.last().items)
 
 
 @given(rows_in_time(with_labels=True), st.integers(1, 5))
@@ -118,7 +108,9 @@ def test_timelines_without_the_last_positives_are_those_of_the_rows_that_are_lef
     timelines = read_timelines(users, times, 4, positive)
     last = np.flatnonzero(positive & (timelines.from_last() == 0))
     left = np.setdiff1d(np.arange(len(users)), last)
-    found = timelines.without_last(last, users[left])
+    found = timelines.without_last(last)
+    np.testing.assert_array_equal(found.users, users[left])
+    np.testing.assert_array_equal(found.positive, positive[left])
     assert found.counts.tolist() == np.bincount(users[left][positive[left]], minlength=4).tolist()
     fresh = read_timelines(users[left], None if times is None else times[left], 4, positive[left])
     of_positives = positive[left]
@@ -152,7 +144,7 @@ def test_a_row_labelled_zero_has_the_history_of_the_positive_it_was_drawn_for(ta
     users, items = X["user"].to_numpy(), X["item"].to_numpy()
     times = X["timestamp"].to_numpy() if "timestamp" in X else None
     timelines = read_timelines(users, times, 10, positive)
-    found = read_histories(timelines, items, 5, positive).before(np.arange(len(X)))
+    found = read_histories(timelines, items, 5).before(np.arange(len(X)))
     np.testing.assert_array_equal(found, found[drawn_for])
     np.testing.assert_array_equal(timelines.from_last(), timelines.from_last()[drawn_for])
     rows = users, items, times, positive
@@ -241,9 +233,8 @@ def test_items_and_buckets_come_back_as_they_were_packed(data):
 def timed_histories_of(users, items, times, positive, length, before=None, from_rows=False):
     timelines = read_timelines(users, times, 4, positive)
     seconds = times.astype(np.float64)
-    return read_histories(
-        timelines, items, length, positive, before, seconds=seconds, from_rows=from_rows
-    )
+    histories = read_histories(timelines, items, length, before, seconds)
+    return replace(histories, moments=seconds) if from_rows else histories
 
 
 @st.composite
@@ -290,14 +281,13 @@ def test_what_comes_later_tells_in_no_earlier_history(rows, data, from_rows):
         np.testing.assert_array_equal(became.before(np.array([row]))[0], was[row])
 
 
-@given(timed_rows(), st.integers(1, 4), st.integers(1, 40), st.integers(0, 30))
-def test_times_are_kept_for_rows_to_come_and_in_blocks(rows, length, block_rows, cut):
+@given(timed_rows(), st.integers(1, 4), st.integers(0, 30))
+def test_times_are_kept_for_rows_to_come(rows, length, cut):
     order = np.argsort(rows[2], kind="stable")  # what comes later has no earlier time
     rows = tuple(column[order] for column in rows)
     whole = timed_histories_of(*rows, length)
     before = timed_histories_of(*(column[:cut] for column in rows), length).last()
-    with patch("neumf.interactions.timeline._BLOCK_ROWS", block_rows):
-        later = timed_histories_of(*(column[cut:] for column in rows), length, before)
+    later = timed_histories_of(*(column[cut:] for column in rows), length, before)
     for found, expected in zip(later.last(), whole.last(), strict=True):
         np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(later.last().codes, whole.last().codes)

@@ -79,8 +79,8 @@ def trainers(monkeypatch):
     made = []
     start, finish = Trainer.__init__, Trainer.finish
 
-    def note_start(trainer, blueprint, weights, rows, settings, rng, optimizer=None):
-        start(trainer, blueprint, weights, rows, settings, rng, optimizer)
+    def note_start(trainer, blueprint, weights, rows, settings, rng):
+        start(trainer, blueprint, weights, rows, settings, rng)
         made.append(SimpleNamespace(trainer=trainer, weights=weights, rows=rows, settings=settings))
 
     def note_finish(trainer, keep_moments):

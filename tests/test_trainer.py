@@ -35,7 +35,10 @@ BIASES = ("bias_1", "bias_2", "output_bias", "history_bias")
 
 def make_trainer(weights, rows, options, rng=None, blueprint=SMALL, optimizer=None):
     rng = np.random.default_rng(1) if rng is None else rng
-    return Trainer(blueprint, weights, rows, options, rng, optimizer)
+    trainer = Trainer(blueprint, weights, rows, options, rng)
+    if optimizer is not None:
+        trainer.resume(optimizer)
+    return trainer
 
 
 def obvious_loss(loss, z, y):
@@ -175,8 +178,9 @@ def history_arrays(with_ids, loss, rng, tied=False, item_bias=False, gaps=None, 
     users = np.array([0, 1, 1, 0, 2, 1])
     items = np.array([2, 2, 0, 4, 1, 3], dtype=np.int32)
     seconds = np.array([0.0, 2.0, 9.0, 30.0, 4.0, 10.0]) if gaps else None
-    timelines, from_rows = read_timelines(users, None, 3), gaps == "question"
-    histories = read_histories(timelines, items, 2, seconds=seconds, from_rows=from_rows)
+    histories = read_histories(read_timelines(users, None, 3), items, 2, seconds=seconds)
+    if gaps == "question":
+        histories = replace(histories, moments=seconds)
     among_all = not LOSSES[loss].draws_negatives
     sizes = (2, 0, ()) if LOSSES[loss].is_product else (2, 3, (4,))
     layers = NeuMFLayers(*sizes, item_bias=item_bias)
@@ -486,7 +490,7 @@ def test_each_epoch_draws_other_negatives(rng):
 
 
 def test_what_a_trainer_finishes_with_is_how_it_stood(rng, monkeypatch):
-    monkeypatch.setattr("neumf.training.trainer._BLOCK_ROWS", 3)  # rows that are copied at once
+    monkeypatch.setattr("neumf.training.variables._BLOCK_ROWS", 3)  # rows that are copied at once
     trainer = make_trainer(large_weights(rng, n_users=6), labelled_rows(rng), settings())
     trainer.run_epoch()
     expected = trainer.weights()

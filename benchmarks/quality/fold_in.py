@@ -1,6 +1,6 @@
 r"""Measure what folding in new users costs against training with them.
 
-    python benchmarks/quality/fold_in.py --train ml-1m.parquet --preset best-history --seeds 3
+    python benchmarks/quality/fold_in.py --train ml-1m.parquet --preset next-item --seeds 3
 
 Each user's last row is held out. One recommender is fitted on the other rows of all users, one on
 those of nine users in ten; the latter folds the hidden tenth in by ``interactions``. Both rank the
@@ -36,7 +36,7 @@ SCORERS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", required=True)
-    parser.add_argument("--preset", default="best-history")
+    parser.add_argument("--preset", default="next-item")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", type=parse_option)
     parser.add_argument("--csv", type=Path, default=Path("fold_in.csv"))

@@ -1,6 +1,6 @@
 r"""Measure `partial_fit` on a stream against fitting anew after each step.
 
-    python benchmarks/quality/stream.py --train ml-1m.parquet --preset best-history --seeds 1
+    python benchmarks/quality/stream.py --train ml-1m.parquet --preset next-item --seeds 1
 
 The rows, in order of time, are cut into steps of equal size. One recommender is fitted on the first
 step and goes on with ``partial_fit``, with ``--epochs`` passes through each further step; another
@@ -25,7 +25,7 @@ from neumf import LeaveLastOutSplitter, PopularityRecommender
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", required=True)
-    parser.add_argument("--preset", default="best-history")
+    parser.add_argument("--preset", default="next-item")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--epochs", type=int, nargs="+", default=[2], help="of partial_fit")

@@ -40,7 +40,7 @@ class HeldOut:
     keys : ndarray of shape (n_queries,) of uint64
         Seed of each query's own random stream.
     seconds : ndarray of shape (n_queries,) or None
-        The moment of each query, that of its first row; None where no moment is told.
+        The request time of each query, that of its first row; None without request times.
     """
 
     users: Codes
@@ -67,7 +67,7 @@ class HeldOutRows:
     keys : ndarray of shape (n_rows,) of uint64 or None
         Hash of each row's ids; None where nothing will be drawn.
     seconds : ndarray of shape (n_rows,) or None
-        The moment of each row; None where no moment is told.
+        The request time of each row; None without request times.
     """
 
     queries: Codes

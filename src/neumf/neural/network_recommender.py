@@ -22,7 +22,7 @@ from neumf.model.keras_model import build_keras_model
 from neumf.model.network import Network
 from neumf.model.user_map import UserMap
 from neumf.neural.explain import explain_items
-from neumf.neural.export import export_network
+from neumf.neural.export import ListModel, export_lists
 from neumf.neural.fold_in import UserProfile, fit_user_map, move_users
 from neumf.protocols import Ranker
 from neumf.ranking.similar import most_similar_vectors
@@ -151,7 +151,10 @@ class NetworkRecommender(BaseRecommender):
             known = self._for_users(ids, new)
         index = find_ids(ids, known.users_, "user", " or that interactions have")
         labels = read_ids(items, "items", self.items_)
-        return explain_items(known, index, find_ids(labels, self.items_, "items"))
+        indices = find_ids(labels, self.items_, "items")
+        network = known.network_.with_users(known.network_.users[index])
+        profile = UserProfile(known.last_items.take(index), seen_rows(known.seen_, index))
+        return explain_items(network, profile, self.items_.to_numpy(), indices)
 
     def export(
         self,
@@ -199,7 +202,8 @@ class NetworkRecommender(BaseRecommender):
         widths of its layers. A file of ONNX holds less than 2 GB.
         """
         check_is_fitted(self)
-        export_network(self, path, format, k)
+        model = ListModel(self.network_, self.popularity_logits_, self.users_, self.items_)
+        export_lists(model, path, format, k)
 
     @property
     def model_(self) -> Any:

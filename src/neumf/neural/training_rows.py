@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -162,15 +162,9 @@ def _read_histories(
     if tower.time_gaps is not None:
         seconds = rows.seconds
         require_times_of_gaps(seconds, "X")
-    return read_histories(
-        rows.timelines,
-        rows.items,
-        tower.history_length,
-        rows.positive,
-        before,
-        seconds=seconds,
-        from_rows=tower.time_gaps == "request",
-    )
+    length = tower.history_length
+    histories = read_histories(rows.timelines, rows.items, length, before, seconds)
+    return replace(histories, moments=seconds if tower.time_gaps == "request" else None)
 
 
 def _last_items(rows: EncodedRows, histories: Histories | None) -> LastItems:

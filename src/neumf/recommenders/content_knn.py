@@ -61,7 +61,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
     See Also
     --------
     ItemKNNRecommender : Compares items by their users instead of their features.
-    NeuMFRecommender : Learns vectors of items from their features.
+    NextItemRecommender : Learns vectors of items, and predicts them from features.
     ColdItemSplitter : Holds out items, to measure how well cold ones are found.
 
     Notes

@@ -46,7 +46,7 @@ class PopularityRecommender(BaseRecommender):
 
     See Also
     --------
-    NeuMFRecommender : Personal lists, which should be better.
+    NextItemRecommender : Personal lists, which should be better.
 
     Notes
     -----
