@@ -90,7 +90,7 @@ def what_it_says(model):
             "timestamp": [START, START + DAY],
         }
     )
-    folded = model.folded_in(new).recommend(k=3)
+    folded = model.with_interactions(new).recommend(k=3)
     tables = {"known": lists, "unknown": model.recommend([2000], k=3)}
     tables["folded in"] = folded[folded["user"] == 1000]
     return {

@@ -208,7 +208,7 @@ def test_lists_are_no_longer_than_the_catalogue(form, tmp_path):
 
 @both_formats
 def test_users_who_were_folded_in_are_exported(form, tmp_path):
-    model = fit().folded_in([[3, 1], [99, 2]])
+    model = fit().with_interactions([[3, 1], [99, 2]])
     assert len(model.users_) == 21
     found = exported(model, tmp_path, form, k=4)(
         user=np.arange(21), seen=padded_seen(model, np.arange(21))

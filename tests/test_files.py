@@ -154,7 +154,7 @@ def test_joblib_writes_each_table_once(network, tmp_path):
 
 def test_folded_in_users_are_saved(network, tmp_path):
     new = walks().tail(12).assign(user=lambda X: X["user"] + 500)
-    folded = network.folded_in(new)
+    folded = network.with_interactions(new)
     loaded = saved_and_loaded(folded, tmp_path)
     pd.testing.assert_frame_equal(loaded.recommend(), folded.recommend(), check_exact=True)
 

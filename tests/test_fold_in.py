@@ -104,7 +104,7 @@ def test_rows_are_appended_to_what_is_known(X):
     model = next_item_model()
     early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
     model.fit(early)
-    known = model.folded_in(late)
+    known = model.with_interactions(late)
     for place, user in zip(known.users_.get_indexer([4, 5]), (4, 5), strict=True):
         items = X[X["user"] == user].sort_values("timestamp")["item"]
         newest = [list(model.items_).index(item) for item in items[::-1][:3]]
@@ -123,10 +123,10 @@ def test_folding_in_stores_nothing_and_moves_no_weight(fitted, X):
 def test_folding_in_row_by_row_is_folding_in_all_rows(fitted, X):
     known = X["user"].iloc[0]
     rows = [[999, 1005], [known, 1003], [999, 1006], [1000, 1001], [known, 1004]]
-    at_once = fitted.folded_in(rows)
+    at_once = fitted.with_interactions(rows)
     one_by_one = fitted
     for row in rows:
-        one_by_one = one_by_one.folded_in([row])
+        one_by_one = one_by_one.with_interactions([row])
     assert_frame_equal(
         one_by_one.recommend([999, known, 1000]), at_once.recommend([999, known, 1000])
     )
@@ -144,8 +144,8 @@ def test_users_folded_in_again_keep_their_own_vectors(X):
     assert model.network_.weights.tables["users"].any(axis=1).all()
     new = pd.DataFrame({"user": [5, 3, -1], "item": [1001, 1002, 1003]})
     later = pd.DataFrame({"user": [-1, 3, 5], "item": [1004, 1005, 1006]})
-    once = model.folded_in(pd.concat([new, later]))
-    twice = model.folded_in(new).folded_in(later)
+    once = model.with_interactions(pd.concat([new, later]))
+    twice = model.with_interactions(new).folded_in(later)
     users = [3, 5, -1, 7]
     vectors = [
         recommender.network_.users[recommender.users_.get_indexer(users)]
@@ -227,7 +227,7 @@ def test_a_user_map_is_least_squares_on_means(rng):
 def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
     early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
     model = NeuMFRecommender(**SMALL).fit(early)
-    known = model.folded_in(late)
+    known = model.with_interactions(late)
     codes, places = (recommender.users_.get_indexer([4, 5]) for recommender in (model, known))
     became = known.histories_[places]
     newest = [[1000 + (item - 1000 - step) % 20 for step in range(6)] for item in (

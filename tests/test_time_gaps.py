@@ -50,7 +50,7 @@ def share_found_at(model, moved=0):
     """The share of new users who, asked about at the time of the last row, get its item first."""
     new = visits(100, first_user=1000, seed=1, pause_before="third")
     is_last = new["item"].isin([SOON, LATE])
-    known = model.folded_in(new[~is_last])
+    known = model.with_interactions(new[~is_last])
     last = new[is_last].assign(timestamp=new["timestamp"][is_last] + moved)
     soon, late = (known.decision_function(last.assign(item=i), at="row") for i in (SOON, LATE))
     return np.mean((soon > late) == (last["item"] == SOON))
@@ -103,7 +103,7 @@ def test_each_user_has_the_times_of_the_last_items(X, fitted):
 
 def test_a_folded_in_user_is_one_of_fit(X, fitted):
     same = X[X["user"] == 7].assign(user=-7)
-    known = fitted.folded_in(same)
+    known = fitted.with_interactions(same)
     place, code = known.users_.get_loc(-7), fitted.users_.get_loc(7)
     np.testing.assert_array_equal(known.network_.users[place], fitted.network_.users[code])
     np.testing.assert_array_equal(known.history_seconds_[place], fitted.history_seconds_[code])
@@ -113,7 +113,7 @@ def test_rows_that_come_later_stand_before_those_of_fit(X):
     X = X.sort_values("timestamp")
     is_last = ~X.duplicated("user", keep="last") & (X["user"] >= 60)
     model = model_of(history_length=2).fit(X[~is_last])
-    known = model.folded_in(X[is_last])
+    known = model.with_interactions(X[is_last])
     trained = copy.deepcopy(model).partial_fit(X[is_last])
     whole = model_of(history_length=2).fit(X)
     for found in (known, trained):
@@ -189,10 +189,10 @@ def test_users_with_new_rows_keep_their_own_vectors(X):
     model = model_of(time_gaps="request", **options).fit(X)
     new = pd.DataFrame({"user": [7, -5, 3], "item": [2, 3, 4], "timestamp": [10**9] * 3})
     asked = {"k": 5, "at": 10.0**9 + HOUR}
-    expected = model.folded_in(new).recommend([7, 3, -5], **asked)
+    expected = model.with_interactions(new).recommend([7, 3, -5], **asked)
     found = model.recommend([7, 3, -5], interactions=new, **asked)
     pd.testing.assert_frame_equal(found, expected)
-    trained = model.folded_in(new).partial_fit(new.assign(item=[5, 6, 7]))
+    trained = model.with_interactions(new).partial_fit(new.assign(item=[5, 6, 7]))
     unmoved = copy.deepcopy(trained).recommend([-5], k=5)
     at = trained.history_seconds_[trained.users_.get_loc(-5), 0]
     pd.testing.assert_frame_equal(trained.recommend([-5], k=5, at=at), unmoved)
