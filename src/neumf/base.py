@@ -21,12 +21,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf.evaluation.scorers import ndcg_scorer
 from neumf.interactions.encoded_rows import EncodedRows, read_rows
-from neumf.interactions.fitted_rows import (
-    attributes_of_columns,
-    attributes_of_rows,
-    read_fitted_rows,
-    state_of_rows,
-)
 from neumf.interactions.ids import barred_items, extend_index, index_ids, lookup_ids, read_ids
 from neumf.interactions.moments import read_moment, require_timestamps
 from neumf.interactions.new_rows import NewRows, find_users, match_new_rows, read_new
@@ -36,6 +30,7 @@ from neumf.protocols import Ranker
 from neumf.ranking.lists import CatalogueScores, best_items
 from neumf.ranking.rankers import QueryRanker, pair_scores, ranker_at
 from neumf.saving.checked_values import CheckedValues
+from neumf.saving.fitted_rows import read_fitted_rows, state_of_rows
 from neumf.saving.values import write_values
 from neumf.utils.arrays import Codes, Float64s, Ids
 from neumf.utils.description import describe
@@ -44,7 +39,7 @@ from neumf.utils.validation import check_int
 __all__ = ["BaseRecommender", "keep_rows", "read_rows"]
 
 
-def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows, **learned: Any) -> None:
+def keep_rows(recommender: BaseRecommender, rows: EncodedRows, **learned: Any) -> None:
     """Set all fitted attributes at once, as the last step of `fit`.
 
     .. versionadded:: 0.1
@@ -53,10 +48,8 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows, **learned
     ----------
     recommender : BaseRecommender
         Gets the attributes that :class:`BaseRecommender` lists.
-    X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-        What `fit` was given.
     rows : EncodedRows
-        What :func:`read_rows` made of it.
+        What :func:`read_rows` made of the table given to `fit`.
     **learned : Any
         Further attributes by name: what `fit` has learned.
 
@@ -64,13 +57,12 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows, **learned
     --------
     >>> from neumf import PopularityRecommender
     >>> from neumf.base import keep_rows, read_rows
-    >>> recommender, X = PopularityRecommender(), [["a", "x"], ["b", "x"], ["a", "y"]]
-    >>> keep_rows(recommender, X, read_rows(X), n_rows_=3)
+    >>> recommender = PopularityRecommender()
+    >>> keep_rows(recommender, read_rows([["a", "x"], ["b", "x"], ["a", "y"]]), n_rows_=3)
     >>> recommender.popularity_.tolist(), recommender.n_rows_
     ([2, 1], 3)
     """
-    of_rows = attributes_of_columns(X, rows) | attributes_of_rows(rows, rows.seen)
-    recommender._commit(of_rows | learned)
+    recommender._commit(rows.attributes(rows.seen) | learned)
 
 
 class BaseRecommender(BaseEstimator, ABC):
@@ -133,7 +125,7 @@ class BaseRecommender(BaseEstimator, ABC):
     ...         rows = read_rows(X, y)
     ...         users, sizes, items = np.linalg.svd(rows.seen.toarray(), full_matrices=False)
     ...         users, items = (users * sizes)[:, : self.n_components], items[: self.n_components].T
-    ...         keep_rows(self, X, rows, user_factors_=users, item_factors_=items)
+    ...         keep_rows(self, rows, user_factors_=users, item_factors_=items)
     ...         return self
     ...
     ...     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.special import logit
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
 
 from neumf.interactions.features import SideFeatures, join_features
 from neumf.interactions.ids import index_ids
 from neumf.interactions.reading import read_input
-from neumf.interactions.seen import seen_matrix
+from neumf.interactions.seen import count_users, seen_matrix
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import Timelines, read_timelines
 from neumf.utils.arrays import Codes, Float32s, Float64s
@@ -43,8 +46,8 @@ class EncodedRows:
         How many units of the timestamps make a second.
     user_features, item_features : SideFeatures or None
         What is known of users and items.
-    header : DataFrame of shape (0, n_columns) or None
-        The columns of a table that is not in memory; None where the table itself tells.
+    columns : dict
+        `n_features_in_` and, if all names are strings, `feature_names_in_`, as in scikit-learn.
     """
 
     user_ids: pd.Index
@@ -58,13 +61,18 @@ class EncodedRows:
     ticks_per_second: int = 1
     user_features: SideFeatures | None = None
     item_features: SideFeatures | None = None
-    header: pd.DataFrame | None = None
+    columns: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
-        """Read a table, labels and weights."""
+        """Read a table, labels and weights; rows that are read already stay as they are."""
+        if isinstance(X, EncodedRows):
+            return X
         rows = read_input(X)
-        return cls.encode(rows, index_ids(rows.users), index_ids(rows.items), y, sample_weight)
+        encoded = cls.encode(rows, index_ids(rows.users), index_ids(rows.items), y, sample_weight)
+        probe = BaseEstimator()
+        validate_data(probe, X if rows.header is None else rows.header, skip_check_array=True)
+        return replace(encoded, columns=dict(vars(probe)))
 
     @classmethod
     def encode(
@@ -86,8 +94,19 @@ class EncodedRows:
             labels=None if y is None else check_labels(y, len(rows)),
             weights=None if sample_weight is None else check_weights(sample_weight, len(rows)),
             ticks_per_second=rows.ticks_per_second,
-            header=rows.header,
         )
+
+    def attributes(self, seen: sp.csr_array) -> dict[str, Any]:
+        """Return ids, seen items, popularity and columns by the names of fitted attributes."""
+        popularity = count_users(seen)
+        return self.columns | {
+            "users_": self.user_ids,
+            "items_": self.item_ids,
+            "seen_": seen,
+            "popularity_": popularity,
+            "popularity_logits_": logit((popularity + 1) / (self.shape[0] + 2)),  # Laplace's rule
+            "has_timestamps_": self.timestamps is not None,
+        }
 
     @property
     def shape(self) -> tuple[int, int]:

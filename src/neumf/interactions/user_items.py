@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span
 from neumf.interactions.timeline import time_order
-from neumf.saving.checked_values import CheckedValues
 from neumf.utils.arrays import Codes, Float64s
 
 
@@ -53,14 +52,6 @@ class UserItems:
             seconds = rows.seconds[order]
         users = rows.users[order]
         return cls.of_sorted_rows(users, rows.items[order], seconds, rows.shape[0]), order
-
-    @classmethod
-    def restore(cls, state: CheckedValues, n_users: int, n_items: int) -> UserItems:
-        """Return the items of users in a file."""
-        items = state.indices("items", (None,), n_items)
-        bounds = state.bounds("bounds", n_users, len(items))
-        seconds = state.floats("seconds", items.shape) if state.has("seconds") else None
-        return cls(items, bounds, seconds)
 
     @property
     def users(self) -> Codes:

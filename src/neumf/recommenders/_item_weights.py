@@ -21,6 +21,7 @@ from neumf.interactions.seen import stored_places
 from neumf.interactions.user_items import UserItems
 from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import candidate_scores
+from neumf.recommenders.restored import restore_span, restore_user_items
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Codes, Scores
@@ -80,7 +81,7 @@ class ItemWeightsRecommender(BaseRecommender):
         learned = {"user_items_": None, "_decay": span, "_length": None} | self._learn(rows)
         if span is not None and learned["user_items_"] is None:
             learned["user_items_"] = UserItems.of_rows(rows, with_seconds=span.in_time)[0]
-        keep_rows(self, X, rows, **learned)
+        keep_rows(self, rows, **learned)
         return self
 
     @abstractmethod
@@ -144,9 +145,9 @@ class ItemWeightsRecommender(BaseRecommender):
         weights = state.matrix("item_weights_", (n_items, n_items))
         past = decay = None
         if state.has("user_items_"):
-            past = UserItems.restore(state.part("user_items_"), n_users, n_items)
+            past = restore_user_items(state.part("user_items_"), n_users, n_items)
         if state.has("decay"):
-            decay = Span.restore(state.part("decay"))
+            decay = restore_span(state.part("decay"))
             if past is None or (decay.in_time and past.seconds is None):
                 raise damaged_file_error("it has a decay, but lacks the items or times that decay")
         self._length = state.integer("length", 1) if state.has("length") else None

@@ -180,13 +180,19 @@ class VotingRecommender(BaseRecommender):
         check_n_jobs(self.n_jobs, "members")
         rows = read_rows(X, y, sample_weight)
         weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
-        tasks = (delayed(clone(member).fit)(X, y, **weighted) for _, member in members)
+        # The table is read once; members that are no recommenders of this library read it anew.
+        tasks = (
+            delayed(clone(member).fit)(
+                rows if isinstance(member, BaseRecommender) else X, y, **weighted
+            )
+            for _, member in members
+        )
         in_order = Parallel(n_jobs=self.n_jobs)(tasks)
         fitted = {name: member for (name, _), member in zip(members, in_order, strict=True)}
         catalogue, *others = (member.items_ for member in fitted.values())
         if all(items.equals(catalogue) for items in others):
             rows = replace(rows, item_ids=catalogue)
-        keep_rows(self, X, rows, _weights=weights, **_attributes_of_members(fitted))
+        keep_rows(self, rows, _weights=weights, **_attributes_of_members(fitted))
         return self
 
     @property
