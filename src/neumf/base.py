@@ -1,7 +1,7 @@
 """What all recommenders share, and what a recommender of your own is made from.
 
-A subclass of :class:`BaseRecommender` writes `fit` and `ranker_`; `fit` reads its rows with
-:func:`read_rows` and ends with :func:`keep_rows`.
+`fit` of a subclass of :class:`BaseRecommender` starts with :func:`read_rows` and ends with
+:func:`keep_rows`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class BaseRecommender(BaseEstimator, ABC):
     Attributes
     ----------
     users_ : pandas.Index of shape (n_users,)
-        The id of each user, by index.
+        The id of each user, by index: in order of first appearance.
     items_ : pandas.Index of shape (n_items,)
         The catalogue: the id of each item, by index.
     seen_ : csr_array of shape (n_users, n_items)
@@ -138,8 +138,7 @@ class BaseRecommender(BaseEstimator, ABC):
     ...     def score_candidates(self, users, items):
     ...         return np.einsum("nf,ncf->nc", self.user_factors_[users], self.item_factors_[items])
     >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 2], ["c", 1], ["d", 3], ["e", 3]]
-    >>> model = SVDRecommender().fit(X)
-    >>> model.recommend("c", k=1)[["user", "item"]]
+    >>> SVDRecommender().fit(X).recommend("c", k=1)[["user", "item"]]
       user  item
     0    c     2
     """
@@ -227,8 +226,8 @@ class BaseRecommender(BaseEstimator, ABC):
         Parameters
         ----------
         users : id, array-like of ids or None, default=None
-            Whom to recommend to; None means all users that `fit` saw, or those of `interactions`.
-            Unknown users get the most popular items.
+            None means all users that `fit` saw, or those of `interactions`. Unknown users get the
+            most popular items.
         k : int, default=10
             Number of items per user. Users with fewer candidates get fewer rows.
         exclude_seen : bool, default=True
@@ -263,7 +262,7 @@ class BaseRecommender(BaseEstimator, ABC):
         Besides the lists, about 60 bytes a row where ids are numbers, each thread (one per core, or
         as many as OMP_NUM_THREADS says) holds 2**23 scores, or those of one user if that is more.
 
-        Many threads may ask one recommender at once. Fit, or `partial_fit`, a copy meanwhile.
+        Many threads may ask one recommender at once. While they do, fit a copy instead of it.
         """
         check_is_fitted(self)
         check_int("k", k, 1)
@@ -275,13 +274,10 @@ class BaseRecommender(BaseEstimator, ABC):
         known = self._for_users(ids, new)
         indices = find_users(ids, known.users_)
         seconds = None if at is None else np.full(len(indices), read_moment(at, "at"))
-        scores = CatalogueScores(
-            ranker_at(known, indices, seconds),
-            indices,
-            self.popularity_logits_,
-            known.seen_ if exclude_seen else None,
-            barred_items(self.items_, allow, deny),
-        )
+        ranker = ranker_at(known, indices, seconds)
+        barred = barred_items(self.items_, allow, deny)
+        seen = known.seen_ if exclude_seen else None
+        scores = CatalogueScores(ranker, indices, self.popularity_logits_, seen, barred)
         return best_items(ids, self.items_, k, scores)
 
     def with_interactions(self, interactions: Any) -> Self:

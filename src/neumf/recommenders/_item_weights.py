@@ -70,8 +70,6 @@ class ItemWeightsRecommender(BaseRecommender):
         ValueError, TypeError
             If a parameter is out of range, a table cannot be read, or, with `decay`, X is a sparse
             matrix, whose rows have no order, or lacks timestamps where it needs them.
-        MemoryError
-            If `EASERecommender` lacks the memory for the number of items.
         """
         self._check_parameters()
         span = None if self.decay is None else read_span(self.decay, "decay")
@@ -173,15 +171,8 @@ class ItemWeightsRecommender(BaseRecommender):
 class ItemWeightsRanker:
     """Score items by the weighted sum of item weights over the items of a user.
 
-    Attributes
-    ----------
-    weigh_items : callable
-        Takes n indices of users and returns the weight of each item in their histories, a
-        csr_array of shape (n, n_items).
-    weights : ndarray or csr_array of shape (n_items, n_items)
-        What an item in the user's history (row) adds to the score of another one (column).
-    default : ndarray of shape (n_items,) or None
-        The score of each item whose sum is 0; None leaves it at 0.
+    `weigh_items` takes n indices of users and returns the weight of each item in their histories,
+    a csr_array of shape (n, n_items). `default` is the score of each item whose sum is 0.
     """
 
     weigh_items: Callable[[Codes], sp.csr_array]
