@@ -57,10 +57,9 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If a line is broken or has no id; the message names the file, the line and the field.
+    FileNotFoundError, ValueError
+        If there is no such file, or a line is broken or has no id. The message names the file, the
+        line and the field.
 
     Warns
     -----
