@@ -152,10 +152,8 @@ def ndcg_scorer(
 
     Parameters
     ----------
-    k : int, default=10
-        Length of the list.
-    n_negatives, random_state, **options
-        `exclude_seen`, `interactions`, `at` and `candidates`, see :func:`make_ranking_scorer`.
+    k, n_negatives, random_state, **options
+        See :func:`hr_scorer`.
 
     Returns
     -------

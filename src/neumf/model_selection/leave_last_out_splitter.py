@@ -88,12 +88,8 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
     >>> X_test
       user  item  timestamp
     0    a     1         30
-    >>> splitter.fit_transform(X)
-      user  item  timestamp  rank
-    0    a     1         30     3
-    1    a     2         10     1
-    2    b     3         10     1
-    3    a     4         20     2
+    >>> splitter.fit_transform(X)["rank"].tolist()
+    [3, 1, 1, 2]
     """
 
     _unit = "row"
