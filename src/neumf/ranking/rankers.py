@@ -15,7 +15,7 @@ from neumf.utils.validation import warn_caller
 
 @dataclass(frozen=True)
 class PopularityRanker:
-    """Rank items by the logit of their popularity, the same for every user."""
+    """Score items by the logit of their popularity, shape (n_items,), equally for every user."""
 
     logits: NDArray[np.float64]
 
@@ -30,7 +30,7 @@ class PopularityRanker:
 
 @dataclass(frozen=True)
 class QueryRanker:
-    """Score queries, each made by one of `users`, with a ranker of users."""
+    """Score queries by their users, shape (n_queries,), with a ranker of users."""
 
     ranker: Ranker
     users: Codes
