@@ -330,7 +330,7 @@ def test_cold_items_are_never_among_the_negatives(rng, strategy, user_encoder, e
         loss="bpr",
         early_stopping=early_stopping,
     )
-    rows = read_rows(X).with_item_features(table)
+    rows = read_rows(X).with_features(None, table)
     assert rows.shape == (8, 40)
     lesson = prepare_first(decide(parameters, ordered=True, labelled=False), rows)
     negatives = lesson.rows.negatives

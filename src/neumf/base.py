@@ -21,22 +21,21 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf.evaluation.scorers import ndcg_scorer
+from neumf.interactions.columns import barred_items, read_ids
 from neumf.interactions.encoded_rows import EncodedRows, read_rows
-from neumf.interactions.ids import (
-    barred_items,
-    describe_other_kind,
-    encode_ids,
-    extend_index,
-    index_ids,
-    lookup_ids,
-    read_ids,
-)
 from neumf.interactions.moments import moments_of_rows, read_moment
 from neumf.interactions.new_rows import match_new_rows
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import bar_seen, count_users, join_seen, seen_matrix
 from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
+from neumf.interactions.vocabulary import (
+    describe_other_kind,
+    extend_index,
+    index_ids,
+    indices_of,
+    lookup_ids,
+)
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker, ranker_at, refuse_untimed
 from neumf.ranking.top_k import top_lists
@@ -539,7 +538,7 @@ class BaseRecommender(BaseEstimator, ABC):
 
     def _user_codes(self, ids: Ids) -> Codes:
         """Return indices of users, -1 for unknown ones; they get a list all the same."""
-        codes = encode_ids(ids, self.users_)
+        codes = indices_of(ids, self.users_)
         complaint = describe_other_kind(codes, ids, self.users_, "users")
         if complaint:
             warn_caller(

@@ -12,81 +12,55 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf.interactions.features import SideFeatures, join_features
-from neumf.interactions.ids import index_ids
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import Timelines, read_timelines
+from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Codes, Float32s, Float64s
 from neumf.utils.validation import check_labels, check_weights
 
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """The rows given to `fit` or `partial_fit`, as indices.
+    """The rows given to `fit` or `partial_fit`, as indices."""
 
-    Attributes
-    ----------
-    user_ids, item_ids : Index
-        The id of each user and item, by index.
-    users, items : ndarray of shape (n_samples,)
-        Indices.
-    timestamps : ndarray of shape (n_samples,) or None
-        None where row order is time order.
-    ordered : bool
-        False if the rows tell nothing about time.
-    labels : ndarray of shape (n_samples,) or None
-        `y`.
-    weights : ndarray of shape (n_samples,) or None
-        `sample_weight`.
-    ticks_per_second : int
-        How many units of the timestamps make a second.
-    user_features, item_features : SideFeatures or None
-        What is known of users and items.
-    header : DataFrame of shape (0, n_columns) or None
-        The columns of a table that is not in memory; None where the table itself tells.
-    """
-
-    user_ids: pd.Index
+    user_ids: pd.Index  # the id of each user, by index
     item_ids: pd.Index
-    users: Codes
+    users: Codes  # the index of each row's user
     items: Codes
-    timestamps: NDArray[Any] | None
-    ordered: bool
-    labels: Float32s | None
-    weights: Float32s | None
-    ticks_per_second: int = 1
+    timestamps: NDArray[Any] | None  # None: row order is time order
+    ordered: bool = True  # False: rows tell nothing about time
+    labels: Float32s | None = None  # `y`
+    weights: Float32s | None = None  # `sample_weight`
+    ticks_per_second: int = 1  # of the timestamps
     user_features: SideFeatures | None = None
     item_features: SideFeatures | None = None
-    header: pd.DataFrame | None = None
-
-    @classmethod
-    def read(cls, X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
-        """Read a table, labels and weights."""
-        rows = read_input(X)
-        return cls.encode(rows, index_ids(rows.users), index_ids(rows.items), y, sample_weight)
+    header: pd.DataFrame | None = None  # the columns of a table that is not in memory
 
     @classmethod
     def encode(
-        cls,
-        rows: Interactions,
-        users: tuple[Codes, pd.Index],
-        items: tuple[Codes, pd.Index],
-        y: Any,
-        sample_weight: Any,
+        cls, rows: Interactions, users: tuple[Codes, pd.Index], items: tuple[Codes, pd.Index]
     ) -> EncodedRows:
-        """Join indices with the ids they stand for, and check labels and weights."""
+        """Join the indices of rows with the ids that they stand for."""
         return cls(
-            users[1],
-            items[1],
-            users[0],
-            items[0],
-            rows.timestamps,
-            rows.ordered,
-            labels=None if y is None else check_labels(y, len(rows)),
-            weights=None if sample_weight is None else check_weights(sample_weight, len(rows)),
+            user_ids=users[1],
+            item_ids=items[1],
+            users=users[0],
+            items=items[0],
+            timestamps=rows.timestamps,
+            ordered=rows.ordered,
             ticks_per_second=rows.ticks_per_second,
             header=rows.header,
+        )
+
+    def with_labels(self, y: Any, sample_weight: Any) -> EncodedRows:
+        """Return the rows with labels and weights, which are checked."""
+        n_rows = len(self.users)
+        return replace(
+            self,
+            labels=None if y is None else check_labels(y, n_rows),
+            weights=None if sample_weight is None else check_weights(sample_weight, n_rows),
         )
 
     @property
@@ -120,19 +94,15 @@ class EncodedRows:
         return read_timelines(self.users, self.timestamps, self.shape[0], self.positive)
 
     def with_features(self, of_users: Any, of_items: Any) -> EncodedRows:
-        """Return the rows with what tables tell of users and of items; None tells nothing."""
-        rows = self if of_users is None else self.with_user_features(of_users)
-        return rows if of_items is None else rows.with_item_features(of_items)
-
-    def with_user_features(self, table: Any) -> EncodedRows:
-        """Return the rows with what a table tells of users; those it alone names come last."""
-        ids, known = join_features(table, "user_features", "user", self.user_ids)
-        return replace(self, user_ids=ids, user_features=known)
-
-    def with_item_features(self, table: Any) -> EncodedRows:
-        """Return the rows with what a table tells of items; those it alone names come last."""
-        ids, known = join_features(table, "item_features", "item", self.item_ids)
-        return replace(self, item_ids=ids, item_features=known)
+        """Return the rows with the features of two tables; ids that only a table has come last."""
+        rows = self
+        if of_users is not None:
+            ids, features = join_features(of_users, "user_features", "user", self.user_ids)
+            rows = replace(rows, user_ids=ids, user_features=features)
+        if of_items is not None:
+            ids, features = join_features(of_items, "item_features", "item", self.item_ids)
+            rows = replace(rows, item_ids=ids, item_features=features)
+        return rows
 
     def without_last(self, last: Codes) -> EncodedRows:
         """Return all rows but these, each the last positive of its user.
@@ -192,4 +162,6 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     >>> rows.users.tolist(), rows.items.tolist(), rows.shape
     ([0, 1, 0], [0, 0, 1], (2, 2))
     """
-    return EncodedRows.read(X, y, sample_weight)
+    rows = read_input(X)
+    encoded = EncodedRows.encode(rows, index_ids(rows.users), index_ids(rows.items))
+    return encoded.with_labels(y, sample_weight)

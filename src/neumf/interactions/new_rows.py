@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from neumf.interactions.ids import CodedIds, encode_ids, index_ids, kind_of_ids, lookup_ids, show
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import time_order
 from neumf.interactions.user_items import UserItems
-from neumf.utils.arrays import Codes, Ids
+from neumf.interactions.vocabulary import IndexedIds, index_ids, indices_of, kind_of_ids, lookup_ids
+from neumf.utils.arrays import Codes, Ids, repr_of_row
 from neumf.utils.validation import warn_caller
 
 
@@ -52,15 +52,15 @@ def match_new_rows(new: Interactions, ids: Ids, users: pd.Index, items: pd.Index
             "that fit did not see; they are skipped."
         )
     user_ids = index_ids(ids)[1]
-    user_codes = encode_ids(new.users, user_ids)
+    user_codes = indices_of(new.users, user_ids)
     _refuse_other_kind(user_codes, new.users, user_ids)
     order = time_order(user_codes, new.timestamps)
     order = order[(user_codes[order] >= 0) & (item_codes[order] >= 0)]
-    codes = encode_ids(user_ids.to_numpy(), users)
+    codes = indices_of(user_ids.to_numpy(), users)
     if len(user_codes) and (user_codes < 0).all() and (codes < 0).any():
         warn_caller(
             f"None of the {len(user_codes)} rows of interactions is of a user asked for, such as "
-            f"{show(user_ids, 0)}. Behind the steps of a pipeline, pass "
+            f"{repr_of_row(user_ids, 0)}. Behind the steps of a pipeline, pass "
             "pipeline[:-1].transform(interactions)."
         )
     told = codes >= 0
@@ -74,13 +74,13 @@ def match_new_rows(new: Interactions, ids: Ids, users: pd.Index, items: pd.Index
     return NewRows(user_ids[told], codes[told], rows)
 
 
-def _refuse_other_kind(codes: Codes, ids: Ids | CodedIds, asked: pd.Index) -> None:
+def _refuse_other_kind(codes: Codes, ids: Ids | IndexedIds, asked: pd.Index) -> None:
     """Raise if interactions name none of the users asked for because strings meet numbers."""
     kinds = kind_of_ids(ids), kind_of_ids(asked)
     if (codes < 0).all() and None not in kinds and kinds[0] != kinds[1]:
         raise ValueError(
             "interactions: user ids must be of the kind of the users asked for, "
-            f"{kinds[1]} such as {show(asked, 0)}. Received {kinds[0]} such as {show(ids, 0)}. "
-            "Convert them, for example with astype; behind the steps of a pipeline, pass "
-            "pipeline[:-1].transform(interactions)."
+            f"{kinds[1]} such as {repr_of_row(asked, 0)}. Received {kinds[0]} such as "
+            f"{repr_of_row(ids, 0)}. Convert them, for example with astype; behind the "
+            "steps of a pipeline, pass pipeline[:-1].transform(interactions)."
         )

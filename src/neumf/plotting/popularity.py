@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf.interactions.ids import encode_ids
+from neumf.interactions.vocabulary import indices_of
 from neumf.plotting.axes import require_matplotlib, subplots_side_by_side
 
 
@@ -95,7 +95,7 @@ class PopularityDisplay:
         """
         require_matplotlib()
         items = estimator.recommend(users, k=k)["item"].to_numpy()
-        codes = encode_ids(items, estimator.items_)
+        codes = indices_of(items, estimator.items_)
         exposure = np.bincount(codes, minlength=len(estimator.items_))
         name = name or type(estimator).__name__
         return cls(estimator.popularity_, exposure, name).plot(ax=ax, **kwargs)
