@@ -5,11 +5,11 @@ r"""What features cost: an epoch with 0, 20 and 30,000 columns, and the map alon
 
 Synthetic rows whose items follow a Zipf law, the defaults of `NextItemRecommender`. The 20 columns
 are dense; of the 30,000, each item has 30, drawn by a Zipf law too, as words are. An epoch is timed
-as the difference of fits of one epoch and of several, so that compilation cancels out; the fits of the
-three tables alternate, and the median of the rounds is printed. "map" is the ridge regression that
-an epoch starts with, once for the items' vectors and once for their deviations in histories: a step
-itself gathers one row more for each vector, however many columns there are. Only ratios carry over
-to another machine.
+as the difference of fits of one epoch and of several, so that compilation cancels out; the fits of
+the three tables alternate, and the median of the rounds is printed. "map" is the ridge regression
+that an epoch starts with, once for the items' vectors and once for their deviations in histories: a
+step itself gathers one row more for each vector, however many columns there are. Only ratios carry
+over to another machine.
 """
 
 import argparse

@@ -56,11 +56,11 @@ def main():
         folding = make_recommender(arguments.preset, seed, dict(arguments.set)).fit(X_rest)
         results += [
             {"seed": seed, "": "trained in"} | measure(trained, X_test),
-            {"seed": seed, "": "folded in"} | measure(folding.folded_in(X_hidden), X_test),
+            {"seed": seed, "": "folded in"} | measure(folding.with_interactions(X_hidden), X_test),
         ]
         print(pd.DataFrame(results[-2:]).round(4).to_string(index=False), flush=True)
     for baseline in (ItemKNNRecommender(n_neighbors=100, shrinkage=0), PopularityRecommender()):
-        folded = baseline.fit(X_rest).folded_in(X_hidden)
+        folded = baseline.fit(X_rest).with_interactions(X_hidden)
         results.append({"": f"{type(baseline).__name__}, folded in"} | measure(folded, X_test))
     table = pd.DataFrame(results)
     print(table.drop(columns="seed").groupby("").mean().round(4).to_string())

@@ -87,8 +87,8 @@ class IALSRecommender(BaseRecommender):
         rows = read_rows(X, y)
         model = AlternatingLeastSquares(**self.get_params())
         model.fit(sp.csr_matrix(rows.seen, dtype=np.float32), show_progress=False)
-        keep_rows(self, X, rows)
-        self.user_factors_, self.item_factors_ = model.user_factors, model.item_factors
+        learned = {"user_factors_": model.user_factors, "item_factors_": model.item_factors}
+        keep_rows(self, X, rows, **learned)
         return self
 
     @property

@@ -81,7 +81,7 @@ def timed(learn, X):
 def measure(recommender, X_next):
     X_before, X_last = LeaveLastOutSplitter(ties="row_order").train_test_split(X_next)
     # Users with one row in the step have nothing to fold in, and no row to rank.
-    folded = recommender.folded_in(X_before)
+    folded = recommender.with_interactions(X_before)
     return {name: scorer(folded, X_last) for name, scorer in SCORERS.items()}
 
 

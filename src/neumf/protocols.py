@@ -65,7 +65,7 @@ class Recommender(Protocol):
 
     .. versionadded:: 0.1
 
-    Their ``interactions=`` also needs a method ``folded_in(interactions)`` that returns a
+    Their ``interactions=`` also needs a method ``with_interactions(interactions)`` that returns a
     recommender which knows these rows too.
 
     Attributes

@@ -1,7 +1,7 @@
 """Real interactions to start with, and readers of the usual public files.
 
-Tables of interactions have the four columns `user`, `item`, `timestamp` and `rating`; those of what
-is known of items or users are indexed by id.
+Tables of interactions have the columns `user`, `item`, `timestamp` and `rating`; tables of items or
+users are indexed by id.
 """
 
 from neumf.datasets._amazon import read_amazon_reviews

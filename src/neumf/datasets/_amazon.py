@@ -1,25 +1,25 @@
 """Reader of the Amazon review dumps."""
 
 import json
-import operator
 import re
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from sys import intern
+from sys import float_info, intern
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from neumf.datasets._lines import (
+    FieldError,
     StrPath,
     first_line,
     line_error,
-    numbered_lines,
+    parse_id,
+    parse_lines,
     quoted,
 )
-from neumf.datasets._tables import COLUMNS, Layout, read_table
+from neumf.datasets._tables import COLUMNS, Layout, read_table, table_of_rows
 
 # Names of user, item, timestamp and rating in the dumps of 2014 and 2018, and of 2023.
 _FIELDS = ("reviewerID", "asin", "unixReviewTime", "overall")
@@ -38,21 +38,21 @@ def read_amazon_reviews(
     .. versionadded:: 0.1
 
     Reads the dumps of 2014, 2018 and 2023 that the groups of Julian McAuley published, line by
-    line: only the four columns are kept in memory, never the texts.
+    line: the texts are never in memory.
 
     Parameters
     ----------
     path : str or path-like
-        The file, plain or gzip-compressed. What counts is the end of its name, a `.gz` apart:
+        The file, plain or gzip-compressed. The end of its name, `.gz` apart, gives the format:
 
         - `.json` or `.jsonl`: one review per line, a JSON object with the fields `reviewerID`,
           `asin`, `unixReviewTime` and `overall` (2014 and 2018), or `user_id`, `parent_asin`,
           `timestamp` and `rating` (2023);
-        - `.csv`: ratings only, four fields separated by commas and no header. The header
-          `user_id,parent_asin,rating,timestamp` (2023) is understood.
+        - `.csv`: ratings only, four fields separated by commas, without a header or with
+          `user_id,parent_asin,rating,timestamp` (2023).
     csv_columns : sequence of str, default=("user", "item", "rating", "timestamp")
         Order of the fields in a `.csv` without a header. The default is that of 2014; the files
-        of 2018 have ("item", "user", "rating", "timestamp"). Not used for other files.
+        of 2018 have ("item", "user", "rating", "timestamp").
 
     Returns
     -------
@@ -66,8 +66,8 @@ def read_amazon_reviews(
         If there is no such file.
     ValueError
         If a line is broken; the message names the file, the line and the field. Also if the name
-        has another end, if `csv_columns` are not the four columns, or if users and items of a
-        `.csv` are plainly swapped.
+        has another end, `csv_columns` are not the four columns, or users and items of a `.csv`
+        are swapped.
 
     See Also
     --------
@@ -75,8 +75,8 @@ def read_amazon_reviews(
 
     Notes
     -----
-    Some dumps of 2014 hold Python literals (`{'reviewerID': ...}`) in place of JSON. They are
-    refused; write `json.dumps(ast.literal_eval(line))` for each line first.
+    Dumps of 2014 that hold Python literals (`{'reviewerID': ...}`) are refused: write
+    `json.dumps(ast.literal_eval(line))` for each line first.
 
     References
     ----------
@@ -103,40 +103,15 @@ def read_amazon_reviews(
     """
     name = Path(path).name.removesuffix(".gz")
     if name.endswith((".json", ".jsonl")):
-        return _read_json_lines(path)
+        _, first = next(parse_lines(path, parse_json))
+        names = _FIELDS_2023 if "user_id" in first else _FIELDS
+        lines = parse_lines(path, partial(_parse_review, names))
+        return table_of_rows((row for _, row in lines), str)
     if name.endswith(".csv"):
         return _read_csv(path, csv_columns)
     raise ValueError(
         f"path must end in .json, .jsonl or .csv, with or without .gz. Received: {path!s}."
     )
-
-
-def _read_json_lines(path: StrPath) -> pd.DataFrame:
-    names = _field_names(path)
-    take_fields = operator.itemgetter(*names)
-    users: list[str] = []
-    items: list[str] = []
-    # Arrays take 8 bytes a number, and refuse what is none; interned ids are stored once.
-    timestamps, ratings = array("q"), array("d")
-    for number, line in numbered_lines(path):
-        record = parse_json(path, number, line)
-        try:
-            user, item, timestamp, rating = take_fields(record)
-            users.append(intern(user))
-            items.append(intern(item))
-            timestamps.append(timestamp)
-            ratings.append(rating)
-        except (KeyError, TypeError, OverflowError):
-            raise _field_error(path, number, record, names) from None
-        if not (user and item):
-            raise _field_error(path, number, record, names)
-    columns = (users, items, np.frombuffer(timestamps, "i8"), np.frombuffer(ratings, "f8"))
-    return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
-
-
-def _field_names(path: StrPath) -> tuple[str, ...]:
-    first = parse_json(path, *first_line(path))
-    return _FIELDS_2023 if "user_id" in first else _FIELDS
 
 
 def _refuse_constant(name: str) -> None:
@@ -146,50 +121,36 @@ def _refuse_constant(name: str) -> None:
 _decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
-def parse_json(path: StrPath, number: int, line: str) -> dict[str, Any]:
-    """Return the JSON object that a line is."""
+def parse_json(line: str) -> dict[str, Any]:
+    """Parse a line that holds a JSON object."""
     try:
         record = _decode_json(line)
     except ValueError as error:
         message = f"the line is not valid JSON ({error}); every line must be one JSON object"
         if line.startswith("{'"):
             message += ", not a Python literal: write json.dumps(ast.literal_eval(line)) for each"
-        raise line_error(path, number, f"{message}. Received: {quoted(line.rstrip())}") from None
+        raise ValueError(f"{message}. Received: {quoted(line)}") from None
     if not isinstance(record, dict):
-        message = f"every line must be one JSON object. Received: {quoted(record)}"
-        raise line_error(path, number, message)
+        raise ValueError(f"every line must be one JSON object. Received: {quoted(record)}")
     return record
 
 
-def _field_error(
-    path: StrPath, number: int, record: dict[str, Any], names: tuple[str, ...]
-) -> ValueError:
-    """Return the error for the first field that is missing or of the wrong type."""
-    missing = [name for name in names if name not in record]
-    if missing:
-        needed = f"{', '.join(names[:-1])} and {names[-1]}"
-        message = f"field {missing[0]!r} is missing; every line must hold {needed}"
-        return line_error(path, number, f"{message}. Received keys: {quoted([*record])}")
-    rules = zip(names, _FIELD_RULES, strict=True)
-    name, rule = next((name, rule) for name, (fits, rule) in rules if not fits(record[name]))
-    message = f"field {name!r} must be {rule}. Received: {quoted(record[name])}"
-    return line_error(path, number, message)
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and value != ""
-
-
-def _is_int64(value: object) -> bool:
-    return isinstance(value, int) and -(2**63) <= value < 2**63
-
-
-_FIELD_RULES: tuple[tuple[Callable[[object], bool], str], ...] = (
-    (_is_id, "an id, a text that is not empty"),
-    (_is_id, "an id, a text that is not empty"),
-    (_is_int64, "a 64-bit integer"),
-    (lambda _: False, "a number"),  # asked last, when it is the only one left to be wrong
-)
+def _parse_review(names: tuple[str, ...], line: str) -> list[Any]:
+    """Return user, item, timestamp and rating of a line, which go by these names."""
+    record = parse_json(line)
+    for name in names:
+        if name not in record:
+            raise ValueError(
+                f"field {name!r} is missing; every line must hold {', '.join(names[:-1])} and "
+                f"{names[-1]}. Received keys: {quoted([*record])}"
+            )
+    user, item, timestamp, rating = (record[name] for name in names)
+    if not isinstance(timestamp, int) or not -(2**63) <= timestamp < 2**63:
+        raise FieldError(names[2], "a 64-bit integer", timestamp)
+    if not isinstance(rating, int | float) or abs(rating) > float_info.max:
+        raise FieldError(names[3], "a finite number", rating)
+    # Interned, each id is stored once.
+    return [intern(parse_id(names[0], user)), intern(parse_id(names[1], item)), timestamp, rating]
 
 
 def _read_csv(path: StrPath, columns: Sequence[str]) -> pd.DataFrame:
@@ -200,13 +161,9 @@ def _read_csv(path: StrPath, columns: Sequence[str]) -> pd.DataFrame:
     number, line = first_line(path)
     if line == _CSV_HEADER_2023:
         return read_table(path, Layout(",", id_type=str, has_header=True))
-    _refuse_swapped_ids(path, number, dict(zip(columns, line.split(","), strict=False)))
-    return read_table(path, Layout(",", tuple(columns), id_type=str))
-
-
-def _refuse_swapped_ids(path: StrPath, number: int, row: dict[str, str]) -> None:
     # The dumps of 2014 and 2018 differ in the order, and a swapped table looks sound.
-    user, item = row.get("user", ""), row.get("item", "")
+    first = dict(zip(columns, line.split(","), strict=False))
+    user, item = first.get("user", ""), first.get("item", "")
     if _ASIN.fullmatch(user) and _REVIEWER_ID.fullmatch(item):
         raise line_error(
             path,
@@ -214,3 +171,4 @@ def _refuse_swapped_ids(path: StrPath, number: int, row: dict[str, str]) -> None
             f"field 'user' holds a product and field 'item' a reviewer. Received: {user!r} and "
             f"{item!r}; swap 'user' and 'item' in csv_columns",
         )
+    return read_table(path, Layout(",", tuple(columns), id_type=str))

@@ -1,4 +1,4 @@
-"""Reader of what the Amazon dumps tell of products."""
+"""Reader of the Amazon product dumps."""
 
 import ast
 import math
@@ -8,17 +8,10 @@ from typing import Any
 import pandas as pd
 
 from neumf.datasets._amazon import parse_json
-from neumf.datasets._lines import (
-    FieldError,
-    StrPath,
-    empty_error,
-    line_error,
-    numbered_lines,
-    quoted,
-)
+from neumf.datasets._lines import FieldError, StrPath, parse_lines, quoted
 from neumf.utils.validation import warn_caller
 
-# Names of id, title, brand and categories; of several, the first that a line has counts.
+# Names of the fields; of several, the first that a line has counts.
 _NAMES = {
     "item": ("parent_asin", "asin"),
     "title": ("title",),
@@ -45,7 +38,7 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
     ----------
     path : str or path-like
         The file, plain or gzip-compressed: one product per line, a JSON object (2018 and 2023) or a
-        Python literal (`{'asin': ...}`, 2014).
+        Python literal (`{'asin': ...}`, 2014), which takes ten times as long.
 
     Returns
     -------
@@ -56,10 +49,9 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
         - `title` (str);
         - `brand` (str): in 2023 the field `store`;
         - `categories` (str): the names of all categories, each once, joined by "|" (a "|" within a
-          name becomes "/"); a path such as "Books", "Arts" (`categories` of 2014) counts as its
-          names;
+          name becomes "/"); paths such as "Books", "Arts" (`categories` of 2014) are flattened;
         - `price` (float64): a number, or a text of one amount such as "$1,299.00"; NaN for
-          anything else, such as a range or the remains of a web page, which 2018 has.
+          anything else, such as a range.
 
         Where a field is missing, texts are empty and prices NaN.
 
@@ -73,24 +65,11 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
     Warns
     -----
     UserWarning
-        If an id occurs several times, as in the files of 2018: the first line counts, and the
-        warning says how many others are skipped.
+        If an id occurs several times, as in the files of 2018. The first line counts.
 
     See Also
     --------
-    read_amazon_reviews : The reviews.
-
-    Notes
-    -----
-    Python literals are read by :func:`ast.literal_eval`, which runs no code and takes some ten
-    times as long as JSON.
-
-    References
-    ----------
-    .. [1] J. McAuley, C. Targett, Q. Shi and A. van den Hengel, "Image-Based Recommendations on
-       Styles and Substitutes", SIGIR 2015, doi 10.1145/2766462.2767755.
-    .. [2] J. Ni, J. Li and J. McAuley, "Justifying Recommendations using Distantly-Labeled
-       Reviews and Fine-Grained Aspects", EMNLP 2019, doi 10.18653/v1/D19-1018.
+    read_amazon_reviews : The reviews, and the references of the data.
 
     Examples
     --------
@@ -108,42 +87,22 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
     (['Pop filter'], ['Musical Instruments|Microphones'], [9.95])
     """
     records: dict[str, tuple[str, str, str, float]] = {}
-    n_repeated = 0
-    for number, line in numbered_lines(path):
-        try:
-            key, record = _read_product(_parse(path, number, line))
-        except FieldError as error:
-            raise line_error(path, number, str(error)) from None
-        n_repeated += key in records
+    n_lines = 0
+    for _, (key, record) in parse_lines(path, _parse_product):
+        n_lines += 1
         records.setdefault(key, record)
-    if not records:
-        raise empty_error(path)
-    if n_repeated:
+    if n_lines > len(records):
         warn_caller(
-            f"{path}: {n_repeated} of {len(records) + n_repeated} lines have an id that a line "
-            "before has; they are skipped."
+            f"{path}: {n_lines - len(records)} of {n_lines} lines have an id that a line before "
+            "has; they are skipped."
         )
     index = pd.Index(list(records), name="item")
     return pd.DataFrame(list(records.values()), index, ["title", "brand", "categories", "price"])
 
 
-def _parse(path: StrPath, number: int, line: str) -> dict[str, Any]:
-    """Return the fields of a line, JSON or a Python literal."""
-    if not line.startswith("{'"):
-        return parse_json(path, number, line)
-    try:
-        record = ast.literal_eval(line)
-    except _NO_LITERAL as error:
-        message = f"the line is no Python literal ({quoted(error)}). Received: {quoted(line)}"
-        raise line_error(path, number, message) from None
-    if not isinstance(record, dict):
-        message = f"every line must be one object with fields. Received: {quoted(record)}"
-        raise line_error(path, number, message)
-    return record
-
-
-def _read_product(record: dict[str, Any]) -> tuple[str, tuple[str, str, str, float]]:
-    """Return the id of a product, and what the table has of it."""
+def _parse_product(line: str) -> tuple[str, tuple[str, str, str, float]]:
+    """Return the id of a product, and its row of the table."""
+    record = _parse_literal(line) if line.startswith("{'") else parse_json(line)
     values = {word: _find(record, names) for word, names in _NAMES.items()}
     key = values["item"]
     if not isinstance(key, str) or not key:
@@ -151,6 +110,17 @@ def _read_product(record: dict[str, Any]) -> tuple[str, tuple[str, str, str, flo
         raise FieldError("asin", rule, key)
     title, brand = (_read_text(word, values[word]) for word in ("title", "brand"))
     return key, (title, brand, _read_categories(values["categories"]), _read_price(values["price"]))
+
+
+def _parse_literal(line: str) -> dict[str, Any]:
+    try:
+        record = ast.literal_eval(line)
+    except _NO_LITERAL as error:
+        message = f"the line is no Python literal ({quoted(error)}). Received: {quoted(line)}"
+        raise ValueError(message) from None
+    if not isinstance(record, dict):
+        raise ValueError(f"every line must be one object with fields. Received: {quoted(record)}")
+    return record
 
 
 def _find(record: dict[str, Any], names: tuple[str, ...]) -> Any:

@@ -18,16 +18,13 @@ def filter_k_core(X: Any, k: int) -> Any:
 
     .. versionadded:: 0.1
 
-    Users and items with fewer than `k` interactions are dropped, which may leave others with
-    fewer than `k`, so this is repeated until all that are left have `k` or more. The result does
-    not depend on the order of removal: it is the largest such table, the *k-core*.
+    Users and items with fewer than `k` interactions are dropped until all that are left have `k`
+    or more. The result, the *k-core*, is the largest such table.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features >= 2)
-        Interactions. In a DataFrame or an Arrow table the columns of users and items are found by
-        name, as :class:`~neumf.IdEncoder` tells; where there is neither, and in
-        arrays, they are the first two. Further columns ride along.
+        Interactions. Further columns are kept.
     k : int
         Least number of interactions, at least 1. Each row is one, repeated (user, item) rows too.
 
@@ -40,7 +37,7 @@ def filter_k_core(X: Any, k: int) -> Any:
     Raises
     ------
     ValueError, TypeError
-        If `k` is no int of at least 1, or X is empty, lacks a column or holds a missing id.
+        If `k` is not an int of at least 1, or X is empty, lacks a column or holds a missing id.
 
     References
     ----------
@@ -63,11 +60,11 @@ def filter_k_core(X: Any, k: int) -> Any:
     interactions = read_interactions(X, with_timestamps=False)
     users, items = index_ids(interactions.users)[0], index_ids(interactions.items)[0]
     rows = np.arange(len(users))
-    while not (enough := _have_at_least(k, users[rows]) & _have_at_least(k, items[rows])).all():
-        rows = rows[enough]
+    while not (kept := _are_frequent(users[rows], k) & _are_frequent(items[rows], k)).all():
+        rows = rows[kept]
     return take_rows(X, rows)
 
 
-def _have_at_least(k: int, codes: Codes) -> NDArray[np.bool_]:
-    """Tell for each row whether its code occurs in at least k rows."""
-    return np.bincount(codes)[codes] >= k
+def _are_frequent(indices: Codes, k: int) -> NDArray[np.bool_]:
+    """Return which indices occur at least k times."""
+    return np.bincount(indices)[indices] >= k

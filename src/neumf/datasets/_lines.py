@@ -1,86 +1,141 @@
-"""Text files line by line, and errors that point at a line."""
+"""Text files line by line, with errors that name the file, the line and the field."""
 
 import gzip
 import io
+import itertools
+import math
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 StrPath = str | os.PathLike[str]
+Row = TypeVar("Row")
 
 DAMAGED_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _LONGEST_QUOTE = 80
 
 
+class FieldError(ValueError):
+    """A field that breaks a rule; `parse_lines` adds the file and the line."""
+
+    def __init__(self, name: str | int, rule: str, value: object) -> None:
+        super().__init__(f"field {name!r} must be {rule}. Received: {quoted(value)}")
+
+
 def open_binary(path: StrPath) -> IO[bytes]:
-    """Open a plain or gzip-compressed file; its first bytes decide, not its name."""
+    """Open a plain or gzip-compressed file, told apart by its first bytes."""
     with Path(path).open("rb") as stream:
-        is_compressed = stream.read(2) == _GZIP_MAGIC
+        is_compressed = stream.read(2) == b"\x1f\x8b"
     # A GzipFile alone takes a Python call per line; the buffer around it is C.
     return io.BufferedReader(gzip.open(path)) if is_compressed else Path(path).open("rb")
 
 
-def numbered_lines(path: StrPath, *, or_latin_1: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank with their 1-based numbers, one in memory at a time.
+def numbered_lines(path: StrPath, latin_1: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not blank with their 1-based numbers, without line ends.
 
-    The text is UTF-8; a line that is not may be Latin-1, if asked: any bytes are.
+    The text is UTF-8; with `latin_1`, lines that are not are decoded as Latin-1.
     """
     number = 0
     with open_binary(path) as stream:
         try:
             for number, line in enumerate(stream, start=1):
-                # "utf-8-sig" skips the mark that some editors write before the first line.
-                text = _decode(line, "utf-8-sig" if number == 1 else "utf-8", or_latin_1)
+                try:
+                    # "utf-8-sig" skips the mark that some editors write before the first line.
+                    text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError:
+                    if not latin_1:
+                        raise
+                    text = line.decode("latin-1")
                 if text and not text.isspace():
-                    yield number, text
+                    yield number, text.rstrip("\r\n")
         except UnicodeDecodeError as error:
-            message = (
-                f"the text is not UTF-8 ({error.reason} at byte {error.start + 1} of the line)"
-            )
-            raise line_error(path, number, f"{message}; save the file as UTF-8") from error
+            place = f"{error.reason} at byte {error.start + 1} of the line"
+            message = f"the text is not UTF-8 ({place}); save the file as UTF-8"
+            raise line_error(path, number, message) from error
         except DAMAGED_GZIP as error:
             message = f"the compressed data are cut off or damaged ({quoted(error)})"
             raise line_error(path, number + 1, f"{message}; fetch the file again") from error
 
 
-def _decode(line: bytes, encoding: str, or_latin_1: bool) -> str:
-    try:
-        return line.decode(encoding)
-    except UnicodeDecodeError:
-        if not or_latin_1:
-            raise
-        return line.decode("latin-1")
+def parse_lines(
+    path: StrPath, parse: Callable[[str], Row], n_header: int = 0, latin_1: bool = False
+) -> Iterator[tuple[int, Row]]:
+    """Yield the number of each line and what `parse` makes of it; raise if there are none."""
+    lines = itertools.islice(numbered_lines(path, latin_1), n_header, None)
+    is_empty = True
+    for number, line in lines:
+        is_empty = False
+        try:
+            yield number, parse(line)
+        except ValueError as error:
+            raise line_error(path, number, str(error)) from None
+    if is_empty:
+        raise _empty_error(path)
 
 
-def first_line(path: StrPath, *, or_latin_1: bool = False) -> tuple[int, str]:
+def first_line(path: StrPath, latin_1: bool = False) -> tuple[int, str]:
     """Return the first line that is not blank, with its number."""
-    for number, line in numbered_lines(path, or_latin_1=or_latin_1):
-        return number, line.rstrip("\r\n")
-    raise empty_error(path)
+    for found in numbered_lines(path, latin_1):
+        return found
+    raise _empty_error(path)
 
 
 def line_error(path: StrPath, number: int, message: str) -> ValueError:
-    """Return the error that names the file and the line."""
+    """Return an error that names the file and the line."""
     return ValueError(f"{os.fspath(path)}, line {number}: {message}.")
 
 
-class FieldError(ValueError):
-    """A field of a line is not what it must be; the caller says which line."""
-
-    def __init__(self, name: str, rule: str, value: object) -> None:
-        super().__init__(f"field {name!r} must be {rule}. Received: {quoted(value)}")
-
-
-def empty_error(path: StrPath) -> ValueError:
-    """Return the error for a file without a single row."""
+def _empty_error(path: StrPath) -> ValueError:
     return ValueError(f"{os.fspath(path)}: the file is empty; it must hold at least one row.")
 
 
 def quoted(value: object) -> str:
-    """Return the representation of what came, cut to fit an error message."""
+    """Return the representation of a value, cut to fit an error message."""
     text = repr(value)
     return text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 3]}..."
+
+
+def check_width(fields: list[str], columns: tuple[str, ...], separator: str) -> None:
+    """Raise unless a line has a field for each column."""
+    if len(fields) != len(columns):
+        message = f"the line must hold {len(columns)} fields, {', '.join(columns[:4])}"
+        message += " and so on" if len(columns) > 4 else ""
+        line = quoted(separator.join(fields))
+        raise ValueError(f"{message}. Received {len(fields)}: {line}")
+
+
+def parse_int64(name: str | int, text: str) -> int:
+    """Parse a 64-bit integer."""
+    try:
+        try:
+            number = int(text)
+        except ValueError:
+            if not float(text).is_integer():  # some tools write 7 as 7.0
+                raise
+            number = int(float(text))
+    except ValueError:
+        raise FieldError(name, "a 64-bit integer", text) from None
+    if not -(2**63) <= number < 2**63:
+        raise FieldError(name, "a 64-bit integer", text)
+    return number
+
+
+def parse_finite(name: str, text: str) -> float:
+    """Parse a finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise FieldError(name, "a finite number", text)
+    return number
+
+
+def parse_id(name: str, text: object) -> str:
+    """Return an id if it is a text that is not empty."""
+    if not isinstance(text, str) or not text:
+        raise FieldError(name, "an id, a text that is not empty", text)
+    return text

@@ -8,7 +8,6 @@ import pandas as pd
 from neumf.datasets._lines import StrPath, first_line, line_error, quoted
 from neumf.datasets._tables import Layout, read_table
 
-_FILE_NAMES = ("u.data", "ratings.dat", "ratings.csv")
 _CSV_HEADER = "userId,movieId,rating,timestamp"
 
 
@@ -17,8 +16,7 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
 
     .. versionadded:: 0.1
 
-    The first line of the file decides how it is read, not its name, so the ready-made splits
-    of MovieLens-100K (`u1.base`, `ua.test`, ...) are read as well:
+    The format is recognised by the first line, whatever the name of the file:
 
     - `u.data` (100K): `user item rating timestamp`, separated by tabs;
     - `ratings.dat` (1M, 10M): `user::item::rating::timestamp`;
@@ -41,8 +39,8 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
     FileNotFoundError
         If there is no such file, or none of the three in the folder.
     ValueError
-        If the folder holds more than one of them, or if a line is broken. The message names the
-        file, the line and the field.
+        If the folder holds several of them, or a line is broken. The message names the file, the
+        line and the field.
 
     See Also
     --------
@@ -67,36 +65,30 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
     0     1  1193  978300760     5.0
     1     1   661  978302109     3.0
     """
-    file = find_file(Path(path), _FILE_NAMES)
-    return read_table(file, _layout(file))
-
-
-def find_file(path: Path, file_names: Sequence[str]) -> Path:
-    """Return the path or, of a folder, the one file of these names in it."""
-    if not path.is_dir():
-        return path
-    found = [path / name for name in file_names if (path / name).is_file()]
-    names = ", ".join(file_names)
-    if not found:
-        raise FileNotFoundError(f"{path}: the folder must hold one of {names}. Received: none.")
-    if len(found) > 1:
-        received = ", ".join(file.name for file in found)
-        raise ValueError(
-            f"{path}: the folder must hold one of {names}. Received: {received}; pass the file."
-        )
-    return found[0]
-
-
-def _layout(path: Path) -> Layout:
-    number, line = first_line(path)
+    file = find_file(path, ("u.data", "ratings.dat", "ratings.csv"))
+    number, line = first_line(file)
     if line == _CSV_HEADER:
-        return Layout(",", has_header=True)
+        return read_table(file, Layout(",", has_header=True))
     for separator in ("::", "\t"):
         if separator in line:
-            return Layout(separator)
+            return read_table(file, Layout(separator))
     raise line_error(
-        path,
+        file,
         number,
         f"the file must start with the header {_CSV_HEADER!r}, or hold the fields user, item, "
         f"rating and timestamp separated by '::' or tabs. Received: {quoted(line)}",
     )
+
+
+def find_file(path: StrPath, file_names: Sequence[str]) -> Path:
+    """Return the path of a file, or of the only file of these names in a folder."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = [name for name in file_names if (path / name).is_file()]
+    if len(found) == 1:
+        return path / found[0]
+    message = f"{path}: the folder must hold one of {', '.join(file_names)}. Received: "
+    if not found:
+        raise FileNotFoundError(f"{message}none.")
+    raise ValueError(f"{message}{', '.join(found)}; pass the file.")

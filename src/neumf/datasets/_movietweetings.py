@@ -38,22 +38,22 @@ def load_movietweetings(*, return_titles: bool = False, return_items: bool = Fal
 
     .. versionadded:: 0.1
 
-    100,000 ratings of 10,506 films by 16,554 users, from 28 February to 1 September 2013. The
-    table comes with the library, so nothing is downloaded.
+    100,000 ratings of 10,506 films by 16,554 users, from 28 February to 1 September 2013. Nothing
+    is downloaded.
 
     Parameters
     ----------
     return_titles : bool, default=False
-        Whether to return the titles of the films too, as one shows them.
+        Whether to return the titles of the films, years included.
     return_items : bool, default=False
-        Whether to return what is known of the films too, as a table.
+        Whether to return a table of the titles, years and genres of the films.
 
     Returns
     -------
     interactions : DataFrame of shape (100000, 4)
         Columns `user`, `item`, `timestamp` (int64, seconds since 1970) and `rating` (float64,
         0 to 10), sorted by user and item as published, not by time. `item` is the number of the
-        film at IMDb, less the zeros in front: 1074638 is https://www.imdb.com/title/tt1074638.
+        film at IMDb without leading zeros: 1074638 is https://www.imdb.com/title/tt1074638.
     titles : Series of shape (10506,)
         Title and year of each film, indexed by item. Only if `return_titles` is True.
     items : DataFrame of shape (10506, 3)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf.datasets._lines import StrPath, line_error, numbered_lines, quoted
-from neumf.datasets._tables import Layout, parse_int64, read_table
+from neumf.datasets._lines import StrPath, line_error, parse_int64, parse_lines, quoted
+from neumf.datasets._tables import Layout, read_table
 
 
 class NCFData(NamedTuple):
@@ -53,8 +53,8 @@ def read_ncf(prefix: StrPath) -> NCFData:
 
     Notes
     -----
-    The negatives are kept as the file has them. In the published MovieLens file the list of some
-    users holds their own test item. It is no negative: drop it from their list before ranking.
+    The negatives are returned as published. In the MovieLens file, the lists of 156 users hold
+    their own test item: drop it before ranking.
 
     References
     ----------
@@ -80,19 +80,22 @@ def read_ncf(prefix: StrPath) -> NCFData:
     prefix = os.fspath(prefix)
     train = read_table(f"{prefix}.train.rating", Layout("\t"))
     test = read_table(f"{prefix}.test.rating", Layout("\t"))
-    negatives_path = Path(f"{prefix}.test.negative")
-    negatives = _read_negatives(negatives_path, test) if negatives_path.exists() else None
-    return NCFData(train, test, negatives)
+    path = Path(f"{prefix}.test.negative")
+    return NCFData(train, test, _read_negatives(path, test) if path.exists() else None)
 
 
 def _read_negatives(path: Path, test: pd.DataFrame) -> NDArray[np.int64]:
     keys = [f"({user},{item})" for user, item in zip(test["user"], test["item"], strict=True)]
     rows: list[NDArray[np.int64]] = []
-    for number, line in numbered_lines(path):
-        key, *fields = line.rstrip().split("\t")
-        _check_key(path, number, key, keys[len(rows) : len(rows) + 1])
-        rows.append(_parse_items(path, number, fields))
-        _check_width(path, number, len(rows[-1]), len(rows[0]))
+    for number, (key, items) in parse_lines(path, _parse_negatives):
+        expected = keys[len(rows)] if len(rows) < len(keys) else "no more, as that file ends before"
+        if key != expected:
+            rule = f"field 1 must be the (user,item) of the next row of the test file, {expected}"
+            raise line_error(path, number, f"{rule}. Received: {quoted(key)}")
+        rows.append(items)
+        if len(items) != len(rows[0]):
+            rule = f"the line must hold {len(rows[0])} negatives, as the lines before"
+            raise line_error(path, number, f"{rule}. Received: {len(items)}")
     if len(rows) != len(keys):
         raise ValueError(
             f"{path}: the file must hold one line per row of the test file, {len(keys)} lines. "
@@ -101,25 +104,10 @@ def _read_negatives(path: Path, test: pd.DataFrame) -> NDArray[np.int64]:
     return np.stack(rows)
 
 
-def _check_key(path: Path, number: int, key: str, expected: list[str]) -> None:
-    if [key] != expected:
-        row = expected[0] if expected else "no more, as that file ends before"
-        message = f"field 1 must be the (user,item) of the next row of the test file, {row}"
-        raise line_error(path, number, f"{message}. Received: {quoted(key)}")
-
-
-def _parse_items(path: Path, number: int, fields: list[str]) -> NDArray[np.int64]:
-    items = []
-    for position, field in enumerate(fields, start=2):
-        try:
-            items.append(parse_int64(field))
-        except ValueError:
-            message = f"field {position} must be an item, a 64-bit integer"
-            raise line_error(path, number, f"{message}. Received: {quoted(field)}") from None
-    return np.array(items, dtype=np.int64)
-
-
-def _check_width(path: Path, number: int, width: int, expected: int) -> None:
-    if not width or width != expected:
-        rule = f"{expected} negatives, as the lines before" if expected else "negatives"
-        raise line_error(path, number, f"the line must hold {rule}. Received: {width}")
+def _parse_negatives(line: str) -> tuple[str, NDArray[np.int64]]:
+    """Return "(user,item)" and the items behind it."""
+    key, *items = line.rstrip().split("\t")
+    if not items:
+        raise ValueError("the line must hold negatives. Received: 0")
+    numbers = [parse_int64(position, item) for position, item in enumerate(items, start=2)]
+    return key, np.array(numbers, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Titles of films as the public files write them, with the year behind."""
+"""Titles of films, which end with the year in the public files."""
 
 import pandas as pd
 
@@ -9,9 +9,5 @@ _TITLE_AND_YEAR = r"^\s*(?P<title>.*?)\s*\((?P<year>\d{4})\)(?:\s*\((?:TV|V)\))?
 def split_years(titles: pd.Series) -> pd.DataFrame:
     """Return titles without the year, and the years: float64, NaN where there is none."""
     parts = titles.str.extract(_TITLE_AND_YEAR)
-    return pd.DataFrame(
-        {
-            "title": parts["title"].fillna(titles.str.strip()),
-            "year": parts["year"].astype("float64"),
-        }
-    )
+    title, year = parts["title"].fillna(titles.str.strip()), parts["year"].astype("float64")
+    return pd.DataFrame({"title": title, "year": year})

@@ -57,7 +57,7 @@ class PartOfCatalogue:
         return PartRanker(self.whole.ranker_, self.places)
 
     def ranker_at(self, users: Codes, seconds: Float64s) -> PartRanker:
-        """Return what scores queries: users, each at a moment."""
+        """Return what scores queries: users, each at its request time."""
         return PartRanker(ranker_at(self.whole, users, seconds), self.places)
 
 

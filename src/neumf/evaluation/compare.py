@@ -61,9 +61,9 @@ def evaluate(
         What users, new ones too, did after `fit` and before X, see :func:`make_ranking_scorer`:
         they are known then, and no misses.
     at : "row" or None, default=None
-        "row" ranks also as a recommender would that knows the moment of each user's (first)
-        held-out row, see :func:`make_ranking_scorer`. X and what the estimator was fitted to must
-        have timestamps.
+        "row" ranks also at the request time of each user, the timestamp of their (first) held-out
+        row, see :func:`make_ranking_scorer`. X and what the estimator was fitted to must have
+        timestamps.
     candidates : "cold", array-like of ids or None, default=None
         What is ranked: only these items, or those without any interaction in `fit`, see
         :func:`make_ranking_scorer`. The recommended lists are made of them, too, and the catalogue
@@ -76,8 +76,7 @@ def evaluate(
 
         - the labels of `by` (under the name of the column, or "by"), if given;
         - `ranking`: "exact", among the whole catalogue (or all `candidates`), or "sampled", among
-          `n_negatives` items; "exact, timed" and "sampled, timed" are rankings of recommenders that
-          are told the moment;
+          `n_negatives` items; "exact, timed" and "sampled, timed" are rankings at the request time;
         - `metric` and `k` (missing for "auc");
         - `value`: the mean over users;
         - `stderr`: the standard error of that mean over users, which a bootstrap over users
@@ -113,8 +112,8 @@ def evaluate(
       equally often, towards 1 if a few are always;
     - "overlap": the mean over pairs of users of the share of their lists that is the same.
 
-    Which of two models is the better one can be another question among sampled negatives than
-    among all items (Krichene and Rendle 2020). A held-out item at exact rank 20 of 4,000 comes
+    Among sampled negatives, another of two models can be the better one than among all items
+    (Krichene and Rendle 2020). A held-out item at exact rank 20 of 4,000 comes
     first among 99 negatives more often than not, as one at rank 1 always does: sampled figures
     hardly tell what stands at the top of the list, and reward models that are good on average over
     the whole of it. They are for comparison with the literature.

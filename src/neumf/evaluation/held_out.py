@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from neumf.evaluation.candidates import PartOfCatalogue, find_candidates
 from neumf.evaluation.pipelines import fold_in_interactions, refuse_merged_users, unwrap
 from neumf.evaluation.task import RankingTask
-from neumf.interactions.moments import moments_of_rows
+from neumf.interactions.moments import require_timestamps
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions
 from neumf.interactions.vocabulary import IndexedIds, index_ids, lookup_ids
 from neumf.protocols import Recommender
-from neumf.ranking.rankers import refuse_untimed
+from neumf.ranking.rankers import require_times_of_fit
 from neumf.utils.arrays import Codes, Float64s, Ids, repr_of_row
 from neumf.utils.random import hash_mix
 from neumf.utils.validation import check_labels, warn_caller
@@ -40,7 +40,7 @@ class HeldOut:
     keys : ndarray of shape (n_queries,) of uint64
         Seed of each query's own random stream.
     seconds : ndarray of shape (n_queries,) or None
-        The moment of each query, that of its first row; None where no moment is told.
+        The request time of each query, that of its first row; None without request times.
     """
 
     users: Codes
@@ -67,7 +67,7 @@ class HeldOutRows:
     keys : ndarray of shape (n_rows,) of uint64 or None
         Hash of each row's ids; None where nothing will be drawn.
     seconds : ndarray of shape (n_rows,) or None
-        The moment of each row; None where no moment is told.
+        The request time of each row; None without request times.
     """
 
     queries: Codes
@@ -147,8 +147,8 @@ def read_held_out(estimator: Any, X: Any, y: Any, task: RankingTask) -> Matched:
     rows = _positive_rows(read_input(X, with_timestamps=task.at is not None), y)
     seconds = None
     if task.at is not None:
-        refuse_untimed(fitted)
-        seconds = moments_of_rows(rows)
+        require_times_of_fit(fitted)
+        seconds = require_timestamps(rows.seconds, "X", "at='row' is given", "leave at out")
     held_out = match_rows(rows, recommender.users_, recommender.items_)
     held_out = replace(held_out, keys=_row_keys(rows, task.random_state), seconds=seconds)
     n_scored = len(recommender.items_)

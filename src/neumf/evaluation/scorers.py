@@ -56,11 +56,10 @@ def make_ranking_scorer(
         what they did before. The rows count as seen. Behind a pipeline they pass through its steps
         as X does, which must not be encoders that give all new users one id.
     at : "row" or None, default=None
-        The moment of the question. None tells the recommender none: it ranks as it would just after
-        the last row of `fit`. "row" tells it the timestamp of the user's held-out row, the first of
-        several. That is another protocol, whose figures should stand beside those without, as
-        :func:`evaluate` puts them. It makes a difference to recommenders that know what was popular
-        when, see :class:`neumf.protocols.TimedRecommender`.
+        The request time. None is just after the last row of `fit`. "row" is the timestamp of the
+        user's held-out row, the first of several. That is another protocol, whose figures should
+        stand beside those without, as :func:`evaluate` puts them. It makes a difference to
+        recommenders whose scores depend on time, see :class:`neumf.protocols.TimedRecommender`.
     candidates : "cold", array-like of ids or None, default=None
         The items that are ranked, those apart that a user has seen. None ranks the whole catalogue;
         "cold" the part of it that had no interaction in `fit`, of which the recommender knows the

@@ -48,9 +48,9 @@ class ColdItemSplitter(InteractionSplitter):
     out differs from split to split, more so where a few items have most of the rows. Which items
     are drawn depends on the order in which X names them first.
 
-    A recommender can only find cold items that it knows something else of, such as the
-    `item_features` of :class:`NeuMFRecommender` or :class:`ContentKNNRecommender`. For others they
-    are no part of the catalogue, and the test rows are misses.
+    A recommender can only find cold items whose features it has, such as the `item_features` of
+    :class:`NeuMFRecommender`, :class:`NextItemRecommender` or :class:`ContentKNNRecommender`. For
+    others they are no part of the catalogue, and the test rows are misses.
 
     Each row of X is in the test rows or in the training rows, also where a user has no other
     interactions than with held-out items. Without training rows such users are unknown, and their

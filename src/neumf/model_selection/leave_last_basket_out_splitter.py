@@ -15,7 +15,7 @@ from neumf.model_selection.base import (
 
 
 class LeaveLastBasketOutSplitter(LeaveLastSplitter):
-    """Split interactions so that all rows of each user's latest moment are the test rows.
+    """Split interactions so that all rows of each user's latest timestamp are the test rows.
 
     .. versionadded:: 0.1
 

@@ -55,7 +55,7 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
 
     See Also
     --------
-    LeaveLastBasketOutSplitter : Holds out all rows of a user's last moment.
+    LeaveLastBasketOutSplitter : Holds out all rows of a user's last timestamp.
     TimeSplitter : Cuts the calendar.
 
     Notes
@@ -66,8 +66,8 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
     warned about.
 
     Equal timestamps are common: of MovieLens, where users rate a page of films at once, and of
-    Amazon, where the time is a day, two users in five have several rows at their last moment. What
-    the order of the table then tells, nobody knows; it may be sorted by item. "shuffle" makes the
+    Amazon, where the time is a day, two users in five have several rows at their last timestamp.
+    The order of the table then tells nothing certain; it may be sorted by item. "shuffle" makes the
     split independent of it, and :class:`LeaveLastBasketOutSplitter` holds out all of these rows.
 
     Leave-last-out is the protocol of the NeuMF paper. It cuts each user's own timeline; it does

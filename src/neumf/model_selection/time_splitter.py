@@ -22,7 +22,7 @@ _DURATIONS = (dt.timedelta, np.timedelta64)  # a Timedelta of pandas is of the f
 
 
 class TimeSplitter(InteractionSplitter):
-    """Split interactions by moments in time that are the same for all users.
+    """Split interactions at times that are the same for all users.
 
     .. versionadded:: 0.1
 
@@ -39,11 +39,11 @@ class TimeSplitter(InteractionSplitter):
     test_size : float or timedelta, default=0.2
         Length of a window: a share of the rows of X, above 0 and below 1, or a length of time, of
         :class:`datetime.timedelta`, :class:`pandas.Timedelta` or :class:`numpy.timedelta64`. Rows
-        of one moment stay together, so that a window may have some more rows than its share.
+        of one time stay together, so that a window may have some more rows than its share.
     start : float, datetime or None, default=None
-        The moment at which the test rows begin, which then are all rows from it on: a number of
+        The time at which the test rows begin, which then are all rows from it on: a number of
         seconds or a datetime, as the timestamps of X are. `n_splits` must be 1, and `test_size`
-        has no say. None makes windows of `test_size`.
+        is not used. None makes windows of `test_size`.
 
     See Also
     --------

@@ -82,6 +82,16 @@ class PreparedFit:
     previous: PreviousFit | None = None
 
 
+def require_order(plan: FitPlan, X: Any) -> None:
+    """Raise if users are made of their histories, and the rows of X have no order in time."""
+    if plan.blueprint.users.reads_history and sp.issparse(X):
+        raise ValueError(
+            "X must be a table whose rows have an order in time: NextItemRecommender learns what "
+            "comes next. Received a sparse matrix. Pass a table of user and item, or use "
+            "NeuMFRecommender, which needs no order."
+        )
+
+
 def prepare(plan: FitPlan, rows: EncodedRows, X_val: Any = None) -> PreparedFit:
     """Make the rows of `fit` ready."""
     if X_val is not None and not plan.early_stopping:
@@ -151,12 +161,6 @@ def _read_histories(
     """Return the history of each row; None if the rows have no order."""
     tower = plan.blueprint.users
     if rows.timelines is None:
-        if tower.reads_history:
-            raise ValueError(
-                "X must be a table whose rows have an order in time: NextItemRecommender learns "
-                "what comes next. Received a sparse matrix. Pass a table of user and item, or use "
-                "NeuMFRecommender, which needs no order."
-            )
         return None
     seconds = None
     if tower.time_gaps is not None:

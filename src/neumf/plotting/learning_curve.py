@@ -43,6 +43,7 @@ class LearningCurveDisplay:
     See Also
     --------
     neumf.NeuMFRecommender : Has the history.
+    neumf.NextItemRecommender : Has it too.
 
     Examples
     --------
@@ -71,7 +72,7 @@ class LearningCurveDisplay:
 
         Parameters
         ----------
-        estimator : NeuMFRecommender
+        estimator : NeuMFRecommender or NextItemRecommender
             Fitted.
         name : str or None, default=None
             What the legend calls the curves.
