@@ -334,7 +334,7 @@ def test_cold_items_are_never_among_the_negatives(rng, model, early_stopping):
     X = pd.DataFrame({"user": np.repeat(np.arange(8), 3), "item": rng.permutation(24) % 12})
     table = pd.DataFrame({"f": np.zeros(40)}, index=rng.permutation(40))
     plan = clone(model).set_params(early_stopping=early_stopping)._plan(None)
-    rows = read_rows(X).with_item_features(table)
+    rows = read_rows(X).with_features(None, table)
     assert rows.shape == (8, 40)
     prepared = prepare(plan, rows)
     negatives = prepared.rows.negatives

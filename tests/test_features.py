@@ -26,9 +26,9 @@ def join(ids, table, word="item"):
     """The ids, and what the table says of them: values, and of which it has a row."""
     rows = rows_of(ids, word)
     if word == "user":
-        rows = rows.with_user_features(table)
+        rows = rows.with_features(table, None)
         return rows.user_ids, rows.user_features
-    rows = rows.with_item_features(table)
+    rows = rows.with_features(None, table)
     return rows.item_ids, rows.item_features
 
 
@@ -96,7 +96,7 @@ def test_what_a_table_tells_stands_at_its_ids(case):
 def test_the_other_side_of_the_rows_stays_as_it_was(word):
     rows = rows_of(["a", "b"], word)
     table = pd.DataFrame({"f": [1, 0]}, index=["b", "c"])
-    joined = rows.with_user_features(table) if word == "user" else rows.with_item_features(table)
+    joined = rows.with_features(*((table, None) if word == "user" else (None, table)))
     assert joined.shape == ((3, 1) if word == "user" else (1, 3))
     assert joined.users is rows.users
     assert joined.items is rows.items

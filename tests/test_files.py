@@ -33,8 +33,8 @@ from neumf import (
     VotingRecommender,
 )
 from neumf.base import BaseRecommender
-from neumf.interactions.ids import encode_ids, index_ids
 from neumf.interactions.moments import read_span
+from neumf.interactions.vocabulary import index_ids, indices_of
 from neumf.recommenders.load import MODULES
 from neumf.saving.container import checksum_of, read_file
 from neumf.saving.values import read_values, write_values
@@ -246,7 +246,7 @@ def test_ids_keep_type_and_order(tmp_path_factory, ids):
     assert found.equals(index)
     assert found.dtype == index.dtype
     assert repr(found.tolist()) == repr(index.tolist())
-    np.testing.assert_array_equal(encode_ids(values, found), encode_ids(values, index))
+    np.testing.assert_array_equal(indices_of(values, found), indices_of(values, index))
 
 
 class Colour(enum.IntEnum):

@@ -95,10 +95,10 @@ def test_places_count_from_both_ends(rows):
     timelines = read_timelines(users, times, 4)
     order = time_order(users, times)
     for user in range(4):
-        places = timelines.places[order][users[order] == user]
+        places = timelines.positions[order][users[order] == user]
         assert places.tolist() == list(range(timelines.counts[user]))
     np.testing.assert_array_equal(
-        timelines.places + timelines.from_last(), timelines.counts[users] - 1
+        timelines.positions + timelines.from_last(), timelines.counts[users] - 1
     )
 
 
@@ -114,7 +114,7 @@ def test_timelines_without_the_last_positives_are_those_of_the_rows_that_are_lef
     assert found.counts.tolist() == np.bincount(users[left][positive[left]], minlength=4).tolist()
     fresh = read_timelines(users[left], None if times is None else times[left], 4, positive[left])
     of_positives = positive[left]
-    np.testing.assert_array_equal(found.places[of_positives], fresh.places[of_positives])
+    np.testing.assert_array_equal(found.positions[of_positives], fresh.positions[of_positives])
 
 
 # Rows labelled 0
@@ -162,14 +162,14 @@ def test_a_row_labelled_zero_never_knows_what_comes_later(rows):
             users[other] == users[row] and (clock[other], other) < (clock[row], row)
             for other in np.flatnonzero(positive)
         )
-        assert timelines.places[row] <= before
+        assert timelines.positions[row] <= before
 
 
 def test_a_dislike_at_its_own_time_has_all_that_came_before():
     users, times = np.zeros(4, int), np.array([10, 20, 30, 40])
     positive = np.array([True, True, False, True])
     timelines = read_timelines(users, times, 1, positive)
-    assert timelines.places.tolist() == [0, 1, 2, 2]
+    assert timelines.positions.tolist() == [0, 1, 2, 2]
     assert timelines.from_last().tolist() == [2, 1, 0, 0]
 
 
@@ -246,7 +246,7 @@ def timed_histories_of(users, items, times, positive, length, before=None, from_
     timelines = read_timelines(users, times, 4, positive)
     seconds = times.astype(np.float64)
     histories = read_histories(timelines, items, length, before, seconds)
-    return replace(histories, moments=seconds) if from_rows else histories
+    return replace(histories, request_times=seconds) if from_rows else histories
 
 
 @st.composite

@@ -12,7 +12,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from neumf import IdEncoder
-from neumf.interactions.ids import encode_ids, index_ids, read_ids
+from neumf.interactions.columns import read_ids
+from neumf.interactions.vocabulary import index_ids, indices_of
 
 tables_of_any_ids = strategies.id_kinds.flatmap(strategies.tables)
 
@@ -237,8 +238,8 @@ class TestOneId:
         asked = data.draw(st.sampled_from(known) | strategies.any_ids, label="asked")
         vocabulary = index_ids(read_ids(known, "users", pd.Index([0])))[1]
 
-        one = encode_ids(read_ids([asked], "users", vocabulary), vocabulary)
-        two = encode_ids(read_ids([asked, asked], "users", vocabulary), vocabulary)
+        one = indices_of(read_ids([asked], "users", vocabulary), vocabulary)
+        two = indices_of(read_ids([asked, asked], "users", vocabulary), vocabulary)
 
         assert [*one, *one] == two.tolist()
 
@@ -258,4 +259,4 @@ class TestOneId:
     def test_is_found_whatever_the_width_of_the_known(self, dtype, label):
         vocabulary = pd.Index(np.array([1, 0, 2], dtype=dtype))
 
-        assert encode_ids(np.array([label]), vocabulary).tolist() == [{1: 0, 2: 2}.get(label, -1)]
+        assert indices_of(np.array([label]), vocabulary).tolist() == [{1: 0, 2: 2}.get(label, -1)]

@@ -6,10 +6,11 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neumf.interactions.ids import index_ids, lookup_ids, read_ids
+from neumf.interactions.columns import read_ids
 from neumf.interactions.seen import join_seen, seen_matrix, seen_rows
 from neumf.interactions.tables import read_interactions
 from neumf.interactions.timeline import time_order
+from neumf.interactions.vocabulary import index_ids, lookup_ids
 
 INTS = pd.Index([1, 2])
 TUPLES = pd.Index([("a", 1), ("b", 2)], tupleize_cols=False)

@@ -27,9 +27,9 @@ from neumf import (
 )
 from neumf.base import read_rows
 from neumf.interactions import stored_tables
-from neumf.interactions.ids import CodedIds, index_ids
 from neumf.interactions.reading import read_input
 from neumf.interactions.tables import read_interactions
+from neumf.interactions.vocabulary import IndexedIds, index_ids
 
 pa = pytest.importorskip("pyarrow")
 pads = pytest.importorskip("pyarrow.dataset")
@@ -224,7 +224,7 @@ class TestCodedIds:
         ids = np.array(ids, dtype=object)
         rows = np.array(data.draw(st.lists(st.booleans(), min_size=len(ids), max_size=len(ids))))
         rows = rows.astype(bool)
-        coded = CodedIds(*index_ids(ids))
+        coded = IndexedIds(*index_ids(ids))
         assert coded.tolist() == ids.tolist()
         assert np.asarray(coded[rows]).tolist() == ids[rows].tolist()
         (codes, labels), (expected, labels_of_ids) = index_ids(coded[rows]), index_ids(ids[rows])

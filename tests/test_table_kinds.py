@@ -17,7 +17,7 @@ from neumf import (
     PopularityRecommender,
 )
 from neumf.datasets import filter_k_core
-from neumf.interactions.ids import read_ids
+from neumf.interactions.columns import read_ids
 from neumf.interactions.tables import add_column, read_interactions
 
 INTS = pd.Index([1, 2])

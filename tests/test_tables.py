@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from neumf.interactions.ids import index_ids
 from neumf.interactions.table_kinds import open_table
 from neumf.interactions.tables import (
     Interactions,
@@ -21,6 +20,7 @@ from neumf.interactions.tables import (
     replace_ids,
     take_rows,
 )
+from neumf.interactions.vocabulary import index_ids
 
 
 def table(**columns):

@@ -180,7 +180,7 @@ def history_arrays(with_ids, loss, rng, *, item_bias=False, **options):
     seconds = np.array([0.0, 2.0, 9.0, 30.0, 4.0, 10.0]) if gaps else None
     histories = read_histories(read_timelines(users, None, 3), items, 2, seconds=seconds)
     if gaps == "request":
-        histories = replace(histories, moments=seconds)
+        histories = replace(histories, request_times=seconds)
     among_all = not LOSSES[loss].draws_negatives
     sizes = (2, 0, ()) if LOSSES[loss].is_product else (2, 3, (4,))
     layers = NeuMFLayers(*sizes, item_bias=item_bias)

@@ -20,12 +20,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from neumf.evaluation.scorers import ndcg_scorer
+from neumf.interactions.columns import barred_items, read_ids
 from neumf.interactions.encoded_rows import EncodedRows, read_rows
-from neumf.interactions.ids import barred_items, extend_index, index_ids, lookup_ids, read_ids
 from neumf.interactions.moments import read_moment, require_timestamps
 from neumf.interactions.new_rows import NewRows, find_users, match_new_rows, read_new
 from neumf.interactions.reading import read_input
 from neumf.interactions.tables import Interactions
+from neumf.interactions.vocabulary import extend_index, index_ids, lookup_ids
 from neumf.protocols import Ranker
 from neumf.ranking.lists import CatalogueScores, best_items
 from neumf.ranking.rankers import QueryRanker, pair_scores, ranker_at

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf.interactions.ids import index_ids
 from neumf.interactions.tables import read_interactions, take_rows
+from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Codes
 from neumf.utils.validation import check_int
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from neumf.interactions.ids import lookup_ids, read_ids
+from neumf.interactions.columns import read_ids
+from neumf.interactions.vocabulary import lookup_ids
 from neumf.protocols import Ranker, Recommender
 from neumf.ranking.rankers import ranker_at
 from neumf.utils.arrays import Codes, Float64s, Scores

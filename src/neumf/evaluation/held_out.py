@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from neumf.evaluation.candidates import PartOfCatalogue, find_candidates
 from neumf.evaluation.pipelines import fold_in_interactions, refuse_merged_users, unwrap
 from neumf.evaluation.task import RankingTask
-from neumf.interactions.ids import CodedIds, index_ids, lookup_ids, show
 from neumf.interactions.moments import require_timestamps
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions
+from neumf.interactions.vocabulary import IndexedIds, index_ids, lookup_ids
 from neumf.protocols import Recommender
 from neumf.ranking.rankers import require_times_of_fit
-from neumf.utils.arrays import Codes, Float64s, Ids
+from neumf.utils.arrays import Codes, Float64s, Ids, repr_of_row
 from neumf.utils.random import hash_mix
 from neumf.utils.validation import check_labels, warn_caller
 
@@ -151,8 +151,8 @@ def _among(candidates: Codes, held_out: HeldOutRows, rows: Interactions) -> Held
         raise ValueError(
             "X must hold rows of candidates alone: no others can be found among them. Received "
             f"{others.sum()} of {len(others)} rows with another item, such as "
-            f"{show(rows.items, int(np.argmax(others)))}. Leave these rows out, for example with "
-            "X[X['item'].isin(candidates)]."
+            f"{repr_of_row(rows.items, int(np.argmax(others)))}. Leave these rows out, for "
+            "example with X[X['item'].isin(candidates)]."
         )
     return replace(held_out, items=items, n_items=len(candidates))
 
@@ -192,9 +192,9 @@ def _found_pairs(rows: HeldOutRows) -> tuple[Codes, Codes]:
     return rows.users[rows.queries][found], rows.items[found]
 
 
-def _hash_ids(ids: Ids | pd.Index | CodedIds) -> NDArray[np.uint64]:
-    if isinstance(ids, CodedIds):
-        of_labels: NDArray[np.uint64] = _hash_ids(ids.labels)[ids.codes]
+def _hash_ids(ids: Ids | pd.Index | IndexedIds) -> NDArray[np.uint64]:
+    if isinstance(ids, IndexedIds):
+        of_labels: NDArray[np.uint64] = _hash_ids(ids.labels)[ids.indices]
         return of_labels
     labels = [
         str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)

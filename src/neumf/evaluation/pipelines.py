@@ -10,9 +10,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from neumf.interactions.ids import index_ids, lookup_ids, show
 from neumf.interactions.reading import read_input
+from neumf.interactions.vocabulary import index_ids, lookup_ids
 from neumf.protocols import Recommender
+from neumf.utils.arrays import repr_of_row
 
 
 def unwrap(estimator: Any, tables: list[Any]) -> tuple[Recommender, list[Any]]:
@@ -43,9 +44,9 @@ def fold_in_interactions(recommender: Recommender, interactions: Any) -> Recomme
     """Return the recommender after further interactions, without training."""
     if not hasattr(recommender, "with_interactions"):
         raise TypeError(
-            "interactions can only be given to recommenders with a method with_interactions, such as those "
-            f"that derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit it with "
-            "the interactions in X."
+            "interactions can only be given to recommenders with a method with_interactions, such "
+            f"as those that derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit "
+            "it with the interactions in X."
         )
     folded: Recommender = recommender.with_interactions(interactions)
     return folded
@@ -68,6 +69,6 @@ def refuse_merged_users(recommender: Recommender, given: list[Any], reached: lis
         raise ValueError(
             "interactions must reach the recommender with an id for each new user. Received "
             f"{merged.sum()} new users with an id that the steps of the pipeline give another one "
-            f"too, such as {show(ids, int(pairs['after'][merged[merged].index[0]]))}. Leave the "
-            "encoder out: recommenders take ids as they are."
+            f"too, such as {repr_of_row(ids, int(pairs['after'][merged[merged].index[0]]))}. Leave "
+            "the encoder out: recommenders take ids as they are."
         )

@@ -15,84 +15,44 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from neumf.interactions.features import SideFeatures, join_features
-from neumf.interactions.ids import index_ids
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import count_users, seen_matrix
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import Timelines, read_timelines
+from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Codes, Float32s, Float64s
 from neumf.utils.validation import check_labels, check_weights
 
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """The rows given to `fit` or `partial_fit`, as indices.
+    """The rows given to `fit` or `partial_fit`, as indices."""
 
-    Attributes
-    ----------
-    user_ids, item_ids : Index
-        The id of each user and item, by index.
-    users, items : ndarray of shape (n_samples,)
-        Indices.
-    timestamps : ndarray of shape (n_samples,) or None
-        None where row order is time order.
-    ordered : bool
-        False if the rows tell nothing about time.
-    labels : ndarray of shape (n_samples,) or None
-        `y`.
-    weights : ndarray of shape (n_samples,) or None
-        `sample_weight`.
-    ticks_per_second : int
-        How many units of the timestamps make a second.
-    user_features, item_features : SideFeatures or None
-        What is known of users and items.
-    columns : dict
-        `n_features_in_` and, if all names are strings, `feature_names_in_`, as in scikit-learn.
-    """
-
-    user_ids: pd.Index
+    user_ids: pd.Index  # the id of each user, by index
     item_ids: pd.Index
-    users: Codes
+    users: Codes  # the index of each row's user
     items: Codes
-    timestamps: NDArray[Any] | None
-    ordered: bool
-    labels: Float32s | None
-    weights: Float32s | None
-    ticks_per_second: int = 1
+    timestamps: NDArray[Any] | None  # None: row order is time order
+    ordered: bool = True  # False: rows tell nothing about time
+    labels: Float32s | None = None  # `y`
+    weights: Float32s | None = None  # `sample_weight`
+    ticks_per_second: int = 1  # of the timestamps
     user_features: SideFeatures | None = None
     item_features: SideFeatures | None = None
-    columns: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
-        """Read a table, labels and weights; rows that are read already stay as they are."""
-        if isinstance(X, EncodedRows):
-            return X
-        rows = read_input(X)
-        encoded = cls.encode(rows, index_ids(rows.users), index_ids(rows.items), y, sample_weight)
-        probe = BaseEstimator()
-        validate_data(probe, X if rows.header is None else rows.header, skip_check_array=True)
-        return replace(encoded, columns=dict(vars(probe)))
+    columns: dict[str, Any] = field(default_factory=dict)  # number and names, by attribute
 
     @classmethod
     def encode(
-        cls,
-        rows: Interactions,
-        users: tuple[Codes, pd.Index],
-        items: tuple[Codes, pd.Index],
-        y: Any,
-        sample_weight: Any,
+        cls, rows: Interactions, users: tuple[Codes, pd.Index], items: tuple[Codes, pd.Index]
     ) -> EncodedRows:
-        """Join indices with the ids they stand for, and check labels and weights."""
+        """Join the indices of rows with the ids that they stand for."""
         return cls(
-            users[1],
-            items[1],
-            users[0],
-            items[0],
-            rows.timestamps,
-            rows.ordered,
-            labels=None if y is None else check_labels(y, len(rows)),
-            weights=None if sample_weight is None else check_weights(sample_weight, len(rows)),
+            user_ids=users[1],
+            item_ids=items[1],
+            users=users[0],
+            items=items[0],
+            timestamps=rows.timestamps,
+            ordered=rows.ordered,
             ticks_per_second=rows.ticks_per_second,
         )
 
@@ -107,6 +67,15 @@ class EncodedRows:
             "popularity_logits_": logit((popularity + 1) / (self.shape[0] + 2)),  # Laplace's rule
             "has_timestamps_": self.timestamps is not None,
         }
+
+    def with_labels(self, y: Any, sample_weight: Any) -> EncodedRows:
+        """Return the rows with labels and weights, which are checked."""
+        n_rows = len(self.users)
+        return replace(
+            self,
+            labels=None if y is None else check_labels(y, n_rows),
+            weights=None if sample_weight is None else check_weights(sample_weight, n_rows),
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -139,19 +108,15 @@ class EncodedRows:
         return read_timelines(self.users, self.timestamps, self.shape[0], self.positive)
 
     def with_features(self, of_users: Any, of_items: Any) -> EncodedRows:
-        """Return the rows with what tables tell of users and of items; None tells nothing."""
-        rows = self if of_users is None else self.with_user_features(of_users)
-        return rows if of_items is None else rows.with_item_features(of_items)
-
-    def with_user_features(self, table: Any) -> EncodedRows:
-        """Return the rows with what a table tells of users; those it alone names come last."""
-        ids, known = join_features(table, "user_features", "user", self.user_ids)
-        return replace(self, user_ids=ids, user_features=known)
-
-    def with_item_features(self, table: Any) -> EncodedRows:
-        """Return the rows with what a table tells of items; those it alone names come last."""
-        ids, known = join_features(table, "item_features", "item", self.item_ids)
-        return replace(self, item_ids=ids, item_features=known)
+        """Return the rows with the features of two tables; ids that only a table has come last."""
+        rows = self
+        if of_users is not None:
+            ids, features = join_features(of_users, "user_features", "user", self.user_ids)
+            rows = replace(rows, user_ids=ids, user_features=features)
+        if of_items is not None:
+            ids, features = join_features(of_items, "item_features", "item", self.item_ids)
+            rows = replace(rows, item_ids=ids, item_features=features)
+        return rows
 
     def without_last(self, last: Codes) -> EncodedRows:
         """Return all rows but these, each the last positive of its user.
@@ -180,7 +145,8 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
         Interactions. What is array-like here, and in all of the library where no rows of a table
         are returned, may also be the path of a Parquet file or of a folder of such files, a
         `pyarrow.dataset.Dataset`, or a DataFrame of dask. These are read once, part by part,
-        the files of a folder in the order of their paths.
+        the files of a folder in the order of their paths. Rows that are read already are returned
+        as they are.
     y : array-like of shape (n_samples,) or None, default=None
         Labels in [0, 1]; rows above 0 are positives. None makes all rows positives.
     sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -211,4 +177,10 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     >>> rows.users.tolist(), rows.items.tolist(), rows.shape
     ([0, 1, 0], [0, 0, 1], (2, 2))
     """
-    return EncodedRows.read(X, y, sample_weight)
+    if isinstance(X, EncodedRows):
+        return X
+    rows = read_input(X)
+    encoded = EncodedRows.encode(rows, index_ids(rows.users), index_ids(rows.items))
+    columns = BaseEstimator()
+    validate_data(columns, X if rows.header is None else rows.header, skip_check_array=True)
+    return replace(encoded.with_labels(y, sample_weight), columns=dict(vars(columns)))

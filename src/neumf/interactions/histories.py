@@ -11,14 +11,14 @@ from neumf.interactions.timeline import Timelines
 from neumf.utils.arrays import Codes, Float64s
 from neumf.utils.time_gaps import HistoryInputs, with_gaps
 
-# Users whose last items are cut at once: the places of a user's take twice their memory.
+# Users whose last items are cut at once: the positions of the items take twice their memory.
 _BLOCK_USERS = 2**16
 
 
 class LastItems(NamedTuple):
     """The last items of users, newest first, shape (n_users, length), filled up with -1.
 
-    `seconds` tells when each was, 0 where there is none; None where nobody asks.
+    `seconds` tells when each was, 0 where there is none; None if no times are read.
     """
 
     items: Codes
@@ -36,52 +36,37 @@ class LastItems(NamedTuple):
         return {"histories_": self.items, "history_seconds_": self.seconds}
 
     def take(self, users: Codes) -> LastItems:
-        """Return those of these users; -1 is one without any."""
-        none = users < 0
-        items = self.items[users]
-        items[none] = -1
-        if self.seconds is None:
-            return LastItems(items)
-        seconds = self.seconds[users]
+        """Return the last items of these users; -1 is a user without any."""
+        seconds = None if self.seconds is None else self.seconds[users]
+        return _without(users < 0, self.items[users], seconds)
+
+
+def _without(none: Any, items: Codes, seconds: Float64s | None) -> LastItems:
+    """Return new arrays as last items, without those where a mask is set."""
+    items[none] = -1
+    if seconds is not None:
         seconds[none] = 0.0
-        return LastItems(items, seconds)
+    return LastItems(items, seconds)
 
 
 @dataclass(frozen=True)
 class Histories:
-    """The last items that each row's user had strictly before the row.
+    """The last items that each row's user had strictly before the row."""
 
-    Attributes
-    ----------
-    items : ndarray of shape (n_positives + 1,)
-        The items of all users, user by user, each oldest first, and one more that is no item.
-    bounds : ndarray of shape (n_users + 1,)
-        Where the items of each user begin, and end.
-    first_places : ndarray of shape (n_users,)
-        Where among the items the first row of each user stands: behind what they had before.
-    timelines : Timelines
-        The user of each row, and its place in the timeline.
-    length : int
-        How many items count.
-    seconds : ndarray of shape (n_positives + 1,) or None
-        When each of the items was; None where nobody asks.
-    moments : ndarray of shape (n_rows,) or None
-        When each row was, from which gaps are counted; None counts from the newest item.
-    """
-
-    items: Codes
-    bounds: Codes
-    first_places: Codes
-    timelines: Timelines
-    length: int
-    seconds: Float64s | None = None
-    moments: Float64s | None = None
+    items: Codes  # of all users, user by user, each oldest first, and one more that is no item
+    bounds: Codes  # of shape (n_users + 1,): where the items of each user begin, and end
+    starts: Codes  # where the first row of each user stands: behind the items they had before
+    timelines: Timelines  # of the rows
+    length: int  # how many items count
+    seconds: Float64s | None = None  # when each of the items was
+    # When each row was, from which gaps are counted; None counts from the newest item.
+    request_times: Float64s | None = None
 
     def before(self, rows: Codes) -> HistoryInputs:
         """Return the histories of these rows, as a network reads them."""
-        users, places = self.timelines.users[rows], self.timelines.places[rows]
-        last = self._cut(self.bounds[users], self.first_places[users] + places)
-        return last.inputs(None if self.moments is None else self.moments[rows])
+        users, positions = self.timelines.users[rows], self.timelines.positions[rows]
+        last = self._cut(self.bounds[users], self.starts[users] + positions)
+        return last.inputs(None if self.request_times is None else self.request_times[rows])
 
     def last(self) -> LastItems:
         """Return the history of each user after all rows."""
@@ -97,15 +82,11 @@ class Histories:
         return LastItems(items, seconds)
 
     def _cut(self, firsts: Codes, ends: Codes) -> LastItems:
-        places = ends[:, None] - np.arange(1, self.length + 1)
-        none = places < firsts[:, None]
-        items: Codes = self.items.take(places, mode="clip").astype(np.int32, copy=False)
-        items[none] = -1
-        if self.seconds is None:
-            return LastItems(items)
-        seconds = self.seconds.take(places, mode="clip")
-        seconds[none] = 0.0
-        return LastItems(items, seconds)
+        """Return the last items within bounds."""
+        positions = ends[:, None] - np.arange(1, self.length + 1)
+        items: Codes = self.items.take(positions, mode="clip").astype(np.int32, copy=False)
+        seconds = None if self.seconds is None else self.seconds.take(positions, mode="clip")
+        return _without(positions < firsts[:, None], items, seconds)
 
 
 def read_histories(
@@ -117,37 +98,27 @@ def read_histories(
 ) -> Histories:
     """Find the history of each row: the positives of its user before it.
 
-    Parameters
-    ----------
-    timelines : Timelines
-        The order of the rows in time.
-    items : ndarray of shape (n_rows,)
-        The item of each row.
-    length : int
-        Maximum number of items in a history.
-    before : LastItems or None
-        The last items of each user before all rows.
-    seconds : ndarray of shape (n_rows,) or None
-        The time of each row; None leaves the times of items out.
+    `items` and `seconds` are those of the rows, `length` is that of the longest history, and
+    `before` holds what each user had before all rows. Without `seconds` no times are read.
     """
     n_before = np.zeros_like(timelines.counts)
     if before is not None:
         n_before = np.count_nonzero(before.items >= 0, axis=1)
     bounds = np.append(0, np.cumsum(n_before + timelines.counts))
-    first_places = bounds[:-1] + n_before
+    starts = bounds[:-1] + n_before
     ordered = np.full(bounds[-1] + 1, -1, np.int32)
     times = None if seconds is None else np.zeros(len(ordered))
     if before is not None:
         # The items of a user stand at the end of their row.
         known = before.items[:, ::-1] >= 0
         users, columns = np.nonzero(known)
-        places = bounds[users] + columns - (known.shape[1] - n_before[users])
-        ordered[places] = before.items[:, ::-1][known]
+        positions = bounds[users] + columns - (known.shape[1] - n_before[users])
+        ordered[positions] = before.items[:, ::-1][known]
         if times is not None and before.seconds is not None:
-            times[places] = before.seconds[:, ::-1][known]
+            times[positions] = before.seconds[:, ::-1][known]
     rows = slice(None) if timelines.positive is None else timelines.positive
-    places = first_places[timelines.users[rows]] + timelines.places[rows]
-    ordered[places] = items[rows]
+    positions = starts[timelines.users[rows]] + timelines.positions[rows]
+    ordered[positions] = items[rows]
     if times is not None and seconds is not None:
-        times[places] = seconds[rows]
-    return Histories(ordered, bounds, first_places, timelines, length, times)
+        times[positions] = seconds[rows]
+    return Histories(ordered, bounds, starts, timelines, length, times)

@@ -9,21 +9,20 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from neumf.interactions.ids import (
-    CodedIds,
-    describe_other_kind,
-    encode_ids,
-    index_ids,
-    kind_of_ids,
-    lookup_ids,
-    show,
-)
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import join_seen, seen_matrix
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import time_order
 from neumf.interactions.user_items import UserItems
-from neumf.utils.arrays import Codes, Ids
+from neumf.interactions.vocabulary import (
+    IndexedIds,
+    describe_other_kind,
+    index_ids,
+    indices_of,
+    kind_of_ids,
+    lookup_ids,
+)
+from neumf.utils.arrays import Codes, Ids, repr_of_row
 from neumf.utils.validation import warn_caller
 
 
@@ -79,15 +78,15 @@ def match_new_rows(
             "that fit did not see; they are skipped."
         )
     user_ids = index_ids(ids)[1]
-    row_users = encode_ids(new.users, user_ids)
+    row_users = indices_of(new.users, user_ids)
     _refuse_other_kind(row_users, new.users, user_ids)
     order = time_order(row_users, new.timestamps)
     order = order[(row_users[order] >= 0) & (row_items[order] >= 0)]
-    before = encode_ids(user_ids.to_numpy(), users)
+    before = indices_of(user_ids.to_numpy(), users)
     if len(row_users) and (row_users < 0).all() and (before < 0).any():
         warn_caller(
             f"None of the {len(row_users)} rows of interactions is of a user asked for, such as "
-            f"{show(user_ids, 0)}. Behind the steps of a pipeline, pass "
+            f"{repr_of_row(user_ids, 0)}. Behind the steps of a pipeline, pass "
             "pipeline[:-1].transform(interactions)."
         )
     known = before >= 0
@@ -103,7 +102,7 @@ def match_new_rows(
 
 def find_users(ids: Ids, users: pd.Index) -> Codes:
     """Return indices of users, -1 for unknown ones, with a warning if strings meet numbers."""
-    indices = encode_ids(ids, users)
+    indices = indices_of(ids, users)
     complaint = describe_other_kind(indices, ids, users, "users")
     if complaint:
         warn_caller(
@@ -112,13 +111,13 @@ def find_users(ids: Ids, users: pd.Index) -> Codes:
     return indices
 
 
-def _refuse_other_kind(indices: Codes, ids: Ids | CodedIds, asked: pd.Index) -> None:
+def _refuse_other_kind(indices: Codes, ids: Ids | IndexedIds, asked: pd.Index) -> None:
     """Raise if interactions name none of the users asked for because strings meet numbers."""
     kinds = kind_of_ids(ids), kind_of_ids(asked)
     if (indices < 0).all() and None not in kinds and kinds[0] != kinds[1]:
         raise ValueError(
             "interactions: user ids must be of the kind of the users asked for, "
-            f"{kinds[1]} such as {show(asked, 0)}. Received {kinds[0]} such as {show(ids, 0)}. "
-            "Convert them, for example with astype; behind the steps of a pipeline, pass "
-            "pipeline[:-1].transform(interactions)."
+            f"{kinds[1]} such as {repr_of_row(asked, 0)}. Received {kinds[0]} such as "
+            f"{repr_of_row(ids, 0)}. Convert them, for example with astype; behind the "
+            "steps of a pipeline, pass pipeline[:-1].transform(interactions)."
         )

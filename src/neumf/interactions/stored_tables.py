@@ -7,52 +7,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from neumf.interactions.ids import is_of
+from neumf.interactions.columns import is_of
 
 # Rows of a part, and a few more where the groups of rows in the files are longer.
 _PART_ROWS = 2**20
 
 
-@dataclass(frozen=True)
-class StoredTable:
-    """A table that is read part by part.
+class StoredTable(NamedTuple):
+    """A table that is read part by part."""
 
-    Attributes
-    ----------
-    header : DataFrame of shape (0, n_columns)
-        Its columns, as a DataFrame of all of it would have them.
-    read : callable
-        Called with names of columns, it yields the parts in the order of the rows, each a list of
-        these columns, which are Series or arrays of Arrow.
-    """
-
-    header: pd.DataFrame
+    header: pd.DataFrame  # no rows, and the columns that a DataFrame of the table would have
+    # (names of columns) -> parts in the order of the rows: a Series or array of Arrow for each name
     read: Callable[[list[Any]], Iterator[list[Any]]]
 
 
 def open_stored(X: Any, argument: str) -> StoredTable | None:
-    """Return a table that is not in memory, of which no row is read yet; None if X is no such.
-
-    Raises
-    ------
-    ImportError
-        If X is a path and pyarrow is not installed.
-    OSError, ValueError
-        If there is no Parquet file at the path.
-    """
-    if isinstance(X, str | os.PathLike):
-        return _of_dataset(_open_files(Path(X), argument), argument)
-    if is_of(X, "pyarrow.dataset", "Dataset"):
-        return _of_dataset(X, argument)
+    """Return a table that is not in memory, of which no row is read yet; None if X is no such."""
     if is_of(X, "dask.dataframe", "DataFrame"):
         return StoredTable(X._meta, lambda names: _parts_of_dask(X, names, argument))
-    return None
+    if isinstance(X, str | os.PathLike):
+        X = _open_files(Path(X), argument)
+    elif not is_of(X, "pyarrow.dataset", "Dataset"):
+        return None
+    # What pandas wrote as the index of its rows is none of its columns.
+    header = X.schema.empty_table().to_pandas(date_as_object=False)
+    return StoredTable(header, lambda names: _parts_of_dataset(X, names, argument))
 
 
 def _open_files(path: Path, argument: str) -> Any:
@@ -84,13 +68,6 @@ def _open_files(path: Path, argument: str) -> Any:
     return dataset
 
 
-def _of_dataset(dataset: Any, argument: str) -> StoredTable:
-    """Return a dataset of Arrow as a table."""
-    # What pandas wrote as the index of its rows is none of its columns.
-    header = dataset.schema.empty_table().to_pandas(date_as_object=False)
-    return StoredTable(header, lambda names: _parts_of_dataset(dataset, names, argument))
-
-
 def _parts_of_dataset(dataset: Any, names: Sequence[Any], argument: str) -> Iterator[list[Any]]:
     import pyarrow
 
@@ -111,7 +88,7 @@ def _parts_of_dataset(dataset: Any, names: Sequence[Any], argument: str) -> Iter
 
 
 def _gathered(batches: Iterable[Any]) -> Iterator[list[Any]]:
-    """Yield batches together, of files whose groups of rows are short."""
+    """Yield batches together, as the groups of rows in a file may be short."""
     gathered, n_rows = [], 0
     for batch in batches:
         gathered.append(batch)
@@ -125,9 +102,9 @@ def _gathered(batches: Iterable[Any]) -> Iterator[list[Any]]:
 
 def _parts_of_dask(frame: Any, names: Sequence[Any], argument: str) -> Iterator[list[Any]]:
     columns = frame[list(names)]
-    for number in range(frame.npartitions):
+    for position in range(frame.npartitions):
         try:
-            part = columns.partitions[number].compute()
+            part = columns.partitions[position].compute()
         except OSError as error:
             raise _unreadable(argument, error) from error
         yield [part[name] for name in names]

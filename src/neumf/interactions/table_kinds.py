@@ -7,69 +7,32 @@ from __future__ import annotations
 
 import os
 import sys
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf.interactions.ids import is_of, native, read_column
+from neumf.interactions.columns import is_of, native, read_column
 from neumf.utils.arrays import Codes, Ids
 
 # Rows whose values tell whether a column of Python objects holds datetimes.
 _N_LOOKED_AT = 100
 
 
-class Table(ABC):
-    """A table of one kind: what is read of it, and tables of its kind that are made of it.
+class Table:
+    """A DataFrame of pandas; subclasses are tables of other kinds.
 
-    Attributes
-    ----------
-    names : list or None
-        The names of the columns; None where columns have none, as in arrays.
-    index_names : list
-        The names of what labels the rows.
-    index_is_time : bool
-        True if datetimes label the rows.
-    shape : tuple of int
-        Number of rows and of columns.
+    Columns are read as Series of pandas, and new tables are of the kind that came in.
     """
 
-    names: list[Any] | None
+    names: list[Any] | None  # None where columns have no names, as in arrays
     index_names: Sequence[Any] = ()
-    index_is_time: bool = False
+    index_is_time = False
     shape: tuple[int, int]
-
-    @abstractmethod
-    def column(self, place: int) -> pd.Series:
-        """Return one column."""
-
-    @abstractmethod
-    def holds_datetimes(self, place: int) -> bool:
-        """Tell whether a column holds dates or datetimes."""
-
-    @abstractmethod
-    def take(self, rows: Codes) -> Any:
-        """Return some of the rows, by position."""
-
-    @abstractmethod
-    def with_columns(self, columns: dict[int, Ids]) -> Any:
-        """Return a copy with other values in some columns, by place."""
-
-    @abstractmethod
-    def with_new_column(self, name: str, values: NDArray[Any]) -> Any:
-        """Return a copy with one more column, or with other values in the column of that name."""
-
-    @abstractmethod
-    def with_rows(self, rows: Any) -> Any:
-        """Return a table with further rows, those of a table of the same kind."""
-
-
-class _PandasTable(Table):
-    """A DataFrame of pandas."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = _native_frame(frame)
@@ -78,143 +41,125 @@ class _PandasTable(Table):
         self.index_is_time = isinstance(frame.index, pd.DatetimeIndex)
         self.shape = frame.shape
 
-    def column(self, place: int) -> pd.Series:
-        return self.frame.iloc[:, place]
+    def column(self, position: int) -> pd.Series:
+        """Return one column."""
+        return self.frame.iloc[:, position]
 
-    def holds_datetimes(self, place: int) -> bool:
-        return _is_datetime(self.column(place))
+    def holds_datetimes(self, position: int) -> bool:
+        """Tell whether a column holds dates or datetimes."""
+        column = self.column(position)
+        if column.dtype != object:
+            return bool(pd.api.types.is_datetime64_any_dtype(column.dtype))
+        kind = pd.api.types.infer_dtype(column.iloc[:_N_LOOKED_AT])
+        return kind in ("date", "datetime", "datetime64")
 
-    def take(self, rows: Codes) -> pd.DataFrame:
+    def take(self, rows: Codes) -> Any:
+        """Return some of the rows, by position."""
         return self.frame.iloc[rows]
 
-    def with_columns(self, columns: dict[int, Ids]) -> pd.DataFrame:
-        copies = [self.column(place) for place in range(self.shape[1])]
-        for place, values in columns.items():
+    def with_columns(self, columns: dict[int, Ids]) -> Any:
+        """Return a copy with other values in some columns, by position."""
+        frame = self.frame.assign()  # a copy, which pandas 3 puts off until a column is changed
+        for position, values in columns.items():
             # pandas would make NaN of a None among strings.
             dtype = object if pd.isna(values).any() else None
-            copies[place] = pd.Series(values, index=self.frame.index, dtype=dtype)
-        frame = pd.concat(copies, axis=1)
-        frame.columns = self.frame.columns
+            column: Any = pd.Series(values, index=frame.index, dtype=dtype)
+            frame.isetitem(position, column)
         return frame
 
-    def with_new_column(self, name: str, values: NDArray[Any]) -> pd.DataFrame:
-        frame: pd.DataFrame = self.frame.assign(**{name: values})
-        return frame
+    def with_new_column(self, name: str, values: NDArray[Any]) -> Any:
+        """Return a copy with one more column, or with other values in the column of that name."""
+        return self.frame.assign(**{name: values})
 
-    def with_rows(self, rows: Any) -> pd.DataFrame:
-        frame: pd.DataFrame = pd.concat([self.frame, rows], ignore_index=True)
-        return frame
+    def with_rows(self, rows: Any) -> Any:
+        """Return a table with further rows, those of a table of the same kind."""
+        return pd.concat([self.frame, rows], ignore_index=True)
 
 
 class _ArrayTable(Table):
     """An array of two dimensions, or a list of rows; what is made of it is an array."""
 
-    names = None
-
     def __init__(self, rows: NDArray[Any] | Sequence[Any]) -> None:
+        columns: Any = rows
+        if isinstance(rows, np.ma.MaskedArray):
+            columns = {position: _unmask(column) for position, column in enumerate(rows.T)}
+        super().__init__(pd.DataFrame(columns))
+        self.names = None
         self.array = rows if isinstance(rows, np.ndarray) else None
-        self.table = _PandasTable(_frame_of_rows(rows))
-        self.shape = self.table.shape
-
-    def column(self, place: int) -> pd.Series:
-        return self.table.column(place)
-
-    def holds_datetimes(self, place: int) -> bool:
-        may_hold = self.array is None or self.array.dtype.kind in "OM"
-        return may_hold and self.table.holds_datetimes(place)
 
     def take(self, rows: Codes) -> NDArray[Any]:
         return (self._as_array() if self.array is None else self.array)[rows]
 
     def with_columns(self, columns: dict[int, Ids]) -> NDArray[Any]:
-        return self.table.with_columns(columns).to_numpy()
+        array: NDArray[Any] = super().with_columns(columns).to_numpy()
+        return array
 
     def with_new_column(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
-        return self.table.with_new_column(name, values).to_numpy()
+        array: NDArray[Any] = super().with_new_column(name, values).to_numpy()
+        return array
 
     def with_rows(self, rows: Any) -> NDArray[Any]:
         return np.concatenate([self._as_array(), rows])
 
     def _as_array(self) -> NDArray[Any]:
-        """Return a plain array.
-
-        Unlike that of `np.asarray` it keeps numbers beside strings, and has None where a mask is.
-        """
+        """Return an array in which, unlike in NumPy's own, 1 beside "a" is 1, and a mask None."""
         if self.array is None or np.ma.isMaskedArray(self.array):
-            return self.table.frame.to_numpy()
+            return self.frame.to_numpy()
         return self.array
 
 
-class _PolarsTable(Table):
-    """A DataFrame of polars."""
-
-    def __init__(self, frame: Any) -> None:
-        self.frame = frame
-        self.names: list[str] = frame.columns
-        self.shape = frame.shape
-
-    def column(self, place: int) -> pd.Series:
-        return read_column(self.frame[self.names[place]])
-
-    def holds_datetimes(self, place: int) -> bool:
-        polars = sys.modules["polars"]
-        return self.frame.dtypes[place].base_type() in (polars.Date, polars.Datetime)
-
-    def take(self, rows: Codes) -> Any:
-        return self.frame[rows]
-
-    def with_columns(self, columns: dict[int, Ids]) -> Any:
-        return self.frame.with_columns(
-            [_polars_series(self.names[place], values) for place, values in columns.items()]
-        )
-
-    def with_new_column(self, name: str, values: NDArray[Any]) -> Any:
-        return self.frame.with_columns(_polars_series(name, values))
-
-    def with_rows(self, rows: Any) -> Any:
-        types = zip(self.frame.dtypes, rows.dtypes, self.names, strict=True)
-        casts = {name: own for own, other, name in types if own != other}
-        return self.frame.vstack(rows.cast(casts))
-
-
-class _ArrowTable(Table):
-    """A table of pyarrow."""
+class _NarwhalsTable(Table):
+    """A DataFrame of polars, or a table of Arrow."""
 
     def __init__(self, table: Any) -> None:
         self.table = table
-        self.names: list[str] = table.column_names
+        self.names = list(table.column_names if hasattr(table, "column_names") else table.columns)
         self.shape = table.shape
 
-    def column(self, place: int) -> pd.Series:
-        return read_column(self.table.column(place))
+    @property
+    def _frame(self) -> nw.DataFrame[Any]:
+        """The table; narwhals takes none whose column names repeat, which `tables` refuses."""
+        return nw.from_native(self.table, eager_only=True)
 
-    def holds_datetimes(self, place: int) -> bool:
-        types = sys.modules["pyarrow"].types
-        dtype = self.table.schema.field(place).type
-        return bool(types.is_timestamp(dtype) or types.is_date(dtype))
+    def column(self, position: int) -> pd.Series:
+        return read_column(self._frame[:, position].to_native())
+
+    def holds_datetimes(self, position: int) -> bool:
+        return self._frame[:, position].dtype in (nw.Date, nw.Datetime)
 
     def take(self, rows: Codes) -> Any:
-        return self.table.take(rows)
+        return self._frame[rows].to_native()
 
     def with_columns(self, columns: dict[int, Ids]) -> Any:
-        table = self.table
-        for place, values in columns.items():
-            column = sys.modules["pyarrow"].array(values)
-            table = table.set_column(place, self.names[place], column)
-        return table
+        names = self._frame.columns
+        return self._with({names[position]: values for position, values in columns.items()})
 
     def with_new_column(self, name: str, values: NDArray[Any]) -> Any:
-        if name in self.names:
-            return self.with_columns({self.names.index(name): values})
-        return self.table.append_column(name, sys.modules["pyarrow"].array(values))
+        return self._with({name: values})
 
     def with_rows(self, rows: Any) -> Any:
-        tables = [self.table, rows.cast(self.table.schema)]
-        return sys.modules["pyarrow"].concat_tables(tables)
+        # The cast is not of narwhals, which has fewer types than Arrow.
+        types = self.table.schema
+        if self._frame.implementation.is_polars():  # which cannot cast an object to an object
+            types = {name: own for name, own in types.items() if own != rows.schema[name]}
+        further = nw.from_native(rows.cast(types), eager_only=True)
+        return nw.concat([self._frame, further]).to_native()
+
+    def _with(self, columns: dict[str, NDArray[Any]]) -> Any:
+        frame = self._frame
+        backend = frame.implementation
+        for name, values in columns.items():
+            cells: Any = values
+            if values.dtype == object and not pd.api.types.infer_dtype(values).startswith("mixed"):
+                cells = values.tolist()  # polars would not look for a type among objects
+            elif values.dtype == "datetime64[s]" and backend.is_polars():
+                cells = values.astype("datetime64[ms]")  # polars has no seconds
+            frame = frame.with_columns(nw.new_series(name, cells, backend=backend))
+        return frame.to_native()
 
 
 def open_table(X: Any, argument: str = "X") -> Table:
-    """Return what is known of a table, whatever its kind."""
+    """Return a table in memory, whatever its kind."""
     refuse_sparse(X, argument)
     if isinstance(X, str | os.PathLike) or is_of(X, "pyarrow.dataset", "Dataset"):
         raise ValueError(
@@ -222,16 +167,12 @@ def open_table(X: Any, argument: str = "X") -> Table:
             f"array, got {type(X).__name__} instead: {X!r}. Read it first, for example with "
             "pandas.read_parquet or Dataset.to_table."
         )
-    if isinstance(X, pd.DataFrame):
-        return _PandasTable(X)
-    if is_of(X, "polars", "DataFrame"):
-        return _PolarsTable(X)
-    if is_of(X, "pyarrow", "Table"):
-        return _ArrowTable(X)
     if is_of(X, "pyarrow", "RecordBatch"):
-        return _ArrowTable(sys.modules["pyarrow"].Table.from_batches([X]))
-    if hasattr(type(X), "columns"):
-        return _PandasTable(_as_pandas(X, argument))
+        X = sys.modules["pyarrow"].Table.from_batches([X])
+    if is_of(X, "polars", "DataFrame") or is_of(X, "pyarrow", "Table"):
+        return _NarwhalsTable(X)
+    if isinstance(X, pd.DataFrame) or hasattr(type(X), "columns"):
+        return Table(_as_pandas(X, argument))
     return _ArrayTable(_as_rows(X, argument))
 
 
@@ -246,7 +187,7 @@ def refuse_sparse(X: Any, argument: str = "X") -> None:
 
 def _as_pandas(X: Any, argument: str) -> pd.DataFrame:
     """Convert a table of another library: as an array it would lose the names of its columns."""
-    frame = X.to_pandas() if hasattr(X, "to_pandas") else None
+    frame = X.to_pandas() if hasattr(X, "to_pandas") else X
     if not isinstance(frame, pd.DataFrame):
         raise ValueError(
             f"{argument} must be a DataFrame of pandas or polars, an Arrow table, an array or a "
@@ -281,12 +222,6 @@ def _is_table(rows: Sequence[Any] | NDArray[Any]) -> bool:
     )
 
 
-def _frame_of_rows(rows: NDArray[Any] | Sequence[Any]) -> pd.DataFrame:
-    if isinstance(rows, np.ma.MaskedArray):
-        return pd.DataFrame({place: _unmask(column) for place, column in enumerate(rows.T)})
-    return pd.DataFrame(rows)
-
-
 def _unmask(column: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
     """Return a column with None where it is masked."""
     mask = np.ma.getmaskarray(column)
@@ -299,30 +234,9 @@ def _unmask(column: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
 
 def _native_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose numbers have the machine's order of bytes: pandas takes no others."""
-    foreign = [
-        place
-        for place, dtype in enumerate(frame.dtypes)
-        if isinstance(dtype, np.dtype) and not dtype.isnative
-    ]
-    if foreign:
-        frame = frame.copy()
-    for place in foreign:
-        column: Any = native(frame.iloc[:, place])
-        frame.isetitem(place, column)
+    for position, dtype in enumerate(frame.dtypes):
+        if isinstance(dtype, np.dtype) and not dtype.isnative:
+            frame = frame.copy(deep=False)
+            column: Any = native(frame.iloc[:, position])
+            frame.isetitem(position, column)
     return frame
-
-
-def _polars_series(name: str, values: NDArray[Any]) -> Any:
-    cells: Any = values
-    if values.dtype == object and not pd.api.types.infer_dtype(values).startswith("mixed"):
-        cells = values.tolist()  # polars would not look for a type among objects
-    elif values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] == "s":
-        cells = values.astype("datetime64[ms]")  # polars has no seconds
-    return sys.modules["polars"].Series(name, cells)
-
-
-def _is_datetime(column: pd.Series) -> bool:
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return True
-    kinds = ("date", "datetime", "datetime64")
-    return column.dtype == object and pd.api.types.infer_dtype(column.iloc[:_N_LOOKED_AT]) in kinds

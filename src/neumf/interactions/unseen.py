@@ -9,9 +9,8 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf.interactions.ids import show
 from neumf.interactions.seen import seen_matrix
-from neumf.utils.arrays import Codes, Float64s
+from neumf.utils.arrays import Codes, Float64s, repr_of_row
 
 Strategy = Literal["uniform", "popularity"]
 
@@ -119,7 +118,7 @@ def refuse_saturated(unseen: UnseenItems, users: Codes, ids: pd.Index) -> None:
         saturated = saturated[np.bincount(users, minlength=len(unseen.n_tickets))[saturated] > 0]
     if len(saturated):
         raise ValueError(
-            f"X: no negatives can be drawn for user {show(ids, saturated[0])}, who has seen every "
-            f"item that can be drawn ({len(saturated)} such users). Drop the user, or add the rest "
-            "of the catalogue to X."
+            f"X: no negatives can be drawn for user {repr_of_row(ids, saturated[0])}, who has seen "
+            f"every item that can be drawn ({len(saturated)} such users). Drop the user, or add "
+            "the rest of the catalogue to X."
         )

@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf.interactions.ids import index_ids
 from neumf.interactions.tables import Interactions, add_column, read_interactions, take_rows
 from neumf.interactions.timeline import read_timelines
+from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Codes
 from neumf.utils.validation import check_int
 
@@ -188,6 +188,6 @@ def dense_ranks(rows: Interactions) -> NDArray[np.int64]:
     """Return the dense rank of each row's timestamp among those of its user, from 1."""
     users, ids = index_ids(rows.users)
     if rows.timestamps is None:
-        return 1 + read_timelines(users, None, len(ids)).places.astype(np.int64)
+        return 1 + read_timelines(users, None, len(ids)).positions.astype(np.int64)
     ranks = pd.Series(rows.timestamps).groupby(users).rank(method="dense")
     return ranks.to_numpy(dtype=np.int64)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from neumf.interactions.ids import index_ids
 from neumf.interactions.tables import read_interactions
+from neumf.interactions.vocabulary import index_ids
 from neumf.model_selection.base import InteractionSplitter, Masks
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_int, check_real

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from neumf.interactions.ids import index_ids
 from neumf.interactions.tables import Interactions
+from neumf.interactions.vocabulary import index_ids
 from neumf.model_selection.base import (
     LeaveLastSplitter,
     Units,

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf.interactions.ids import index_ids
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import read_timelines
+from neumf.interactions.vocabulary import index_ids
 from neumf.model_selection.base import LeaveLastSplitter, Units
 from neumf.utils.arrays import Codes
 from neumf.utils.random import RandomState, make_generator

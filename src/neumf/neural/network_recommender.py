@@ -10,14 +10,15 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from neumf.base import BaseRecommender
+from neumf.interactions.columns import read_ids
 from neumf.interactions.histories import LastItems, read_histories
-from neumf.interactions.ids import find_ids, read_ids
 from neumf.interactions.moments import require_times_of_gaps
 from neumf.interactions.new_rows import NewRows
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import seen_rows
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import read_timelines
+from neumf.interactions.vocabulary import find_ids
 from neumf.model.keras_model import build_keras_model
 from neumf.model.network import Network
 from neumf.model.user_map import UserMap

@@ -11,9 +11,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.ids import extend_index
+from neumf.interactions.encoded_rows import EncodedRows, read_rows
 from neumf.interactions.reading import read_input
+from neumf.interactions.vocabulary import extend_index
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from neumf.neural.fitting import Run, learn
@@ -124,7 +124,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         """
         plan = self._plan(y)
         refuse_sparse(plan, X)
-        rows = EncodedRows.read(X, y, sample_weight)
+        rows = read_rows(X, y, sample_weight)
         rows = rows.with_features(self.user_features, self.item_features)
         rng = make_generator(self.random_state)
         prepared = prepare(plan, rows, X_val)
@@ -230,7 +230,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
             validate_data(self, table, reset=False, skip_check_array=True)
         users = extend_index(new.users, self.users_, "X: user ids")
         items = extend_index(new.items, self.items_, "X: item ids")
-        rows = EncodedRows.encode(new, users, items, y, sample_weight)
+        rows = EncodedRows.encode(new, users, items).with_labels(y, sample_weight)
         return rows.with_features(self.user_features, self.item_features)
 
     def _shape_now(self) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def _read_histories(
         require_times_of_gaps(seconds, "X")
     length = tower.history_length
     histories = read_histories(rows.timelines, rows.items, length, before, seconds)
-    return replace(histories, moments=seconds if tower.time_gaps == "request" else None)
+    return replace(histories, request_times=seconds if tower.time_gaps == "request" else None)
 
 
 def _last_items(rows: EncodedRows, histories: Histories | None) -> LastItems:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf.interactions.ids import encode_ids
+from neumf.interactions.vocabulary import indices_of
 from neumf.plotting.axes import axes_or_new, require_matplotlib
 
 
@@ -89,7 +89,7 @@ class PopularityDisplay:
         """
         require_matplotlib()
         items = estimator.recommend(users, k=k)["item"].to_numpy()
-        indices = encode_ids(items, estimator.items_)
+        indices = indices_of(items, estimator.items_)
         exposure = np.bincount(indices, minlength=len(estimator.items_))
         name = name or type(estimator).__name__
         return cls(estimator.popularity_, exposure, name).plot(ax=ax, **kwargs)

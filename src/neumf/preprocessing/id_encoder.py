@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf.interactions.ids import index_ids, lookup_ids, show
 from neumf.interactions.table_kinds import refuse_sparse
 from neumf.interactions.tables import read_interactions, replace_ids
-from neumf.utils.arrays import Codes, Ids
+from neumf.interactions.vocabulary import index_ids, lookup_ids
+from neumf.utils.arrays import Codes, Ids, repr_of_row
 from neumf.utils.validation import check_option
 
 
@@ -180,8 +180,8 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if unknown.any() and self.handle_unknown == "error":
             row = int(np.argmax(unknown))
             raise ValueError(
-                f"X: {side} ids must be among those that fit saw. Received {show(ids, row)} in row "
-                f"{row} ({int(unknown.sum())} such rows). Fit on all ids, drop the rows, or set "
+                f"X: {side} ids must be among those that fit saw. Received "
+                f"{repr_of_row(ids, row)} in row {row} ({int(unknown.sum())} such rows). Fit on all ids, drop the rows, or set "
                 "handle_unknown='use_encoded_value'."
             )
         indices[unknown] = self.unknown_value
@@ -195,7 +195,8 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             row = int(np.argmax(bad))
             raise ValueError(
                 f"X: {side} indices must be between 0 and {len(vocabulary) - 1} or "
-                f"{self.unknown_value} (unknown). Received {show(indices, row)} in row {row}."
+                f"{self.unknown_value} (unknown). Received {repr_of_row(indices, row)} in row "
+                f"{row}."
             )
         ids = vocabulary.to_numpy()[found]
         if unknown.any():

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf.interactions.ids import index_ids, lookup_ids
 from neumf.interactions.seen import count_users, join_seen, seen_matrix
 from neumf.interactions.tables import (
     Interactions,
@@ -21,6 +20,7 @@ from neumf.interactions.tables import (
     take_rows,
 )
 from neumf.interactions.unseen import Strategy, UnseenItems, refuse_saturated, sample_unseen_items
+from neumf.interactions.vocabulary import index_ids, lookup_ids
 from neumf.utils.arrays import Codes, Ids
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_int, check_option

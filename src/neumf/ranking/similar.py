@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf.interactions.ids import find_ids, read_ids
+from neumf.interactions.columns import read_ids
+from neumf.interactions.vocabulary import find_ids
 from neumf.ranking.top_k import top_lists
 from neumf.utils.arrays import Codes, Float32s, Scores
 from neumf.utils.validation import check_int

@@ -31,3 +31,23 @@ def as_index(ids: Ids) -> pd.Index:
     """Return the ids as an index of their own dtype."""
     # Left to itself pandas makes a MultiIndex of tuples and another dtype of strings.
     return pd.Index(ids, dtype=ids.dtype, tupleize_cols=False)
+
+
+def repr_of_row(values: Any, row: int) -> str:
+    """Return the representation of one value, a plain Python one."""
+    return repr(values[row : row + 1].tolist()[0])
+
+
+def find_not_finite(matrix: Any) -> tuple[int, int, Any, int] | None:
+    """Return row, column and value of the first NaN or infinity of a CSR matrix, and their count.
+
+    None if all values are finite.
+    """
+    if matrix.data.dtype.kind not in "fc":
+        return None
+    bad = ~np.isfinite(matrix.data)
+    if not bad.any():
+        return None
+    first = int(np.argmax(bad))
+    row = int(np.searchsorted(matrix.indptr, first, side="right")) - 1
+    return row, int(matrix.indices[first]), matrix.data[first].item(), int(bad.sum())

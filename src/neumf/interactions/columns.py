@@ -1,0 +1,83 @@
+"""A collection of values, of whatever library, as a column of pandas or an array of ids."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neumf.interactions.id_checks import check_ids
+from neumf.interactions.vocabulary import lookup_ids
+from neumf.utils.arrays import Codes, Ids, object_array
+
+
+def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
+    """Read one id or a collection of ids; a tuple is one id if the vocabulary has tuples."""
+    rule = f"{argument} must be one id or a one-dimensional collection of ids"
+    if len(getattr(ids, "shape", ())) > 1:
+        raise ValueError(
+            f"{rule}. Received {type(ids).__name__} of shape {ids.shape}. Pass one column."
+        )
+    # One plain id, as of a server: to make a column of it takes as long as a list.
+    if type(ids) is str:
+        return object_array([ids])
+    if type(ids) in (int, np.int64) and abs(int(ids)) < 2**63:
+        return np.array([ids], dtype=np.int64)
+    if isinstance(ids, pd.MultiIndex) and not isinstance(vocabulary[0], tuple):
+        raise ValueError(
+            f"{rule}. Received a MultiIndex with the levels {list(ids.names)}. Pass one level, for "
+            f"example {argument}=index.get_level_values(0)."
+        )
+    is_one_tuple = isinstance(ids, tuple) and isinstance(vocabulary[0], tuple)
+    if is_one_tuple or not pd.api.types.is_list_like(ids):
+        ids = [ids]
+    column = native(read_column(ids)).infer_objects()
+    if column.dtype.kind == "b" and not any(
+        isinstance(label, bool | np.bool_) for label in vocabulary
+    ):
+        known = "users_" if argument == "users" else "items_"
+        raise ValueError(
+            f"{argument} must hold ids. Received {len(column)} boolean(s), which look like a mask. "
+            f"Pass the ids themselves, for example {argument}={known}[mask]."
+        )
+    return check_ids(column, argument)
+
+
+def barred_items(catalogue: pd.Index, allow: Any, deny: Any) -> Codes:
+    """Return the items that must not be recommended; ids outside the catalogue do not count."""
+    barred = np.full(len(catalogue), allow is not None)
+    for ids, argument in ((allow, "allow"), (deny, "deny")):
+        if ids is not None:
+            indices = lookup_ids(read_ids(ids, argument, catalogue), catalogue, argument)
+            barred[indices[indices >= 0]] = argument == "deny"
+    return np.flatnonzero(barred)
+
+
+def read_column(values: Any) -> pd.Series:
+    """Return a collection of values, a column of polars or Arrow too, as a column of pandas."""
+    if is_of(values, "pyarrow", "Array", "ChunkedArray"):
+        return pd.Series(values.to_pandas(date_as_object=False))
+    if is_of(values, "polars", "Series"):
+        # Of structs and arrays, `to_numpy` would make a second dimension.
+        nested = values.dtype.is_nested()
+        values = object_array(values.to_list()) if nested else values.to_numpy()
+    elif not hasattr(values, "dtype") or isinstance(values, pd.MultiIndex):
+        values = object_array(list(values))
+    # Left to itself pandas would look for strings among objects.
+    return pd.Series(values, dtype=object if values.dtype == object else None)
+
+
+def is_of(values: Any, library: str, *kinds: str) -> bool:
+    """Tell whether values are of a class of a library, which is not imported for that."""
+    module = sys.modules.get(library)
+    return module is not None and isinstance(values, tuple(getattr(module, kind) for kind in kinds))
+
+
+def native(column: pd.Series) -> pd.Series:
+    """Return a column whose numbers have the machine's order of bytes: pandas takes no others."""
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype) and not dtype.isnative:
+        return column.astype(dtype.newbyteorder("="))
+    return column
