@@ -181,8 +181,8 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             row = int(np.argmax(unknown))
             raise ValueError(
                 f"X: {side} ids must be among those that fit saw. Received "
-                f"{repr_of_row(ids, row)} in row {row} ({int(unknown.sum())} such rows). Fit on all ids, drop the rows, or set "
-                "handle_unknown='use_encoded_value'."
+                f"{repr_of_row(ids, row)} in row {row} ({int(unknown.sum())} such rows). Fit on "
+                "all ids, drop the rows, or set handle_unknown='use_encoded_value'."
             )
         indices[unknown] = self.unknown_value
         return indices
