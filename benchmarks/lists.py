@@ -2,7 +2,7 @@ r"""Lists for everybody by worker processes of dask: from the file of `save` to 
 
     python benchmarks/lists.py --users 100000 --items 100000 --factors 128 --workers 2
 
-fits a network of the default kind to synthetic rows, eight a user (one epoch: how fast lists are
+fits `NextItemRecommender` to synthetic rows, eight a user (one epoch: how fast lists are
 made does not depend on how good they are), saves it, and lets the workers of a LocalCluster, one
 thread each, write lists of ten. Printed are the file's size, the seconds that the workers took to
 read it and to make and write the lists, the bytes of Parquet, and of each worker the peak of its
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from distributed import Client, LocalCluster, WorkerPlugin, get_worker
 from recommending import QUICK, make_rows, peak_memory
 
-from neumf import NeuMFRecommender, load
+from neumf import NextItemRecommender, load
 
 
 class Recommender(WorkerPlugin):
@@ -73,7 +73,7 @@ def main():
 def train(arguments, path):
     X = make_rows(arguments.users, arguments.items, 8 * arguments.users)
     options = QUICK | {"n_factors": arguments.factors, "batch_size": 256}
-    NeuMFRecommender(**options).fit(X).save(path)
+    NextItemRecommender(**options).fit(X).save(path)
 
 
 def write_lists(arguments, folder):

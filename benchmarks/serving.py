@@ -1,9 +1,9 @@
 r"""How fast `examples/serve.py` answers, and whether it says what `recommend` says.
 
-    python benchmarks/serving.py --preset best-history --requests 10000 --connections 8
+    python benchmarks/serving.py --recommender next-item --requests 10000 --connections 8
 
 fits a recommender to the embedded ratings (or to MovieLens rows, with `--train ml-1m.inter` and the
-like, see `--help`), saves it, starts the server on a free port of this machine, and lets so many
+like, see `--help`), saves it, starts the server on a free port of this machine, and lets some
 clients ask it, each over one connection that stays open: lists of ten for users drawn at random,
 every fourth with three interactions since `fit` and ten items denied. Every list is compared with
 that of `recommend`. Printed are requests per second, the median and the 99th percentile of the time
@@ -29,22 +29,29 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from neumf import EASERecommender, NeuMFRecommender, SequentialRulesRecommender, datasets
+from neumf import (
+    EASERecommender,
+    NeuMFRecommender,
+    NextItemRecommender,
+    SequentialRulesRecommender,
+    datasets,
+)
 
 SERVER = Path(__file__).resolve().parents[1] / "examples" / "serve.py"
 SIMPLE = {"rules": SequentialRulesRecommender, "ease": EASERecommender}
+NETWORKS = {"next-item": NextItemRecommender, "neumf": NeuMFRecommender}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", help="a Parquet file, or one of MovieLens; else MovieTweetings")
-    parser.add_argument("--preset", default="best-history", help=f"or {', '.join(SIMPLE)}")
+    parser.add_argument("--recommender", default="next-item", choices=[*NETWORKS, *SIMPLE])
     parser.add_argument("--epochs", type=int, default=2, help="accuracy does not matter here")
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--connections", type=int, default=8)
     arguments = parser.parse_args()
-    model = fit(read(arguments.train), arguments.preset, arguments.epochs)
-    print(f"{arguments.preset}: {len(model.users_):,} users, {len(model.items_):,} items")
+    model = fit(read(arguments.train), arguments.recommender, arguments.epochs)
+    print(f"{arguments.recommender}: {len(model.users_):,} users, {len(model.items_):,} items")
     bodies = draw_questions(model, arguments.requests)
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model")
@@ -88,10 +95,10 @@ def read(path):
     return datasets.read_movielens(path)
 
 
-def fit(X, preset, epochs):
-    if preset in SIMPLE:
-        return SIMPLE[preset]().fit(X)
-    return NeuMFRecommender.from_preset(preset, epochs=epochs, random_state=0).fit(X)
+def fit(X, name, epochs):
+    if name in SIMPLE:
+        return SIMPLE[name]().fit(X)
+    return NETWORKS[name](epochs=epochs, random_state=0).fit(X)
 
 
 def draw_questions(model, n):

@@ -3,13 +3,13 @@ r"""What features cost: an epoch with 0, 20 and 30,000 columns, and the map alon
     python benchmarks/side_features.py
     python benchmarks/side_features.py --items 50000
 
-Synthetic rows whose items follow a Zipf law, the defaults of `NeuMFRecommender`. The 20 columns are
-dense; of the 30,000, each item has 30, drawn by a Zipf law too, as words are. An epoch is timed as
-the difference of fits of one epoch and of several, so that compilation cancels out; the fits of the
-three tables alternate, and the median of the rounds is printed. "map" is the ridge regression that
-an epoch starts with, once for the items' vectors and once for their deviations in histories: a step
-itself gathers one row more for each vector, however many columns there are. Only ratios carry over
-to another machine.
+Synthetic rows whose items follow a Zipf law, the defaults of `NextItemRecommender`. The 20 columns
+are dense; of the 30,000, each item has 30, drawn by a Zipf law too, as words are. An epoch is timed
+as the difference of fits of one epoch and of several, so that compilation cancels out; the fits of
+the three tables alternate, and the median of the rounds is printed. "map" is the ridge regression
+that an epoch starts with, once for the items' vectors and once for their deviations in histories: a
+step itself gathers one row more for each vector, however many columns there are. Only ratios carry
+over to another machine.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import pandas as pd
 import scipy.sparse as sp
 from sampling import zipf
 
-from neumf import NeuMFRecommender
+from neumf import NextItemRecommender
 from neumf.model.feature_map import FeatureMap
 
 WIDTH = 129
@@ -77,7 +77,7 @@ def words(n_items, rng, n_columns=30_000, n_words=30):
 
 
 def fit_seconds(X, table, epochs):
-    model = NeuMFRecommender(item_features=table, epochs=epochs, random_state=0)
+    model = NextItemRecommender(item_features=table, epochs=epochs, random_state=0)
     start = time.perf_counter()
     model.fit(X)
     return time.perf_counter() - start

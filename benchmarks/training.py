@@ -43,6 +43,7 @@ from neumf.training.losses import LOSSES
 from neumf.training.program import compile_program
 from neumf.training.runtime import import_tensorflow
 from neumf.training.trainer import Trainer, TrainingSettings
+from neumf.utils.time_gaps import HistoryInputs
 
 N_NEGATIVES = 4
 PAPER = {"n_factors": 8, "mlp_embedding_dim": 32, "hidden_layer_sizes": (32, 16, 8)}
@@ -86,7 +87,7 @@ def make_trainer(
 
 def network_of(trainer, n_users):
     """Return the network as it is trained by now, with users who have no history."""
-    no_history = np.empty((n_users, 0), np.int32)
+    no_history = HistoryInputs(np.empty((n_users, 0), np.int32))
     return Network.of_weights(make_blueprint(PAPER), trainer.weights(), no_history)
 
 

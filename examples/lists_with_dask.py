@@ -23,7 +23,7 @@ import pandas as pd
 from distributed import Client, LocalCluster, WorkerPlugin, get_worker
 
 import neumf
-from neumf import NeuMFRecommender, datasets
+from neumf import NextItemRecommender, datasets
 
 
 # %%
@@ -58,7 +58,7 @@ def main(folder):
     """Train, save, and write the lists of all users to a folder."""
     X, titles = datasets.load_movietweetings(return_titles=True)
     X = datasets.filter_k_core(X, 5)
-    model = NeuMFRecommender(n_factors=16, epochs=3, random_state=0).fit(X)
+    model = NextItemRecommender(n_factors=16, epochs=3, random_state=0).fit(X)
     path = folder / "model.neumf"
     model.save(path)
     print(f"saved: {len(model.users_):,} users, {len(model.items_):,} films")

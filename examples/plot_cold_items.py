@@ -21,7 +21,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.preprocessing import OneHotEncoder
 
-from neumf import ColdItemSplitter, ContentKNNRecommender, NeuMFRecommender, compare, datasets
+from neumf import ColdItemSplitter, ContentKNNRecommender, NextItemRecommender, compare, datasets
 
 X, items = datasets.load_movietweetings(return_items=True)
 X = datasets.filter_k_core(X, 5)
@@ -43,18 +43,18 @@ print(f"{len(features):,} films with {features.shape[1]:,} columns")
 # Hide films and look for them
 # ----------------------------
 # All rows of the hidden films are test rows. With ``candidates="cold"`` they are ranked among the
-# films without training rows alone. Features that were drawn by lot show what chance finds. The
-# network has vectors of users and of films; it puts a film that nobody has rated where the
-# features of the others say that such films are.
+# films without training rows alone. Random features show what chance finds. The network predicts
+# the vector of a film without ratings from its features, by a ridge regression over the others.
+# With ``user_vectors=True`` each user also has a vector of their own.
 
 X_train, X_test = ColdItemSplitter(1, test_size=0.1, random_state=0).train_test_split(X)
 X_test = X_test[X_test["user"].isin(X_train["user"])]
 
-lots = np.random.default_rng(0).normal(size=(len(items), 8))
+random = np.random.default_rng(0).normal(size=(len(items), 8))
 models = {
-    "features\nby lot": ContentKNNRecommender(pd.DataFrame(lots, items.index)),
+    "random\nfeatures": ContentKNNRecommender(pd.DataFrame(random, items.index)),
     "content KNN": ContentKNNRecommender(features),
-    "NeuMF": NeuMFRecommender(item_features=features, user_encoder="hybrid", random_state=0),
+    "network": NextItemRecommender(item_features=features, user_vectors=True, random_state=0),
 }
 models = {name: model.fit(X_train) for name, model in models.items()}
 results = compare(models, None, X_test, metrics=["hr", "ndcg"], k=10, candidates="cold")
@@ -65,7 +65,7 @@ print(results[["estimator", "metric", "value", "stderr"]].round(3).to_string(ind
 # --------
 # The one whose list has the most hits.
 
-model = models["NeuMF"]
+model = models["network"]
 found = model.recommend(X_test["user"].unique(), k=10, allow=X_test["item"].unique())
 hits = found.merge(X_test[["user", "item"]])
 user = hits["user"].value_counts().idxmax()

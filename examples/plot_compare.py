@@ -10,8 +10,9 @@ same rows and measured on the same held-out ones.
 # %%
 # Fit
 # ---
-# The network of the paper, ``"paper-8"``, knows users by their ids. `NeuMFRecommender()` makes them
-# of the last films that they rated. No setting was chosen on the held-out rows.
+# ``"paper-8"`` is the network of the paper: it learns a vector for the id of each user.
+# `NextItemRecommender` makes the vector of a user from the last films that they rated. No setting
+# was chosen on the held-out rows.
 
 import matplotlib.pyplot as plt
 
@@ -20,6 +21,7 @@ from neumf import (
     ItemKNNRecommender,
     LeaveLastOutSplitter,
     NeuMFRecommender,
+    NextItemRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     compare,
@@ -35,7 +37,7 @@ models = {
     "EASE": EASERecommender(regularization=1000),
     "sequential rules": SequentialRulesRecommender(),
     "paper-8": NeuMFRecommender.from_preset("paper-8", random_state=0),
-    "NeuMFRecommender()": NeuMFRecommender(random_state=0),
+    "NextItemRecommender()": NextItemRecommender(random_state=0),
 }
 for model in models.values():
     model.fit(X_train)

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from sklearn.model_selection import GridSearchCV
 
-from neumf import LeaveLastOutSplitter, NeuMFRecommender, datasets, ndcg_scorer
+from neumf import LeaveLastOutSplitter, NextItemRecommender, datasets, ndcg_scorer
 
 X = datasets.filter_k_core(datasets.load_movietweetings(), 20)
 X_train, X_test = LeaveLastOutSplitter().train_test_split(X)
@@ -29,7 +29,7 @@ print(f"{len(X_train):,} interactions of {X_train['user'].nunique()} users to se
 
 grid = {"n_factors": [8, 32, 64], "regularization": [0.1, 0.5, 2.0]}
 search = GridSearchCV(
-    NeuMFRecommender(random_state=0),
+    NextItemRecommender(random_state=0),
     grid,
     cv=LeaveLastOutSplitter(n_splits=2),
     scoring=ndcg_scorer(),

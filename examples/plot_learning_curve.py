@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.base import clone
 
-from neumf import LeaveLastOutSplitter, NeuMFRecommender, PopularityRecommender, datasets
+from neumf import LeaveLastOutSplitter, NextItemRecommender, PopularityRecommender, datasets
 
 X = datasets.filter_k_core(datasets.load_movietweetings(), 20)
 X_train, X_test = LeaveLastOutSplitter().train_test_split(X)
@@ -25,7 +25,7 @@ X_train, X_test = LeaveLastOutSplitter().train_test_split(X)
 N_EPOCHS = 20
 models = {}
 for dropout in (0.0, 0.5):
-    model = NeuMFRecommender(
+    model = NextItemRecommender(
         n_factors=32,
         dropout=dropout,
         epochs=N_EPOCHS,

@@ -2,9 +2,9 @@
 A new user picks films
 ======================
 
-Someone whom the model has never seen picks one film after the other. A user's vector is made of
-what they had last, so each pick changes their list at once: nothing is trained again, and nothing
-is stored.
+Someone whom the model has never seen picks one film after the other. `NextItemRecommender` makes a
+user's vector from their last items, so each pick changes the list at once: nothing is trained
+again, and nothing is stored.
 """
 
 # %%
@@ -17,12 +17,12 @@ import itertools
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from neumf import LeaveLastOutSplitter, NeuMFRecommender, PopularityRecommender, datasets
+from neumf import LeaveLastOutSplitter, NextItemRecommender, PopularityRecommender, datasets
 
 X, titles = datasets.load_movietweetings(return_titles=True)
 X = datasets.filter_k_core(X, 10)
 X_train, X_test = LeaveLastOutSplitter().train_test_split(X)
-model = NeuMFRecommender(n_factors=64, random_state=0).fit(X_train)
+model = NextItemRecommender(n_factors=64, random_state=0).fit(X_train)
 popularity = PopularityRecommender().fit(X_train)
 print(f"NDCG@10 {model.score(X_test):.3f}, popularity {popularity.score(X_test):.3f}")
 

@@ -17,7 +17,7 @@ import numpy as np
 from neumf import (
     EASERecommender,
     LeaveLastOutSplitter,
-    NeuMFRecommender,
+    NextItemRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     compare,
@@ -30,7 +30,7 @@ models = {
     "popularity": PopularityRecommender(),
     "EASE": EASERecommender(regularization=1000),
     "sequential rules": SequentialRulesRecommender(),
-    "NeuMFRecommender": NeuMFRecommender(n_factors=64, random_state=0),
+    "NextItemRecommender": NextItemRecommender(n_factors=64, random_state=0),
 }
 for model in models.values():
     model.fit(X_train)
@@ -69,8 +69,8 @@ left.set_title("room for popular films", size="medium")
 right.set_title("lists and users of each film", size="medium")
 left.set(xlabel="share of the catalogue, most popular first", ylabel="share of all lists")
 
-counts = exposure["NeuMFRecommender"].to_numpy()
-right.plot(popularity, counts, ".", alpha=0.4, mew=0, color=colors["NeuMFRecommender"])
+counts = exposure["NextItemRecommender"].to_numpy()
+right.plot(popularity, counts, ".", alpha=0.4, mew=0, color=colors["NextItemRecommender"])
 ends = np.array([popularity.min(), popularity.max()])
 room = ends * counts.sum() / popularity.sum()
 right.plot(ends, room, "k--", lw=1.5)

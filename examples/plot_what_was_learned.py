@@ -15,11 +15,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.manifold import TSNE
 
-from neumf import NeuMFRecommender, datasets
+from neumf import NextItemRecommender, datasets
 
 X, titles = datasets.load_movietweetings(return_titles=True)
 X = datasets.filter_k_core(X, 10)
-model = NeuMFRecommender(n_factors=64, random_state=0).fit(X)
+model = NextItemRecommender(n_factors=64, random_state=0).fit(X)
 print(f"{len(X):,} ratings of {len(model.items_):,} films by {len(model.users_):,} users")
 
 # %%

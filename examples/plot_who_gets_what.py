@@ -2,9 +2,9 @@
 Who gets what, and why
 ======================
 
-A list is easier to judge with its reasons beside it. Where users are made of their history, the
-score of a film is a sum over that history, and `explain` returns its terms: how much each film that
-the user had adds to the score of each film that is recommended.
+A list is easier to judge with its reasons beside it. In `NextItemRecommender` the score of a film
+is a sum over the user's history, and `explain` returns its terms: how much each film that the user
+had adds to the score of each film that is recommended.
 """
 
 # %%
@@ -15,11 +15,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from neumf import NeuMFRecommender, datasets
+from neumf import NextItemRecommender, datasets
 
 X, titles = datasets.load_movietweetings(return_titles=True)
 X = datasets.filter_k_core(X, 10)
-model = NeuMFRecommender(n_factors=64, random_state=0).fit(X)
+model = NextItemRecommender(n_factors=64, random_state=0).fit(X)
 
 # %%
 # Lists with reasons

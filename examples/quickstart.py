@@ -30,6 +30,7 @@ from neumf import (
     EASERecommender,
     LeaveLastOutSplitter,
     NeuMFRecommender,
+    NextItemRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     datasets,
@@ -69,16 +70,17 @@ if unknown.any():
 # -----------------
 # Each user's held-out item is ranked among 99 items the user never had (the protocol of the
 # paper), and among all of them (exact, what a user would see). The first three take a second: a
-# network is worth its training only if it finds more. That of the paper, with a vector for each
-# user, does not: it knows nothing of the order of the rows, which tells most about what comes next.
-# "Rules" and the defaults of the library read it. No setting was chosen on the held-out rows.
+# network is worth its training only if it finds more. "paper-8", the network of the paper, does
+# not: it learns one vector for each user and ignores the order of the rows, which tells most about
+# what comes next. "rules" and `NextItemRecommender` read that order. No setting was chosen on the
+# held-out rows.
 
 recommenders = {
     "popularity": PopularityRecommender(),
     "EASE": EASERecommender(),
     "rules": SequentialRulesRecommender(),
     "paper-8": NeuMFRecommender.from_preset("paper-8", random_state=0),
-    "NeuMFRecommender()": NeuMFRecommender(random_state=0),
+    "NextItemRecommender()": NextItemRecommender(random_state=0),
 }
 scorers = {
     "HR@10 (99)": hr_scorer(k=10, n_negatives=99),
@@ -107,7 +109,7 @@ print(table.to_string(float_format="{:.3f}".format, formatters={"fit (s)": "{:.1
 # Ten items that each user has not had, best first.
 
 users = X_test["user"].unique()[:3]
-top = recommenders["NeuMFRecommender()"].recommend(users, k=10)
+top = recommenders["NextItemRecommender()"].recommend(users, k=10)
 for user, lines in top.groupby("user", sort=False):
     print(f"\nFor user {user}:")
     for line in lines.itertuples():

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from network_options import NEUMF_OF_IDS
+from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
 
 from neumf import (
     EASERecommender,
     NeuMFRecommender,
+    NextItemRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
@@ -29,14 +30,15 @@ def walks():
     return X.assign(timestamp=START + X["timestamp"] * DAY)
 
 
-def fit_neumf():
-    """Fit to ids that are integers and strings."""
+def walks_of_strings():
+    """Users are integers, items strings."""
     X = walks()
-    X["item"] = "ítem " + X["item"].astype(str)
+    return X.assign(item="ítem " + X["item"].astype(str))
+
+
+def fit_neumf():
+    """Fit the network of the paper, in small."""
     options = {
-        "user_encoder": "hybrid",
-        "history_hidden_size": 2,
-        "history_length": 3,
         "n_factors": 4,
         "mlp_embedding_dim": 4,
         "hidden_layer_sizes": (4, 2),
@@ -44,13 +46,26 @@ def fit_neumf():
         "epochs": 30,
         "random_state": 0,
     }
-    return NeuMFRecommender(**NEUMF_OF_IDS | options).fit(X)
+    return NeuMFRecommender(**NEUMF_OPTIONS | options).fit(walks_of_strings())
+
+
+def fit_next_item():
+    """Fit a network whose users have both a history and a vector of their own."""
+    options = {
+        "n_factors": 4,
+        "user_vectors": True,
+        "hidden_size": 2,
+        "last_item_vector": True,
+        "epochs": 30,
+        "random_state": 0,
+    }
+    return NextItemRecommender(**NEXT_ITEM_OPTIONS | options).fit(walks_of_strings())
 
 
 def fit_voting():
-    """Fit to ids that are tuples, and to a mix of strings, integers and tuples."""
+    """Fit to ids that are tuples, and to a mix of strings, ints and floats."""
     X = walks()
-    users = ["a", 7, ("b", 2), *(f"user {number}" for number in range(17))]
+    users = ["a", 7, 2.5, *(f"user {number}" for number in range(17))]
     X["user"] = object_array([users[user] for user in X["user"]])
     X["item"] = object_array([("item", item) for item in X["item"]])
     members = [
@@ -62,7 +77,7 @@ def fit_voting():
     return VotingRecommender(members, weights=(2, 1, 0.5, 0)).fit(X)
 
 
-MODELS = {"neumf": fit_neumf, "voting": fit_voting}
+MODELS = {"neumf": fit_neumf, "next_item": fit_next_item, "voting": fit_voting}
 
 
 def what_it_says(model):
@@ -75,7 +90,7 @@ def what_it_says(model):
             "timestamp": [START, START + DAY],
         }
     )
-    folded = model.folded_in(new).recommend(k=3)
+    folded = model.with_interactions(new).recommend(k=3)
     tables = {"known": lists, "unknown": model.recommend([2000], k=3)}
     tables["folded in"] = folded[folded["user"] == 1000]
     return {

@@ -1,11 +1,11 @@
-"""`average_epochs`: the mean of the weights after the last epochs."""
+"""With `time_gaps`, weights are the mean of those after the last four epochs."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from training_tools import assert_same_weights
 
-from neumf import LeaveLastOutSplitter, NeuMFRecommender, ndcg_scorer
+from neumf import LeaveLastOutSplitter, NextItemRecommender, ndcg_scorer
 from neumf.model.network import Weights
 
 
@@ -19,8 +19,20 @@ def X():  # noqa: N802
 
 
 def model_of(**options):
-    small = {"n_factors": 4, "learning_rate": 0.03, "batch_size": 64, "random_state": 0}
-    return NeuMFRecommender(**small | options)
+    small = {"n_factors": 8, "learning_rate": 0.03, "batch_size": 64, "random_state": 0}
+    return NextItemRecommender(**small | options)
+
+
+@pytest.fixture
+def without_mean(monkeypatch):
+    """A function that fits a model with time gaps and keeps the weights of its last epoch."""
+
+    def fit(X, **options):
+        with monkeypatch.context() as patch:
+            patch.setattr("neumf.neural.parameters._N_AVERAGED", 1)
+            return model_of(time_gaps="newest", **options).fit(X)
+
+    return fit
 
 
 def mean_of(models):
@@ -33,38 +45,38 @@ def mean_of(models):
     )
 
 
-@pytest.mark.parametrize(("n_averaged", "epochs"), [(1, [4]), (3, [2, 3, 4]), (9, [1, 2, 3, 4])])
-def test_the_weights_are_the_mean_of_those_of_fits_that_end_earlier(X, n_averaged, epochs):
-    options = {"user_encoder": "hybrid"}
-    model = model_of(epochs=4, average_epochs=n_averaged, **options).fit(X)
-    expected = mean_of([model_of(epochs=n, **options).fit(X) for n in epochs])
+@pytest.mark.parametrize(("n_epochs", "counted"), [(6, [3, 4, 5, 6]), (2, [1, 2])])
+def test_weights_are_the_mean_of_those_after_the_last_four_epochs(
+    X, without_mean, n_epochs, counted
+):
+    model = model_of(time_gaps="newest", epochs=n_epochs).fit(X)
+    expected = mean_of([without_mean(X, epochs=n) for n in counted])
     assert_same_weights(model.network_.weights, expected, rtol=1e-5, atol=1e-7)
-    assert len(model.history_["loss"]) == 4
+    assert len(model.history_["loss"]) == n_epochs
 
 
-def test_the_best_epoch_is_that_of_the_best_mean(X):
+def test_without_time_gaps_the_weights_are_those_after_the_last_epoch(X, monkeypatch):
+    expected = model_of(epochs=3).fit(X)
+    monkeypatch.setattr("neumf.neural.parameters._N_AVERAGED", 1)
+    same = model_of(epochs=3).fit(X)
+    assert_same_weights(same.network_.weights, expected.network_.weights, rtol=0, atol=0)
+
+
+def test_the_best_epoch_is_that_of_the_best_mean(X, without_mean):
     X_train, X_val = LeaveLastOutSplitter().train_test_split(X)
-    options = {"early_stopping": True, "average_epochs": 2}
-    model = model_of(epochs=6, **options).fit(X_train, X_val=X_val)
+    model = model_of(time_gaps="newest", early_stopping=True, epochs=6).fit(X_train, X_val=X_val)
     best = model.history_["val_ndcg_at_10"][model.best_iter_ - 1]
     assert best == max(model.history_["val_ndcg_at_10"])
     assert ndcg_scorer()(model, X_val) == pytest.approx(best)
-    first = max(1, model.best_iter_ - 1)
-    epochs = range(first, model.best_iter_ + 1)
-    expected = mean_of([model_of(epochs=n).fit(X_train) for n in epochs])
+    epochs = range(max(1, model.best_iter_ - 3), model.best_iter_ + 1)
+    expected = mean_of([without_mean(X_train, epochs=n) for n in epochs])
     assert_same_weights(model.network_.weights, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_training_goes_on_from_the_mean(X):
-    model = model_of(epochs=3, average_epochs=3).fit(X)
+    model = model_of(time_gaps="newest", epochs=3).fit(X)
     steps = model._optimizer.n_steps
     later = X.assign(item=X["item"].to_numpy()[::-1])[:30]
     model.partial_fit(later)
     assert model._optimizer.n_steps == steps + 3
     assert np.isfinite(model.network_.users).all()
-
-
-@pytest.mark.parametrize("value", [0, 1.5, "all"])
-def test_a_number_of_epochs_is_an_integer_above_0(X, value):
-    with pytest.raises((TypeError, ValueError), match="average_epochs must be"):
-        model_of(average_epochs=value).fit(X)

@@ -1,3 +1,5 @@
+from itertools import permutations
+
 import numpy as np
 import pytest
 from training_tools import forced_rows, unseen_by
@@ -11,7 +13,7 @@ from neumf.training.batches import (
     Negatives,
     TrainingRows,
     chunks_of,
-    make_chunks,
+    make_chunk,
     new_order,
 )
 
@@ -46,6 +48,22 @@ def test_small_updates_of_all_sizes_have_one_size_of_batch():
     assert len(sizes) == 1
 
 
+@pytest.mark.parametrize("n_rows", [0, 1, 60])
+def test_an_order_holds_each_row_once(n_rows, rng):
+    order = new_order(n_rows, rng)
+    assert order.dtype == np.int32
+    assert sorted(order) == list(range(n_rows))
+
+
+def test_every_order_is_as_likely(rng):
+    n = 6000
+    found = [tuple(new_order(4, rng).tolist()) for _ in range(n)]
+    counts = np.array([found.count(order) for order in permutations(range(4))])
+    expected = n / 24
+    # A chi-square of 23 degrees of freedom is above 50 once in a thousand times.
+    assert ((counts - expected) ** 2 / expected).sum() < 50
+
+
 def test_an_epoch_has_each_row_once_with_unseen_items(rng):
     rows = forced_rows()
     sizes = BatchSizes(2, 3, 2)
@@ -62,9 +80,7 @@ def test_an_epoch_has_each_row_once_with_unseen_items(rng):
 
 
 def test_spare_rows_touch_nothing_else(rng):
-    (chunk,) = make_chunks(
-        forced_rows(), [np.array([3, 7])], UserIds(5, 1), BatchSizes(2, 3, 2), rng
-    )
+    chunk = make_chunk(forced_rows(), np.array([3, 7]), UserIds(5, 1), BatchSizes(2, 3, 2), rng)
     assert set(chunk.indices["users"].ravel()) == set(forced_rows().users[[3, 7]])
 
 
@@ -81,9 +97,9 @@ def test_what_a_user_does_later_changes_nothing_before(rng):
         histories = read_histories(read_timelines(users, times, 20), column, 5)
         negatives = Negatives(other_items(30), column)
         rows = TrainingRows(users, column, None, None, negatives, histories)
-        (chunk,) = make_chunks(
+        chunk = make_chunk(
             rows,
-            [np.arange(120)],
+            np.arange(120),
             UserIdsAndHistories(4, 5),
             BatchSizes(1, 120, 9),
             np.random.default_rng(3),

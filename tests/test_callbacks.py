@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from network_options import NEUMF_OF_IDS
+from network_options import NEUMF_OPTIONS
 from sklearn.model_selection import GridSearchCV
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender, ndcg_scorer
@@ -44,7 +44,7 @@ def table():
 
 def small_model(**options):
     small = {"n_factors": 2, "mlp_embedding_dim": 2, "hidden_layer_sizes": (2,), "epochs": 2}
-    return NeuMFRecommender(**NEUMF_OF_IDS | small | options, random_state=0)
+    return NeuMFRecommender(**NEUMF_OPTIONS | small | options, random_state=0)
 
 
 def test_callbacks_hear_of_fit_and_of_each_epoch(table):
@@ -65,7 +65,7 @@ def test_callbacks_hear_of_fit_and_of_each_epoch(table):
 
 def test_pretraining_has_three_times_the_epochs(table):
     recorder = Recorder()
-    small_model(pretrain=True).set_callbacks(recorder).fit(table)
+    small_model(pretrain="sgd").set_callbacks(recorder).fit(table)
     assert sum(event[:2] == ("begin", "epoch") for event in recorder.events) == 6
 
 

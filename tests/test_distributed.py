@@ -52,9 +52,7 @@ def table_of_walks():
 
 def search(**options):
     return GridSearchCV(
-        NeuMFRecommender(
-            architecture="gmf", user_encoder="id", n_factors=4, epochs=2, random_state=0
-        ),
+        NeuMFRecommender(architecture="gmf", n_factors=4, epochs=2, random_state=0),
         {"epochs": [1, 20]},
         cv=LeaveLastOutSplitter(n_splits=2),
         scoring=ndcg_scorer(),

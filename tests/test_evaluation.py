@@ -296,7 +296,7 @@ def test_new_users_with_earlier_rows_are_measured_as_if_they_were_known(tables):
 
     results = evaluate(model, X_test, interactions=X_train[is_new], **options)
 
-    folded = evaluate(model.folded_in(X_train[is_new]), X_test, **options)
+    folded = evaluate(model.with_interactions(X_train[is_new]), X_test, **options)
     accuracy = results["metric"] == "ndcg"
     assert_frame_equal(results[accuracy], folded[accuracy])
     assert set(results["n_misses"]) == {0}

@@ -15,7 +15,7 @@ from neumf import PopularityRecommender, ndcg_scorer
 pytestmark = pytest.mark.examples
 
 ROOT = Path(__file__).resolve().parents[1]
-RECOMMENDERS = ["popularity", "EASE", "rules", "paper-8", "NeuMFRecommender()"]
+RECOMMENDERS = ["popularity", "EASE", "rules", "paper-8", "NextItemRecommender()"]
 
 
 def run(path, folder, *arguments, ignored=""):
@@ -46,7 +46,7 @@ def test_quickstart_prints_a_table_in_which_order_pays_and_titles(tmp_path):
     stdout = run(ROOT / "examples" / "quickstart.py", tmp_path)
     table = figures(stdout)
     assert list(table) == RECOMMENDERS
-    for name in ("rules", "NeuMFRecommender()"):
+    for name in ("rules", "NextItemRecommender()"):
         hit_rate, ndcg = table[name][2:4]  # among all films
         for other in ("popularity", "EASE", "paper-8"):
             assert hit_rate > table[other][2] + 0.01

@@ -4,11 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from network_options import NEUMF_OF_IDS
+from network_options import NEUMF_OPTIONS
 
-from neumf import NeuMFRecommender
+from neumf import NeuMFRecommender, NextItemRecommender
 
 SMALL = {"n_factors": 6, "history_length": 4, "epochs": 3, "batch_size": 64, "random_state": 0}
+OF_IDS = NEUMF_OPTIONS | {
+    "n_factors": 6,
+    "mlp_embedding_dim": 4,
+    "hidden_layer_sizes": (4,),
+    "epochs": 3,
+    "batch_size": 64,
+    "random_state": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,19 +31,18 @@ def X():  # noqa: N802
 @pytest.fixture(
     scope="module",
     params=[
-        {"user_encoder": "history"},
-        {"user_encoder": "history", "tie_history": False, "item_bias": False},
-        {"user_encoder": "history", "architecture": "gmf"},
-        {"user_encoder": "hybrid"},
-        {"history_gaps": "newest"},
-        {"history_gaps": "question"},
-        {"newest_item": True},
-        {"newest_item": True, "history_gaps": "question"},
+        {},
+        {"share_item_vectors": False},
+        {"user_vectors": True},
+        {"time_gaps": "newest"},
+        {"time_gaps": "request"},
+        {"last_item_vector": True},
+        {"last_item_vector": True, "time_gaps": "request"},
     ],
-    ids=["default", "untied", "gmf", "hybrid", "gaps", "question", "newest", "newest question"],
+    ids=str,
 )
 def fitted(request, X):
-    return NeuMFRecommender(**SMALL | request.param).fit(X)
+    return NextItemRecommender(**SMALL | request.param).fit(X)
 
 
 def vectors_by_hand(model, history):
@@ -44,13 +51,13 @@ def vectors_by_hand(model, history):
     for place, item in enumerate(history):
         code = model.items_.get_loc(item)
         vector = tables["history"][code]
-        if model.tie_history:
+        if model.share_item_vectors:
             vector = vector + tables["items"][code][: model.n_factors]
         weights = shared["place_weights"][place]
-        if model.history_gaps:  # a row a second
+        if model.time_gaps:  # a row a second
             weights = weights + shared["gap_weights"][int(2 * np.log2(1 + place))]
-        of_pause = shared["pause_vectors"][0] if model.history_gaps == "question" else 0
-        of_newest = tables["newest"][code] if model.newest_item else 0
+        of_pause = shared["pause_vectors"][0] if model.time_gaps == "request" else 0
+        of_newest = tables["newest"][code] if model.last_item_vector else 0
         if "newest_weights" in shared:
             of_newest = of_newest * (1 + shared["newest_weights"][0])
         yield vector * weights + (of_pause + of_newest if place == 0 else 0)
@@ -60,7 +67,7 @@ def terms_by_hand(model, history, item):
     """Return what each item of a history, newest first, adds to the logit of an item."""
     tables, shared = model.network_.weights
     goal = tables["items"][model.items_.get_loc(item)][: model.n_factors]
-    h = shared["output_kernel"][:, 0] if model.architecture == "gmf" else np.ones(model.n_factors)
+    h = np.ones(model.n_factors) if model.share_item_vectors else shared["output_kernel"][:, 0]
     return [float(np.sum(h * vector * goal)) for vector in vectors_by_hand(model, history)]
 
 
@@ -87,12 +94,12 @@ def test_contributions_and_the_rest_add_up_to_the_logit(fitted):
     assert sums.to_numpy() == pytest.approx(fitted.decision_function(pairs), abs=1e-5)
 
 
-def test_the_rest_is_what_knows_nothing_of_the_history(fitted, X):
+def test_the_rest_is_the_biases_and_the_users_own_vector(fitted, X):
     model, item = fitted, 103
     tables, shared = model.network_.weights
     row = tables["items"][model.items_.get_loc(item)]
-    expected = shared["output_bias"][0] + (row[-1] if model.item_bias else 0)
-    if model.user_encoder == "hybrid":
+    expected = shared["output_bias"][0] + (row[-1] if model.share_item_vectors else 0)
+    if model.user_vectors:
         expected += tables["users"][model.users_.get_loc(5)] @ row[: model.n_factors]
     assert model.explain(5, item)["rest"].to_list() == pytest.approx(
         [expected] * len(last_items(X, 5)), abs=1e-6
@@ -120,7 +127,7 @@ def test_interactions_are_explained_as_they_are_recommended_from(fitted, X):
 
 def test_an_item_that_the_user_had_twice_has_a_row_for_each_time(X):
     twice = pd.DataFrame({"user": 0, "item": [100, 101, 100], "timestamp": 10**6})
-    model = NeuMFRecommender(**SMALL).fit(pd.concat([X, twice]))
+    model = NextItemRecommender(**SMALL).fit(pd.concat([X, twice]))
     explained = model.explain(0, 105)
     history = [100, 101, 100, last_items(X, 0)[0]]
     assert sorted(explained["history_item"]) == sorted(history)
@@ -130,7 +137,7 @@ def test_an_item_that_the_user_had_twice_has_a_row_for_each_time(X):
 
 def test_an_item_that_nobody_has_had_is_explained_by_its_vector(X):
     features = pd.DataFrame({"odd": [item % 2 for item in range(100, 113)]}, range(100, 113))
-    model = NeuMFRecommender(**SMALL, item_features=features).fit(X)
+    model = NextItemRecommender(**SMALL, item_features=features).fit(X)
     assert 112 not in set(X["item"])
     explained = model.explain(4, 112)
     total = explained["contribution"].sum() + explained["rest"][0]
@@ -139,28 +146,28 @@ def test_an_item_that_nobody_has_had_is_explained_by_its_vector(X):
 
 
 def test_of_ids_the_nearest_items_of_the_history_are_given(X):
-    model = NeuMFRecommender(**NEUMF_OF_IDS | SMALL | {"hidden_layer_sizes": (4,)}).fit(X)
+    model = NeuMFRecommender(**OF_IDS).fit(X)
     explained = model.explain(4, 107)
     assert list(explained.columns) == ["item", "history_item", "similarity", "rank"]
     similar = model.similar_items(107, k=12).set_index("similar_item")["score"]
     for row in explained.itertuples():
         expected = 1.0 if row.history_item == 107 else similar[row.history_item]
         assert row.similarity == pytest.approx(expected, abs=1e-5)
-    assert sorted(explained["history_item"]) == sorted(last_items(X, 4))
+    assert sorted(explained["history_item"]) == sorted(last_items(X, 4, length=20))
     assert explained["similarity"].is_monotonic_decreasing
 
 
 def test_of_a_sparse_matrix_all_that_was_seen_is_the_history():
     seen = np.random.default_rng(0).random((20, 9)) < 0.4
-    model = NeuMFRecommender(**SMALL).fit(sp.csr_array(seen.astype(float)))
+    model = NeuMFRecommender(**OF_IDS).fit(sp.csr_array(seen.astype(float)))
     user = int(np.argmax(seen.sum(axis=1)))
     explained = model.explain(user, 0)
     assert sorted(explained["history_item"]) == np.flatnonzero(seen[user]).tolist()
 
 
 def test_ids_may_be_strings(X):
-    model = NeuMFRecommender(**SMALL).fit(X.astype({"user": str, "item": str}))
-    ints = NeuMFRecommender(**SMALL).fit(X)
+    model = NextItemRecommender(**SMALL).fit(X.astype({"user": str, "item": str}))
+    ints = NextItemRecommender(**SMALL).fit(X)
     explained = model.explain("4", ["103"])
     assert explained["item"].to_list() == ["103"] * len(explained)
     assert explained["history_item"].astype(int).to_list() == (
@@ -168,17 +175,9 @@ def test_ids_may_be_strings(X):
     )
 
 
-@pytest.mark.parametrize(
-    ("changes", "match"),
-    [
-        ({"history_hidden_size": 3}, "history_hidden_size=3.*history_hidden_size=0"),
-        ({"architecture": "neumf"}, "MLP.*architecture='mf'"),
-    ],
-)
-def test_what_is_no_sum_is_refused(X, changes, match):
-    options = SMALL | {"user_encoder": "history", "hidden_layer_sizes": (4,)}
-    model = NeuMFRecommender(**options | changes).fit(X)
-    with pytest.raises(ValueError, match=match):
+def test_a_hidden_layer_that_mixes_the_items_is_refused(X):
+    model = NextItemRecommender(**SMALL, hidden_size=3).fit(X)
+    with pytest.raises(ValueError, match=r"hidden_size=3, whose hidden layer.*hidden_size=0"):
         model.explain(0, 100)
 
 

@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 from golden_models import GOLDEN, walks
-from network_options import NEUMF_OF_IDS
+from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
 from output_tools import own_lines
 
 import neumf
-from neumf import NeuMFRecommender
+from neumf import NeuMFRecommender, NextItemRecommender
 from neumf.training.runtime import import_tensorflow
 from neumf.utils.arrays import object_array
 
@@ -29,12 +29,16 @@ def fit(**changes):
         "n_factors": 4,
         "mlp_embedding_dim": 4,
         "hidden_layer_sizes": (4, 2),
-        "history_length": 3,
         "learning_rate": 0.02,
         "epochs": 8,
         "random_state": 0,
     }
-    return NeuMFRecommender(**NEUMF_OF_IDS | parameters | changes).fit(walks())
+    return NeuMFRecommender(**NEUMF_OPTIONS | parameters | changes).fit(walks())
+
+
+def fit_next_item(**changes):
+    parameters = {"n_factors": 4, "epochs": 8, "random_state": 0}
+    return NextItemRecommender(**NEXT_ITEM_OPTIONS | parameters | changes).fit(walks())
 
 
 class Lists:
@@ -97,13 +101,11 @@ def assert_same_lists(found, table, model):
 
 
 @both_formats
-@pytest.mark.parametrize("encoder", ["id", "history", "hybrid"])
-@pytest.mark.parametrize("architecture", ["neumf", "gmf", "mlp", "mf"])
-def test_lists_are_those_of_recommend(architecture, encoder, form, tmp_path):
-    model = fit(architecture=architecture, user_encoder=encoder)
+@pytest.mark.parametrize("architecture", ["neumf", "gmf", "mlp"])
+def test_lists_of_users_by_id_are_those_of_recommend(architecture, form, tmp_path):
+    model = fit(architecture=architecture)
     lists = exported(model, tmp_path, form, k=4)
-    names = {"id": ["user"], "history": ["history"], "hybrid": ["user", "history"]}[encoder]
-    assert sorted(lists.inputs) == sorted([*names, "seen"])
+    assert sorted(lists.inputs) == ["seen", "user"]
     found = lists(**inputs_of(model))
     assert found["item"].dtype == np.int32
     assert found["score"].dtype == np.float32
@@ -114,46 +116,47 @@ def test_lists_are_those_of_recommend(architecture, encoder, form, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"loss": "bpr", "item_bias": True},
-        {"loss": "softmax", "architecture": "gmf", "item_bias": True},
-        {"loss": "sampled_softmax", "architecture": "mf", "user_encoder": "history"}
-        | {"tie_history": True, "item_bias": True},
-        {"loss": "batch_softmax", "architecture": "gmf", "user_encoder": "hybrid"}
-        | {"history_hidden_size": 2, "tie_history": True, "item_bias": True, "newest_item": True},
-        {"pretrain": True, "user_encoder": "hybrid", "history_hidden_size": 2},
+        {},
+        {"loss": "sampled_softmax", "share_item_vectors": False},
+        {"user_vectors": True},
+        {"user_vectors": True, "hidden_size": 2, "last_item_vector": True},
     ],
-    ids=lambda changes: changes.get("loss", "pretrain"),
+    ids=str,
 )
-def test_lists_of_other_networks_are_those_of_recommend(changes, form, tmp_path):
-    model = fit(**changes)
-    found = exported(model, tmp_path, form)(**inputs_of(model))
+def test_lists_of_users_by_history_are_those_of_recommend(changes, form, tmp_path):
+    model = fit_next_item(**changes)
+    lists = exported(model, tmp_path, form)
+    names = ["history", "seen", "user"] if model.user_vectors else ["history", "seen"]
+    assert sorted(lists.inputs) == names
+    found = lists(**inputs_of(model))
     # Six of twelve items are left: the lists of ten are shorter.
     assert_same_lists(found, model.recommend(), model)
     assert (found["item"] == -1).any()
 
 
 @pytest.fixture(scope="module")
-def hybrid():
-    return neumf.load(GOLDEN / "format_1_neumf.neumf")
+def with_both():
+    """Users have vectors of their own and histories."""
+    return neumf.load(GOLDEN / "format_1_next_item.neumf")
 
 
 @both_formats
-def test_a_loaded_model_is_exported_with_its_ids(hybrid, form, tmp_path):
-    lists = exported(hybrid, tmp_path, form, k=3)
-    assert lists.ids["users"] == hybrid.users_.tolist()
-    assert lists.ids["items"] == hybrid.items_.tolist()
-    assert_same_lists(lists(**inputs_of(hybrid)), hybrid.recommend(k=3), hybrid)
+def test_a_loaded_model_is_exported_with_its_ids(with_both, form, tmp_path):
+    lists = exported(with_both, tmp_path, form, k=3)
+    assert lists.ids["users"] == with_both.users_.tolist()
+    assert lists.ids["items"] == with_both.items_.tolist()
+    assert_same_lists(lists(**inputs_of(with_both)), with_both.recommend(k=3), with_both)
 
 
 @both_formats
-def test_new_users_are_known_by_their_histories_or_get_what_is_popular(hybrid, form, tmp_path):
+def test_new_users_are_known_by_their_histories_or_get_what_is_popular(with_both, form, tmp_path):
     rows = [("new", "ítem 5"), ("new", "ítem 2")]
-    expected = hybrid.recommend(["new", "nobody"], k=12, interactions=rows)
-    codes = hybrid.items_.get_indexer(["ítem 2", "ítem 5"])
+    expected = with_both.recommend(["new", "nobody"], k=12, interactions=rows)
+    codes = with_both.items_.get_indexer(["ítem 2", "ítem 5"])
     history = [[*codes, -1], [-1, -1, -1]]
-    lists = exported(hybrid, tmp_path, form, k=12)
+    lists = exported(with_both, tmp_path, form, k=12)
     found = lists(user=[-1, -1], history=history, seen=[[*codes], [-1, -1]])
-    assert_same_lists(found, expected, hybrid)
+    assert_same_lists(found, expected, with_both)
 
 
 @both_formats
@@ -166,8 +169,8 @@ def test_unknown_users_of_ids_get_what_is_popular(form, tmp_path):
 
 
 @both_formats
-def test_indices_outside_their_table_are_none(hybrid, form, tmp_path):
-    lists = exported(hybrid, tmp_path, form, k=12)
+def test_indices_outside_their_table_are_none(with_both, form, tmp_path):
+    lists = exported(with_both, tmp_path, form, k=12)
     plain = lists(user=[2, -1], history=[[5, -1, 3], [-1, -1, -1]], seen=[[4, -1], [-1, 7]])
     wild = lists(
         user=[2, 20],
@@ -180,11 +183,11 @@ def test_indices_outside_their_table_are_none(hybrid, form, tmp_path):
 
 
 @both_formats
-def test_batches_may_be_empty_and_nothing_seen(hybrid, form, tmp_path):
-    lists = exported(hybrid, tmp_path, form, k=12)
-    history = hybrid.histories_[:2]
+def test_batches_may_be_empty_and_nothing_seen(with_both, form, tmp_path):
+    lists = exported(with_both, tmp_path, form, k=12)
+    history = with_both.histories_[:2]
     found = lists(user=[0, 1], history=history, seen=np.zeros((2, 0)))
-    assert_same_lists(found, hybrid.recommend([0, 1], k=12, exclude_seen=False), hybrid)
+    assert_same_lists(found, with_both.recommend([0, 1], k=12, exclude_seen=False), with_both)
     found = lists(user=[], history=history[:0], seen=np.zeros((0, 4)))
     assert found["item"].shape == found["score"].shape == (0, 12)
 
@@ -205,7 +208,7 @@ def test_lists_are_no_longer_than_the_catalogue(form, tmp_path):
 
 @both_formats
 def test_users_who_were_folded_in_are_exported(form, tmp_path):
-    model = fit().folded_in([[3, 1], [99, 2]])
+    model = fit().with_interactions([[3, 1], [99, 2]])
     assert len(model.users_) == 21
     found = exported(model, tmp_path, form, k=4)(
         user=np.arange(21), seen=padded_seen(model, np.arange(21))
@@ -214,59 +217,59 @@ def test_users_who_were_folded_in_are_exported(form, tmp_path):
 
 
 def test_histories_need_no_table_of_users(tmp_path):
-    lists = exported(fit(user_encoder="history"), tmp_path, "tf_saved_model")
+    lists = exported(fit_next_item(), tmp_path, "tf_saved_model")
     assert lists.ids.keys() == {"neumf_version", "items"}
 
 
-def test_what_is_there_is_not_replaced(hybrid, tmp_path):
+def test_an_existing_folder_is_not_replaced(with_both, tmp_path):
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "mine").write_text("")
     with pytest.raises(FileExistsError, match="path must be a folder that is not there yet"):
-        hybrid.export(tmp_path / "lists")
+        with_both.export(tmp_path / "lists")
     assert [path.name for path in tmp_path.rglob("*")] == ["lists", "mine"]
 
 
 @both_formats
-def test_a_failure_leaves_nothing_behind(form, hybrid, tmp_path, monkeypatch):
+def test_a_failure_leaves_nothing_behind(form, with_both, tmp_path, monkeypatch):
     def fail(*arguments, **options):
         raise OSError("no space left")
 
     target = "tensorflow.saved_model.save" if form == "tf_saved_model" else "onnx.save"
     monkeypatch.setattr(target, fail)
     with pytest.raises(OSError, match="no space left"):
-        hybrid.export(tmp_path / "lists", form)
+        with_both.export(tmp_path / "lists", form)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_ids_that_json_does_not_have_are_refused_by_name(tmp_path):
     X = walks()
     X["item"] = object_array([("item", item) for item in X["item"]])
-    model = NeuMFRecommender(epochs=1, random_state=0).fit(X)
+    model = NeuMFRecommender(n_factors=4, epochs=1, random_state=0).fit(X)
     refusal = r"items_ must hold ids that JSON has.*\('item', 0\) of type tuple at index 0"
     with pytest.raises(TypeError, match=refusal):
         model.export(tmp_path / "lists")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_options_are_checked_before_anything_is_written(hybrid, tmp_path):
+def test_options_are_checked_before_anything_is_written(with_both, tmp_path):
     with pytest.raises(ValueError, match=r"format must be one of.*'onnxx'.*Did you mean 'onnx'"):
-        hybrid.export(tmp_path / "lists", "onnxx")
+        with_both.export(tmp_path / "lists", "onnxx")
     with pytest.raises(ValueError, match="k must be an int >= 1"):
-        hybrid.export(tmp_path / "lists", k=0)
+        with_both.export(tmp_path / "lists", k=0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_names_the_extra(hybrid, tmp_path, monkeypatch):
+def test_an_error_names_the_extra(with_both, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(ImportError, match=r"tf2onnx.*pip install \"scikit-neumf\[onnx\]\""):
-        hybrid.export(tmp_path / "lists", "onnx")
+        with_both.export(tmp_path / "lists", "onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 @both_formats
 def test_nothing_is_printed(form, tmp_path):
     code = "import sys, neumf; neumf.load(sys.argv[1]).export(sys.argv[2], sys.argv[3])"
-    model = GOLDEN / "format_1_neumf.neumf"
+    model = GOLDEN / "format_1_next_item.neumf"
     result = subprocess.run(
         [sys.executable, "-c", code, model, tmp_path / "lists", form],
         capture_output=True,

@@ -1,19 +1,20 @@
-"""A loss and a user encoder of one's own, added from outside the package."""
+"""A loss and a user tower of one's own, added from outside the package."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
-from network_options import NEUMF_OF_IDS
+from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
 
-from neumf import LeaveLastOutSplitter, NeuMFRecommender
+from neumf import LeaveLastOutSplitter, NeuMFRecommender, NextItemRecommender
 from neumf.model.initial import normal
+from neumf.model.layers import NeuMFLayers
+from neumf.model.network import Blueprint
 from neumf.model.user_tower import UserTower
-from neumf.model.user_towers import USER_TOWERS
 from neumf.training.losses import LOSSES, Loss
 
-OPTIONS = NEUMF_OF_IDS | {
+OPTIONS = NEUMF_OPTIONS | {
     "architecture": "gmf",
     "n_factors": 16,
     "dropout": 0.0,
@@ -41,7 +42,7 @@ def test_a_loss_is_one_entry(monkeypatch):
         model.fit(X, np.ones(len(X)))
 
 
-# A user encoder: the vector that the newest item has as a predecessor.
+# A user tower: the vector that the newest item has as a predecessor.
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Newest(UserTower):
         return {"newest": normal(rng, n_items, self.width)}
 
     def indices(self, users, histories):
-        return {"newest": histories[:, :1]}
+        return {"newest": histories.items[:, :1]}
 
     def vectors(self, xp, rows, present, shared):
         return xp.where(present["newest"], rows["newest"][:, 0], 0.0)
@@ -67,11 +68,19 @@ def walks():
     return pd.DataFrame({"user": np.repeat(np.arange(150), 8), "item": items.ravel()})
 
 
-def test_a_user_encoder_is_one_class(monkeypatch, walks):
-    monkeypatch.setitem(USER_TOWERS, "newest", Newest)
+class NewestItemRecommender(NextItemRecommender):
+    """Knows of each user the newest item alone."""
+
+    @classmethod
+    def _blueprint(cls, shape):
+        width = shape["n_factors"]
+        return Blueprint.of_towers(NeuMFLayers(width, 0, ()), Newest(width, 1))
+
+
+def test_a_user_tower_is_one_class(walks):
     X_train, X_test = LeaveLastOutSplitter().train_test_split(walks)
-    options = OPTIONS | {"user_encoder": "newest", "learning_rate": 0.02}
-    model = NeuMFRecommender(**options).fit(X_train)
+    options = NEXT_ITEM_OPTIONS | {"n_factors": 16, "random_state": 0}
+    model = NewestItemRecommender(**options).fit(X_train)
     assert model.score(X_test) > 0.95
     # It folds in, and goes on learning, as the others do.
     new = pd.DataFrame({"user": -1, "item": [4, 11]})

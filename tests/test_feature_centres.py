@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.base import clone
 from training_tools import (
     SMALL,
     assert_same_weights,
@@ -13,7 +14,7 @@ from training_tools import (
     settings,
 )
 
-from neumf import NeuMFRecommender
+from neumf import NeuMFRecommender, NextItemRecommender
 from neumf.base import read_rows
 from neumf.interactions.features import SideFeatures
 from neumf.interactions.histories import read_histories
@@ -24,8 +25,7 @@ from neumf.model.feature_map import FeatureMap
 from neumf.model.layers import NeuMFLayers
 from neumf.model.network import Blueprint
 from neumf.model.user_towers import UserIds, UserIdsAndHistories
-from neumf.neural.fitting import prepare_first
-from neumf.neural.parameters import decide
+from neumf.neural.training_rows import prepare
 from neumf.training.batches import Degrees, Negatives, TrainingRows
 from neumf.training.centres import Centres, SideCentres
 from neumf.training.losses import LOSSES
@@ -178,14 +178,16 @@ def test_new_ones_start_at_the_centres_that_those_before_lead_to(rng):
 # Training
 
 
-def training_case(rng, loss, tower, *, tied=False, item_bias=False):
+def training_case(rng, loss, tower, *, shares=False, item_bias=False):
     """Rows of 4 users and 6 items, each with features, the last of which are cold."""
     users = np.array([0, 1, 1, 0, 2, 1], np.int32)
     items = np.array([2, 2, 0, 4, 1, 3], np.int32)
     sizes = (2, 0, ()) if LOSSES[loss].is_product else (2, 3, (4,))
     layers = NeuMFLayers(*sizes, item_bias=item_bias)
     with_histories = tower is UserIdsAndHistories
-    made = tower(layers.width, 2, 0, tied=tied) if with_histories else tower(layers.width, 1)
+    made = tower(layers.width, 2)
+    if with_histories:
+        made = tower(layers.width, 2, shares_item_vectors=shares)
     blueprint = Blueprint.of_towers(layers, made)
     weights = large_weights(rng, 4, 6, blueprint)
     degrees = Degrees(np.array([2, 3, 1, 0]), np.array([1, 1, 2, 1, 1, 0]))
@@ -221,17 +223,17 @@ def pull(blueprint, weights, rows, candidates, centres):
         apart = (tables["items"] - centres["items"])[candidates[row], :width]
         total += np.mean(np.sum(apart**2, axis=1) / of_items[candidates[row]])
         if rows.histories is not None:
-            history = [i for i in rows.histories.before(np.array([row]))[0] if i >= 0]
+            history = [i for i in rows.histories.before(np.array([row])).items[0] if i >= 0]
             for item in history:
                 apart = tables["history"][item] - centres["history"][item]
                 total += np.sum(apart**2) / len(history) / of_items[item]
     return total / len(rows)
 
 
-@pytest.mark.parametrize(("tower", "tied"), [(UserIds, False), (UserIdsAndHistories, True)])
+@pytest.mark.parametrize(("tower", "shares"), [(UserIds, False), (UserIdsAndHistories, True)])
 @pytest.mark.parametrize("loss", ["binary_crossentropy", "batch_softmax", "softmax"])
 def test_the_penalty_of_a_step_is_on_the_distance_from_the_centres(
-    rng, monkeypatch, loss, tower, tied
+    rng, monkeypatch, loss, tower, shares
 ):
     """A step with centres is one with those at 0, less what the two penalties differ in."""
     state = rng.bit_generator.state
@@ -239,7 +241,7 @@ def test_the_penalty_of_a_step_is_on_the_distance_from_the_centres(
     for at in (lambda centres, vectors: np.zeros_like(vectors), Centres.of):
         monkeypatch.setattr(Centres, "of", at)
         rng.bit_generator.state = state
-        blueprint, weights, rows = training_case(rng, loss, tower, tied=tied, item_bias=True)
+        blueprint, weights, rows = training_case(rng, loss, tower, shares=shares, item_bias=True)
         n_drawn = 1 if rows.negatives else 0
         options = settings(
             loss=loss,
@@ -318,25 +320,27 @@ def test_with_all_features_0_the_pull_is_towards_the_mean(rng):
 # Negatives
 
 
-@pytest.mark.parametrize("strategy", ["uniform", "popularity"])
-@pytest.mark.parametrize("user_encoder", ["id", "history"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        NeuMFRecommender(loss="bpr", negative_strategy="uniform"),
+        NeuMFRecommender(loss="bpr", negative_strategy="popularity"),
+        NextItemRecommender(loss="bpr"),
+    ],
+    ids=repr,
+)
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_cold_items_are_never_among_the_negatives(rng, strategy, user_encoder, early_stopping):
+def test_cold_items_are_never_among_the_negatives(rng, model, early_stopping):
     X = pd.DataFrame({"user": np.repeat(np.arange(8), 3), "item": rng.permutation(24) % 12})
     table = pd.DataFrame({"f": np.zeros(40)}, index=rng.permutation(40))
-    parameters = NeuMFRecommender(
-        negative_strategy=strategy,
-        user_encoder=user_encoder,
-        loss="bpr",
-        early_stopping=early_stopping,
-    )
+    plan = clone(model).set_params(early_stopping=early_stopping)._plan(None)
     rows = read_rows(X).with_item_features(table)
     assert rows.shape == (8, 40)
-    lesson = prepare_first(decide(parameters, ordered=True, labelled=False), rows)
-    negatives = lesson.rows.negatives
+    prepared = prepare(plan, rows)
+    negatives = prepared.rows.negatives
     for_all = np.repeat(np.unique(negatives.drawn_for), 2000)
     drawn = sample_unseen_items(negatives.unseen, for_all, 1, rng)
-    with_rows = np.unique(lesson.rows.items)
+    with_rows = np.unique(prepared.rows.items)
     assert set(drawn.ravel()) == set(with_rows)
     if not early_stopping:
         assert set(with_rows) == set(range(12))
@@ -347,7 +351,6 @@ def test_a_user_who_had_all_but_the_cold_items_is_refused():
     model = NeuMFRecommender(
         architecture="gmf",
         loss="bpr",
-        user_encoder="id",
         item_features=pd.DataFrame({"f": np.ones(9)}),
     )
     with pytest.raises(ValueError, match="user 'a', who has seen every item that can be drawn"):

@@ -16,8 +16,9 @@ import scipy.sparse as sp
 from golden_models import GOLDEN, walks, what_it_says
 from hypothesis import given
 from hypothesis import strategies as st
-from network_options import NEUMF_OF_IDS
+from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
 from safetensors.numpy import save as serialize
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from strategies import any_ids, string_ids
 
@@ -26,6 +27,7 @@ from neumf import (
     EASERecommender,
     ItemKNNRecommender,
     NeuMFRecommender,
+    NextItemRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
@@ -54,21 +56,27 @@ BASELINES = [
         weights=np.array([1.0, 2.0]),
     ),
 ]
-SMALL = NEUMF_OF_IDS | {
+SMALL = NEUMF_OPTIONS | {
     "n_factors": 4,
     "mlp_embedding_dim": 4,
     "hidden_layer_sizes": (4,),
-    "history_length": 3,
     "epochs": 2,
     "random_state": 0,
 }
-NETWORKS = [
-    {"user_encoder": "id"},
-    {"user_encoder": "hybrid", "history_hidden_size": 3, "pretrain": True},
-    {"user_encoder": "hybrid", "history_gaps": "question", "newest_item": True, "pretrain": True},
-    {"architecture": "mf", "loss": "batch_softmax", "user_encoder": "history", "init_std": 0.1}
-    | {"tie_history": True, "item_bias": True},
-]
+SMALL_NEXT_ITEM = NEXT_ITEM_OPTIONS | {"epochs": 2, "random_state": 0}
+NETWORKS = {
+    "ids": NeuMFRecommender(**SMALL),
+    "pretrained": NeuMFRecommender(**SMALL | {"pretrain": "sgd"}),
+    "histories": NextItemRecommender(**SMALL_NEXT_ITEM),
+    "everything": NextItemRecommender(
+        **SMALL_NEXT_ITEM,
+        share_item_vectors=False,
+        user_vectors=True,
+        hidden_size=3,
+        time_gaps="request",
+        last_item_vector=True,
+    ),
+}
 
 
 def saved_and_loaded(model, folder, **options):
@@ -108,9 +116,9 @@ def test_loaded_recommender_equals_the_saved_one(model, tmp_path):
     assert_same(saved_and_loaded(model, tmp_path), model, tmp_path)
 
 
-@pytest.fixture(scope="module", params=NETWORKS, ids=["id", "hybrid", "gaps", "tied"])
+@pytest.fixture(scope="module", params=NETWORKS)
 def network(request):
-    return NeuMFRecommender(**{**SMALL, **request.param}).fit(walks())
+    return clone(NETWORKS[request.param]).fit(walks())
 
 
 def test_loaded_network_equals_the_saved_one_and_trains_on_alike(network, tmp_path):
@@ -146,7 +154,7 @@ def test_joblib_writes_each_table_once(network, tmp_path):
 
 def test_folded_in_users_are_saved(network, tmp_path):
     new = walks().tail(12).assign(user=lambda X: X["user"] + 500)
-    folded = network.folded_in(new)
+    folded = network.with_interactions(new)
     loaded = saved_and_loaded(folded, tmp_path)
     pd.testing.assert_frame_equal(loaded.recommend(), folded.recommend(), check_exact=True)
 
@@ -530,5 +538,5 @@ def test_golden_file_gives_the_recorded_lists(path):
 def test_golden_files_have_the_recorded_ids():
     assert neumf.load(GOLDEN / "format_1_neumf.neumf").items_[0] == "ítem 0"
     model = neumf.load(GOLDEN / "format_1_voting.neumf")
-    assert model.users_[:4].tolist() == ["a", 7, ("b", 2), "user 0"]
+    assert model.users_[:4].tolist() == ["a", 7, 2.5, "user 0"]
     assert model.items_.get_loc(("item", 3)) == 3

@@ -20,6 +20,7 @@ from neumf.saving.container import checksum_of, read_file
 
 MODELS = {
     "neumf": partial(neumf.load, GOLDEN / "format_1_neumf.neumf"),
+    "next item": partial(neumf.load, GOLDEN / "format_1_next_item.neumf"),
     "voting": partial(neumf.load, GOLDEN / "format_1_voting.neumf"),
     "knn": lambda: ItemKNNRecommender(decay=3.0).fit(walks()),
     "popularity": lambda: PopularityRecommender(half_life="3D").fit(walks()),
@@ -279,3 +280,18 @@ def test_wrong_number_of_the_format_is_refused(number, saved):
     path, _ = saved("knn")
     metadata = {"neumf_format": number, "neumf_version": "0", "neumf_values": "{}"}
     assert load(path, serialize({}, metadata)) is None
+
+
+def test_sparse_matrix_of_float16_is_refused(saved):
+    path, _ = saved("knn")
+    text, arrays = read_file(path)
+    name = "state.item_weights_.data"
+    arrays[name] = arrays[name].astype(np.float16)
+    assert load(path, signed(text, arrays)) is None
+
+
+def test_parameter_that_scores_depend_on_is_checked(saved):
+    path, _ = saved("voting")
+    text, arrays = read_file(path)
+    for value in ('"none"', '{"@array": "state.popularity_"}', "[]"):
+        assert load(path, signed(text.replace('"zscore"', value), arrays)) is None

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from network_options import NEUMF_OF_IDS
+from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
 from pandas.testing import assert_frame_equal
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
@@ -14,20 +14,26 @@ from neumf import (
     EASERecommender,
     IdEncoder,
     ItemKNNRecommender,
-    LeaveLastOutSplitter,
     NegativeSampler,
     NeuMFRecommender,
+    NextItemRecommender,
     PopularityRecommender,
 )
 from neumf.model.user_map import UserMap, place_weights
 from neumf.training.trainer import Trainer
+from neumf.utils.time_gaps import HistoryInputs
 
-SMALL = NEUMF_OF_IDS | {
+SMALL = NEUMF_OPTIONS | {
     "n_factors": 4,
     "mlp_embedding_dim": 4,
     "hidden_layer_sizes": (4,),
+    "epochs": 1,
     "random_state": 0,
 }
+
+
+def next_item_model(**options):
+    return NextItemRecommender(**NEXT_ITEM_OPTIONS | {"epochs": 1, "random_state": 0} | options)
 
 
 def cycles(n_users=150, n_items=20, length=8):
@@ -52,31 +58,16 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.fixture(scope="module", params=["history", "hybrid", "tied"])
+FITTED = {
+    "shared": {"last_item_vector": True},
+    "own": {"share_item_vectors": False},
+    "users": {"share_item_vectors": False, "user_vectors": True, "hidden_size": 8},
+}
+
+
+@pytest.fixture(scope="module", params=FITTED)
 def fitted(request, X):
-    tied = request.param == "tied"
-    options = {
-        "user_encoder": "history" if tied else request.param,
-        "tie_history": tied,
-        "newest_item": tied,
-        "item_bias": tied,
-        "history_length": 3,
-        "history_hidden_size": 8 if request.param == "hybrid" else 0,
-        "architecture": "gmf",
-        "n_factors": 16,
-        "dropout": 0.0,
-        "learning_rate": 0.02,
-        "random_state": 0,
-    }
-    return NeuMFRecommender(**NEUMF_OF_IDS | options).fit(X)
-
-
-def test_what_comes_next_is_found_where_order_decides():
-    X_train, X_test = LeaveLastOutSplitter().train_test_split(cycles())
-    changes = {"architecture": "gmf", "n_factors": 16, "learning_rate": 0.02, "random_state": 0}
-    options = NEUMF_OF_IDS | changes | {"user_encoder": "history"}
-    by_history = NeuMFRecommender(dropout=0, **options).fit(X_train)
-    assert by_history.score(X_test) > 0.95
+    return next_item_model(n_factors=16, epochs=20, **FITTED[request.param]).fit(X)
 
 
 def test_a_new_user_gets_what_comes_next(fitted):
@@ -97,9 +88,7 @@ def test_each_new_interaction_counts_at_once(fitted, X):
 
 def test_a_folded_in_user_is_scored_as_a_trained_one():
     X = cycles()
-    model = NeuMFRecommender(
-        **SMALL | {"user_encoder": "history", "history_length": 3, "epochs": 2}
-    ).fit(X)
+    model = next_item_model(epochs=2).fit(X)
     same = X[X["user"] == 3].assign(user=-3)
     pairs = pd.DataFrame({"user": -3, "item": model.items_})
     for method in (model.predict, model.decision_function):
@@ -112,12 +101,10 @@ def test_a_folded_in_user_is_scored_as_a_trained_one():
 
 def test_rows_are_appended_to_what_is_known(X):
     """History is the same whether a user's last rows were in fit or come later."""
-    model = NeuMFRecommender(
-        **SMALL | {"user_encoder": "history", "history_length": 3, "epochs": 1}
-    )
+    model = next_item_model()
     early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
     model.fit(early)
-    known = model.folded_in(late)
+    known = model.with_interactions(late)
     for place, user in zip(known.users_.get_indexer([4, 5]), (4, 5), strict=True):
         items = X[X["user"] == user].sort_values("timestamp")["item"]
         newest = [list(model.items_).index(item) for item in items[::-1][:3]]
@@ -136,13 +123,35 @@ def test_folding_in_stores_nothing_and_moves_no_weight(fitted, X):
 def test_folding_in_row_by_row_is_folding_in_all_rows(fitted, X):
     known = X["user"].iloc[0]
     rows = [[999, 1005], [known, 1003], [999, 1006], [1000, 1001], [known, 1004]]
-    at_once = fitted.folded_in(rows)
+    at_once = fitted.with_interactions(rows)
     one_by_one = fitted
     for row in rows:
-        one_by_one = one_by_one.folded_in([row])
+        one_by_one = one_by_one.with_interactions([row])
     assert_frame_equal(
         one_by_one.recommend([999, known, 1000]), at_once.recommend([999, known, 1000])
     )
+    places = [recommender.users_.get_indexer([999, known]) for recommender in (one_by_one, at_once)]
+    vectors = [
+        recommender.network_.users[place]
+        for recommender, place in zip((one_by_one, at_once), places, strict=True)
+    ]
+    np.testing.assert_allclose(*vectors, rtol=1e-5)
+
+
+def test_users_folded_in_again_keep_their_own_vectors(X):
+    """Copies hold users in another order than the tables of what was learned."""
+    model = next_item_model(user_vectors=True, epochs=5).fit(X)
+    assert model.network_.weights.tables["users"].any(axis=1).all()
+    new = pd.DataFrame({"user": [5, 3, -1], "item": [1001, 1002, 1003]})
+    later = pd.DataFrame({"user": [-1, 3, 5], "item": [1004, 1005, 1006]})
+    once = model.with_interactions(pd.concat([new, later]))
+    twice = model.with_interactions(new).folded_in(later)
+    users = [3, 5, -1, 7]
+    vectors = [
+        recommender.network_.users[recommender.users_.get_indexer(users)]
+        for recommender in (twice, once)
+    ]
+    np.testing.assert_array_equal(*vectors)
 
 
 def test_new_rows_count_as_seen(fitted):
@@ -217,15 +226,15 @@ def test_a_user_map_is_least_squares_on_means(rng):
 
 def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
     early, late = X[X["timestamp"] < 6], X[X["timestamp"] >= 6]
-    model = NeuMFRecommender(**SMALL | {"history_length": 3, "epochs": 1}).fit(early)
-    known = model.folded_in(late)
+    model = NeuMFRecommender(**SMALL).fit(early)
+    known = model.with_interactions(late)
     codes, places = (recommender.users_.get_indexer([4, 5]) for recommender in (model, known))
     became = known.histories_[places]
-    newest = [[1000 + (item - 1000 - step) % 20 for step in range(3)] for item in (
+    newest = [[1000 + (item - 1000 - step) % 20 for step in range(6)] for item in (
         late[late["user"] == user].sort_values("timestamp")["item"].iloc[-1] for user in (4, 5)
     )]  # fmt: skip
     np.testing.assert_array_equal(model.items_.to_numpy()[became], newest)
-    of_places = np.arange(1, 4, dtype=np.float32) ** np.float32(-0.5)  # its recency
+    of_places = np.arange(1, 7, dtype=np.float32) ** np.float32(-0.5)  # its recency
     was, now = (
         model.user_map_.apply(model.network_.items, place_weights(histories, 20, of_places))
         for histories in (model.histories_[codes], became)
@@ -238,29 +247,26 @@ def test_a_new_user_of_a_model_of_ids_gets_what_similar_users_get():
     rows = [(u, i) for u in range(100) for i in range(40) if u % 2 == i % 2 and (u + i) % 40]
     X = pd.DataFrame(rows, columns=["user", "item"])
     changes = {"epochs": 10, "learning_rate": 0.01, "dropout": 0.3, "random_state": 0}
-    model = NeuMFRecommender(**NEUMF_OF_IDS | changes).fit(X)
+    model = NeuMFRecommender(**NEUMF_OPTIONS | changes).fit(X)
     new = pd.DataFrame([(-1 - item % 2, item) for item in range(30)], columns=["user", "item"])
     found = model.recommend(k=5, interactions=new)
     assert np.mean(found["item"] % 2 == -1 - found["user"]) >= 0.9
 
 
 def test_a_map_of_many_users_is_fitted_to_the_first_of_them(X, monkeypatch):
-    options = SMALL | {"history_length": 3, "epochs": 1}
     monkeypatch.setattr("neumf.neural.fold_in.MOST_USERS", 12)
-    model = NeuMFRecommender(**options).fit(X)
-    of_places = np.arange(1, 4, dtype=np.float32) ** np.float32(-0.5)
+    model = NeuMFRecommender(**SMALL).fit(X)
+    of_places = np.arange(1, 9, dtype=np.float32) ** np.float32(-0.5)
     weights = place_weights(model.histories_[:12], 20, of_places)
     expected = UserMap.fit(model.network_.users[:12], model.network_.items, weights)
     np.testing.assert_array_equal(model.user_map_.slope, expected.slope)
 
 
 def test_early_stopping_keeps_the_newest_rows_in_the_histories(X):
-    options = SMALL | {"user_encoder": "history", "history_length": 3, "epochs": 1}
-    stopped = NeuMFRecommender(early_stopping=True, **options).fit(X)
-    plain = NeuMFRecommender(**options).fit(X)
+    stopped, plain = (next_item_model(early_stopping=stop).fit(X) for stop in (True, False))
     np.testing.assert_array_equal(stopped.histories_, plain.histories_)
     tower, weights = stopped.network_.blueprint.users, stopped.network_.weights
-    expected = tower.encode(*weights, np.arange(150), stopped.histories_)
+    expected = tower.encode(*weights, np.arange(150), HistoryInputs(stopped.histories_))
     np.testing.assert_array_equal(stopped.network_.users, expected)
 
 
@@ -288,15 +294,14 @@ def test_interactions_of_nobody_who_is_asked_for_are_warned_about(fitted):
 
 def test_behind_a_pipeline_interactions_are_those_that_reach_the_recommender(X):
     as_text = X.assign(user="u" + X["user"].astype(str), item="i" + X["item"].astype(str))
-    options = SMALL | {"user_encoder": "history", "epochs": 1}
     encoder = IdEncoder(handle_unknown="use_encoded_value")
-    pipeline = make_pipeline(encoder, NeuMFRecommender(**options)).fit(as_text)
+    pipeline = make_pipeline(encoder, next_item_model()).fit(as_text)
     new = pd.DataFrame({"user": "n", "item": ["i1000", "i1001"]})
     with pytest.raises(ValueError, match="interactions: item ids must be of the kind that fit saw"):
         pipeline.predict(new, interactions=new)
     encoded = pipeline[:-1].transform(new)
     found = pipeline.predict(new, interactions=encoded)
-    alone = NeuMFRecommender(**options).fit(as_text).predict(new, interactions=new)
+    alone = next_item_model().fit(as_text).predict(new, interactions=new)
     np.testing.assert_allclose(found, alone, rtol=1e-6)
 
 
@@ -310,7 +315,7 @@ def test_after_a_sparse_matrix_all_seen_items_count_alike():
     """Its rows have no order: the highest columns are no last items."""
     rng = np.random.default_rng(0)
     seen = rng.random((60, 30)) < 0.3
-    model = NeuMFRecommender(**SMALL | {"history_length": 3, "epochs": 3}).fit(sp.csr_array(seen))
+    model = NeuMFRecommender(**SMALL | {"epochs": 3}).fit(sp.csr_array(seen))
     assert model.histories_.shape == (60, 0)
     by_item = seen[:, model.items_][model.users_]
     means = by_item @ model.network_.items / by_item.sum(axis=1, keepdims=True)
@@ -327,16 +332,15 @@ def test_after_a_sparse_matrix_all_seen_items_count_alike():
 def test_labels_do_not_show_in_histories(X):
     """As they would if a negative had its own positive in its history, or weighed more."""
     X_long, y = NegativeSampler(2, random_state=0).fit_resample(X.drop(columns="timestamp"))
-    options = SMALL | {"user_encoder": "history", "history_length": 3, "epochs": 1}
     seen, start = [], Trainer.__init__
 
     def note(trainer, blueprint, weights, rows, *others):
         start(trainer, blueprint, weights, rows, *others)
-        seen.append((rows.histories.before(np.arange(len(rows))), rows.weights))
+        seen.append((rows.histories.before(np.arange(len(rows))).items, rows.weights))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "__init__", note)
-        NeuMFRecommender(**options).fit(X_long, y)
+        next_item_model(recency=0.5).fit(X_long, y)
     histories, weights = seen[0]
     n = len(X)
     for copies in (histories, weights):
@@ -345,7 +349,7 @@ def test_labels_do_not_show_in_histories(X):
 
 def test_labels_above_zero_make_the_histories(X):
     y = (X["item"] % 2 == 0).astype(float)
-    model = NeuMFRecommender(**SMALL | {"user_encoder": "history", "epochs": 1}).fit(X, y)
+    model = next_item_model().fit(X, y)
     stored = model.histories_[model.histories_ >= 0]
     assert (model.items_[stored] % 2 == 0).all()
 
@@ -355,41 +359,6 @@ def test_copies_fold_in(fitted):
     expected = fitted.recommend(-1, interactions=new)
     for other in (copy.deepcopy(fitted), pickle.loads(pickle.dumps(fitted))):
         pd.testing.assert_frame_equal(other.recommend(-1, interactions=new), expected)
-
-
-def test_pretraining_joins_the_encoders(X):
-    options = {
-        "user_encoder": "hybrid",
-        "history_length": 3,
-        "history_hidden_size": 5,
-        "pretrain": True,
-        "epochs": 1,
-    }
-    model = NeuMFRecommender(**SMALL | options).fit(X)
-    assert model.network_.weights.shared["place_weights"].shape == (3, 8)
-    assert model.network_.weights.shared["history_kernel"].shape == (8, 5 + 5)
-    assert model.network_.users.shape == (150, 8)
-
-
-def test_histories_need_an_order_in_time():
-    with pytest.raises(ValueError, match=r"user_encoder='history' makes.*no sparse matrix"):
-        NeuMFRecommender(**SMALL | {"user_encoder": "history"}).fit(sp.csr_array(np.eye(3)))
-
-
-@pytest.mark.parametrize(
-    ("options", "match"),
-    [
-        (
-            {"user_encoder": "sequence"},
-            "user_encoder must be one of 'auto', 'id', 'history', 'hybrid'",
-        ),
-        ({"history_length": 0}, "history_length must be an int >= 1"),
-        ({"history_hidden_size": -1}, "history_hidden_size must be an int >= 0"),
-    ],
-)
-def test_parameters_out_of_range_are_refused(options, match, X):
-    with pytest.raises(ValueError, match=match):
-        NeuMFRecommender(**options).fit(X)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from unittest.mock import patch
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from neumf import NegativeSampler
 from neumf.interactions.histories import LastItems, read_histories
 from neumf.interactions.timeline import read_timelines, time_order
-from neumf.utils.time_gaps import bucket_of, pack, unpack
+from neumf.utils.time_gaps import bucket_of, with_gaps
 
 
 @st.composite
@@ -28,7 +28,7 @@ def rows_in_time(draw, with_labels=False):
 
 def histories_of(users, items, times, positive, length, before=None):
     timelines = read_timelines(users, times, 4, positive)
-    return read_histories(timelines, items, length, positive, before)
+    return read_histories(timelines, items, length, before)
 
 
 def obvious_history(users, items, times, positive, row, length):
@@ -52,19 +52,9 @@ def obvious_history(users, items, times, positive, row, length):
 @given(rows_in_time(with_labels=True), st.integers(1, 5))
 def test_the_history_of_a_positive_is_what_comes_strictly_before(rows, length):
     positives = np.flatnonzero(rows[3])
-    found = histories_of(*rows, length).before(positives)
+    found = histories_of(*rows, length).before(positives).items
     expected = [obvious_history(*rows, row, length) for row in positives]
     np.testing.assert_array_equal(found, np.reshape(expected, (-1, length)))
-
-
-@given(rows_in_time(), st.integers(1, 5), st.integers(1, 40))
-def test_sorting_in_blocks_changes_nothing(rows, length, block_rows):
-    n = np.arange(len(rows[0]))
-    whole = histories_of(*rows, length)
-    with patch("neumf.interactions.timeline._BLOCK_ROWS", block_rows):
-        in_blocks = histories_of(*rows, length)
-    np.testing.assert_array_equal(in_blocks.before(n), whole.before(n))
-    np.testing.assert_array_equal(in_blocks.last().items, whole.last().items)
 
 
 @given(rows_in_time(with_labels=True), st.integers(1, 5))
@@ -90,7 +80,7 @@ def test_a_later_row_changes_no_earlier_history(rows, data):
     changed = items.copy()
     changed[row] = 99
     was, became = (
-        histories_of(users, column, times, positive, 5).before(np.arange(len(users)))
+        histories_of(users, column, times, positive, 5).before(np.arange(len(users))).items
         for column in (items, changed)
     )
     clock = np.zeros(len(users)) if times is None else times
@@ -118,7 +108,9 @@ def test_timelines_without_the_last_positives_are_those_of_the_rows_that_are_lef
     timelines = read_timelines(users, times, 4, positive)
     last = np.flatnonzero(positive & (timelines.from_last() == 0))
     left = np.setdiff1d(np.arange(len(users)), last)
-    found = timelines.without_last(last, users[left])
+    found = timelines.without_last(last)
+    np.testing.assert_array_equal(found.users, users[left])
+    np.testing.assert_array_equal(found.positive, positive[left])
     assert found.counts.tolist() == np.bincount(users[left][positive[left]], minlength=4).tolist()
     fresh = read_timelines(users[left], None if times is None else times[left], 4, positive[left])
     of_positives = positive[left]
@@ -152,7 +144,7 @@ def test_a_row_labelled_zero_has_the_history_of_the_positive_it_was_drawn_for(ta
     users, items = X["user"].to_numpy(), X["item"].to_numpy()
     times = X["timestamp"].to_numpy() if "timestamp" in X else None
     timelines = read_timelines(users, times, 10, positive)
-    found = read_histories(timelines, items, 5, positive).before(np.arange(len(X)))
+    found = read_histories(timelines, items, 5).before(np.arange(len(X))).items
     np.testing.assert_array_equal(found, found[drawn_for])
     np.testing.assert_array_equal(timelines.from_last(), timelines.from_last()[drawn_for])
     rows = users, items, times, positive
@@ -199,7 +191,8 @@ def test_later_histories_are_those_of_one_table(data, length, with_times):
     whole = histories_of(users, items, times, None, length)
     before = histories_of(*part(slice(cut)), length).last()
     found = histories_of(*part(slice(cut, None)), length, before)
-    np.testing.assert_array_equal(found.before(np.arange(n - cut)), whole.before(np.arange(cut, n)))
+    later, expected = found.before(np.arange(n - cut)), whole.before(np.arange(cut, n))
+    np.testing.assert_array_equal(later.items, expected.items)
     np.testing.assert_array_equal(found.last().items, whole.last().items)
 
 
@@ -222,8 +215,8 @@ def test_buckets_grow_by_the_square_root_of_two():
     assert bucket_of(gaps.astype(float)).tolist() == expected
 
 
-@given(st.data())
-def test_items_and_buckets_come_back_as_they_were_packed(data):
+@given(st.data(), st.booleans())
+def test_gaps_are_an_array_beside_the_items(data, from_request):
     length = data.draw(st.integers(1, 4))
     n_items = data.draw(st.integers(0, length))
     items = np.full((1, length), -1, np.int32)
@@ -231,19 +224,29 @@ def test_items_and_buckets_come_back_as_they_were_packed(data):
         st.lists(st.integers(0, 2**31 - 1), min_size=n_items, max_size=n_items)
     )
     seconds = np.array([data.draw(st.lists(st.integers(-9, 9), min_size=length, max_size=length))])
-    found, buckets = unpack(pack(items, seconds.astype(float)))
-    np.testing.assert_array_equal(found, items)
-    assert (buckets[0, n_items:] == -1).all()
-    expected = bucket_of((seconds[:, :1] - seconds).astype(float))
-    np.testing.assert_array_equal(buckets[0, :n_items], expected[0, :n_items])
+    at = np.array([12.0]) if from_request else None
+    found = with_gaps(items, seconds.astype(float), at)
+    assert found.items is items
+    assert found.gaps.shape == items.shape
+    assert (found.gaps[0, n_items:] == -1).all()
+    until = 12 if from_request else seconds[:, :1]
+    expected = bucket_of((until - seconds).astype(float))
+    np.testing.assert_array_equal(found.gaps[0, :n_items], expected[0, :n_items])
+
+
+def test_last_items_without_times_have_no_gaps():
+    items = np.array([[1, -1]], np.int32)
+    assert LastItems(items).inputs().gaps is None
+    assert LastItems(items, np.array([[5.0, 0.0]])).inputs(np.array([8.0])).gaps.tolist() == [
+        [4, -1]
+    ]
 
 
 def timed_histories_of(users, items, times, positive, length, before=None, from_rows=False):
     timelines = read_timelines(users, times, 4, positive)
     seconds = times.astype(np.float64)
-    return read_histories(
-        timelines, items, length, positive, before, seconds=seconds, from_rows=from_rows
-    )
+    histories = read_histories(timelines, items, length, before, seconds)
+    return replace(histories, moments=seconds) if from_rows else histories
 
 
 @st.composite
@@ -259,7 +262,7 @@ def test_gaps_are_those_to_the_row_or_to_the_newest_item_before_it(rows, length,
     # Rows in the place of items tell when each was.
     rows = (users, np.arange(len(times), dtype=np.int32), times, positive)
     histories = timed_histories_of(*rows, length, from_rows=from_rows)
-    found, buckets = unpack(histories.before(np.arange(len(times))))
+    found, buckets = histories.before(np.arange(len(times)))
     for row, time in enumerate(times):  # rows labelled 0 have histories, too
         if positive[row]:
             assert found[row].tolist() == obvious_history(*rows, row, length)
@@ -287,20 +290,21 @@ def test_what_comes_later_tells_in_no_earlier_history(rows, data, from_rows):
         users, changed_items, changed_times, positive, 5, from_rows=from_rows
     )
     if positive[row]:
-        np.testing.assert_array_equal(became.before(np.array([row]))[0], was[row])
+        for column, expected in zip(became.before(np.array([row])), was, strict=True):
+            np.testing.assert_array_equal(column[0], expected[row])
 
 
-@given(timed_rows(), st.integers(1, 4), st.integers(1, 40), st.integers(0, 30))
-def test_times_are_kept_for_rows_to_come_and_in_blocks(rows, length, block_rows, cut):
+@given(timed_rows(), st.integers(1, 4), st.integers(0, 30))
+def test_times_are_kept_for_rows_to_come(rows, length, cut):
     order = np.argsort(rows[2], kind="stable")  # what comes later has no earlier time
     rows = tuple(column[order] for column in rows)
     whole = timed_histories_of(*rows, length)
     before = timed_histories_of(*(column[:cut] for column in rows), length).last()
-    with patch("neumf.interactions.timeline._BLOCK_ROWS", block_rows):
-        later = timed_histories_of(*(column[cut:] for column in rows), length, before)
+    later = timed_histories_of(*(column[cut:] for column in rows), length, before)
     for found, expected in zip(later.last(), whole.last(), strict=True):
         np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(later.last().codes, whole.last().codes)
+    for found, expected in zip(later.last().inputs(), whole.last().inputs(), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_users_are_taken_with_their_times_and_new_ones_without():

@@ -1,4 +1,5 @@
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -66,9 +67,43 @@ def test_the_model_knows_no_ids_and_no_scikit_learn():
         assert not {name for name in found if name.startswith("neumf.interactions")}
 
 
-def test_no_file_is_too_long_to_hold_in_mind():
+def test_no_file_has_more_than_400_lines():
     lengths = {label(path): len(path.read_text().splitlines()) for path in SOURCES}
-    assert {name: length for name, length in lengths.items() if length > 560} == {}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def wide_functions(path):
+    """Yield the functions of a file that take more than five arguments."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            if len([a for a in arguments if a.arg not in ("self", "cls")]) > 5:
+                yield node.name
+
+
+def test_only_public_functions_take_more_than_five_arguments():
+    public = {
+        "__init__",
+        "compare",
+        "evaluate",
+        "from_estimator",
+        "hr_scorer",
+        "make_ranking_scorer",
+        "ndcg_scorer",
+        "recommend",
+    }
+    assert {name for path in SOURCES for name in wide_functions(path)} <= public
+
+
+@pytest.mark.parametrize("name", [name for name in neumf.__all__ if name[0].isupper()])
+def test_a_public_class_stands_in_a_file_of_its_name(name):
+    module = getattr(neumf, name).__module__.split(".")[-1]
+    assert module.replace("_", "") in (name.lower(), name.removesuffix("Recommender").lower())
+
+
+@pytest.mark.parametrize("name", ["NeuMFRecommender", "NextItemRecommender"])
+def test_a_model_has_at_most_22_parameters(name):
+    assert len(inspect.signature(getattr(neumf, name)).parameters) <= 22
 
 
 def test_importing_neumf_imports_no_framework():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neumf.interactions.ids import index_ids, lookup_ids, read_ids
-from neumf.interactions.seen import seen_matrix, seen_rows
+from neumf.interactions.seen import join_seen, seen_matrix, seen_rows
 from neumf.interactions.tables import read_interactions
 from neumf.interactions.timeline import time_order
 
@@ -164,9 +164,37 @@ class TestSeenMatrix:
         assert seen.nnz == len(set(pairs))
         np.testing.assert_array_equal(seen.toarray(), expected)
 
+    @pytest.mark.parametrize("dtype", [np.int32, np.int64])
+    def test_counts_some_rows_and_has_small_indices(self, dtype):
+        users, items = np.array([0, 1, 0, 1], dtype), np.array([2, 1, 2, 0], dtype)
+        counted = np.array([True, False, True, True])
+        seen = seen_matrix(users, items, (2, 3), counted)
+        assert seen.toarray().tolist() == [[False, False, True], [True, False, False]]
+        assert (seen.dtype, seen.indices.dtype, seen.indptr.dtype) == (bool, np.int32, np.int32)
+
+    def test_of_no_users_has_no_rows(self):
+        nothing = np.empty(0, np.int32)
+        assert seen_matrix(nothing, nothing, (0, 3)).shape == (0, 3)
+
     def test_columns_are_sorted_within_a_row(self):
         seen = seen_matrix(np.array([0, 0, 0]), np.array([4, 1, 3]), (1, 5))
         assert seen.indices.tolist() == [1, 3, 4]
+
+
+# join_seen
+
+
+@given(st.permutations([-1, 0, 1, 2, 3, 4, 5]))
+def test_join_seen_adds_what_users_had_seen_before(codes):
+    rng = np.random.default_rng(0)
+    before, seen = random_seen(rng, 6, 6), random_seen(rng, 7, 8)
+    expected = seen.toarray()
+    for user, code in enumerate(codes):
+        if code >= 0:
+            expected[user, :6] |= before.toarray()[code]
+    found = join_seen(before, np.array(codes), seen)
+    np.testing.assert_array_equal(found.toarray(), expected)
+    assert found.has_canonical_format
 
 
 # seen_rows

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from training_tools import SMALL, assert_same_weights, labelled_rows, large_weights, settings
 
-from neumf.training.loop import train
+from neumf.training.loop import Validation, train
 from neumf.training.trainer import Trainer
 
 
@@ -35,7 +35,7 @@ def test_training_keeps_the_best_epoch_and_stops_after_the_patience(trainer):
         return next(values)
 
     recorder = Recorder()
-    result = train(trainer, 10, recorder, validate=validate, patience=3)
+    result = train(trainer, 10, recorder, validation=Validation(validate, patience=3))
     assert result.best_epoch == 2
     assert result.weights is validated[1]
     assert result.values == [0.2, 0.5, 0.4, 0.5, 0.3]

@@ -6,6 +6,7 @@ from neumf.model.keras_model import build_keras_model
 from neumf.model.layers import ARCHITECTURES, MFLayers, NeuMFLayers
 from neumf.model.network import Blueprint, Network
 from neumf.model.user_towers import USER_TOWERS, UserHistories, UserIds, UserIdsAndHistories
+from neumf.utils.time_gaps import HistoryInputs
 
 LAYERS = {
     "neumf": NeuMFLayers(3, 4, (5, 2)),
@@ -35,7 +36,8 @@ def large_weights(blueprint, rng, n_users=6, n_items=7):
 
 def network_of(blueprint, rng):
     nobody_had_anything = np.full((6, blueprint.users.history_length), -1)
-    return Network.of_weights(blueprint, large_weights(blueprint, rng), nobody_had_anything)
+    histories = HistoryInputs(nobody_had_anything)
+    return Network.of_weights(blueprint, large_weights(blueprint, rng), histories)
 
 
 @pytest.fixture(params=LAYERS)
@@ -175,19 +177,19 @@ def test_the_spread_of_initial_vectors_may_be_chosen(rng):
         assert table.std() == pytest.approx(0.2, rel=0.02)
 
 
-def test_what_is_added_to_tied_histories_starts_at_zero(rng):
-    tower = UserIdsAndHistories(3, 2, std=0.2, tied=True, newest_item=True)
+def test_vectors_that_are_added_to_shared_ones_start_at_zero(rng):
+    tower = UserIdsAndHistories(3, 2, 0.2, shares_item_vectors=True, has_last_item_vector=True)
     tables = Blueprint.of_towers(LAYERS["gmf"], tower).initial_tables(4, 5, rng)
     at_zero = [name for name, table in tables.items() if not table.any()]
     assert at_zero == ["users", "history", "newest"]
 
 
 def test_weights_of_places_start_as_documented(rng):
-    shared = UserHistories(3, 4, 2).initial_shared(rng)
+    shared = UserHistories(3, 4, hidden_size=2).initial_shared(rng)
     expected = np.array([1, 1 / np.sqrt(2), 1 / np.sqrt(3), 1 / 2])
     np.testing.assert_allclose(shared["place_weights"], np.tile(expected[:, None], 3), rtol=1e-6)
     assert np.abs(shared["history_kernel"]).max() <= np.sqrt(6 / (3 + 2))
-    assert not UserHistories(3, 4, gaps="newest").initial_shared(rng)["gap_weights"].any()
+    assert not UserHistories(3, 4, time_gaps="newest").initial_shared(rng)["gap_weights"].any()
     assert not shared["history_output"].any()
 
 
@@ -204,11 +206,11 @@ def test_new_rows_come_behind_the_known_ones(rng):
 # Users
 
 
-def obvious_user(tables, shared, user, history, length, tied=False, buckets=None):
+def obvious_user(tables, shared, user, history, length, shares=False, buckets=None):
     """The vector of a user with a history, newest item first: own, places, hidden layer."""
     vector = tables["users"][user].copy() if "users" in tables and user >= 0 else np.zeros(3)
     for place, item in enumerate(history[:length]):
-        of_item = tables["history"][item] + (tables["items"][item][:3] if tied else 0)
+        of_item = tables["history"][item] + (tables["items"][item][:3] if shares else 0)
         weights = shared["place_weights"][place]
         if "pause_vectors" in shared and place == 0:
             vector += shared["pause_vectors"][buckets[0]]
@@ -229,14 +231,21 @@ def obvious_user(tables, shared, user, history, length, tied=False, buckets=None
     "tower",
     [
         UserHistories(3, 2),
-        UserIdsAndHistories(3, 2, 4),
-        UserHistories(3, 2, tied=True),
-        UserIdsAndHistories(3, 2, 4, tied=True),
-        UserHistories(3, 2, gaps="newest"),
-        UserHistories(3, 2, 4, gaps="question"),
-        UserIdsAndHistories(3, 2, 4, tied=True, gaps="newest"),
-        UserHistories(3, 2, newest_item=True),
-        UserIdsAndHistories(3, 2, 4, tied=True, gaps="question", newest_item=True),
+        UserIdsAndHistories(3, 2, hidden_size=4),
+        UserHistories(3, 2, shares_item_vectors=True),
+        UserIdsAndHistories(3, 2, hidden_size=4, shares_item_vectors=True),
+        UserHistories(3, 2, time_gaps="newest"),
+        UserHistories(3, 2, hidden_size=4, time_gaps="request"),
+        UserIdsAndHistories(3, 2, hidden_size=4, shares_item_vectors=True, time_gaps="newest"),
+        UserHistories(3, 2, has_last_item_vector=True),
+        UserIdsAndHistories(
+            3,
+            2,
+            hidden_size=4,
+            shares_item_vectors=True,
+            time_gaps="request",
+            has_last_item_vector=True,
+        ),
     ],
     ids=repr,
 )
@@ -245,17 +254,18 @@ def test_a_history_makes_the_vector_of_a_user(tower, layers, rng, monkeypatch):
     tables, shared = large_weights(blueprint, rng)
     users, histories = np.array([5, 1, -1, 2]), np.array([[3, 1], [2, -1], [6, 6], [-1, -1]])
     seconds = np.array([[7, 0], [5, 0], [-1, -1], [0, 0]], float)
-    moments = np.array([14, 8, -1, 5], float) if tower.gaps == "question" else None
+    moments = np.array([14, 8, -1, 5], float) if tower.time_gaps == "request" else None
     buckets = [None] * 4
-    if tower.gaps:
+    if tower.time_gaps:
         buckets = [[0, 6], [0, 0], [0, 0], [0, 0]] if moments is None else [[6, 7], [4], [0, 0], []]
+    shares = tower.shares_item_vectors
     expected = [
-        obvious_user(tables, shared, user, history[history >= 0], 2, tower.tied, of_history)
+        obvious_user(tables, shared, user, history[history >= 0], 2, shares, of_history)
         for user, history, of_history in zip(users, histories, buckets, strict=True)
     ]
-    histories = LastItems(histories, seconds if tower.gaps else None).codes_at(moments)
+    histories = LastItems(histories, seconds if tower.time_gaps else None).inputs(moments)
     for n_numbers in (2**18, 1, 2 * tower.history_length * tower.width):
-        monkeypatch.setattr("neumf.model.user_towers._BLOCK_NUMBERS", n_numbers)
+        monkeypatch.setattr("neumf.model.user_tower._BLOCK_NUMBERS", n_numbers)
         found = tower.encode(tables, shared, users, histories)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -263,7 +273,8 @@ def test_a_history_makes_the_vector_of_a_user(tower, layers, rng, monkeypatch):
 def test_a_network_has_users_as_after_their_last_items(rng):
     blueprint = Blueprint.of_towers(LAYERS["gmf"], UserIdsAndHistories(3, 2))
     weights = large_weights(blueprint, rng, n_users=2)
-    network = Network.of_weights(blueprint, weights, np.array([[4, 2], [1, -1]]))
+    histories = HistoryInputs(np.array([[4, 2], [1, -1]]))
+    network = Network.of_weights(blueprint, weights, histories)
     expected = [obvious_user(*weights, 0, [4, 2], 2), obvious_user(*weights, 1, [1], 2)]
     np.testing.assert_allclose(network.users, expected, rtol=1e-5)
 
@@ -271,13 +282,10 @@ def test_a_network_has_users_as_after_their_last_items(rng):
 # Joined halves
 
 
-@pytest.mark.parametrize("bias", ["", " with bias"])
-def test_joining_gives_each_half_half_a_say(bias, rng):
-    gmf, mlp = (blueprint_of_ids(LAYERS[half + bias]) for half in ("gmf", "mlp"))
-    joined = gmf.join(mlp)
-    assert joined == blueprint_of_ids(LAYERS["neumf" + bias])
+def test_joined_weights_give_each_half_a_weight_of_one_half(rng):
+    gmf, mlp, joined = (blueprint_of_ids(LAYERS[name]) for name in ("gmf", "mlp", "neumf"))
     halves = [large_weights(blueprint, rng) for blueprint in (gmf, mlp)]
-    nothing, users = np.full((6, 1), -1), np.arange(6)
+    nothing, users = HistoryInputs(np.full((6, 1), -1)), np.arange(6)
     scores = [
         Network.of_weights(blueprint, weights, nothing).score_items(users)
         for blueprint, weights in zip((gmf, mlp), halves, strict=True)
@@ -286,24 +294,6 @@ def test_joining_gives_each_half_half_a_say(bias, rng):
     np.testing.assert_allclose(
         network.score_items(users), (scores[0] + scores[1]) / 2, rtol=1e-4, atol=1e-5
     )
-
-
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("tower", [UserHistories, UserIdsAndHistories])
-def test_joined_towers_make_each_their_part_of_the_vector(tower, tied, rng):
-    halves = [
-        Blueprint.of_towers(LAYERS[half], tower(LAYERS[half].width, 2, 5, tied=tied))
-        for half in ("gmf with bias", "mlp with bias")
-    ]
-    weights = [large_weights(blueprint, rng) for blueprint in halves]
-    users, histories = np.array([4, -1]), np.array([[3, 1], [2, -1]])
-    joined = halves[0].join(halves[1])
-    found = joined.users.encode(*joined.join_weights(*weights), users, histories)
-    parts = [
-        blueprint.users.encode(*weights_, users, histories)
-        for blueprint, weights_ in zip(halves, weights, strict=True)
-    ]
-    np.testing.assert_allclose(found, np.hstack(parts), rtol=1e-4)
 
 
 # Keras
@@ -322,13 +312,29 @@ def test_the_keras_model_names_its_tables(rng):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("encoder", USER_TOWERS)
-@pytest.mark.parametrize(("hidden_size", "item_bias"), [(0, True), (5, False)])
-def test_shapes_are_known_before_weights_are_drawn(
-    architecture, encoder, hidden_size, item_bias, rng
-):
-    layers = ARCHITECTURES[architecture](3, 4, (6, 2), item_bias)
-    blueprint = Blueprint.of_towers(layers, USER_TOWERS[encoder](layers.width, 7, hidden_size))
+def test_architectures_have_the_halves_that_they_are_named_after(architecture):
+    layers = ARCHITECTURES[architecture](3, 4, (6, 2))
+    assert layers.n_factors == (0 if architecture == "mlp" else 3)
+    assert layers.hidden_layer_sizes == (() if architecture == "gmf" else (6, 2))
+    assert layers.width == {"neumf": 7, "gmf": 3, "mlp": 4}[architecture]
+
+
+TOWERS = [
+    UserIds(7, 5),
+    UserHistories(7, 5),
+    UserHistories(7, 5, shares_item_vectors=True, time_gaps="newest"),
+    UserIdsAndHistories(7, 5, hidden_size=2, has_last_item_vector=True, time_gaps="request"),
+]
+
+
+def test_every_tower_is_among_them():
+    assert {type(tower) for tower in TOWERS} == set(USER_TOWERS.values())
+
+
+@pytest.mark.parametrize("tower", TOWERS, ids=repr)
+@pytest.mark.parametrize("layers", [NeuMFLayers(3, 4, (6, 2)), MFLayers(7, 0, (), item_bias=True)])
+def test_shapes_are_known_before_weights_are_drawn(layers, tower, rng):
+    blueprint = Blueprint.of_towers(layers, tower)
     weights = blueprint.initial_weights(8, 9, rng)
     shapes = {name: array.shape for name, array in weights.shared.items()}
     assert blueprint.shared_shapes() == shapes

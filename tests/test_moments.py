@@ -132,10 +132,8 @@ class PopularBefore(BaseRecommender):
 
     def fit(self, X, y=None):
         rows = read_rows(X, y)
-        keep_rows(self, X, rows)
-        self.n_items_ = rows.shape[1]
-        self.row_items_ = rows.items
-        self.row_seconds_ = rows.seconds
+        learned = {"row_items_": rows.items, "row_seconds_": rows.seconds}
+        keep_rows(self, X, rows, n_items_=rows.shape[1], **learned)
         return self
 
     @property
@@ -146,8 +144,8 @@ class PopularBefore(BaseRecommender):
         assert len(users) == len(seconds)
         return CountsBefore(self, seconds)
 
-    def _fold_in(self, codes, new, seen):
-        pass
+    def _with_interactions(self, rows):
+        return {}
 
 
 class CountsBefore:
@@ -444,7 +442,7 @@ ASK = {
 @pytest.mark.parametrize("model", [PopularBefore(), PopularityRecommender()], ids=str)
 def test_rows_without_timestamps_have_no_moment(split, model, ask):
     model.fit(split[0])
-    with pytest.raises(ValueError, match="X must be a table with a column 'timestamp'"):
+    with pytest.raises(ValueError, match="X must have timestamps where at='row' is given"):
         ask(model, split[1].drop(columns="timestamp"))
 
 
@@ -455,7 +453,7 @@ ASK_LATER = {**ASK, "recommend": lambda model, X: model.recommend(X["user"], at=
 @pytest.mark.parametrize("model", [PopularBefore(), PopularityRecommender()], ids=str)
 def test_a_recommender_that_was_told_no_times_is_refused(split, model, ask):
     model.fit(split[0].drop(columns="timestamp"))
-    with pytest.raises(ValueError, match=r"at needs a recommender .* Fit it to a table with"):
+    with pytest.raises(ValueError, match=r"X of fit must have timestamps where a request time"):
         ask(model, split[1])
 
 

@@ -201,7 +201,7 @@ def test_rows_count_the_same_in_fit_and_after_it(recommender, decay):
     counts = []
     for model in (
         recommender(decay=decay).fit(X),
-        recommender(decay=decay).fit(early).folded_in(late),
+        recommender(decay=decay).fit(early).with_interactions(late),
     ):
         user = np.array([model.users_.get_loc(17)])
         counts.append(pd.Series(model._weigh_items(user).toarray()[0], index=model.items_))
@@ -231,10 +231,12 @@ def test_a_sparse_matrix_has_no_order(recommender):
 def test_a_duration_needs_timestamps(recommender):
     X = walks()
     bare = X[["user", "item"]]
-    with pytest.raises(ValueError, match=r"X must have timestamps where decay is a duration.*'5D'"):
+    with pytest.raises(ValueError, match=r"X must have timestamps where decay='5D' is a duration"):
         recommender(decay="5D").fit(bare)
     model = recommender(decay="5D").fit(X)
-    with pytest.raises(ValueError, match=r"interactions must have timestamps where decay is a"):
+    with pytest.raises(
+        ValueError, match=r"interactions must have timestamps where decay='5D' is a"
+    ):
         model.recommend(0, interactions=bare)
     assert not hasattr(clone(model), "users_")
 

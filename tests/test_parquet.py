@@ -17,7 +17,7 @@ from neumf import (
     IdEncoder,
     LeaveLastOutSplitter,
     NegativeSampler,
-    NeuMFRecommender,
+    NextItemRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     compare,
@@ -324,7 +324,7 @@ class TestErrors:
 
 def small(**parameters):
     options = {"n_factors": 4, "epochs": 2, "batch_size": 256, "random_state": 0}
-    return NeuMFRecommender(**(options | parameters))
+    return NextItemRecommender(**(options | parameters))
 
 
 def state(model):
@@ -403,12 +403,12 @@ class TestDamage:
 
 
 class TestRecommenders:
-    def test_neumf_learns_the_same_weights(self, X, kind, tmp_path):
+    def test_a_network_learns_the_same_weights(self, X, kind, tmp_path):
         stored = store(X, kind, tmp_path)
         expected = small(early_stopping="refit").fit(read_back(stored))
         assert state(small(early_stopping="refit").fit(stored)) == state(expected)
 
-    def test_neumf_trains_on_to_the_same_weights(self, X, kind, tmp_path):
+    def test_a_network_trains_on_to_the_same_weights(self, X, kind, tmp_path):
         stored = store(X[1000:].astype({"item": str}), kind, tmp_path)
         first = X[:1000].astype({"item": str})
         expected = small().fit(first).partial_fit(read_back(stored))
@@ -420,7 +420,7 @@ class TestRecommenders:
         with pytest.raises(ValueError, match="feature names"):
             model.partial_fit(stored)
 
-    def test_neumf_stops_early_by_the_same_rows(self, X, kind, tmp_path):
+    def test_a_network_stops_early_by_the_same_rows(self, X, kind, tmp_path):
         X_train, X_val = LeaveLastOutSplitter().train_test_split(X)
         stored = store(X_val, kind, tmp_path)
         expected = small(early_stopping=True).fit(X_train, X_val=X_val)

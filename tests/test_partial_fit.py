@@ -4,24 +4,39 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from network_options import NEUMF_OF_IDS
+from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
 from sklearn.base import clone
 
-from neumf import LeaveLastOutSplitter, NeuMFRecommender
+from neumf import LeaveLastOutSplitter, NeuMFRecommender, NextItemRecommender
 from neumf.training.program import compile_program
 from neumf.training.trainer import Trainer
 
-SMALL = NEUMF_OF_IDS | {
+SMALL = NEUMF_OPTIONS | {
     "n_factors": 4,
     "mlp_embedding_dim": 4,
     "hidden_layer_sizes": (4,),
-    "history_length": 3,
+    "epochs": 2,
+    "random_state": 0,
 }
-ENCODERS = ("id", "history", "hybrid")
 
 
 def small_model(**options):
-    return NeuMFRecommender(**{**SMALL, "epochs": 2, "random_state": 0, **options})
+    return NeuMFRecommender(**SMALL | options)
+
+
+def next_item_model(**options):
+    return NextItemRecommender(**NEXT_ITEM_OPTIONS | {"epochs": 2, "random_state": 0} | options)
+
+
+# Vectors of all have a width of 8.
+MODELS = {
+    "ids": small_model,
+    "shared": next_item_model,
+    "own": lambda **options: next_item_model(share_item_vectors=False, **options),
+    "everything": lambda **options: next_item_model(
+        user_vectors=True, hidden_size=5, last_item_vector=True, loss="softmax", **options
+    ),
+}
 
 
 def walks(n_users=60, n_items=20, length=8, first_user=0):
@@ -51,16 +66,9 @@ def late():
     return pd.concat([known, new]).sample(frac=1, random_state=0).reset_index(drop=True)
 
 
-@pytest.fixture(params=[*ENCODERS, "softmax", "tied"])
+@pytest.fixture(params=MODELS)
 def fitted(request, early):
-    options = {"user_encoder": request.param}
-    if request.param == "tied":
-        options = {"user_encoder": "history", "tie_history": True}
-    if request.param == "softmax":
-        # Width 8, as the others have.
-        options = {"loss": "softmax", "architecture": "gmf", "n_factors": 8}
-        options |= {"user_encoder": "hybrid", "history_hidden_size": 5, "newest_item": True}
-    return small_model(**options).fit(early)
+    return MODELS[request.param]().fit(early)
 
 
 def test_new_users_and_items_come_behind_the_known_ones(fitted, early, late):
@@ -71,7 +79,7 @@ def test_new_users_and_items_come_behind_the_known_ones(fitted, early, late):
     assert fitted.users_[60:].tolist() == late["user"][late["user"] >= 500].unique().tolist()
     assert fitted.items_[20:].tolist() == [7777]
     assert fitted.network_.users.shape == (65, 8)
-    assert fitted.network_.items.shape == (21, 8)
+    assert fitted.network_.item_vectors.shape == (21, 8)
     X = pd.concat([early, late])
     seen = pd.crosstab(X["user"], X["item"]).loc[fitted.users_, fitted.items_].to_numpy() > 0
     np.testing.assert_array_equal(fitted.seen_.toarray(), seen)
@@ -83,7 +91,7 @@ def test_new_users_and_items_come_behind_the_known_ones(fitted, early, late):
 
 def test_new_items_start_at_their_own_popularity(early):
     # A step size of next to nothing: what is there is what it started as.
-    model = small_model(item_bias=True, learning_rate=1e-9).fit(early)
+    model = next_item_model(learning_rate=1e-9).fit(early)
     before = model.network_.items[:, -1]
     new = pd.DataFrame({"user": range(1000, 1020), "item": 7777, "timestamp": 0})
     model.partial_fit(new)
@@ -96,26 +104,29 @@ def test_histories_go_on_where_they_ended(fitted, early, late):
     fitted.partial_fit(late)
     for user in (3, 30, 502):
         rows = [table[table["user"] == user].sort_values("timestamp") for table in (early, late)]
-        newest = pd.concat(rows)["item"].iloc[::-1][:3]
+        newest = pd.concat(rows)["item"].iloc[::-1][: fitted.histories_.shape[1]]
         history = fitted.histories_[fitted.users_.get_loc(user)]
-        assert fitted.items_[history].tolist() == newest.tolist()
+        assert fitted.items_[history[: len(newest)]].tolist() == newest.tolist()
+        assert (history[len(newest) :] == -1).all()
 
 
-def test_what_no_new_row_names_stays_bit_for_bit(early):
+@pytest.mark.parametrize("make", [small_model, lambda: next_item_model(user_vectors=True)])
+def test_vectors_that_no_new_row_names_stay_bit_for_bit(make, early):
     # Labels: no negatives are drawn, so the rows name all that is touched.
     X = early[early["item"] < 1005].head(30)
-    for encoder in ("id", "hybrid"):
-        model = small_model(user_encoder=encoder).fit(early)
-        before = model.network_
-        model.partial_fit(X, y=np.ones(len(X)))
-        after = model.network_
-        items = np.isin(model.items_, X["item"])
-        assert np.array_equal(after.items[~items], before.items[~items])
-        assert (after.items[items] != before.items[items]).any(axis=1).all()
-        tables = [network.weights.tables["users"] for network in (before, after)]
-        users = np.isin(model.users_, X["user"])
-        assert np.array_equal(tables[1][~users], tables[0][~users])
-        assert (tables[1][users] != tables[0][users]).any(axis=1).all()
+    model = make().fit(early)
+    before = model.network_
+    model.partial_fit(X, y=np.ones(len(X)))
+    after = model.network_
+    named = np.isin(model.items_, X["item"])
+    moved = (after.weights.tables["items"] != before.weights.tables["items"]).any(axis=1)
+    # Histories name items too, whose vectors they share.
+    assert not moved[~named].any() or hasattr(model, "share_item_vectors")
+    assert moved[named].all()
+    tables = [network.weights.tables["users"] for network in (before, after)]
+    users = np.isin(model.users_, X["user"])
+    assert np.array_equal(tables[1][~users], tables[0][~users])
+    assert (tables[1][users] != tables[0][users]).any(axis=1).all()
 
 
 def test_a_table_without_rows_changes_nothing(fitted, early):
@@ -159,15 +170,7 @@ def test_the_epochs_are_counted_on(fitted, late):
 
 def test_what_is_learned_from_new_rows_is_used(early):
     """The new items follow each other as no old ones do."""
-    options = {
-        "user_encoder": "history",
-        "architecture": "gmf",
-        "n_factors": 16,
-        "dropout": 0.0,
-        "learning_rate": 0.02,
-        "epochs": 20,
-    }
-    model = small_model(**options).fit(early)
+    model = next_item_model(n_factors=16, epochs=20).fit(early)
     new = walks(60, first_user=1000).assign(item=lambda X: X["item"] + 5000)
     X_train, X_test = LeaveLastOutSplitter().train_test_split(new)
     model.partial_fit(X_train)
@@ -220,24 +223,20 @@ def test_a_sparse_matrix_may_grow():
 
 
 @pytest.mark.parametrize(
-    ("options", "match"),
+    ("make", "options", "match"),
     [
-        (
-            {"n_factors": 8},
-            "n_factors must be what fit had, n_factors=4: .*: n_factors=8",
-        ),
-        ({"history_length": 4}, "partial_fit keeps the shape of the network"),
-        ({"user_encoder": "hybrid"}, "partial_fit keeps the shape of the network"),
-        ({"item_bias": True}, "item_bias must be what fit had, item_bias=False"),
-        ({"tie_history": True}, "tie_history must be what fit had, tie_history=False"),
-        ({"newest_item": True}, "newest_item must be what fit had, newest_item=False"),
-        ({"architecture": "gmf"}, "partial_fit keeps the shape of the network"),
-        ({"user_encoder": "history"}, "partial_fit keeps the shape of the network"),
-        ({"dropout": 2}, "dropout must be"),
+        (small_model, {"n_factors": 8}, "n_factors must be the same as in fit, n_factors=4: .*=8"),
+        (small_model, {"architecture": "gmf"}, "partial_fit keeps the shape of the network"),
+        (small_model, {"dropout": 2}, "dropout must be"),
+        (next_item_model, {"history_length": 4}, "partial_fit keeps the shape of the network"),
+        (next_item_model, {"hidden_size": 4}, "hidden_size must be the same as in fit"),
+        (next_item_model, {"share_item_vectors": False}, "share_item_vectors=True: partial_fit"),
+        (next_item_model, {"last_item_vector": True}, "last_item_vector=False: partial_fit"),
+        (next_item_model, {"user_vectors": True}, "user_vectors must be the same as in fit"),
     ],
 )
-def test_a_parameter_that_does_not_fit_is_refused(options, match, early, late):
-    model = small_model().fit(early).set_params(**options)
+def test_a_parameter_that_changes_the_shape_is_refused(make, options, match, early, late):
+    model = make().fit(early).set_params(**options)
     before = model.network_
     with pytest.raises(ValueError, match=match):
         model.partial_fit(late)
@@ -246,7 +245,7 @@ def test_a_parameter_that_does_not_fit_is_refused(options, match, early, late):
 
 
 def test_histories_need_an_order_in_time(early):
-    model = small_model(user_encoder="history").fit(early)
+    model = next_item_model().fit(early)
     with pytest.raises(ValueError, match=r"whose rows have an order.*Received a sparse matrix"):
         model.partial_fit(sp.coo_array(([1.0], ([3], [1004])), shape=(61, 1020)))
 
@@ -264,7 +263,7 @@ def test_parameters_of_the_training_may_change(fitted, early, late):
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("pretrain", [False, True])
+@pytest.mark.parametrize("pretrain", [None, "sgd"])
 def test_early_stopping_and_pretraining_are_for_fit(early_stopping, pretrain, early, late):
     model = small_model(early_stopping=early_stopping, pretrain=pretrain).fit(early)
     n_iter = model.n_iter_
@@ -276,19 +275,13 @@ def test_new_users_learn_as_fast_after_pretraining(early):
     """SGD, with which the joined network was trained, would leave them where they start."""
     new = walks(10, first_user=500)
     norms = []
-    for pretrain in (False, True):
+    for pretrain in (None, "sgd"):
         model = small_model(pretrain=pretrain, epochs=10).fit(early).partial_fit(new)
         vectors = model.network_.users[model.users_ >= 500]
         norms.append(np.linalg.norm(vectors, axis=1).mean())
     start = 0.01 * np.sqrt(8)  # of vectors of 8 values from N(0, 0.01)
     assert min(norms) > 2 * start
     assert norms[1] > norms[0] / 2
-
-
-def test_a_pretrained_network_with_a_hidden_layer_goes_on(early, late):
-    options = {"user_encoder": "hybrid", "history_hidden_size": 3, "pretrain": True}
-    model = small_model(**options).fit(early).partial_fit(late)
-    assert model.network_.weights.shared["history_bias"].shape == (3 + 3,)
 
 
 def test_every_list_of_the_history_tells_of_every_epoch(early, late):
@@ -328,9 +321,9 @@ def test_what_fails_moves_nothing_on(failure, early, late, monkeypatch):
     np.testing.assert_array_equal(again.items, expected.items)
 
 
-@pytest.mark.parametrize("user_encoder", ENCODERS)
-def test_a_stream_of_small_updates_compiles_once(user_encoder, early):
-    model = small_model(user_encoder=user_encoder, epochs=1).fit(early)
+@pytest.mark.parametrize("name", ["ids", "shared", "everything"])
+def test_a_stream_of_small_updates_compiles_once(name, early):
+    model = MODELS[name](epochs=1).fit(early)
     rng = np.random.default_rng(0)
     n_compiled = compile_program.cache_info().misses
     for number in range(100):
@@ -346,7 +339,7 @@ def test_a_stream_of_small_updates_compiles_once(user_encoder, early):
 
 def test_moments_of_rows_are_kept_from_the_first_update_on(early, late):
     """Until then they would double what a fitted estimator holds, for nothing."""
-    model = small_model(user_encoder="hybrid").fit(early)
+    model = MODELS["everything"]().fit(early)
     vectors = sum(table.nbytes for table in model.network_.weights.tables.values())
     assert len(pickle.dumps(model)) < 2 * vectors + len(pickle.dumps(model.seen_)) + 30_000
     assert all(len(table) == 0 for table in model._optimizer.tables.values())

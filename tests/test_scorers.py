@@ -569,7 +569,7 @@ def test_recommender_that_cannot_fold_in_is_refused(rng):
     names = ("users_", "items_", "seen_", "popularity_", "ranker_")
     stranger = SimpleNamespace(**{name: getattr(fitted, name) for name in names})
 
-    with pytest.raises(TypeError, match="with a method folded_in"):
+    with pytest.raises(TypeError, match="with a method with_interactions"):
         hr_scorer(interactions=earlier)(stranger, test)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from golden_models import fit_neumf, walks
+from golden_models import fit_next_item, walks
 from output_tools import own_lines
 
 import neumf
@@ -69,7 +69,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def model():
-    return fit_neumf()
+    return fit_next_item()
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_health_tells_what_is_served(server):
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "ok",
-        "recommender": "NeuMFRecommender",
+        "recommender": "NextItemRecommender",
         "n_users": 20,
         "n_items": 12,
     }

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 import neumf
-from neumf import ColdItemSplitter, NeuMFRecommender, ndcg_scorer
+from neumf import ColdItemSplitter, NeuMFRecommender, NextItemRecommender, ndcg_scorer
 from neumf.training import trainer as trainer_module
 from neumf.training.program import compile_program
 from neumf.training.runtime import import_tensorflow
@@ -31,20 +31,22 @@ COLD_READERS = [*range(40, 44)]
 READERS = pd.DataFrame({"parity": np.arange(44) % 2, "one": 1})
 LEARNING = {
     "n_factors": 8,
-    "mlp_embedding_dim": 8,
-    "hidden_layer_sizes": (8, 4),
-    "history_length": 5,
-    "init_std": 0.1,
     "regularization": 0.2,
     "dropout": 0.0,
     "learning_rate": 0.02,
     "batch_size": 128,
-    "epochs": 10,
+    "epochs": 20,
     "random_state": 0,
 }
-
-# What an MLP learns the same with, which takes longer.
-MLP = {"architecture": "mlp", "regularization": 0.01, "epochs": 30}
+OF_IDS = LEARNING | {
+    "architecture": "gmf",
+    "mlp_embedding_dim": 8,
+    "hidden_layer_sizes": (8, 4),
+    "n_negatives": 4,
+    "regularization": 0.01,
+    "epochs": 30,
+}
+OF_HISTORIES = LEARNING | {"history_length": 5}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -58,7 +60,14 @@ def _without_xla():
 
 
 def model_of(**changes):
-    return NeuMFRecommender(**LEARNING | {"item_features": BOOKS} | changes)
+    return NextItemRecommender(**OF_HISTORIES | {"item_features": BOOKS} | changes)
+
+
+def model_of_ids(**changes):
+    return NeuMFRecommender(**OF_IDS | {"item_features": BOOKS} | changes)
+
+
+both_models = pytest.mark.parametrize("make", [model_of_ids, model_of])
 
 
 def share_of_kind(lists):
@@ -89,28 +98,25 @@ def fitted(X):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "model",
     [
-        {"user_encoder": "id"},
-        {"user_encoder": "hybrid", "loss": "softmax"},
-        {"user_encoder": "history", "tie_history": False, "history_hidden_size": 4},
-        {"user_encoder": "history", "newest_item": True},
-        {"user_encoder": "history", "loss": "bpr", "item_bias": False},
-        {"architecture": "gmf", "user_encoder": "id", "loss": "softmax"},
-        {"architecture": "gmf", "user_encoder": "hybrid", "loss": "sampled_softmax"},
-        {"architecture": "gmf", "loss": "batch_softmax", "negative_strategy": "popularity"},
-        MLP | {"user_encoder": "id"},
-        MLP | {"user_encoder": "history", "loss": "sampled_softmax"},
-        MLP | {"architecture": "neumf", "user_encoder": "id", "loss": "bpr"},
-        MLP | {"architecture": "neumf", "user_encoder": "hybrid"},
-        MLP | {"architecture": "neumf", "user_encoder": "id", "pretrain": True},
-        {"early_stopping": True, "user_encoder": "id"},
-        {"early_stopping": "refit"},
+        model_of_ids(),
+        model_of_ids(loss="softmax"),
+        model_of_ids(loss="batch_softmax", negative_strategy="popularity"),
+        model_of_ids(architecture="mlp"),
+        model_of_ids(architecture="neumf", loss="bpr"),
+        model_of_ids(architecture="neumf", pretrain="sgd"),
+        model_of_ids(early_stopping=True),
+        model_of(),
+        model_of(loss="bpr", last_item_vector=True),
+        model_of(share_item_vectors=False, hidden_size=4),
+        model_of(user_vectors=True, loss="softmax"),
+        model_of(early_stopping="refit"),
     ],
-    ids=str,
+    ids=repr,
 )
-def test_cold_items_are_recommended_to_those_whose_taste_they_are(X, changes):
-    model = model_of(**changes).fit(X)
+def test_cold_items_are_recommended_to_those_who_like_their_kind(X, model):
+    model.fit(X)
     top = model.recommend(k=2, allow=COLD)
     assert len(top) == 80
     assert share_of_kind(top) >= 0.95
@@ -122,13 +128,13 @@ def test_rows_labelled_0_leave_cold_items_alone(X):
     others = X.assign(item=(X["item"] + 1) % N_WARM)
     labelled = pd.concat([X, others], ignore_index=True)
     y = np.repeat([1.0, 0.0], len(X))
-    model = model_of(user_encoder="id").fit(labelled, y)
+    model = model_of_ids().fit(labelled, y)
     assert share_of_kind(model.recommend(k=2, allow=COLD)) >= 0.95
 
 
 def test_a_sparse_matrix_has_cold_items_behind_its_columns(X):
     matrix = sp.csr_array((np.ones(len(X)), (X["user"], X["item"])), shape=(40, N_WARM))
-    model = model_of().fit(matrix)
+    model = model_of_ids().fit(matrix)
     assert set(model.items_) == {*range(N_BOOKS)}
     assert model.items_[-4:].tolist() == COLD
     assert share_of_kind(model.recommend(k=2, allow=COLD)) >= 0.95
@@ -154,9 +160,9 @@ def test_similar_items_of_a_cold_one_are_of_its_kind(fitted):
     assert (similar["similar_item"] % 2 == similar["item"] % 2).all()
 
 
-@pytest.mark.parametrize("user_encoder", ["id", "history"])
-def test_a_cold_item_tells_of_the_taste_of_a_new_user(X, user_encoder):
-    model = model_of(user_encoder=user_encoder).fit(X)
+@both_models
+def test_a_cold_item_counts_for_a_new_user(X, make):
+    model = make().fit(X)
     told = pd.DataFrame({"user": ["odd", "even"], "item": [21, 22]})
     top = model.recommend(["odd", "even"], k=5, interactions=told)
     odd = top.loc[top["user"] == "odd", "item"]
@@ -228,12 +234,15 @@ def test_warm_items_without_features_are_learned_as_well(X):
 # Cold users
 
 
-@pytest.mark.parametrize("user_encoder", ["id", "hybrid", "auto"])
+own_vectors = pytest.mark.parametrize(
+    "make", [model_of_ids, lambda **changes: model_of(user_vectors=True, **changes)]
+)
+
+
+@own_vectors
 @pytest.mark.parametrize("item_features", [None, BOOKS], ids=["users", "both"])
-def test_cold_users_get_the_lists_of_their_kind(X, user_encoder, item_features):
-    model = model_of(
-        item_features=item_features, user_features=READERS, user_encoder=user_encoder, epochs=20
-    ).fit(X)
+def test_cold_users_get_the_lists_of_their_kind(X, make, item_features):
+    model = make(item_features=item_features, user_features=READERS).fit(X)
     known = list(dict.fromkeys(X["user"]))
     assert list(model.users_) == known + COLD_READERS
     top = model.recommend(COLD_READERS, k=8)
@@ -242,31 +251,21 @@ def test_cold_users_get_the_lists_of_their_kind(X, user_encoder, item_features):
     assert np.isfinite(model.predict([[user, 0] for user in COLD_READERS])).all()
 
 
-def test_cold_users_fold_in(X):
-    for user_encoder in ("id", "hybrid"):
-        model = model_of(user_features=READERS, user_encoder=user_encoder, epochs=20).fit(X)
-        told = pd.DataFrame({"user": [40, 41], "item": [2, 3]})
-        top = model.recommend([40, 41], k=5, interactions=told)
-        assert share_of_kind(top) == 1
-        assert not top["item"].isin([2, 3]).any()
-
-
-def test_users_with_features_have_a_vector_of_their_own(X):
-    model = model_of(user_features=READERS, epochs=1).fit(X)
-    assert model.user_encoder == "auto"
-    assert "users" in model.network_.weights.tables
-    assert "history" in model.network_.weights.tables
-    plain = model_of(epochs=1).fit(X)
-    assert "users" not in plain.network_.weights.tables
+@own_vectors
+def test_cold_users_fold_in(X, make):
+    model = make(user_features=READERS).fit(X)
+    told = pd.DataFrame({"user": [40, 41], "item": [2, 3]})
+    top = model.recommend([40, 41], k=5, interactions=told)
+    assert share_of_kind(top) == 1
+    assert not top["item"].isin([2, 3]).any()
 
 
 # Errors
 
 
 def test_users_made_of_histories_alone_take_no_features(X):
-    model = model_of(user_features=READERS, user_encoder="history")
-    with pytest.raises(ValueError, match=r"user_features .* user_encoder='history' has none of\. "):
-        model.fit(X)
+    with pytest.raises(ValueError, match=r"user_features .* user_vectors must be True"):
+        model_of(user_features=READERS).fit(X)
 
 
 @pytest.mark.parametrize("value", [0, -1.0, "1", np.nan])
@@ -276,7 +275,7 @@ def test_the_penalty_of_the_map_is_a_number_above_0(X, value):
 
 
 def test_a_fit_that_fails_at_a_table_changes_nothing(X):
-    model = model_of(epochs=1, user_encoder="id").fit(X)
+    model = model_of_ids(epochs=1).fit(X)
     before = dict(vars(model))
     for name in ("item_features", "user_features"):
         bad = model.set_params(**{name: BOOKS.assign(title="x")})
@@ -307,7 +306,7 @@ def test_a_pipeline_sets_the_table(X):
 @pytest.mark.filterwarnings("ignore:DataFrame._data is deprecated")
 def test_a_grid_search_picks_the_table_that_tells(X):
     search = GridSearchCV(
-        model_of(user_encoder="id", loss="bpr"),
+        model_of_ids(loss="bpr"),
         {"item_features": [None, BOOKS]},
         cv=ColdItemSplitter(1, test_size=0.3, random_state=0),
         scoring=ndcg_scorer(candidates="cold"),
@@ -332,7 +331,7 @@ def test_pickles_are_whole(fitted):
 
 @pytest.mark.parametrize("user_features", [None, READERS], ids=["items", "both"])
 def test_a_file_holds_what_was_learned_of_the_tables_and_not_them(X, user_features, tmp_path):
-    model = model_of(user_features=user_features, epochs=2).fit(X)
+    model = model_of(user_features=user_features, user_vectors=True, epochs=2).fit(X)
     model.save(tmp_path / "model.neumf")
     loaded = neumf.load(tmp_path / "model.neumf")
     without = {"item_features": None, "user_features": None}
@@ -362,10 +361,10 @@ def test_new_items_of_the_table_join_as_cold_ones(X, loss):
     assert share_of_kind(model.recommend(k=2, allow=COLD)) >= 0.95
 
 
-@pytest.mark.parametrize("user_encoder", ["id", "history"])
-def test_a_new_item_with_rows_starts_where_its_features_lead(X, user_encoder):
+@both_models
+def test_a_new_item_with_rows_starts_where_its_features_lead(X, make):
     # A step size of next to nothing: what is there is what it started as.
-    model = model_of(user_encoder=user_encoder).fit(X)
+    model = make().fit(X)
     model.set_params(item_features=LATER, epochs=1, learning_rate=1e-9)
     model.partial_fit(pd.DataFrame({"user": [1, 3], "item": 25}))
     for table in ("items", "history"):
@@ -384,7 +383,7 @@ def test_a_cold_item_that_gets_rows_goes_on_from_its_centre(X, fitted):
 
 
 def test_a_new_user_with_features_starts_where_they_lead(X):
-    model = model_of(user_encoder="id", user_features=READERS, epochs=20).fit(X)
+    model = model_of_ids(user_features=READERS).fit(X)
     later = pd.concat([READERS, pd.DataFrame({"parity": [1, 0], "one": 1}, index=[51, 50])])
     model.set_params(user_features=later, epochs=1, learning_rate=1e-9)
     model.partial_fit(pd.DataFrame({"user": [51], "item": [1]}))
@@ -395,18 +394,18 @@ def test_a_new_user_with_features_starts_where_they_lead(X):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "model",
     [
-        {"user_encoder": "id", "loss": "softmax"},
-        {"user_encoder": "id", "loss": "bpr"},
-        {"user_encoder": "history", "negative_strategy": "popularity"},
-        {"user_features": READERS},
+        model_of_ids(loss="softmax"),
+        model_of_ids(loss="bpr"),
+        model_of(),
+        model_of(user_vectors=True, user_features=READERS),
     ],
-    ids=["softmax", "bpr", "popularity", "auto"],
+    ids=["softmax", "bpr", "histories", "readers"],
 )
-def test_a_loaded_recommender_goes_on_without_the_table(X, changes, tmp_path):
+def test_a_loaded_recommender_goes_on_without_the_table(X, model, tmp_path):
     """Cold items then stay where they are, whatever the loss."""
-    model = model_of(**changes).fit(X)
+    model.fit(X)
     model.save(tmp_path / "model.neumf")
     loaded = neumf.load(tmp_path / "model.neumf")
     before = loaded.network_.items.copy()
@@ -419,7 +418,7 @@ def test_a_loaded_recommender_goes_on_without_the_table(X, changes, tmp_path):
 
 
 def test_a_loaded_recommender_goes_on_with_the_table_that_it_is_given(X, tmp_path):
-    model = model_of(user_features=READERS).fit(X)
+    model = model_of(user_features=READERS, user_vectors=True).fit(X)
     model.save(tmp_path / "model.neumf")
     loaded = neumf.load(tmp_path / "model.neumf")
     loaded.set_params(item_features=BOOKS, user_features=READERS)
@@ -466,7 +465,7 @@ if all(importlib.util.find_spec(name) for name in ("onnxruntime", "tf2onnx")):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_exported_lists_have_cold_items(X, form, tmp_path):
-    model = model_of(user_encoder="id", epochs=3).fit(X)
+    model = model_of_ids(epochs=3).fit(X)
     model.export(tmp_path / "lists", form, k=9)
     ids = json.loads((tmp_path / "lists" / "ids.json").read_text())
     assert ids["items"] == model.items_.tolist()

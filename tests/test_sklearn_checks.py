@@ -12,6 +12,7 @@ from neumf import (
     ItemKNNRecommender,
     NegativeSampler,
     NeuMFRecommender,
+    NextItemRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
@@ -65,6 +66,10 @@ class ScaledNeuMFRecommender(WithScaledLabels, NeuMFRecommender):
     pass
 
 
+class ScaledNextItemRecommender(WithScaledLabels, NextItemRecommender):
+    pass
+
+
 SMALL = {
     "n_factors": 2,
     "mlp_embedding_dim": 2,
@@ -72,6 +77,8 @@ SMALL = {
     "epochs": 1,
     "random_state": 0,
 }
+
+SMALL_NEXT_ITEM = {"n_factors": 2, "history_length": 1, "epochs": 1, "random_state": 0}
 
 MEMBERS = [("popular", PopularityRecommender()), ("knn", ItemKNNRecommender())]
 
@@ -127,6 +134,12 @@ UNSCALED = SCALED | dict.fromkeys(
     LABELS,
 )
 
+# `NextItemRecommender` refuses a sparse X, as its tags say.
+DENSE, UNSCALED_DENSE = (
+    {name: reason for name, reason in failures.items() if reason != SPARSE}
+    for failures in (SCALED, UNSCALED)
+)
+
 EXPECTED_FAILURES = {
     "IdEncoder": TRANSFORMERS,
     "NegativeSampler": SAMPLER,
@@ -136,6 +149,7 @@ EXPECTED_FAILURES = {
     "SequentialRulesRecommender": UNSCALED,
     "VotingRecommender": UNSCALED,
     "NeuMFRecommender": UNSCALED,
+    "NextItemRecommender": UNSCALED_DENSE,
     "ScaledPopularityRecommender": SCALED,
     "ScaledItemKNNRecommender": SCALED,
     "ScaledContentKNNRecommender": SCALED,
@@ -143,11 +157,12 @@ EXPECTED_FAILURES = {
     "ScaledSequentialRulesRecommender": SCALED,
     "ScaledVotingRecommender": SCALED,
     "ScaledNeuMFRecommender": SCALED,
+    "ScaledNextItemRecommender": DENSE,
 }
 
 
 if sklearn.__version__.startswith("1.6."):
-    for failures in (TRANSFORMERS, SAMPLER, SCALED):
+    for failures in (TRANSFORMERS, SAMPLER, SCALED, DENSE):
         failures["check_positive_only_tag_during_fit"] = (
             "the check fails by itself where categorical input is welcome; later ones do not"
         )
@@ -165,6 +180,7 @@ if sklearn.__version__.startswith("1.6."):
         PopularityRecommender(half_life=3),
         ItemKNNRecommender(decay=3),
         NeuMFRecommender(**SMALL),
+        NextItemRecommender(**SMALL_NEXT_ITEM),
         ScaledPopularityRecommender(),
         ScaledItemKNNRecommender(),
         ScaledContentKNNRecommender(),
@@ -174,6 +190,7 @@ if sklearn.__version__.startswith("1.6."):
         ScaledVotingRecommender(MEMBERS),
         ScaledPopularityRecommender(half_life=3),
         ScaledNeuMFRecommender(**SMALL),
+        ScaledNextItemRecommender(**SMALL_NEXT_ITEM),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from joblib import parallel_backend
-from network_options import NEUMF_OF_IDS
+from network_options import NEUMF_OPTIONS
 from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import clone
@@ -31,6 +31,7 @@ from neumf import (
     LeaveLastOutSplitter,
     NegativeSampler,
     NeuMFRecommender,
+    NextItemRecommender,
     PopularityRecommender,
     hr_scorer,
     ndcg_scorer,
@@ -40,7 +41,8 @@ RECOMMENDERS = [
     PopularityRecommender(),
     ItemKNNRecommender(n_neighbors=7),
     EASERecommender(regularization=3.0),
-    NeuMFRecommender(hidden_layer_sizes=(4,)),
+    NeuMFRecommender(n_factors=2, hidden_layer_sizes=(4,), epochs=1),
+    NextItemRecommender(n_factors=2, epochs=1),
 ]
 ESTIMATORS = [
     IdEncoder(unknown_value=-3),
@@ -67,7 +69,7 @@ def table():
 
 def small_network():
     options = {"n_factors": 2, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "epochs": 3}
-    return NeuMFRecommender(**NEUMF_OF_IDS | options, random_state=0)
+    return NeuMFRecommender(**NEUMF_OPTIONS | options, random_state=0)
 
 
 def search_over(estimator, grid, **options):

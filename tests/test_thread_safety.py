@@ -51,6 +51,7 @@ def saved_and_loaded(recommender, folder):
 
 MODELS = {
     "neumf": lambda folder: neumf.load(GOLDEN / "format_1_neumf.neumf"),
+    "next item": lambda folder: neumf.load(GOLDEN / "format_1_next_item.neumf"),
     "voting": lambda folder: neumf.load(GOLDEN / "format_1_voting.neumf"),
     "rules": lambda folder: saved_and_loaded(SequentialRulesRecommender().fit(walks()), folder),
     "ease": lambda folder: saved_and_loaded(EASERecommender(decay=2.0).fit(walks()), folder),

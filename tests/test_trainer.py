@@ -27,7 +27,6 @@ from neumf.training.losses import LOSSES
 from neumf.training.program import compile_program
 from neumf.training.runtime import import_tensorflow
 from neumf.training.trainer import Trainer
-from neumf.utils.time_gaps import unpack
 
 SAMPLED = [name for name, loss in LOSSES.items() if loss.candidates == "negatives"]
 BIASES = ("bias_1", "bias_2", "output_bias", "history_bias")
@@ -35,7 +34,10 @@ BIASES = ("bias_1", "bias_2", "output_bias", "history_bias")
 
 def make_trainer(weights, rows, options, rng=None, blueprint=SMALL, optimizer=None):
     rng = np.random.default_rng(1) if rng is None else rng
-    return Trainer(blueprint, weights, rows, options, rng, optimizer)
+    trainer = Trainer(blueprint, weights, rows, options, rng)
+    if optimizer is not None:
+        trainer.resume(optimizer)
+    return trainer
 
 
 def obvious_loss(loss, z, y):
@@ -170,19 +172,20 @@ def test_the_reported_loss_is_the_mean_over_rows_before_the_step(rng, loss):
     assert trainer.run_epoch() == pytest.approx(expected, rel=1e-5)
 
 
-def history_arrays(with_ids, loss, rng, tied=False, item_bias=False, gaps=None, newest=False):
-    """Rows with histories, and weights of a network that reads them."""
+def history_arrays(with_ids, loss, rng, *, item_bias=False, **options):
+    """Rows with histories, and weights of a network that reads them; `options` of its tower."""
     users = np.array([0, 1, 1, 0, 2, 1])
     items = np.array([2, 2, 0, 4, 1, 3], dtype=np.int32)
+    gaps = options.get("time_gaps")
     seconds = np.array([0.0, 2.0, 9.0, 30.0, 4.0, 10.0]) if gaps else None
-    timelines, from_rows = read_timelines(users, None, 3), gaps == "question"
-    histories = read_histories(timelines, items, 2, seconds=seconds, from_rows=from_rows)
+    histories = read_histories(read_timelines(users, None, 3), items, 2, seconds=seconds)
+    if gaps == "request":
+        histories = replace(histories, moments=seconds)
     among_all = not LOSSES[loss].draws_negatives
     sizes = (2, 0, ()) if LOSSES[loss].is_product else (2, 3, (4,))
     layers = NeuMFLayers(*sizes, item_bias=item_bias)
     tower = UserIdsAndHistories if with_ids else UserHistories
-    users_of = tower(layers.width, 2, 3, tied=tied, gaps=gaps, newest_item=newest)
-    blueprint = Blueprint.of_towers(layers, users_of)
+    blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, hidden_size=3, **options))
     weights = large_weights(rng, 3, 5, blueprint)
     unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
     negatives = None if unseen is None else Negatives(unseen, items)
@@ -198,7 +201,7 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
     """The objective of one batch of all rows, row by row, with a penalty of 0.1."""
     tables, shared = weights
     of_users, of_items = (np.maximum(degrees, 1) for degrees in rows.degrees)
-    width, tied = blueprint.layers.width, blueprint.users.tied
+    width, shares = blueprint.layers.width, blueprint.users.shares_item_vectors
     total = norms = 0.0
     n = len(rows)
     for row in range(n):
@@ -206,17 +209,14 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
         if "users" in tables:
             p = tables["users"][rows.users[row]].copy()
         norms += np.sum(p**2) / of_users[rows.users[row]]
-        history = rows.histories.before(np.array([row]))
-        buckets = np.zeros_like(history)
-        if blueprint.users.gaps:
-            history, buckets = unpack(history)
+        history, buckets = rows.histories.before(np.array([row]))
         history = history[history >= 0]
         for place, item in enumerate(history):
-            of_item = tables["history"][item] + (tables["items"][item][:width] if tied else 0)
+            of_item = tables["history"][item] + (tables["items"][item][:width] if shares else 0)
             of_place = shared["place_weights"][place]
             if "pause_vectors" in shared and place == 0:
                 p += shared["pause_vectors"][buckets[0, 0]]
-            if blueprint.users.gaps:
+            if blueprint.users.time_gaps:
                 of_place = of_place + shared["gap_weights"][buckets[0, place]]
             p += of_place * of_item
             norms += np.sum(tables["history"][item] ** 2) / len(history) / of_items[item]
@@ -246,19 +246,22 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
 
 
 @pytest.mark.parametrize(
-    ("with_ids", "tied", "item_bias", "gaps", "newest"),
+    ("with_ids", "options"),
     [
-        (False, False, False, None, True),
-        (True, False, True, None, False),
-        (False, True, True, "question", True),
-        (True, True, False, "newest", False),
+        (False, {"has_last_item_vector": True}),
+        (True, {"item_bias": True}),
+        (
+            False,
+            {"shares_item_vectors": True, "item_bias": True, "has_last_item_vector": True}
+            | {"time_gaps": "request"},
+        ),
+        (True, {"shares_item_vectors": True, "time_gaps": "newest"}),
     ],
+    ids=str,
 )
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_step_with_histories_goes_against_the_gradient(
-    rng, loss, tied, item_bias, with_ids, gaps, newest
-):
-    blueprint, weights, rows = history_arrays(with_ids, loss, rng, tied, item_bias, gaps, newest)
+def test_a_step_with_histories_goes_against_the_gradient(rng, loss, with_ids, options):
+    blueprint, weights, rows = history_arrays(with_ids, loss, rng, **options)
     n_negatives = 0 if rows.negatives is None else 1
     options = settings(
         loss=loss,
@@ -370,7 +373,9 @@ def test_tables_shorter_than_a_batch_are_trained_as_long_ones_are(with_histories
     options = settings(batch_size=8, learning_rate=0.05)
     if with_histories:
         options = settings(batch_size=8, learning_rate=0.05, loss="bpr", n_negatives=1)
-        blueprint, short, rows = history_arrays(True, "bpr", rng, tied=True, newest=True)
+        blueprint, short, rows = history_arrays(
+            True, "bpr", rng, shares_item_vectors=True, has_last_item_vector=True
+        )
         rows = replace(rows, degrees=None)
     else:
         blueprint, short = SMALL, large_weights(rng, 7, 7)
@@ -486,7 +491,7 @@ def test_each_epoch_draws_other_negatives(rng):
 
 
 def test_what_a_trainer_finishes_with_is_how_it_stood(rng, monkeypatch):
-    monkeypatch.setattr("neumf.training.trainer._BLOCK_ROWS", 3)  # rows that are copied at once
+    monkeypatch.setattr("neumf.training.variables._BLOCK_ROWS", 3)  # rows that are copied at once
     trainer = make_trainer(large_weights(rng, n_users=6), labelled_rows(rng), settings())
     trainer.run_epoch()
     expected = trainer.weights()
@@ -536,7 +541,7 @@ def test_training_in_two_parts_is_training_in_one(with_histories, rng):
     users, items = rng.integers(0, 6, 24), rng.integers(0, 9, 24).astype(np.int32)
     if with_histories:
         layers = NeuMFLayers(4, 4, (4,))
-        blueprint = Blueprint.of_towers(layers, UserIdsAndHistories(8, 2, 3))
+        blueprint = Blueprint.of_towers(layers, UserIdsAndHistories(8, 2, hidden_size=3))
         negatives = Negatives(other_items(9), items)
     else:
         blueprint, negatives = SMALL, None

@@ -5,7 +5,6 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse as sp
 import strategies
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,32 +49,20 @@ def test_weights_after_the_last_row_are_those_of_a_loop(table, span, length):
 
 
 @given(timed_tables, spans, lengths)
-def test_weights_before_each_row_are_those_of_a_loop(table, span, length):
+def test_weights_for_later_rows_are_those_of_a_loop(table, span, length):
     table, rows, past = read(table)
-    n = len(table)
-    found = sp.vstack(
-        [past.weigh_before(start, min(start + 3, n), span, length, rows.shape[1])
-         for start in range(0, n, 3)]
-    ).toarray()  # fmt: skip
     expected = [
         slow_weights(table, user, place, span, length)
         for user in rows.user_ids
         for place in range((table["user"] == user).sum())
     ]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-
-
-@given(timed_tables, spans, lengths)
-def test_what_counts_for_later_rows_is_what_counts_before_them(table, span, length):
-    _, rows, past = read(table)
+    found = np.zeros_like(expected)
     n = len(table)
-    before = past.weigh_before(0, n, span, length, rows.shape[1]).toarray()
-    found = np.zeros_like(before)
     bounds, later, weights = past.weigh_for_later(np.arange(n), past.ends, span, length)
     for place in range(n):
         part = slice(bounds[place], bounds[place + 1])
         np.add.at(found, (later[part], past.items[place]), weights[part])
-    np.testing.assert_allclose(found, before, atol=1e-12)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 @given(strategies.tables(times="distinct"), st.integers(0, 24))

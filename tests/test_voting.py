@@ -130,7 +130,7 @@ def test_members_fold_in():
     expected = model.recommend(3, k=9).drop(columns="user")
     found = model.recommend(-3, k=9, interactions=same).drop(columns="user")
     pd.testing.assert_frame_equal(found, expected)
-    known = model.folded_in(same)
+    known = model.with_interactions(same)
     assert -3 in known.estimators_[0].users_
     assert -3 not in model.estimators_[0].users_
 

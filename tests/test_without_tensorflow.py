@@ -14,7 +14,8 @@ from neumf import EASERecommender, NeuMFRecommender
 from neumf.training.runtime import import_tensorflow
 
 FRAMEWORKS = ("tensorflow", "keras")
-PATH = GOLDEN / "format_1_neumf.neumf"
+PATHS = [GOLDEN / f"format_1_{name}.neumf" for name in ("neumf", "next_item")]
+both_networks = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +36,9 @@ def test_this_environment_has_none():
     assert found.stdout == "[]\n"
 
 
-def test_a_network_recommends_predicts_and_folds_in():
-    model = neumf.load(PATH)
+@both_networks
+def test_a_network_recommends_predicts_and_folds_in(path):
+    model = neumf.load(path)
     assert model.recommend([0], k=1)["item"].tolist() == ["ítem 6"]
     assert ((model.predict([[0, "ítem 6"]]) > 0) & (model.predict([[0, "ítem 6"]]) < 1)).all()
     new = pd.DataFrame({"user": 99, "item": ["ítem 1", "ítem 2"], "timestamp": [START, START]})
@@ -46,8 +48,9 @@ def test_a_network_recommends_predicts_and_folds_in():
     assert model.similar_items("ítem 3", k=2).shape == (2, 4)
 
 
-def test_a_network_is_evaluated_and_saved(tmp_path):
-    model = neumf.load(PATH)
+@both_networks
+def test_a_network_is_evaluated_and_saved(path, tmp_path):
+    model = neumf.load(path)
     X = walks().tail(12).assign(item=lambda X: "ítem " + ((X["item"] + 6) % 12).astype(str))
     table = neumf.evaluate(model, X, metrics=["hr", "ndcg"], k=5)
     assert np.isfinite(table["value"]).all()
@@ -59,11 +62,12 @@ def test_the_baselines_are_fitted():
     assert len(EASERecommender(2.0).fit(walks()).recommend(k=2)) == 40
 
 
-def test_training_export_and_the_keras_model_say_what_to_install(tmp_path):
+@both_networks
+def test_training_export_and_the_keras_model_say_what_to_install(path, tmp_path):
     needs = "TensorFlow.*Install it: pip install tensorflow keras"
     with pytest.raises(ImportError, match=f"fit and partial_fit of NeuMFRecommender.*{needs}"):
         NeuMFRecommender().fit(walks())
-    model = neumf.load(PATH)
+    model = neumf.load(path)
     with pytest.raises(ImportError, match="fit and partial_fit of NeuMFRecommender"):
         model.partial_fit(walks().assign(item="ítem 1"))
     with pytest.raises(ImportError, match=r"model_ is a Keras model.*pip install tensorflow keras"):

@@ -3,11 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
-from network_options import NEUMF_OF_IDS
+from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
 
-from neumf import LeaveLastOutSplitter, NegativeSampler, NeuMFRecommender, ndcg_scorer
+from neumf import (
+    LeaveLastOutSplitter,
+    NegativeSampler,
+    NeuMFRecommender,
+    NextItemRecommender,
+    ndcg_scorer,
+)
 
-SMALL = NEUMF_OF_IDS | {
+SMALL = NEUMF_OPTIONS | {
     "architecture": "gmf",
     "n_factors": 4,
     "learning_rate": 0.02,
@@ -21,8 +27,16 @@ def small_model(**changes):
     return NeuMFRecommender(**(SMALL | changes))
 
 
+def small_next_item_model(**changes):
+    options = {"epochs": 3, "batch_size": 64, "random_state": 0}
+    return NextItemRecommender(**NEXT_ITEM_OPTIONS | options | changes)
+
+
+STOPPING = {"early_stopping": True, "n_iter_no_change": 9}
+
+
 def stopping_model(**changes):
-    return small_model(early_stopping=True, n_iter_no_change=9, **changes)
+    return small_model(**STOPPING, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -38,28 +52,28 @@ def tables():
     return LeaveLastOutSplitter().train_test_split(X)
 
 
-ENCODERS = pytest.mark.parametrize("user_encoder", ["id", "history"])
+both_models = pytest.mark.parametrize("make", [small_model, small_next_item_model])
 
 
-@ENCODERS
-def test_values_are_those_of_a_scorer_after_so_many_epochs(tables, user_encoder):
+@both_models
+def test_values_are_those_of_a_scorer_after_so_many_epochs(tables, make):
     X, X_val = tables
-    model = stopping_model(user_encoder=user_encoder).fit(X, X_val=X_val)
+    model = make(**STOPPING).fit(X, X_val=X_val)
     for epochs, value in enumerate(model.history_["val_ndcg_at_10"], start=1):
-        fitted = small_model(user_encoder=user_encoder, epochs=epochs).fit(X)
+        fitted = make(epochs=epochs).fit(X)
         assert value == pytest.approx(ndcg_scorer()(fitted, X_val))
 
 
-@ENCODERS
-def test_validation_rows_change_no_weight(tables, user_encoder):
+@both_models
+def test_validation_rows_change_no_weight(tables, make):
     X, X_val = tables
     for table in (X_val, X_val.assign(item=X_val["item"].to_numpy()[::-1])):
         table = table[
             ~table.set_index(["user", "item"]).index.isin(X.set_index(["user", "item"]).index)
         ]
-        model = stopping_model(user_encoder=user_encoder).fit(X, X_val=table)
+        model = make(**STOPPING).fit(X, X_val=table)
         assert model.n_iter_ == 3
-        fitted = small_model(user_encoder=user_encoder, epochs=model.best_iter_).fit(X)
+        fitted = make(epochs=model.best_iter_).fit(X)
         for name in ("users", "items"):
             ours, theirs = getattr(model.network_, name), getattr(fitted.network_, name)
             np.testing.assert_array_equal(ours, theirs)

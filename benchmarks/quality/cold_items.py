@@ -1,22 +1,22 @@
 r"""Measure how well recommenders find items that training had no interaction of.
 
     python benchmarks/quality/cold_items.py --train ml-1m.parquet --items ml-1m/items.tsv \
-        --model random content-knn neumf-default --draws 3
+        --model random content-knn next-item --draws 3
     python benchmarks/quality/cold_items.py --train movietweetings --k-core 5 --drop-last \
-        --model random content-knn neumf-default --draws 3
+        --model random content-knn next-item --draws 3
 
-hides all rows of a tenth of the items, drawn by lot, trains on the others, and ranks the hidden
+hides all rows of a tenth of the items, drawn at random, trains on the others, and ranks the hidden
 rows' items among the hidden items that the user has not seen, and among the whole catalogue. Draws
 are those of seeds 0, 1, ..., which the networks train with too. ``--after 0.6`` hides what is new
 instead: it trains on the oldest 60 % of the rows, and ranks the later rows of the items that have
 none among them.
 
-What is known of an item: its genres (a column each), the words of its title (by TF-IDF, words of
+The features of an item are its genres (a column each), the words of its title (by TF-IDF, words of
 two titles or more) and the decade of its year; ``--features`` chooses among them.
 
-``--model`` takes "random" (all items alike, whose figures are what any order by lot has on
-average), "content-knn", and "neumf-" with a preset of `NeuMFRecommender.from_preset` or "default".
-``--set`` changes their parameters. Without ``--items`` of their own, MovieTweetings and MovieLens
+``--model`` takes "random" (all items alike, whose figures are the mean over random orders),
+"content-knn", and the networks of `ncf_protocol.py`: "next-item", "neumf" and presets. ``--set``
+changes their parameters. Without ``--items`` of their own, MovieTweetings and MovieLens
 files in their own format have them in the place of the ratings.
 """
 
@@ -29,12 +29,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from item_features import FEATURES, encode, read_items
-from ncf_protocol import parse_option, read_training_rows, show
+from ncf_protocol import make_network, parse_option, read_training_rows, show
 
 from neumf import (
     ColdItemSplitter,
     ContentKNNRecommender,
-    NeuMFRecommender,
     hr_scorer,
     ndcg_scorer,
 )
@@ -113,11 +112,7 @@ def make_recommender(model, features, seed, options):
         return AllAlikeRecommender(features)
     if model == "content-knn":
         return ContentKNNRecommender(features, **options)
-    options = {"item_features": features, "random_state": seed} | options
-    preset = model.removeprefix("neumf-")
-    if preset == "default":
-        return NeuMFRecommender(**options)
-    return NeuMFRecommender.from_preset(preset, **options)
+    return make_network(model, **{"item_features": features, "random_state": seed} | options)
 
 
 def measure(recommender, X_train, X_test):

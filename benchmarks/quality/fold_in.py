@@ -1,6 +1,6 @@
 r"""Measure what folding in new users costs against training with them.
 
-    python benchmarks/quality/fold_in.py --train ml-1m.parquet --preset best-history --seeds 3
+    python benchmarks/quality/fold_in.py --train ml-1m.parquet --preset next-item --seeds 3
 
 Each user's last row is held out. One recommender is fitted on the other rows of all users, one on
 those of nine users in ten; the latter folds the hidden tenth in by ``interactions``. Both rank the
@@ -36,7 +36,7 @@ SCORERS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", required=True)
-    parser.add_argument("--preset", default="best-history")
+    parser.add_argument("--preset", default="next-item")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", type=parse_option)
     parser.add_argument("--csv", type=Path, default=Path("fold_in.csv"))
@@ -56,11 +56,11 @@ def main():
         folding = make_recommender(arguments.preset, seed, dict(arguments.set)).fit(X_rest)
         results += [
             {"seed": seed, "": "trained in"} | measure(trained, X_test),
-            {"seed": seed, "": "folded in"} | measure(folding.folded_in(X_hidden), X_test),
+            {"seed": seed, "": "folded in"} | measure(folding.with_interactions(X_hidden), X_test),
         ]
         print(pd.DataFrame(results[-2:]).round(4).to_string(index=False), flush=True)
     for baseline in (ItemKNNRecommender(n_neighbors=100, shrinkage=0), PopularityRecommender()):
-        folded = baseline.fit(X_rest).folded_in(X_hidden)
+        folded = baseline.fit(X_rest).with_interactions(X_hidden)
         results.append({"": f"{type(baseline).__name__}, folded in"} | measure(folded, X_test))
     table = pd.DataFrame(results)
     print(table.drop(columns="seed").groupby("").mean().round(4).to_string())

@@ -1,7 +1,7 @@
-r"""Measure presets and baselines by the protocol of the NCF paper, over several seeds.
+r"""Measure recommenders by the protocol of the NCF paper, over several seeds.
 
     python benchmarks/quality/ncf_protocol.py --train ml-1m.train.rating \
-        --test ml-1m.test.rating --negatives ml-1m.test.negative --preset best-id --seeds 5
+        --test ml-1m.test.rating --negatives ml-1m.test.negative --preset next-item --seeds 5
 
 trains on all training rows, with the fixed settings and number of epochs of the preset, and
 evaluates once, among the given negatives and among all items.
@@ -11,17 +11,18 @@ user has no other row of, and among all. Of training rows, that is the validatio
 settings on. Of a whole data set, ``--drop-last`` gives the validation split: it first takes away
 each user's last row, which is the test row.
 
-``--preset`` takes the presets of `NeuMFRecommender.from_preset`, "default" (its default
-parameters), "popularity", "itemknn", "ease", "rules" (sequential rules), and "ials"
-where ``implicit`` is installed. ``--set`` changes their parameters, for example
-``--preset popularity --set half_life=30D``. ``--item-features`` gives the presets what is known of
-films, those of `item_features.py`, which MovieTweetings and MovieLens have beside their ratings.
+``--preset`` takes "next-item" and "neumf" (the defaults of `NextItemRecommender` and
+`NeuMFRecommender`), the presets of both ("large", "paper-8", ...), "popularity", "itemknn", "ease",
+"rules" (sequential rules), and "ials" where ``implicit`` is installed. ``--set`` changes their
+parameters, for example ``--preset popularity --set half_life=30D``. ``--item-features`` gives the
+networks features of films, see `item_features.py`, which MovieTweetings and MovieLens have beside
+their ratings.
 
-A vote is written as its members with their weights, for example ``--preset "default:4+rules:1"``.
+A vote is written as its members with their weights, for example ``--preset "next-item:4+rules:1"``.
 Its networks have seeds of their own, ``--set`` is for them, and ``--set rules__decay=3`` for its
 rules. ``--jobs`` fits its members side by side.
 
-``--timed`` asks about each held-out row at its own time, which is another protocol.
+``--timed`` ranks each held-out row at its own request time, which is another protocol.
 """
 
 import argparse
@@ -47,6 +48,7 @@ from neumf import (
     ItemKNNRecommender,
     LeaveLastOutSplitter,
     NeuMFRecommender,
+    NextItemRecommender,
     PopularityRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
@@ -63,6 +65,7 @@ BASELINES = {
     "ease": EASERecommender,
     "rules": SequentialRulesRecommender,
 }
+NETWORKS = {"next-item": NextItemRecommender, "neumf": NeuMFRecommender}
 
 
 class IALSRecommender(BaseRecommender):
@@ -84,8 +87,8 @@ class IALSRecommender(BaseRecommender):
         rows = read_rows(X, y)
         model = AlternatingLeastSquares(**self.get_params())
         model.fit(sp.csr_matrix(rows.seen, dtype=np.float32), show_progress=False)
-        keep_rows(self, X, rows)
-        self.user_factors_, self.item_factors_ = model.user_factors, model.item_factors
+        learned = {"user_factors_": model.user_factors, "item_factors_": model.item_factors}
+        keep_rows(self, X, rows, **learned)
         return self
 
     @property
@@ -162,7 +165,7 @@ def parse_arguments():
     )  # fmt: skip
     parser.add_argument("--test", help="the paper's .test.rating")
     parser.add_argument("--negatives", type=Path, help="the paper's .test.negative")
-    parser.add_argument("--preset", nargs="+", default=["best-id"])
+    parser.add_argument("--preset", nargs="+", default=["next-item"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", type=parse_option)
     parser.add_argument("--item-features", nargs="+", default=[], choices=FEATURES)
@@ -237,9 +240,15 @@ def make_member(preset, seed, options):
         return BASELINES[preset](**options)
     if preset == "ials":
         return IALSRecommender(random_state=seed, **options)
-    if preset == "default":
-        return NeuMFRecommender(random_state=seed, **options)
-    return NeuMFRecommender.from_preset(preset, random_state=seed, **options)
+    return make_network(preset, random_state=seed, **options)
+
+
+def make_network(preset, **options):
+    """Return a network with its default parameters, or with those of a preset."""
+    if preset in NETWORKS:
+        return NETWORKS[preset](**options)
+    network = NextItemRecommender if preset.startswith("large") else NeuMFRecommender
+    return network.from_preset(preset, **options)
 
 
 def measure(recommender, X_train, X_test, negatives, at=None):
@@ -262,8 +271,8 @@ def measure(recommender, X_train, X_test, negatives, at=None):
         )
     )
     result["seconds"] = seconds
-    if isinstance(recommender, NeuMFRecommender):
-        fits = 3 if recommender.pretrain else 1
+    if isinstance(recommender, NeuMFRecommender | NextItemRecommender):
+        fits = 3 if getattr(recommender, "pretrain", None) else 1
         samples = len(X_train) * (1 + recommender.n_negatives) * recommender.n_iter_ * fits
         result |= {"epochs": recommender.n_iter_, "samples/s": samples / seconds}
     return result

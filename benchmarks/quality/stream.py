@@ -1,6 +1,6 @@
 r"""Measure `partial_fit` on a stream against fitting anew after each step.
 
-    python benchmarks/quality/stream.py --train ml-1m.parquet --preset best-history --seeds 1
+    python benchmarks/quality/stream.py --train ml-1m.parquet --preset next-item --seeds 1
 
 The rows, in order of time, are cut into steps of equal size. One recommender is fitted on the first
 step and goes on with ``partial_fit``, with ``--epochs`` passes through each further step; another
@@ -25,7 +25,7 @@ from neumf import LeaveLastOutSplitter, PopularityRecommender
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", required=True)
-    parser.add_argument("--preset", default="best-history")
+    parser.add_argument("--preset", default="next-item")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--epochs", type=int, nargs="+", default=[2], help="of partial_fit")
@@ -81,7 +81,7 @@ def timed(learn, X):
 def measure(recommender, X_next):
     X_before, X_last = LeaveLastOutSplitter(ties="row_order").train_test_split(X_next)
     # Users with one row in the step have nothing to fold in, and no row to rank.
-    folded = recommender.folded_in(X_before)
+    folded = recommender.with_interactions(X_before)
     return {name: scorer(folded, X_last) for name, scorer in SCORERS.items()}
 
 

@@ -2,9 +2,9 @@
 Figures: accuracy on three tables
 =================================
 
-What recommenders find with their default settings, drawn from the files that the benchmark writes.
-Each of them holds the command, the machine, the versions and every seed. More tables, tuned
-opponents and what each setting brings are in
+The accuracy of recommenders with their default settings, drawn from the files that the benchmark
+writes. Each file holds the command, the machine, the versions and every seed. More tables, tuned
+opponents and single parameters are in
 `the benchmarks <https://github.com/scikit-neumf/scikit-neumf/blob/main/benchmarks/quality/README.md>`_.
 """
 
@@ -27,7 +27,8 @@ NAMES = {
     "movielens-100k": "MovieLens-100K",
 }
 runs = {title: json.loads((FOLDER / f"{name}.json").read_text()) for name, title in NAMES.items()}
-LABELS = {"default": "NeuMFRecommender()", "itemknn": "item neighbours", "ease": "EASE"}
+# The files are older than the two models: their "default" is NextItemRecommender().
+LABELS = {"default": "NextItemRecommender()", "itemknn": "item neighbours", "ease": "EASE"}
 results = pd.concat({title: pd.DataFrame(run["results"]) for title, run in runs.items()})
 results["recommender"] = results["preset"].replace(LABELS)
 
@@ -40,7 +41,7 @@ results["recommender"] = results["preset"].replace(LABELS)
 METRICS = ["NDCG@10 (exact)", "NDCG@10 (99)"]
 order = results.groupby("recommender")[METRICS[0]].mean().sort_values().index
 colors = dict.fromkeys(order, "#5a5a5a")
-colors |= {"NeuMFRecommender()": "#0072b2", "paper-8": "#b35900"}
+colors |= {"NextItemRecommender()": "#0072b2", "paper-8": "#b35900"}
 figure, axes = plt.subplots(
     len(runs), len(METRICS), figsize=(9, 8.5), sharey=True, layout="constrained"
 )
@@ -80,6 +81,7 @@ pd.concat(
 # %%
 # How to do the same again
 # ------------------------
+# `default` in a command is `next-item` today.
 
 for title, run in runs.items():
     about = run["run"]

@@ -85,8 +85,8 @@ print(f"{len(X):,} reviews, {X['user'].nunique():,} users, {X['item'].nunique():
 # %%
 # 2. Rank each user's reviews by time
 # -----------------------------------
-# The splitter adds a column: 1 is the oldest review of the user. Reviews of one moment share a
-# rank.
+# The splitter adds a column: 1 is the oldest review of the user. Reviews with equal timestamps
+# share a rank.
 #
 # ``ties="row_order"`` says which of them counts as the later one when we hold out the last: the one
 # further down in the file.
@@ -114,16 +114,16 @@ encoder = IdEncoder().fit(X)
 encoder.transform(X).head()
 
 # %%
-# What happens inside: ids get numbers in the order in which they first appear.
+# What happens inside: each id gets an index, in the order in which ids first appear.
 
-codes, ids = pd.factorize(X["user"])
-print("the same numbers:", (encoder.transform(X)["user"] == codes).all())
+indices, ids = pd.factorize(X["user"])
+print("the same indices:", (encoder.transform(X)["user"] == indices).all())
 print("and back:", encoder.inverse_transform(encoder.transform(X)).equals(X))
 
 # %%
 # 4. Hold out the last item of each user
 # --------------------------------------
-# The last review of each user is the question, all earlier ones are what we may learn from.
+# The last review of each user is the test row. The model may learn from all earlier ones.
 
 X_train, X_test = splitter.train_test_split(X)
 print(f"{len(X_train):,} rows to train on, {len(X_test):,} rows held out")
@@ -251,21 +251,21 @@ print("the same list:", list(by_hand) == list(lists["item"][:5]))
 # %%
 # All of it in five lines
 # -----------------------
-# Without a preset, `NeuMFRecommender` is the model that did best on tables of all kinds: its users
-# are made of the last items that they had, so it knows the order of the reviews. `evaluate` ranks
+# `NextItemRecommender` makes the vector of a user from the last items that they had, so it knows
+# the order of the reviews, and was the most accurate on tables of several kinds. `evaluate` ranks
 # the held-out items among 99 others ("sampled"), as the paper does, and among the whole catalogue
 # ("exact"), which is what a user would see.
 
-from neumf import evaluate
+from neumf import NextItemRecommender, evaluate
 
 X = datasets.read_amazon_reviews(PATH)
 X_train, X_test = LeaveLastOutSplitter(ties="row_order").train_test_split(X)
-best = NeuMFRecommender(random_state=0).fit(X_train)
+best = NextItemRecommender(random_state=0).fit(X_train)
 known = X_test[X_test["item"].isin(X_train["item"])]
 evaluate(best, known, metrics=["hr", "ndcg"], k=10, n_negatives=99).round(3)
 
 # %%
-# The network of the paper, which knows users by their ids alone, on the same rows:
+# The network of the paper, which learns a vector for each user id, on the same rows:
 
 evaluate(model, known, metrics=["hr", "ndcg"], k=10, n_negatives=99).round(3)
 

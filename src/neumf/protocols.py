@@ -47,7 +47,7 @@ class Recommender(Protocol):
 
     .. versionadded:: 0.1
 
-    Their ``interactions=`` also needs a method ``folded_in(interactions)``, which returns a
+    Their ``interactions=`` also needs a method ``with_interactions(interactions)``, which returns a
     recommender that knows these rows too.
 
     Attributes

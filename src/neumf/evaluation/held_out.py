@@ -14,12 +14,12 @@ from neumf.evaluation.candidates import PartOfCatalogue, find_candidates
 from neumf.evaluation.pipelines import fold_in_interactions, refuse_merged_users, unwrap
 from neumf.evaluation.task import RankingTask
 from neumf.interactions.ids import CodedIds, index_ids, lookup_ids, show
-from neumf.interactions.moments import moments_of_rows
+from neumf.interactions.moments import require_timestamps
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions
 from neumf.protocols import Recommender
-from neumf.ranking.rankers import refuse_untimed
+from neumf.ranking.rankers import require_times_of_fit
 from neumf.utils.arrays import Codes, Float64s, Ids
 from neumf.utils.random import hash_mix
 from neumf.utils.validation import check_labels, warn_caller
@@ -100,8 +100,8 @@ def read_problem(estimator: Any, X: Any, y: Any, task: RankingTask) -> RankingPr
     rows = _positive_rows(read_input(tables[0], with_timestamps=task.at is not None), y)
     seconds = None
     if task.at is not None:
-        refuse_untimed(fitted)
-        seconds = moments_of_rows(rows)
+        require_times_of_fit(fitted)
+        seconds = require_timestamps(rows.seconds, "X", "at='row' is given", "leave at out")
     held_out = match_rows(rows, recommender.users_, recommender.items_)
     # 1, 1.0 and "1" are the same id.
     keys = hash_mix(_hash_ids(rows.users) ^ hash_mix(_hash_ids(rows.items), task.random_state), 0)

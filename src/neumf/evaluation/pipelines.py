@@ -41,13 +41,13 @@ def unwrap(estimator: Any, tables: list[Any]) -> tuple[Recommender, list[Any]]:
 
 def fold_in_interactions(recommender: Recommender, interactions: Any) -> Recommender:
     """Return the recommender after further interactions, without training."""
-    if not hasattr(recommender, "folded_in"):
+    if not hasattr(recommender, "with_interactions"):
         raise TypeError(
-            "interactions can only be given to recommenders with a method folded_in, such as those "
-            f"that derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit it with "
-            "the interactions in X."
+            "interactions need a recommender with a method with_interactions, such as those that "
+            f"derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit it with the "
+            "interactions in X."
         )
-    folded: Recommender = recommender.folded_in(interactions)
+    folded: Recommender = recommender.with_interactions(interactions)
     return folded
 
 

@@ -15,7 +15,6 @@ from neumf.interactions.features import SideFeatures, join_features
 from neumf.interactions.ids import index_ids
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import seen_matrix
-from neumf.interactions.storage import MEMORY, Storage, blocks_of
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import Timelines, read_timelines
 from neumf.utils.arrays import Codes, Float32s, Float64s
@@ -46,8 +45,6 @@ class EncodedRows:
         What is known of users and items.
     header : DataFrame of shape (0, n_columns) or None
         The columns of a table that is not in memory; None where the table itself tells.
-    storage : Storage
-        Where the arrays with a value for each row are.
     """
 
     user_ids: pd.Index
@@ -62,16 +59,12 @@ class EncodedRows:
     user_features: SideFeatures | None = None
     item_features: SideFeatures | None = None
     header: pd.DataFrame | None = None
-    storage: Storage = MEMORY
 
     @classmethod
-    def read(
-        cls, X: Any, y: Any = None, sample_weight: Any = None, storage: Storage = MEMORY
-    ) -> EncodedRows:
+    def read(cls, X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
         """Read a table, labels and weights."""
-        rows = read_input(X, storage=storage)
-        users, items = index_ids(rows.users), index_ids(rows.items)
-        return cls.encode(rows, users, items, y, sample_weight, storage)
+        rows = read_input(X)
+        return cls.encode(rows, index_ids(rows.users), index_ids(rows.items), y, sample_weight)
 
     @classmethod
     def encode(
@@ -81,24 +74,19 @@ class EncodedRows:
         items: tuple[Codes, pd.Index],
         y: Any,
         sample_weight: Any,
-        storage: Storage = MEMORY,
     ) -> EncodedRows:
-        """Put indices in the place of ids, and check labels and weights."""
-        times = rows.timestamps
-        labels = None if y is None else check_labels(y, len(rows))
-        weights = None if sample_weight is None else check_weights(sample_weight, len(rows))
+        """Join indices with the ids they stand for, and check labels and weights."""
         return cls(
             users[1],
             items[1],
-            storage.keep(users[0]),
-            storage.keep(items[0]),
-            None if times is None else storage.keep(times),
+            users[0],
+            items[0],
+            rows.timestamps,
             rows.ordered,
-            labels=None if labels is None else storage.keep(labels),
-            weights=None if weights is None else storage.keep(weights),
+            labels=None if y is None else check_labels(y, len(rows)),
+            weights=None if sample_weight is None else check_weights(sample_weight, len(rows)),
             ticks_per_second=rows.ticks_per_second,
             header=rows.header,
-            storage=storage,
         )
 
     @property
@@ -109,26 +97,20 @@ class EncodedRows:
     @cached_property
     def positive(self) -> NDArray[np.bool_] | None:
         """Which rows are positives: those with a label above 0; None means all."""
-        if self.labels is None:
-            return None
-        positive = self.storage.empty(len(self.labels), bool)
-        np.greater(self.labels, 0, out=positive)
-        return positive
+        return None if self.labels is None else self.labels > 0
 
     @property
     def seconds(self) -> Float64s | None:
         """The timestamps in seconds, of datetimes those since 1970; None without timestamps."""
         if self.timestamps is None:
             return None
-        seconds = self.storage.empty(len(self.timestamps), np.float64)
-        for block in blocks_of(len(seconds)):
-            np.divide(self.timestamps[block], self.ticks_per_second, out=seconds[block])
+        seconds: Float64s = np.divide(self.timestamps, self.ticks_per_second, dtype=np.float64)
         return seconds
 
     @cached_property
     def seen(self) -> sp.csr_array:
         """The items of each user's positives."""
-        return seen_matrix(self.users, self.items, self.shape, self.positive, self.storage)
+        return seen_matrix(self.users, self.items, self.shape, self.positive)
 
     @cached_property
     def timelines(self) -> Timelines | None:
@@ -164,7 +146,7 @@ class EncodedRows:
         kept = replace(self, **columns)
         if self.timelines is not None:
             # A row labelled 0 keeps the positive that it was drawn for, though this one goes.
-            vars(kept)["timelines"] = self.timelines.without_last(last, kept.users)
+            vars(kept)["timelines"] = self.timelines.without_last(last)
         return kept
 
 

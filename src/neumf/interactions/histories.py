@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from neumf.interactions.storage import MEMORY, Storage
-from neumf.interactions.timeline import Timelines, user_blocks
+from neumf.interactions.timeline import Timelines
 from neumf.utils.arrays import Codes, Float64s
 from neumf.utils.time_gaps import HistoryInputs, with_gaps
 
@@ -114,44 +112,31 @@ def read_histories(
     timelines: Timelines,
     items: Codes,
     length: int,
-    positive: NDArray[np.bool_] | None = None,
     before: LastItems | None = None,
-    storage: Storage = MEMORY,
     seconds: Float64s | None = None,
-    from_rows: bool = False,
 ) -> Histories:
-    """Return the history of each row: its user's positives that come before it.
+    """Find the history of each row: the positives of its user before it.
 
     Parameters
     ----------
     timelines : Timelines
-        Where the rows stand in time.
+        The order of the rows in time.
     items : ndarray of shape (n_rows,)
         The item of each row.
     length : int
-        How many items count.
-    positive : ndarray of bool of shape (n_rows,) or None
-        Which rows are positives; None means all.
+        Maximum number of items in a history.
     before : LastItems or None
         The last items of each user before all rows.
-    storage : Storage
-        Gives the room for the items.
     seconds : ndarray of shape (n_rows,) or None
-        When each row was; None where no gaps are read.
-    from_rows : bool
-        Whether gaps are counted from each row, and not from the newest item before it.
+        The time of each row; None leaves the times of items out.
     """
-    counts, n_before = timelines.counts, np.zeros_like(timelines.counts)
+    n_before = np.zeros_like(timelines.counts)
     if before is not None:
         n_before = np.count_nonzero(before.items >= 0, axis=1)
-    bounds = np.append(0, np.cumsum(n_before + counts))
+    bounds = np.append(0, np.cumsum(n_before + timelines.counts))
     first_places = bounds[:-1] + n_before
-    ordered = storage.empty(int(bounds[-1]) + 1, np.int32)
-    ordered[-1] = -1
-    times = None
-    if seconds is not None:
-        times = storage.empty(len(ordered), np.float64)
-        times[-1] = 0.0
+    ordered = np.full(bounds[-1] + 1, -1, np.int32)
+    times = None if seconds is None else np.zeros(len(ordered))
     if before is not None:
         # The items of a user stand at the end of their row.
         known = before.items[:, ::-1] >= 0
@@ -160,14 +145,9 @@ def read_histories(
         ordered[places] = before.items[:, ::-1][known]
         if times is not None and before.seconds is not None:
             times[places] = before.seconds[:, ::-1][known]
-    _, piles = user_blocks(timelines.users, len(counts), storage)
-    for users, places, of_rows, when, counted in piles.parts(
-        timelines.users, timelines.places, items, seconds, positive
-    ):
-        rows = slice(None) if counted is None else counted
-        found = first_places[users[rows]] + places[rows]
-        ordered[found] = of_rows[rows]
-        if times is not None:
-            times[found] = when[rows]
-    moments = seconds if from_rows else None
-    return Histories(ordered, bounds, first_places, timelines, length, times, moments)
+    rows = slice(None) if timelines.positive is None else timelines.positive
+    places = first_places[timelines.users[rows]] + timelines.places[rows]
+    ordered[places] = items[rows]
+    if times is not None and seconds is not None:
+        times[places] = seconds[rows]
+    return Histories(ordered, bounds, first_places, timelines, length, times)

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf.interactions.storage import MEMORY, Storage
 from neumf.utils.arrays import Codes, Ids, as_index, object_array
 
 # pandas makes the hash table of an index at its first lookup; before version 3, a second thread
@@ -68,11 +67,9 @@ def index_ids(ids: Ids | CodedIds) -> tuple[Codes, pd.Index]:
 
 
 def extend_index(
-    ids: Ids | CodedIds, vocabulary: pd.Index, argument: str, storage: Storage = MEMORY
+    ids: Ids | CodedIds, vocabulary: pd.Index, argument: str
 ) -> tuple[Codes, pd.Index]:
     """Return the index of each id, and the vocabulary with the unknown ones behind the known.
-
-    Where ids are codes already, `storage` gives the room for the others.
 
     Raises
     ------
@@ -82,7 +79,7 @@ def extend_index(
     if isinstance(ids, CodedIds):
         codes, labels = index_ids(ids)
         of_labels, vocabulary = extend_index(labels.to_numpy(), vocabulary, argument)
-        return storage.take(of_labels, codes), vocabulary
+        return of_labels[codes], vocabulary
     return add_unknown(lookup_ids(ids, vocabulary, argument), ids, vocabulary)
 
 

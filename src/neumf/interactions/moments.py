@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.tables import Interactions
-from neumf.utils.arrays import Float64s
+from neumf.saving.checked_values import CheckedValues
 
 
 def read_moment(value: Any, argument: str) -> float:
@@ -53,6 +54,11 @@ class Span:
     length: float
     in_time: bool
 
+    @classmethod
+    def restore(cls, state: CheckedValues) -> Span:
+        """Return the span in a file."""
+        return cls(state.number("length", above=0), state.of_type("in_time", bool))
+
 
 def read_span(value: Any, argument: str) -> Span:
     """Return the span that a parameter names: a number counts rows, a duration is one of time.
@@ -83,37 +89,30 @@ def read_span(value: Any, argument: str) -> Span:
     return span
 
 
-def require_timestamps(seconds: Any, value: Any, argument: str, table: str) -> None:
-    """Raise if a parameter is a duration and the rows of the table have no timestamps."""
+def require_timestamps(seconds: Any, table: str, reason: str, remedy: str) -> Any:
+    """Return the timestamps of a table; raise if it has none."""
     if seconds is None:
         raise ValueError(
-            f"{table} must have timestamps where {argument} is a duration. Received "
-            f"{argument}={value!r} and a table without a column 'timestamp'. Name the column of "
-            f"the times 'timestamp', or give {argument} as a number of rows."
+            f"{table} must have timestamps where {reason}. Received a table without a column "
+            f"'timestamp'. Name the column of the times 'timestamp', or {remedy}."
         )
+    return seconds
 
 
-def moments_of_rows(rows: Interactions) -> Float64s:
-    """Return the moment of each row of X in seconds, for ``at="row"``.
-
-    Raises
-    ------
-    ValueError
-        If the rows have no timestamps.
-    """
-    if rows.seconds is None:
-        raise ValueError(
-            "at='row' asks for each row of X at its own time, so X must be a table with a column "
-            "'timestamp'. Received none of that name. Add or rename it, or leave `at` out."
-        )
-    return rows.seconds
-
-
-def require_times_of_gaps(seconds: Any, argument: str) -> None:
+def require_times_of_gaps(seconds: Any, table: str) -> None:
     """Raise if rows whose time gaps are read have no timestamps."""
-    if seconds is None:
+    require_timestamps(seconds, table, "time_gaps is set", "fit with time_gaps=None")
+
+
+def require_order(rows: Interactions | EncodedRows, span: Span, table: str, parameter: str) -> None:
+    """Raise if rows lack the order, or the timestamps, that the span of a parameter counts by."""
+    if not rows.ordered:
         raise ValueError(
-            f"{argument} must have timestamps where time_gaps is set, which reads how long ago "
-            "each item of a history was. Received a table without a column 'timestamp'. Name the "
-            "column of the times 'timestamp', or fit with time_gaps=None."
+            f"{table} must be a table whose rows have an order in time: {parameter} counts the "
+            "last rows most. Received a sparse matrix. Pass a table of user and item, the oldest "
+            "row first or with timestamps."
         )
+    if span.in_time:
+        name = parameter.partition("=")[0]
+        reason = f"{parameter} is a duration"
+        require_timestamps(rows.timestamps, table, reason, f"give {name} as a number of rows")

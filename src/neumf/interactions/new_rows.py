@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
-from neumf.interactions.ids import CodedIds, encode_ids, index_ids, kind_of_ids, lookup_ids, show
+from neumf.interactions.ids import (
+    CodedIds,
+    describe_other_kind,
+    encode_ids,
+    index_ids,
+    kind_of_ids,
+    lookup_ids,
+    show,
+)
+from neumf.interactions.reading import read_input
+from neumf.interactions.seen import join_seen, seen_matrix
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import time_order
 from neumf.interactions.user_items import UserItems
@@ -23,61 +35,87 @@ class NewRows:
     ----------
     user_ids : Index of shape (n_users,)
         The users who are known after these rows, by their new index.
-    codes : ndarray of shape (n_users,)
+    indices : ndarray of shape (n_users,)
         The index that each of them had before, -1 for new ones.
     new : UserItems
         The items of these rows, of users by their new index.
+    seen : csr_array of shape (n_users, n_items)
+        All that the users have seen after these rows.
+    table : Interactions
+        The rows as they were read, those of other users included.
     """
 
     user_ids: pd.Index
-    codes: Codes
+    indices: Codes
     new: UserItems
+    seen: sp.csr_array
+    table: Interactions
 
 
-def match_new_rows(new: Interactions, ids: Ids, users: pd.Index, items: pd.Index) -> NewRows:
+def read_new(interactions: Any) -> Interactions | None:
+    """Read the table of an argument `interactions`; None if there is none."""
+    if interactions is None:
+        return None
+    return read_input(interactions, "interactions", may_be_empty=True)
+
+
+def match_new_rows(
+    new: Interactions, ids: Ids, users: pd.Index, items: pd.Index, seen: sp.csr_array
+) -> NewRows:
     """Find the rows of the users asked for, `ids`, among new interactions.
 
-    `users` and `items` are those of `fit`. Who is neither among them nor in a row with a known item
-    is left out, and so are rows of items that `fit` did not see, with a warning.
+    `users`, `items` and `seen` are those of `fit`. Users who are neither among them nor in a row
+    with a known item are left out. So are rows of items that `fit` did not see, with a warning.
 
     Raises
     ------
     ValueError
         If no row is of a user asked for, or has a known item, because strings meet numbers.
     """
-    item_codes = lookup_ids(new.items, items, "interactions: item ids")
-    if (item_codes < 0).any():
+    row_items = lookup_ids(new.items, items, "interactions: item ids")
+    if (row_items < 0).any():
         warn_caller(
-            f"{int((item_codes < 0).sum())} of {len(item_codes)} rows of interactions have an item "
+            f"{int((row_items < 0).sum())} of {len(row_items)} rows of interactions have an item "
             "that fit did not see; they are skipped."
         )
     user_ids = index_ids(ids)[1]
-    user_codes = encode_ids(new.users, user_ids)
-    _refuse_other_kind(user_codes, new.users, user_ids)
-    order = time_order(user_codes, new.timestamps)
-    order = order[(user_codes[order] >= 0) & (item_codes[order] >= 0)]
-    codes = encode_ids(user_ids.to_numpy(), users)
-    if len(user_codes) and (user_codes < 0).all() and (codes < 0).any():
+    row_users = encode_ids(new.users, user_ids)
+    _refuse_other_kind(row_users, new.users, user_ids)
+    order = time_order(row_users, new.timestamps)
+    order = order[(row_users[order] >= 0) & (row_items[order] >= 0)]
+    before = encode_ids(user_ids.to_numpy(), users)
+    if len(row_users) and (row_users < 0).all() and (before < 0).any():
         warn_caller(
-            f"None of the {len(user_codes)} rows of interactions is of a user asked for, such as "
+            f"None of the {len(row_users)} rows of interactions is of a user asked for, such as "
             f"{show(user_ids, 0)}. Behind the steps of a pipeline, pass "
             "pipeline[:-1].transform(interactions)."
         )
-    told = codes >= 0
-    told[user_codes[order]] = True
-    # The users that stay unknown leave the index, and the others move up.
-    moved_up = np.cumsum(told) - 1
+    known = before >= 0
+    known[row_users[order]] = True
+    # Users that stay unknown leave the index, and the others move up.
+    new_users = (np.cumsum(known) - 1)[row_users[order]]
     seconds = None if new.seconds is None else new.seconds[order]
-    rows = UserItems.of_sorted_rows(
-        moved_up[user_codes[order]], item_codes[order], seconds, int(told.sum())
-    )
-    return NewRows(user_ids[told], codes[told], rows)
+    rows = UserItems.of_sorted_rows(new_users, row_items[order], seconds, int(known.sum()))
+    new_seen = seen_matrix(new_users, rows.items, (int(known.sum()), len(items)))
+    seen = join_seen(seen, before[known], new_seen)
+    return NewRows(user_ids[known], before[known], rows, seen, new)
 
 
-def _refuse_other_kind(codes: Codes, ids: Ids | CodedIds, asked: pd.Index) -> None:
+def find_users(ids: Ids, users: pd.Index) -> Codes:
+    """Return indices of users, -1 for unknown ones, with a warning if strings meet numbers."""
+    indices = encode_ids(ids, users)
+    complaint = describe_other_kind(indices, ids, users, "users")
+    if complaint:
+        warn_caller(
+            f"{complaint} Until then they are unknown users, who get the most popular items."
+        )
+    return indices
+
+
+def _refuse_other_kind(indices: Codes, ids: Ids | CodedIds, asked: pd.Index) -> None:
     """Raise if interactions name none of the users asked for because strings meet numbers."""
     kinds = kind_of_ids(ids), kind_of_ids(asked)
-    if (codes < 0).all() and None not in kinds and kinds[0] != kinds[1]:
+    if (indices < 0).all() and None not in kinds and kinds[0] != kinds[1]:
         raise ValueError(
             "interactions: user ids must be of the kind of the users asked for, "
             f"{kinds[1]} such as {show(asked, 0)}. Received {kinds[0]} such as {show(ids, 0)}. "

@@ -22,7 +22,6 @@ from neumf.interactions.ids import (
     read_column,
     refuse_missing,
 )
-from neumf.interactions.storage import MEMORY, Growing, Storage
 from neumf.interactions.stored_tables import StoredTable, open_stored
 from neumf.interactions.table_kinds import open_table
 from neumf.interactions.tables import (
@@ -43,12 +42,10 @@ def read_input(
     *,
     with_timestamps: bool = True,
     may_be_empty: bool = False,
-    storage: Storage = MEMORY,
 ) -> Interactions:
     """Read a table wherever it is: what `read_interactions` reads, or one that is not in memory.
 
-    Of the latter the ids are codes, and these and the timestamps are where `storage` says; it is
-    read once, part by part, the columns alone that count.
+    The latter is read once, part by part, and only the columns that count; its ids become codes.
 
     Raises
     ------
@@ -60,15 +57,13 @@ def read_input(
         return read_interactions(
             X, argument, with_timestamps=with_timestamps, may_be_empty=may_be_empty
         )
-    rows = _read_stored(stored, argument, with_timestamps, storage)
+    rows = _read_stored(stored, argument, with_timestamps)
     if len(rows) == 0 and not may_be_empty:
         raise no_rows(open_table(stored.header), argument)
     return rows
 
 
-def _read_stored(
-    stored: StoredTable, argument: str, with_timestamps: bool, storage: Storage
-) -> Interactions:
+def _read_stored(stored: StoredTable, argument: str, with_timestamps: bool) -> Interactions:
     table = open_table(stored.header, argument)
     places = locate_columns(table, argument)
     words = ["user", "item"]
@@ -77,9 +72,9 @@ def _read_stored(
     elif with_timestamps:
         warn_of_unnamed_times(table, places, argument)
     names = [stored.header.columns[places[word]] for word in words]
-    users = _IdColumn(f"{argument}: user ids", storage.growing())
-    items = _IdColumn(f"{argument}: item ids", storage.growing())
-    times = _TimeColumn(argument, storage.growing())
+    users = _IdColumn(f"{argument}: user ids")
+    items = _IdColumn(f"{argument}: item ids")
+    times = _TimeColumn(argument)
     for part in stored.read(names):
         users.append(part[0])
         items.append(part[1])
@@ -99,9 +94,9 @@ def _read_stored(
 class _IdColumn:
     """The ids of a column, as codes."""
 
-    def __init__(self, argument: str, codes: Growing) -> None:
+    def __init__(self, argument: str) -> None:
         self._argument = argument
-        self._codes = codes
+        self._codes: list[Codes] = [np.empty(0, np.int32)]
         self._labels: pd.Index | None = None
         self._bad = BadRows()
 
@@ -123,7 +118,7 @@ class _IdColumn:
         refuse_missing(self._bad, self._argument)
         labels = np.empty(0, dtype=object) if self._labels is None else self._labels.to_numpy()
         # An index of its own, without the table of those that were looked up.
-        return CodedIds(self._codes.finish().astype(np.int32, copy=False), as_index(labels))
+        return CodedIds(_joined(self._codes), as_index(labels))
 
     def _encode(self, column: pd.Series) -> Codes:
         """Return the code of each id; new ones come behind the known."""
@@ -147,10 +142,10 @@ def _coded(values: Any) -> Any:
 class _TimeColumn:
     """The timestamps of a column, as numbers."""
 
-    def __init__(self, argument: str, numbers: Growing) -> None:
+    def __init__(self, argument: str) -> None:
         self.ticks_per_second = 1
         self._argument = argument
-        self._numbers = numbers
+        self._numbers: list[NDArray[Any]] = []
         self._bad = BadRows()
 
     def append(self, values: Any) -> None:
@@ -172,4 +167,11 @@ class _TimeColumn:
     def finish(self) -> NDArray[Any]:
         """Return all timestamps."""
         refuse_timeless(self._bad, self._argument)
-        return self._numbers.finish()
+        return _joined(self._numbers) if self._numbers else np.empty(0)
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Concatenate the parts, and free each of them."""
+    joined = np.concatenate(parts)
+    parts.clear()
+    return joined

@@ -3,49 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf.interactions.storage import MEMORY, OnePile, Piles, Storage
 from neumf.utils.arrays import Codes, Float32s
-
-# Rows that are sorted at once: sorting all of a large table takes several times its memory.
-_BLOCK_ROWS = 2**22
-
-# Codes that are counted at once: `bincount` copies them to 64 bits.
-_COUNTED_ROWS = 2**22
-
-
-def count_codes(
-    codes: Codes, n_codes: int, counted: NDArray[np.bool_] | None = None
-) -> NDArray[np.int64]:
-    """Return how often each code occurs, in the rows that are counted or, with None, in all."""
-    counts = np.zeros(n_codes, dtype=np.int64)
-    for start in range(0, len(codes), _COUNTED_ROWS):
-        rows = slice(start, start + _COUNTED_ROWS)
-        part = codes[rows] if counted is None else codes[rows][counted[rows]]
-        counts += np.bincount(part, minlength=n_codes)
-    return counts
-
-
-def user_blocks(users: Codes, n_users: int, storage: Storage) -> tuple[list[range], Piles]:
-    """Return all users, some millions of rows at a time, and the rows of these.
-
-    A block has no more rows than `_BLOCK_ROWS` and one user's together.
-    """
-    if len(users) <= _BLOCK_ROWS:
-        return [range(n_users)], OnePile(storage)
-    counts = count_codes(users, n_users)
-    numbers = (np.cumsum(counts) - counts) // _BLOCK_ROWS
-    firsts, block_of_user = np.unique(numbers, return_index=True, return_inverse=True)[1:]
-    bounds = [*firsts.tolist(), n_users]
-    # Numbers of 16 bits are sorted in a fraction of the time of larger ones.
-    block_of_user = block_of_user.astype(np.min_scalar_type(len(firsts)))
-    piles = Piles(storage, len(users), len(firsts), lambda part: block_of_user[users[part]])
-    return [range(start, stop) for start, stop in pairwise(bounds)], piles
 
 
 def time_order(users: Codes, timestamps: NDArray[Any] | None) -> Codes:
@@ -67,26 +30,27 @@ class Timelines:
         the positive stands that it was drawn for.
     counts : ndarray of shape (n_users,)
         How many positives each user has.
+    positive : ndarray of bool of shape (n_rows,) or None
+        Which rows are positives; None means all.
     """
 
     users: Codes
     places: NDArray[np.int32]
     counts: NDArray[np.int32]
+    positive: NDArray[np.bool_] | None = None
 
-    def from_last(self, rows: slice = slice(None)) -> Codes:
-        """Return how many positives of the user come after each row; none after one behind all."""
-        n_positives = self.counts[self.users[rows]]
-        from_last: Codes = np.maximum(n_positives - 1 - self.places[rows], 0)
+    def from_last(self) -> Codes:
+        """Count the positives of the user after each row; 0 for a row after the last positive."""
+        from_last: Codes = np.maximum(self.counts[self.users] - 1 - self.places, 0)
         return from_last
 
-    def without_last(self, last: Codes, users: Codes, storage: Storage = MEMORY) -> Timelines:
-        """Return the timelines without these rows, each the last positive of its user.
-
-        The rows rise; `users` has the user of each row that is left.
-        """
+    def without_last(self, last: Codes) -> Timelines:
+        """Drop these rows, each the last positive of its user."""
         counts = self.counts.copy()
         counts[self.users[last]] -= 1
-        return Timelines(users, storage.without(self.places, last), counts)
+        positive = None if self.positive is None else np.delete(self.positive, last)
+        users, places = np.delete(self.users, last), np.delete(self.places, last)
+        return Timelines(users, places, counts, positive)
 
 
 def read_timelines(
@@ -94,7 +58,6 @@ def read_timelines(
     timestamps: NDArray[Any] | None,
     n_users: int,
     positive: NDArray[np.bool_] | None = None,
-    storage: Storage = MEMORY,
 ) -> Timelines:
     """Find the place of each row in time.
 
@@ -108,8 +71,6 @@ def read_timelines(
         Number of users.
     positive : ndarray of bool of shape (n_rows,) or None
         Which rows are positives; None means all.
-    storage : Storage
-        Gives the room for the places.
 
     Notes
     -----
@@ -119,34 +80,16 @@ def read_timelines(
     right for the same number of negatives for each positive, behind it or behind all positives.
     Never does a row stand behind a positive that comes later.
     """
-    counts = count_codes(users, n_users, positive).astype(np.int32)
-    blocks, piles = user_blocks(users, n_users, storage)
-    parts = piles.parts(users, timestamps, positive)
-    places = (_places_of_block(block, *part) for block, part in zip(blocks, parts, strict=True))
-    return Timelines(users, piles.joined(places, np.int32), counts)
-
-
-def _places_of_block(
-    block: range,
-    users: Codes,
-    timestamps: NDArray[Any] | None,
-    positive: NDArray[np.bool_] | None,
-) -> Codes:
-    """Return the place of each row in time, of a block of users."""
-    users = (users - block.start).astype(np.min_scalar_type(len(block)))
-    order = time_order(users, timestamps)
+    counts = np.bincount(users if positive is None else users[positive], minlength=n_users)
+    # NumPy sorts integers of 16 bits several times as fast as larger ones.
+    order = time_order(users.astype(np.min_scalar_type(n_users)), timestamps)
     places = np.empty(len(users), dtype=np.int32)
     if positive is None:
-        places[order] = _places_in_run(users[order])
+        places[order] = np.arange(len(users)) - _run_starts(users[order])
     else:
         times = None if timestamps is None else timestamps[order]
         places[order] = _places_of_labelled(users[order], times, positive[order])
-    return places
-
-
-def _places_in_run(sorted_keys: NDArray[Any]) -> Codes:
-    """Return the place of each row in its run of equal keys."""
-    return np.arange(len(sorted_keys)) - _run_starts(sorted_keys)
+    return Timelines(users, places, counts.astype(np.int32), positive)
 
 
 def _run_starts(*sorted_keys: NDArray[Any]) -> Codes:
@@ -174,11 +117,12 @@ def _places_of_labelled(
     group = _run_starts(users) if times is None else _run_starts(users, times)
     number = _count_before(~positive, group)
     n_positives, n_negatives = (
-        np.bincount(group[rows], minlength=len(users))[group] for rows in (positive, ~positive)
+        np.bincount(group[rows], minlength=len(users)) for rows in (positive, ~positive)
     )
-    drawn_for = before[group] + number * n_positives // np.maximum(n_negatives, 1)
-    places: Codes = np.where(positive, before, np.minimum(drawn_for, before))
-    return places
+    group, number = group[~positive], number[~positive]
+    drawn_for = before[group] + number * n_positives[group] // n_negatives[group]
+    before[~positive] = np.minimum(drawn_for, before[~positive])
+    return before
 
 
 def recency_weights(from_last: Codes, recency: float) -> Float32s:

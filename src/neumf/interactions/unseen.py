@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from neumf.interactions.ids import show
 from neumf.interactions.seen import seen_matrix
-from neumf.interactions.storage import MEMORY, Storage, blocks_of
-from neumf.interactions.timeline import count_codes
 from neumf.utils.arrays import Codes, Float64s
 
 Strategy = Literal["uniform", "popularity"]
@@ -35,8 +33,6 @@ class UnseenItems:
         Sorted, each pair once.
     weights : ndarray of shape (n_items,) of int or None
         Tickets per item.
-    storage : Storage
-        Gives the room for what weights need of each pair.
 
     Attributes
     ----------
@@ -44,12 +40,7 @@ class UnseenItems:
         Unseen tickets of each user.
     """
 
-    def __init__(
-        self,
-        seen: sp.csr_array,
-        weights: NDArray[np.int64] | None = None,
-        storage: Storage = MEMORY,
-    ) -> None:
+    def __init__(self, seen: sp.csr_array, weights: NDArray[np.int64] | None = None) -> None:
         self._first = seen.indptr
         n_seen = np.diff(seen.indptr)
         self._items = seen.indices
@@ -58,22 +49,14 @@ class UnseenItems:
             self.n_tickets = seen.shape[1] - n_seen
         else:
             self._last_tickets = np.cumsum(weights, dtype=np.int64)
-            self._seen_tickets = storage.empty(len(seen.indices) + 1, np.int64)
-            self._seen_tickets[0] = 0
-            for pairs in blocks_of(len(seen.indices)):
-                self._seen_tickets[pairs.start + 1 : pairs.stop + 1] = self._seen_tickets[
-                    pairs.start
-                ] + np.cumsum(weights[seen.indices[pairs]], dtype=np.int64)
+            self._seen_tickets = np.zeros(len(seen.indices) + 1, np.int64)
+            np.cumsum(weights[seen.indices], out=self._seen_tickets[1:])
             of_earlier_users = self._seen_tickets[seen.indptr]
             self.n_tickets = self._last_tickets[-1] - np.diff(of_earlier_users)
             # For each stored pair, the user's unseen tickets that stand before the seen item.
-            self._before = storage.empty(len(seen.indices), np.int64)
-            for pairs in blocks_of(len(seen.indices)):
-                bounds: Codes = np.clip(seen.indptr, pairs.start, pairs.stop)
-                own = self._seen_tickets[pairs.start + 1 : pairs.stop + 1] - np.repeat(
-                    of_earlier_users[:-1], np.diff(bounds)
-                )
-                self._before[pairs] = self._last_tickets[seen.indices[pairs]] - own
+            self._before = self._last_tickets[seen.indices]
+            self._before -= self._seen_tickets[1:]
+            self._before += np.repeat(of_earlier_users[:-1], n_seen)
         longest = int(n_seen.max())
         # Powers of two, in the type of places, whose sums reach all places of the longest row.
         self._steps = (1 << np.arange(longest.bit_length(), dtype=self._first.dtype))[::-1]
@@ -133,7 +116,7 @@ def refuse_saturated(unseen: UnseenItems, users: Codes, ids: pd.Index) -> None:
     """Raise if one of these users has seen every item, naming the user."""
     saturated = np.flatnonzero(unseen.n_tickets == 0)
     if len(saturated):
-        saturated = saturated[count_codes(users, len(unseen.n_tickets))[saturated] > 0]
+        saturated = saturated[np.bincount(users, minlength=len(unseen.n_tickets))[saturated] > 0]
     if len(saturated):
         raise ValueError(
             f"X: no negatives can be drawn for user {show(ids, saturated[0])}, who has seen every "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span
 from neumf.interactions.timeline import time_order
+from neumf.saving.checked_values import CheckedValues
 from neumf.utils.arrays import Codes, Float64s
 
 
@@ -52,6 +53,14 @@ class UserItems:
             seconds = rows.seconds[order]
         users = rows.users[order]
         return cls.of_sorted_rows(users, rows.items[order], seconds, rows.shape[0]), order
+
+    @classmethod
+    def restore(cls, state: CheckedValues, n_users: int, n_items: int) -> UserItems:
+        """Return the items of users in a file."""
+        items = state.indices("items", (None,), n_items)
+        bounds = state.bounds("bounds", n_users, len(items))
+        seconds = state.floats("seconds", items.shape) if state.has("seconds") else None
+        return cls(items, bounds, seconds)
 
     @property
     def users(self) -> Codes:
@@ -104,21 +113,6 @@ class UserItems:
         # The row to come is a row after the last, and at its time.
         weights = _weights(ends - places, ends - 1, places, last.seconds, decay)
         return sp.csr_array((weights, last.items, last.bounds), shape=(len(users), n_items))
-
-    def weigh_before(
-        self, start: int, stop: int, decay: Span, length: int, n_items: int
-    ) -> sp.csr_array:
-        """Return how much each item counts just before the rows of these places.
-
-        A row is for a place from `start` to `stop`, as in `weigh_last`.
-        """
-        rows = np.arange(start, stop)
-        firsts = self.bounds[np.searchsorted(self.bounds, rows, side="right") - 1]
-        counts = np.minimum(rows - firsts, length)
-        bounds, places = _runs(rows - counts, counts)
-        of_rows = np.repeat(rows, counts)
-        weights = _weights(of_rows - places, of_rows, places, self.seconds, decay)
-        return sp.csr_array((weights, self.items[places], bounds), shape=(stop - start, n_items))
 
     def weigh_for_later(
         self, places: Codes, ends: Codes, decay: Span, length: int

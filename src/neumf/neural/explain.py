@@ -3,67 +3,63 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from neumf.interactions.seen import seen_rows
 from neumf.model.network import Network
 from neumf.model.user_towers import UserHistories
+from neumf.neural.fold_in import UserProfile
 from neumf.ranking.similar import unit_vectors
 from neumf.utils.arrays import Codes, Float32s, Float64s, Ids
 from neumf.utils.time_gaps import HistoryInputs
 
-if TYPE_CHECKING:
-    from neumf.neural.network_recommender import NetworkRecommender
 
+def explain_items(network: Network, profile: UserProfile, ids: Ids, items: Codes) -> pd.DataFrame:
+    """Explain the scores of items for a user by the items of the user's history.
 
-def explain_items(recommender: NetworkRecommender, user: Codes, items: Codes) -> pd.DataFrame:
-    """Return the explanation of items for a user, by index; `user` holds one.
+    Parameters
+    ----------
+    network : Network
+        The network of this one user.
+    profile : UserProfile
+        What is known of the user's items.
+    ids : ndarray of shape (n_items,)
+        The id of each item.
+    items : ndarray of int
+        The indices of the items to explain.
 
-    Where users are made of histories, see `NextItemRecommender`, the logit is a sum over the
-    history, and its terms are returned. Otherwise, see `NeuMFRecommender`, the cosines of the
-    items' vectors with those of the history.
+    Returns
+    -------
+    explanation : DataFrame
+        See `NetworkRecommender.explain`: terms of the logit where users are made of histories,
+        cosines otherwise.
     """
-    network = recommender.network_
-    history = _history(recommender, user)
-    labels = _Labels(recommender.items_.to_numpy(), items, history)
+    history = profile.last_items.items[0]
+    # Where rows have no order, all items.
+    history = history[history >= 0] if len(history) else profile.seen.indices
+    labels = _Labels(ids, items, history)
     if not network.blueprint.users.reads_history:
         vectors = unit_vectors(network.item_vectors.astype(np.float64))
         return labels.table("similarity", vectors[items] @ vectors[history].T)
     _refuse_hidden_layer(network)
-    terms = _terms(recommender, user, len(history))
+    terms = _terms(network, profile.last_items.inputs(), len(history))
     layers, shared = network.blueprint.layers, network.weights.shared
     h = layers.output_kernel(shared)[:, 0].astype(np.float64)
     weighted = h * network.item_vectors[items]
-    others = network.users[user[0]] - terms.sum(axis=0, dtype=np.float64)
+    others = network.users[0] - terms.sum(axis=0, dtype=np.float64)
     rest = weighted @ others + shared["output_bias"]
     if layers.item_bias:
         rest = rest + network.items[items, -1]
-    return labels.table("contribution", weighted @ terms.T).assign(
-        rest=np.repeat(rest, len(history))
-    )
+    table = labels.table("contribution", weighted @ terms.T)
+    return table.assign(rest=np.repeat(rest, len(history)))
 
 
-def _history(recommender: NetworkRecommender, user: Codes) -> Codes:
-    """Return the user's last items, newest first, or all of them where rows have no order."""
-    items: Codes
-    if not recommender.histories_.shape[1]:
-        items = seen_rows(recommender.seen_, user).indices
-        return items
-    items = recommender.histories_[user[0]]
-    return items[items >= 0]
-
-
-def _terms(recommender: NetworkRecommender, user: Codes, n_items: int) -> Float32s:
+def _terms(network: Network, history: HistoryInputs, n_items: int) -> Float32s:
     """Return what each item of the history adds to the user's vector, shape (n_items, width)."""
-    network = recommender.network_
-    items, gaps = recommender.last_items.take(user).inputs()
     # Each item alone, at its position, in the history of somebody who had nothing else.
-    alone = HistoryInputs(
-        _diagonal(items, n_items), None if gaps is None else _diagonal(gaps, n_items)
-    )
+    gaps = None if history.gaps is None else _diagonal(history.gaps, n_items)
+    alone = HistoryInputs(_diagonal(history.items, n_items), gaps)
     return network.blueprint.users.encode(*network.weights, np.full(n_items, -1), alone)
 
 

@@ -7,8 +7,9 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,23 +22,27 @@ from neumf.training.runtime import import_tensorflow
 from neumf.utils.time_gaps import HistoryInputs
 from neumf.utils.validation import check_int, check_option
 
-if TYPE_CHECKING:
-    from neumf.neural.network_recommender import NetworkRecommender
-
 _Writer = Callable[[Any, "_ListFunction", Path], None]
 
 # The opset of ONNX that is written: of 2022, which runtimes of today know.
 _OPSET = 17
 
 
-def export_network(
-    recommender: NetworkRecommender, path: str | os.PathLike[str], kind: str, k: int
-) -> None:
-    """Write a graph of the lists of a recommender, see `NetworkRecommender.export`."""
+@dataclass(frozen=True)
+class ListModel:
+    """What lists are made of: a network, the popularity for unknown users, the ids by index."""
+
+    network: Network
+    popularity_logits: NDArray[np.float64]
+    users: pd.Index
+    items: pd.Index
+
+
+def export_lists(model: ListModel, path: str | os.PathLike[str], kind: str, k: int) -> None:
+    """Write a graph that makes lists, see `NetworkRecommender.export`."""
     check_option("format", kind, tuple(_WRITERS))
     check_int("k", k, 1)
-    network = recommender.network_
-    if network.blueprint.users.time_gaps:
+    if model.network.blueprint.users.time_gaps:
         raise ValueError(
             "export writes networks that read the items of histories, but no times. Received a "
             "recommender with time_gaps. Fit one with time_gaps=None, or serve the file that save "
@@ -50,11 +55,10 @@ def export_network(
             "Remove it, or name another."
         )
     tf, write = _import_tensorflow(), _WRITERS[kind]()
-    n_listed = min(k, len(recommender.items_))
-    function = _ListFunction(tf, network, recommender.popularity_logits_, n_listed)
-    tables = {"items": _json_ids(recommender.items_, "items_")}
+    function = _ListFunction(tf, model, min(k, len(model.items)))
+    tables = {"items": _json_ids(model.items, "items_")}
     if "user" in function.inputs:
-        tables["users"] = _json_ids(recommender.users_, "users_")
+        tables["users"] = _json_ids(model.users, "users_")
     text = json.dumps({"neumf_version": __version__, **tables})
     _write_folder(folder, text, lambda temporary: write(tf, function, temporary))
 
@@ -70,7 +74,8 @@ class _ListFunction:
         What it reads.
     """
 
-    def __init__(self, tf: Any, network: Network, popularity: NDArray[np.float64], k: int) -> None:
+    def __init__(self, tf: Any, model: ListModel, k: int) -> None:
+        network = model.network
         tower = network.blueprint.users
         self._tf, self._blueprint, self._k = tf, network.blueprint, k
         self._n_items = len(network.items)
@@ -87,7 +92,7 @@ class _ListFunction:
         arrays |= {name: network.weights.tables[name] for name in map(tower.table_of, probe)}
         if not tower.reads_history:
             arrays["users"] = network.users  # those folded in, too
-        arrays |= {"items": network.items, "popularity": popularity.astype(np.float32)}
+        arrays |= {"items": network.items, "popularity": model.popularity_logits.astype(np.float32)}
         self.variables = {
             name: tf.Variable(array, trainable=False, name=name) for name, array in arrays.items()
         }

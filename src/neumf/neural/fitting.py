@@ -14,9 +14,8 @@ import numpy as np
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural.callbacks import EpochWatcher, FitTasks
 from neumf.neural.training_rows import PreparedFit
-from neumf.training.averaging import AveragingTrainer
 from neumf.training.batches import TrainingRows
-from neumf.training.loop import Trained, diverged, train
+from neumf.training.loop import Trained, Validation, diverged, train
 from neumf.training.trainer import Trainer
 
 # Rows whose scores are looked at after training.
@@ -101,18 +100,21 @@ def _grown(run: Run) -> Weights:
 def _train(run: Run, name: str, blueprint: Blueprint, start: Callable[[], Weights]) -> Trained:
     """Train the weights that `start` gives."""
     prepared, plan = run.prepared, run.prepared.plan
-    previous, validate = prepared.previous, prepared.validate
-    optimizer = None if previous is None else previous.optimizer
     # The initial weights have no name, so that they are freed when the trainer has them.
-    trainer = Trainer(blueprint, start(), prepared.rows, plan.training, run.rng, optimizer)
+    trainer = Trainer(blueprint, start(), prepared.rows, plan.training, run.rng)
+    if prepared.previous is not None and prepared.previous.optimizer is not None:
+        trainer.resume(prepared.previous.optimizer)
+    validation = None
+    if prepared.validate is not None:
+        measure = partial(prepared.validate, blueprint)
+        validation = Validation(measure, plan.n_iter_no_change)
     return train(
-        trainer if plan.n_averaged == 1 else AveragingTrainer(trainer, plan.n_averaged),
+        trainer,
         plan.epochs,
         EpochWatcher(name, plan.epochs, trainer.n_samples, plan.verbose, run.tasks),
-        validate=None if validate is None else partial(validate, blueprint),
-        patience=plan.n_iter_no_change,
+        validation=validation,
         # Whoever goes on once will go on again.
-        keep_moments=previous is not None,
+        keep_moments=prepared.previous is not None,
     )
 
 

@@ -7,23 +7,22 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from neumf.base import BaseRecommender
 from neumf.interactions.histories import LastItems, read_histories
 from neumf.interactions.ids import find_ids, read_ids
 from neumf.interactions.moments import require_times_of_gaps
+from neumf.interactions.new_rows import NewRows
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import seen_rows
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import read_timelines
-from neumf.interactions.user_items import UserItems
 from neumf.model.keras_model import build_keras_model
 from neumf.model.network import Network
 from neumf.model.user_map import UserMap
 from neumf.neural.explain import explain_items
-from neumf.neural.export import export_network
+from neumf.neural.export import ListModel, export_lists
 from neumf.neural.fold_in import UserProfile, fit_user_map, move_users
 from neumf.protocols import Ranker
 from neumf.ranking.similar import most_similar_vectors
@@ -149,10 +148,13 @@ class NetworkRecommender(BaseRecommender):
         known = self
         if interactions is not None:
             new = read_input(interactions, "interactions", may_be_empty=True)
-            known = self._folded_in(ids, new)
+            known = self._for_users(ids, new)
         index = find_ids(ids, known.users_, "user", " or that interactions have")
         labels = read_ids(items, "items", self.items_)
-        return explain_items(known, index, find_ids(labels, self.items_, "items"))
+        indices = find_ids(labels, self.items_, "items")
+        network = known.network_.with_users(known.network_.users[index])
+        profile = UserProfile(known.last_items.take(index), seen_rows(known.seen_, index))
+        return explain_items(network, profile, self.items_.to_numpy(), indices)
 
     def export(
         self,
@@ -200,7 +202,8 @@ class NetworkRecommender(BaseRecommender):
         widths of its layers. A file of ONNX holds less than 2 GB.
         """
         check_is_fitted(self)
-        export_network(self, path, format, k)
+        model = ListModel(self.network_, self.popularity_logits_, self.users_, self.items_)
+        export_lists(model, path, format, k)
 
     @property
     def model_(self) -> Any:
@@ -244,23 +247,25 @@ class NetworkRecommender(BaseRecommender):
         """The last items of each user, and when each was."""
         return LastItems(self.histories_, self.history_seconds_)
 
-    def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
-        was = self.last_items.take(codes)
-        timelines = read_timelines(new.users, None, len(codes))
-        seconds = None if was.seconds is None else new.seconds
+    def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
+        self._check_order_of_interactions(rows.table)
+        was = self.last_items.take(rows.indices)
+        timelines = read_timelines(rows.new.users, None, len(rows.indices))
+        seconds = None if was.seconds is None else rows.new.seconds
         length = was.items.shape[1]
-        after = read_histories(timelines, new.items, length, before=was, seconds=seconds).last()
-        own_rows = self._rows_of(codes)
+        after = read_histories(
+            timelines, rows.new.items, length, before=was, seconds=seconds
+        ).last()
+        own_rows = self._rows_of(rows.indices)
         if self.user_map_ is None:
             tower, weights = self.network_.blueprint.users, self.network_.weights
             vectors = tower.encode(*weights, own_rows, after.inputs())
         else:
-            before = UserProfile(was, seen_rows(self.seen_, codes)).weights(self.recency)
-            counts = before, UserProfile(after, seen).weights(self.recency)
-            vectors = move_users(self.network_, self.user_map_, codes, *counts)
-        self._own_rows = own_rows
-        self.histories_, self.history_seconds_ = after
-        self.network_ = self.network_.with_users(vectors)
+            before = UserProfile(was, seen_rows(self.seen_, rows.indices)).weights(self.recency)
+            counts = before, UserProfile(after, rows.seen).weights(self.recency)
+            vectors = move_users(self.network_, self.user_map_, rows.indices, *counts)
+        network = self.network_.with_users(vectors)
+        return after.attributes | {"network_": network, "_own_rows": own_rows}
 
     def _check_order_of_interactions(self, new: Interactions) -> None:
         if self.histories_.shape[1] and not new.ordered:

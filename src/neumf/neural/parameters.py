@@ -75,11 +75,6 @@ class FitPlan:
     negative_strategy: Strategy = "uniform"
 
     @property
-    def n_averaged(self) -> int:
-        """Number of last epochs whose mean weights are kept."""
-        return _N_AVERAGED if self.blueprint.users.time_gaps else 1
-
-    @property
     def most_epochs(self) -> int:
         """Number of epochs that `fit` runs at most."""
         refits = self.early_stopping == "refit"
@@ -112,6 +107,7 @@ def make_plan(
         learning_rate=parameters.learning_rate,
         regularization=parameters.regularization,
         dropout=parameters.dropout,
+        average_epochs=_N_AVERAGED if blueprint.users.time_gaps else 1,
     )
     return FitPlan(
         name=name,

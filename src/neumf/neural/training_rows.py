@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,16 @@ class PreparedFit:
     previous: PreviousFit | None = None
 
 
+def require_order(plan: FitPlan, X: Any) -> None:
+    """Raise if users are made of their histories, and the rows of X have no order in time."""
+    if plan.blueprint.users.reads_history and sp.issparse(X):
+        raise ValueError(
+            "X must be a table whose rows have an order in time: NextItemRecommender learns what "
+            "comes next. Received a sparse matrix. Pass a table of user and item, or use "
+            "NeuMFRecommender, which needs no order."
+        )
+
+
 def prepare(plan: FitPlan, rows: EncodedRows, X_val: Any = None) -> PreparedFit:
     """Make the rows of `fit` ready."""
     if X_val is not None and not plan.early_stopping:
@@ -151,26 +161,14 @@ def _read_histories(
     """Return the history of each row; None if the rows have no order."""
     tower = plan.blueprint.users
     if rows.timelines is None:
-        if tower.reads_history:
-            raise ValueError(
-                "X must be a table whose rows have an order in time: NextItemRecommender learns "
-                "what comes next. Received a sparse matrix. Pass a table of user and item, or use "
-                "NeuMFRecommender, which needs no order."
-            )
         return None
     seconds = None
     if tower.time_gaps is not None:
         seconds = rows.seconds
         require_times_of_gaps(seconds, "X")
-    return read_histories(
-        rows.timelines,
-        rows.items,
-        tower.history_length,
-        rows.positive,
-        before,
-        seconds=seconds,
-        from_rows=tower.time_gaps == "request",
-    )
+    length = tower.history_length
+    histories = read_histories(rows.timelines, rows.items, length, before, seconds)
+    return replace(histories, moments=seconds if tower.time_gaps == "request" else None)
 
 
 def _last_items(rows: EncodedRows, histories: Histories | None) -> LastItems:

@@ -34,6 +34,7 @@ class LearningCurveDisplay:
     See Also
     --------
     neumf.NeuMFRecommender : Has the history.
+    neumf.NextItemRecommender : Has it too.
 
     Examples
     --------

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neumf.interactions.moments import require_timestamps
 from neumf.protocols import Ranker, Recommender, TimedRecommender
 from neumf.utils.arrays import Codes, Float64s, Scores
+from neumf.utils.validation import warn_caller
 
 
 @dataclass(frozen=True)
@@ -42,20 +44,32 @@ class QueryRanker:
         return self.ranker.score_candidates(self.users[users], items)
 
 
-def ranker_at(recommender: Recommender, users: Codes, seconds: Float64s) -> Ranker:
-    """Return a ranker of queries: each a user (-1: unknown) and a request time in seconds.
+def ranker_at(recommender: Recommender, users: Codes, seconds: Float64s | None) -> Ranker:
+    """Return a ranker of queries: users (-1: unknown), each at a request time if there are any.
 
     Recommenders whose scores do not depend on the request time ignore it.
     """
-    if isinstance(recommender, TimedRecommender):
-        return recommender.ranker_at(users, seconds)
+    if seconds is not None:
+        require_times_of_fit(recommender)
+        if isinstance(recommender, TimedRecommender):
+            return recommender.ranker_at(users, seconds)
     return QueryRanker(recommender.ranker_, users)
 
 
-def refuse_untimed(recommender: Recommender) -> None:
+def require_times_of_fit(recommender: Recommender) -> None:
     """Raise if the recommender was fitted without timestamps, so that no request time applies."""
-    if not getattr(recommender, "has_timestamps_", True):
-        raise ValueError(
-            "at needs a recommender that was fitted to rows with timestamps. Received one that was "
-            "not. Fit it to a table with a column 'timestamp', or leave `at` out."
+    timed = getattr(recommender, "has_timestamps_", True) or None
+    require_timestamps(timed, "X of fit", "a request time (at=) is given", "leave at out")
+
+
+def pair_scores(ranker: Ranker, users: Codes, items: Codes) -> Float64s:
+    """Score an item for each query; NaN, with a warning, where user or item is unknown (-1)."""
+    known = (users >= 0) & (items >= 0)
+    if not known.all():
+        warn_caller(
+            f"{int((~known).sum())} of {len(known)} rows name a user or an item that fit did not "
+            "see; their value is NaN."
         )
+    scores = np.full(len(users), np.nan)
+    scores[known] = ranker.score_candidates(np.flatnonzero(known), items[known, None])[:, 0]
+    return scores

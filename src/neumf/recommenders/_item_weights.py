@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -12,15 +13,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from neumf.base import BaseRecommender
+from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.moments import Span, read_span, require_timestamps
+from neumf.interactions.moments import Span, read_span, require_order
+from neumf.interactions.new_rows import NewRows
 from neumf.interactions.seen import stored_places
-from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems
 from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import candidate_scores
-from neumf.recommenders.restored import restore_span, restore_user_items
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Codes, Scores
@@ -32,24 +32,67 @@ _LOWEST = -1e-6
 class ItemWeightsRecommender(BaseRecommender):
     """Base of recommenders that multiply a user's items with a matrix of item weights.
 
-    A subclass has the parameter `decay`. Its `fit` sets `item_weights_` and calls
-    `_keep_user_items`.
+    A subclass has the parameter `decay` and writes `_check_parameters` and `_learn`.
     """
 
     item_weights_: NDArray[np.floating[Any]] | sp.csr_array
     user_items_: UserItems | None
     decay: Any
 
+    _decay: Span | None
+    # Number of a user's last items that count; None counts all.
+    _length: int | None
     # Whether an item that occurs twice in a user's history counts twice.
     _repeats_count = False
 
-    def _keep_user_items(
-        self, past: UserItems | None, decay: Span | None, length: int | None = None
-    ) -> None:
-        """Keep each user's last `length` items, None for all; without `past`, use seen items."""
-        if past is not None and length is not None:
-            past = past.take(np.arange(len(past.bounds) - 1), length)
-        self.user_items_, self._decay, self._length = past, decay, length
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Compute the item weights.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
+            Interactions. With `decay`, timestamps give the order of a user's rows, else row order
+            does.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels in [0, 1]; only rows above 0 count. None counts all.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weight of each row as a successor of other rows in `SequentialRulesRecommender`. The
+            others check it but do not use it: each user counts once per item.
+
+        Returns
+        -------
+        self : recommender
+            The fitted recommender.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is out of range, a table cannot be read, or, with `decay`, X is a sparse
+            matrix, whose rows have no order, or lacks timestamps where it needs them.
+        MemoryError
+            If `EASERecommender` lacks the memory for the number of items.
+        """
+        self._check_parameters()
+        span = None if self.decay is None else read_span(self.decay, "decay")
+        rows = self._read(X, y, sample_weight)
+        if span is not None:
+            require_order(rows, span, "X", f"decay={self.decay!r}")
+        learned = {"user_items_": None, "_decay": span, "_length": None} | self._learn(rows)
+        if span is not None and learned["user_items_"] is None:
+            learned["user_items_"] = UserItems.of_rows(rows, with_seconds=span.in_time)[0]
+        keep_rows(self, X, rows, **learned)
+        return self
+
+    @abstractmethod
+    def _check_parameters(self) -> None:
+        """Raise if a parameter other than `decay` is out of range."""
+
+    @abstractmethod
+    def _learn(self, rows: EncodedRows) -> dict[str, Any]:
+        """Return `item_weights_` and whatever else `fit` learns, by name."""
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows:
+        return read_rows(X, y, sample_weight)
 
     @property
     def ranker_(self) -> ItemWeightsRanker:
@@ -66,7 +109,7 @@ class ItemWeightsRecommender(BaseRecommender):
         Parameters
         ----------
         items : id or array-like of ids
-            Items that `fit` saw.
+            Items of the catalogue.
         k : int, default=10
             Number of items for each. Items without a stored weight are left out.
 
@@ -74,11 +117,6 @@ class ItemWeightsRecommender(BaseRecommender):
         -------
         similar : DataFrame with columns item, similar_item, score, rank
             The score is the weight in the item's row of `item_weights_`.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If `fit` did not see an item, or `k` is no int of at least 1.
         """
         check_is_fitted(self)
 
@@ -106,9 +144,9 @@ class ItemWeightsRecommender(BaseRecommender):
         weights = state.matrix("item_weights_", (n_items, n_items))
         past = decay = None
         if state.has("user_items_"):
-            past = restore_user_items(state.part("user_items_"), n_users, n_items)
+            past = UserItems.restore(state.part("user_items_"), n_users, n_items)
         if state.has("decay"):
-            decay = restore_span(state.part("decay"))
+            decay = Span.restore(state.part("decay"))
             if past is None or (decay.in_time and past.seconds is None):
                 raise damaged_file_error("it has a decay, but lacks the items or times that decay")
         self._length = state.integer("length", 1) if state.has("length") else None
@@ -122,42 +160,12 @@ class ItemWeightsRecommender(BaseRecommender):
         weights = self.user_items_.weigh_last(users, self._decay, *shape)
         return weights if self._repeats_count else _largest_of_repeats(weights)
 
-    def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
-        if self.user_items_ is not None:
-            self.user_items_ = self.user_items_.take(codes).followed_by(new)
-
-    def _check_order_of_interactions(self, new: Interactions) -> None:
-        if self._decay is None or len(new) == 0:
-            return
-        _require_order(new.ordered, "interactions", self.decay)
-        if self._decay.in_time:
-            require_timestamps(new.timestamps, self.decay, "decay", "interactions")
-
-
-def check_order(rows: EncodedRows, decay: Any) -> Span:
-    """Read the decay of a recommender, and raise if the rows lack the order or times it needs."""
-    span = read_span(decay, "decay")
-    _require_order(rows.ordered, "X", decay)
-    if span.in_time:
-        require_timestamps(rows.timestamps, decay, "decay", "X")
-    return span
-
-
-def read_order(rows: EncodedRows, decay: Any) -> tuple[UserItems | None, Span | None]:
-    """Return the history of each user and the decay; None for both without decay."""
-    if decay is None:
-        return None, None
-    span = check_order(rows, decay)
-    return UserItems.of_rows(rows, with_seconds=span.in_time)[0], span
-
-
-def _require_order(ordered: bool, table: str, decay: Any) -> None:
-    if not ordered:
-        raise ValueError(
-            f"{table} must be a table whose rows have an order in time: decay={decay!r} counts a "
-            "user's last items most. Received a sparse matrix. Pass a table of user and item, each "
-            "user's oldest row first or with timestamps."
-        )
+    def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
+        if self._decay is not None and len(rows.table):
+            require_order(rows.table, self._decay, "interactions", f"decay={self.decay!r}")
+        if self.user_items_ is None:
+            return {}
+        return {"user_items_": self.user_items_.take(rows.indices).followed_by(rows.new)}
 
 
 @dataclass(frozen=True)

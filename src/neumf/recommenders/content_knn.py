@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +10,11 @@ import scipy.sparse as sp
 from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_is_fitted
 
-from neumf.base import keep_rows, read_rows
-from neumf.interactions.features import join_features
+from neumf.base import read_rows
+from neumf.interactions.encoded_rows import EncodedRows
 from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import top_lists
-from neumf.recommenders._item_weights import ItemWeightsRecommender, read_order
+from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.saving.checked_values import CheckedValues
 from neumf.utils.arrays import Codes, Scores
 from neumf.utils.validation import check_int
@@ -44,38 +43,25 @@ class ContentKNNRecommender(ItemWeightsRecommender):
     n_neighbors : int, default=30
         Number of most similar items that contribute to the score of an item.
     decay : float, duration or None, default=None
-        How fast the items of a user lose weight in the user's scores, see
-        :class:`ItemKNNRecommender`.
+        How fast the items of a user lose weight, see :class:`ItemKNNRecommender`.
 
     Attributes
     ----------
-    users_ : pandas.Index of shape (n_users,)
-        The id of each user, by index.
     items_ : pandas.Index of shape (n_items,)
-        The catalogue: the id of each item, by index; first those of X, then the cold ones in the
-        order of the table.
-    seen_ : csr_array of shape (n_users, n_items)
-        The items that each user has seen.
-    popularity_ : ndarray of shape (n_items,)
-        Number of users who interacted with each item, 0 for cold ones.
-    popularity_logits_ : ndarray of shape (n_items,)
-        Logit of the probability that a user interacts with the item, by Laplace's rule
-        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
+        The id of each item, by index: those of X, then the cold ones in the order of the table.
+    users_, seen_, popularity_, popularity_logits_, has_timestamps_
+        See :class:`neumf.base.BaseRecommender`.
     item_vectors_ : csr_array of shape (n_items, n_columns)
         The features of each item, divided by their length; zeros where there are none.
     item_weights_ : csr_array of shape (n_items, n_items)
         What an item in the user's history (row) adds to the score of another one (column).
     user_items_ : UserItems or None
         The items of each user, oldest first; None without `decay`.
-    n_features_in_ : int
-        Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where all are strings.
 
     See Also
     --------
     ItemKNNRecommender : Compares items by their users instead of their features.
-    NeuMFRecommender : Learns vectors of items from their features.
+    NextItemRecommender : Learns vectors of items, and predicts them from features.
     ColdItemSplitter : Holds out items, to measure how well cold ones are found.
 
     Notes
@@ -125,42 +111,17 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         self.n_neighbors = n_neighbors
         self.decay = decay
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Find the neighbours of each item.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-            Interactions.
-        y : array-like of shape (n_samples,) or None, default=None
-            Labels in [0, 1]; only rows above 0 count. None counts all.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Checked but not used: each user counts once per item.
-
-        Returns
-        -------
-        self : ContentKNNRecommender
-            The fitted recommender.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a parameter is out of range, `item_features` cannot be read or has no item of X, X, y
-            or sample_weight cannot be read, or, with `decay`, X is a sparse matrix, whose rows have
-            no order, or lacks timestamps where it needs them.
-        """
+    def _check_parameters(self) -> None:
         check_int("n_neighbors", self.n_neighbors, 1)
-        rows = read_rows(X, y, sample_weight)
-        n_warm = rows.shape[1]
-        ids, features = join_features(self.item_features, "item_features", "item", rows.item_ids)
-        rows = replace(rows, item_ids=ids)
-        past, span = read_order(rows, self.decay)
-        vectors = sp.csr_array(normalize(features.values))
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows:
+        return read_rows(X, y, sample_weight).with_item_features(self.item_features)
+
+    def _learn(self, rows: EncodedRows) -> dict[str, Any]:
+        vectors = sp.csr_array(normalize(rows.item_features.values))  # type: ignore[union-attr]
+        n_warm = int(rows.items.max()) + 1  # cold items come last
         weights = _neighbours(vectors, n_warm, self.n_neighbors)
-        keep_rows(self, X, rows)
-        self._keep_user_items(past, span)
-        self.item_vectors_, self.item_weights_ = vectors, weights
-        return self
+        return {"item_vectors_": vectors, "item_weights_": weights}
 
     def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
         """Return the items whose features point in the most similar direction.
@@ -176,11 +137,6 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         -------
         similar : DataFrame with columns item, similar_item, score, rank
             The score is the cosine of the angle between the items' features.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an item is not in the catalogue, or `k` is no int of at least 1.
         """
         check_is_fitted(self)
         turned = sp.csr_array(self.item_vectors_.T)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from neumf.base import keep_rows, read_rows
-from neumf.recommenders._item_weights import ItemWeightsRecommender, read_order, users_in_common
+from neumf.interactions.encoded_rows import EncodedRows
+from neumf.recommenders._item_weights import ItemWeightsRecommender, users_in_common
 from neumf.utils.validation import check_int, check_real
 
 
@@ -31,25 +31,12 @@ class ItemKNNRecommender(ItemWeightsRecommender):
 
     Attributes
     ----------
-    users_ : pandas.Index of shape (n_users,)
-        The id of each user, by index.
-    items_ : pandas.Index of shape (n_items,)
-        The catalogue: the id of each item, by index.
-    seen_ : csr_array of shape (n_users, n_items)
-        The items that each user has seen.
-    popularity_ : ndarray of shape (n_items,)
-        Number of users who interacted with each item.
-    popularity_logits_ : ndarray of shape (n_items,)
-        Logit of the probability that a user interacts with the item, by Laplace's rule
-        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
+    users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_
+        See :class:`neumf.base.BaseRecommender`.
     item_weights_ : csr_array of shape (n_items, n_items)
         What an item in the user's history (row) adds to the score of another one (column).
     user_items_ : UserItems or None
         The items of each user, oldest first; None without `decay`.
-    n_features_in_ : int
-        Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where all are strings.
 
     See Also
     --------
@@ -94,33 +81,11 @@ class ItemKNNRecommender(ItemWeightsRecommender):
         self.shrinkage = shrinkage
         self.decay = decay
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Find the neighbours of each item.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-            Interactions.
-        y : array-like of shape (n_samples,) or None, default=None
-            Labels in [0, 1]; only rows above 0 count. None counts all.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Checked but not used: each user counts once per item.
-
-        Returns
-        -------
-        self : ItemKNNRecommender
-            The fitted recommender.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a parameter is out of range, X, y or sample_weight cannot be read, or, with `decay`,
-            X is a sparse matrix, whose rows have no order, or lacks timestamps where it needs them.
-        """
+    def _check_parameters(self) -> None:
         check_int("n_neighbors", self.n_neighbors, 1)
         check_real("shrinkage", self.shrinkage)
-        rows = read_rows(X, y, sample_weight)
-        past, span = read_order(rows, self.decay)
+
+    def _learn(self, rows: EncodedRows) -> dict[str, Any]:
         similar = users_in_common(rows.seen).tocoo()
         root = np.sqrt(similar.diagonal())
         i, j = similar.row, similar.col
@@ -130,7 +95,5 @@ class ItemKNNRecommender(ItemWeightsRecommender):
         starts = np.searchsorted(j[order], np.arange(len(root)))
         rank = np.arange(len(order)) - starts[j[order]]
         kept = order[(rank < self.n_neighbors) & (values[order] > 0)]
-        keep_rows(self, X, rows)
-        self._keep_user_items(past, span)
-        self.item_weights_ = sp.csr_array((values[kept], (i[kept], j[kept])), shape=similar.shape)
-        return self
+        weights = sp.csr_array((values[kept], (i[kept], j[kept])), shape=similar.shape)
+        return {"item_weights_": weights}

@@ -307,6 +307,12 @@ class NextItemRecommender(TrainableRecommender):
         check_option("name", name, tuple(NEXT_ITEM_PRESETS))
         return cls(**{**NEXT_ITEM_PRESETS[name], **parameters})
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that a sparse X, whose rows have no order, is refused."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
+
     def _plan(self, y: Any) -> FitPlan:
         if self.user_features is not None and not self.user_vectors:
             raise ValueError(

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import logit
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.moments import Span, read_span, require_timestamps
-from neumf.interactions.user_items import UserItems
+from neumf.interactions.moments import Span, read_span, require_order, require_timestamps
+from neumf.interactions.new_rows import NewRows
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker
 from neumf.ranking.top_k import candidate_scores
-from neumf.recommenders.restored import restore_span
 from neumf.saving.checked_values import CheckedValues
 from neumf.utils.arrays import Codes, Float64s, Scores
 
@@ -39,26 +37,16 @@ class PopularityRecommender(BaseRecommender):
 
     Attributes
     ----------
-    users_ : pandas.Index of shape (n_users,)
-        The id of each user, by index.
-    items_ : pandas.Index of shape (n_items,)
-        The catalogue: the id of each item, by index.
-    seen_ : csr_array of shape (n_users, n_items)
-        The items that each user has seen.
-    popularity_ : ndarray of shape (n_items,)
-        Number of users who interacted with each item.
+    users_, items_, seen_, popularity_, has_timestamps_
+        See :class:`neumf.base.BaseRecommender`.
     popularity_logits_ : ndarray of shape (n_items,)
         Logit of the probability that a user interacts with the item, by Laplace's rule
         ``(popularity_ + 1) / (n_users + 2)`` or, with `half_life`, that the next row is of the
         item: what the lists of all users are ranked by.
-    n_features_in_ : int
-        Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where all are strings.
 
     See Also
     --------
-    NeuMFRecommender : Personal lists, which should be better.
+    NextItemRecommender : Personal lists, which should be better.
 
     Notes
     -----
@@ -102,8 +90,7 @@ class PopularityRecommender(BaseRecommender):
         y : array-like of shape (n_samples,) or None, default=None
             Labels in [0, 1]; only rows above 0 count. None counts all.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows, with `half_life`. Without it they are checked but not used: each
-            user counts once per item.
+            Weights of the rows, with `half_life`. Without it, each user counts once per item.
 
         Returns
         -------
@@ -118,15 +105,14 @@ class PopularityRecommender(BaseRecommender):
             timestamps where it needs them.
         """
         rows = read_rows(X, y, sample_weight)
-        recent = None
+        learned: dict[str, Any] = {"_recent_rows": None}
         if self.half_life is not None:
             span = read_span(self.half_life, "half_life")
-            _check_order(rows, self.half_life, span)
+            require_order(rows, span, "X", f"half_life={self.half_life!r}")
             recent = RecentRows.of_rows(rows, span)
-        keep_rows(self, X, rows)
-        self._recent_rows = recent
-        if recent is not None:
-            self.popularity_logits_ = recent.logits_at_the_end()
+            logits = recent.logits_at_the_end()
+            learned = {"_recent_rows": recent, "popularity_logits_": logits}
+        keep_rows(self, X, rows, **learned)
         return self
 
     @property
@@ -138,11 +124,6 @@ class PopularityRecommender(BaseRecommender):
         """Return a ranker of queries; with `half_life` it counts the rows before each request time.
 
         See :class:`neumf.protocols.TimedRecommender`.
-
-        Raises
-        ------
-        ValueError
-            If `half_life` is given and the table of `fit` had no timestamps.
         """
         if self._recent_rows is None:
             return QueryRanker(self.ranker_, users)
@@ -159,10 +140,10 @@ class PopularityRecommender(BaseRecommender):
         super()._restore(state)
         self._recent_rows = None
         if state.has("recent_rows"):
-            self._recent_rows = RecentRows.read(state.part("recent_rows"), len(self.items_))
+            self._recent_rows = RecentRows.restore(state.part("recent_rows"), len(self.items_))
 
-    def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
-        """Do nothing: the scores depend on no user."""
+    def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
+        return {}  # the scores depend on no user
 
 
 @dataclass(frozen=True)
@@ -202,17 +183,15 @@ class RecentRows:
         return cls(rows.items[order], seconds, weights, rows.shape[1], half_life)
 
     @classmethod
-    def read(cls, state: CheckedValues, n_items: int) -> RecentRows:
-        """Return the rows of a file."""
-        half_life = restore_span(state.part("half_life"))
+    def restore(cls, state: CheckedValues, n_items: int) -> RecentRows:
+        """Return the rows in a file."""
+        half_life = Span.restore(state.part("half_life"))
         items = state.indices("items", (None,), n_items)
-        n_rows = len(items)
-        seconds = None
+        seconds = weights = None
         if half_life.in_time or state.has("seconds"):
-            seconds = state.floats("seconds", (n_rows,))
-        weights = None
+            seconds = state.floats("seconds", items.shape)
         if state.has("weights"):
-            weights = state.floats("weights", (n_rows,), at_least=0)
+            weights = state.floats("weights", items.shape, at_least=0)
         return cls(items, seconds, weights, n_items, half_life)
 
     def logits_at_the_end(self) -> Float64s:
@@ -227,12 +206,8 @@ class RecentRows:
     def logits(self, n_before: Codes, clocks: Float64s) -> Float64s:
         """Return the logits of all items at request times, shape (n_queries, n_items).
 
-        Parameters
-        ----------
-        n_before : ndarray of shape (n_queries,)
-            Number of rows before each request time.
-        clocks : ndarray of shape (n_queries,)
-            The request times: in seconds, or as the number of rows before.
+        `n_before` is the number of rows before each one; `clocks` are the request times, in seconds
+        or as the number of rows before.
         """
         logits = np.empty((len(n_before), self.n_items))
         recent, all_rows = np.zeros((2, self.n_items))
@@ -285,14 +260,11 @@ class RecentPopularityRanker:
     @classmethod
     def at(cls, rows: RecentRows, seconds: Float64s) -> RecentPopularityRanker:
         """Return the ranker of queries at these request times."""
-        if rows.seconds is None:
-            raise ValueError(
-                "X of fit must have timestamps for a request time (at=) where half_life is given. "
-                "Received a table without a column 'timestamp'. Name the column of the times "
-                "'timestamp' and fit anew."
-            )
+        seconds_of_rows = require_timestamps(
+            rows.seconds, "X of fit", "half_life and a request time (at=) are given", "leave at out"
+        )
         # Strictly before: a row at the request time may be the one to predict.
-        n_before = np.searchsorted(rows.seconds, seconds, side="left")
+        n_before = np.searchsorted(seconds_of_rows, seconds, side="left")
         in_time = rows.half_life.in_time
         return cls(rows, n_before, seconds if in_time else n_before.astype(np.float64))
 
@@ -303,15 +275,3 @@ class RecentPopularityRanker:
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of the shape of items; `users` are indices of queries."""
         return candidate_scores(self.score_items, self.rows.n_items, users, items)
-
-
-def _check_order(rows: EncodedRows, half_life: Any, span: Span) -> None:
-    """Raise if the rows have no order that a half-life counts by."""
-    if not rows.ordered:
-        raise ValueError(
-            f"X must be a table whose rows have an order in time: half_life={half_life!r} counts "
-            "the last rows most. Received a sparse matrix. Pass a table of user and item, the "
-            "oldest row first or with timestamps."
-        )
-    if span.in_time:
-        require_timestamps(rows.timestamps, half_life, "half_life", "X")

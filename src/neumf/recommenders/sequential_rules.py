@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from neumf.base import keep_rows, read_rows
-from neumf.interactions.moments import Span
+from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.moments import Span, read_span
 from neumf.interactions.user_items import UserItems
-from neumf.recommenders._item_weights import ItemWeightsRecommender, check_order
+from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.utils.arrays import Codes, Float64s
 from neumf.utils.validation import check_int, check_real
 
@@ -33,9 +33,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
     history_length : int, default=20
         Number of a user's previous items that count as predecessors of a row.
     decay : float or duration, default=5.0
-        How fast items lose weight as predecessors. A number: the weight falls to 1/e after that
-        many further rows of the user. A duration (`pandas.Timedelta`, `datetime.timedelta` or a
-        string such as "30D"): it falls to 1/e after that time.
+        How fast items lose weight as predecessors, see :class:`ItemKNNRecommender`.
     shrinkage : float, default=20.0
         Added to the frequencies of items: lowers the weights of rare ones.
     max_entries : int or None, default=500
@@ -43,25 +41,12 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
 
     Attributes
     ----------
-    users_ : pandas.Index of shape (n_users,)
-        The id of each user, by index.
-    items_ : pandas.Index of shape (n_items,)
-        The catalogue: the id of each item, by index.
-    seen_ : csr_array of shape (n_users, n_items)
-        The items that each user has seen.
-    popularity_ : ndarray of shape (n_items,)
-        Number of users who interacted with each item.
-    popularity_logits_ : ndarray of shape (n_items,)
-        Logit of the probability that a user interacts with the item, by Laplace's rule
-        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
+    users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_
+        See :class:`neumf.base.BaseRecommender`.
     item_weights_ : csr_array of shape (n_items, n_items)
         What an item in the user's history (row) adds to the score of another one (column).
     user_items_ : UserItems
         The last items of each user, oldest first.
-    n_features_in_ : int
-        Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where all are strings.
 
     See Also
     --------
@@ -122,42 +107,22 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
         self.shrinkage = shrinkage
         self.max_entries = max_entries
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Count which items follow each item.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features >= 2)
-            Interactions. Timestamps give the order of a user's rows, else row order does.
-        y : array-like of shape (n_samples,) or None, default=None
-            Labels in [0, 1]; only rows above 0 count. None counts all.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weight of each row as a successor of other rows.
-
-        Returns
-        -------
-        self : SequentialRulesRecommender
-            The fitted recommender.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a parameter is out of range, X, y or sample_weight cannot be read, X is a sparse
-            matrix, whose rows have no order, or has no timestamps where `decay` is a duration.
-        """
+    def _check_parameters(self) -> None:
         check_int("history_length", self.history_length, 1)
         check_real("shrinkage", self.shrinkage)
         if self.max_entries is not None:
             check_int("max_entries", self.max_entries, 1)
-        rows = read_rows(X, y, sample_weight)
-        span = check_order(rows, self.decay)
-        past, order = UserItems.of_rows(rows, with_seconds=span.in_time)
+
+    def _learn(self, rows: EncodedRows) -> dict[str, Any]:
+        decay = read_span(self.decay, "decay")  # refuses None
+        past, order = UserItems.of_rows(rows, with_seconds=decay.in_time)
         row_weights = None if rows.weights is None else rows.weights[order].astype(np.float64)
-        counts = NextItemCounts(past, rows.shape[1], row_weights, self.history_length, span)
-        keep_rows(self, X, rows)
-        self.item_weights_ = _weigh(counts, self.shrinkage, self.max_entries)
-        self._keep_user_items(past, span, self.history_length)
-        return self
+        counts = NextItemCounts(past, rows.shape[1], row_weights, self.history_length, decay)
+        return {
+            "item_weights_": _weigh(counts, self.shrinkage, self.max_entries),
+            "user_items_": past.take(np.arange(rows.shape[0]), self.history_length),
+            "_length": self.history_length,
+        }
 
 
 @dataclass(frozen=True)
@@ -207,16 +172,10 @@ class NextItemCounts:
             start = stop
 
     def _count(self, positions: Codes, ends: Codes, bounds: Codes) -> tuple[sp.csr_array, Float64s]:
-        """Count the successors of some items.
+        """Count the successors of the rows at these positions, sorted by item.
 
-        Parameters
-        ----------
-        positions : ndarray of shape (n,)
-            Rows of these items, sorted by item.
-        ends : ndarray of shape (n,)
-            Where the rows of each one's user end.
-        bounds : ndarray of shape (n_block_items + 1,)
-            Where the positions of each item start and end, up to a constant.
+        `ends` are where the rows of each one's user end; `bounds`, of shape (n_block_items + 1,),
+        where the positions of each item start and end, up to a constant.
         """
         later_bounds, later, weights = self.past.weigh_for_later(
             positions, ends, self.decay, self.history_length

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.parallel import Parallel, delayed
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
-from neumf.interactions.tables import Interactions
-from neumf.interactions.user_items import UserItems
+from neumf.interactions.new_rows import NewRows
 from neumf.protocols import Ranker
 from neumf.ranking.top_k import candidate_scores
 from neumf.recommenders.load import restore_fitted
@@ -50,22 +48,11 @@ class VotingRecommender(BaseRecommender):
         The fitted members, without those that are dropped.
     named_estimators_ : Bunch
         The fitted members, by name.
-    users_ : pandas.Index of shape (n_users,)
-        The id of each user, by index.
     items_ : pandas.Index of shape (n_items,)
-        The catalogue: the id of each item, by index. Cold items that members know by features are
-        in it if all members have the same ones.
-    seen_ : csr_array of shape (n_users, n_items)
-        The items that each user has seen.
-    popularity_ : ndarray of shape (n_items,)
-        Number of users who interacted with each item.
-    popularity_logits_ : ndarray of shape (n_items,)
-        Logit of the probability that a user interacts with the item, by Laplace's rule
-        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
-    n_features_in_ : int
-        Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where all are strings.
+        The id of each item, by index. Cold items that members know by features are in it if all
+        members have the same ones.
+    users_, seen_, popularity_, popularity_logits_, has_timestamps_
+        See :class:`neumf.base.BaseRecommender`.
 
     See Also
     --------
@@ -199,10 +186,7 @@ class VotingRecommender(BaseRecommender):
         catalogue, *others = (member.items_ for member in fitted.values())
         if all(items.equals(catalogue) for items in others):
             rows = replace(rows, item_ids=catalogue)
-        keep_rows(self, X, rows)
-        self.named_estimators_ = Bunch(**fitted)
-        self.estimators_ = list(fitted.values())
-        self._weights = weights
+        keep_rows(self, X, rows, _weights=weights, **_attributes_of_members(fitted))
         return self
 
     @property
@@ -234,29 +218,17 @@ class VotingRecommender(BaseRecommender):
             member = fitted[pair[0]] = restore_fitted(CheckedValues(pair[1]))
             if len(member.users_) != len(self.users_) or len(member.items_) < len(self.items_):
                 raise damaged_file_error("its members have other users or items")
-        self._weights = state.floats("weights", (len(fitted),), at_least=0)
-        self.named_estimators_ = Bunch(**fitted)
-        self.estimators_ = list(fitted.values())
+        weights = state.floats("weights", (len(fitted),), at_least=0)
+        self._commit({"_weights": weights} | _attributes_of_members(fitted))
 
-    def _after(self, user_ids: pd.Index, codes: Codes, new: UserItems, seen: sp.csr_array) -> Self:
-        known = super()._after(user_ids, codes, new, seen)
-        parts, n_users = (seen.data, seen.indices, seen.indptr), len(user_ids)
-        members = {
-            name: member._after(
-                user_ids, codes, new, sp.csr_array(parts, shape=(n_users, len(member.items_)))
-            )
-            for name, member in self.named_estimators_.items()
-        }
-        known.named_estimators_ = Bunch(**members)
-        known.estimators_ = list(members.values())
-        return known
-
-    def _fold_in(self, codes: Codes, new: UserItems, seen: sp.csr_array) -> None:
-        """Do nothing: `_after` folds the rows into the members."""
-
-    def _check_order_of_interactions(self, new: Interactions) -> None:
-        for member in self.estimators_:
-            member._check_order_of_interactions(new)
+    def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
+        seen, members = rows.seen, {}
+        for name, member in self.named_estimators_.items():
+            # A member may have further items, which nobody has seen.
+            shape = seen.shape[0], len(member.items_)
+            own_seen = sp.csr_array((seen.data, seen.indices, seen.indptr), shape=shape)
+            members[name] = member._after(replace(rows, seen=own_seen))
+        return _attributes_of_members(members)
 
 
 @dataclass(frozen=True)
@@ -289,6 +261,11 @@ class VotingRanker:
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
         return candidate_scores(self.score_items, self.n_items, users, items)
+
+
+def _attributes_of_members(members: dict[str, Any]) -> dict[str, Any]:
+    """Return fitted members, by name, as the attributes that hold them."""
+    return {"named_estimators_": Bunch(**members), "estimators_": list(members.values())}
 
 
 def _z_scores(scores: Float64s) -> Float64s:

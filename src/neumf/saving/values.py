@@ -172,6 +172,8 @@ def _decode_sparse(parts: Any, arrays: Arrays) -> sp.csr_array:
         raise damaged_file_error("a sparse matrix has indices outside its shape")
     if data.shape != indices.shape:
         raise damaged_file_error("a sparse matrix has more or fewer numbers than indices")
+    if data.dtype == np.float16:  # which scipy refuses
+        raise damaged_file_error("a sparse matrix has numbers of dtype float16")
     return sp.csr_array((data, indices, indptr), shape=(sizes[0], sizes[1]))
 
 

@@ -5,45 +5,37 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neumf.interactions.histories import Histories
-from neumf.interactions.storage import MEMORY, Piles, Storage, type_of_places
 from neumf.interactions.unseen import UnseenItems, unseen_items_of
 from neumf.model.user_tower import UserTower
 from neumf.training.centres import SideCentres
 from neumf.utils.arrays import Codes, Float32s, Float64s
 from neumf.utils.time_gaps import HistoryInputs
 
-# Rows that one call of the compiled program trains on: enough for the cost of the call to vanish,
-# few enough for the negatives to need no memory of account.
+# Rows that one call of the compiled program trains on: so many that the cost of the call does not
+# count, so few that their negatives take little memory.
 _CHUNK_ROWS = 2**15
 
-# Rows that are shuffled at once: swapping those that lie far apart is slow, and on a disk hopeless.
-_PILE_ROWS = 2**24
-
-# Items of rows that are looked up at once where they are in files: 0.3 GB of them and their lots.
-_LOOKED_UP = 2**25
-
-# A few rows fill no batch of their own size: small updates of any size share compiled code.
+# The smallest sizes of a chunk: all small updates share compiled code.
 _LEAST_ROWS = 64
 _LEAST_BATCHES = 16
 
 
 @dataclass(frozen=True)
 class Negatives:
-    """Where the negatives of each row come from.
+    """From what the negatives of each row are drawn.
 
     Attributes
     ----------
     unseen : UnseenItems
-        What may be drawn.
+        The items that may be drawn for each user, or, with histories, for each item.
     drawn_for : ndarray of shape (n_rows,)
-        For whom: the row's user, or, with histories, the row's item.
+        The index into `unseen`: the row's user, or, with histories, the row's item.
     """
 
     unseen: UnseenItems
@@ -51,7 +43,7 @@ class Negatives:
 
 
 class Degrees(NamedTuple):
-    """How many items each user has, shape (n_users,), and how many users each item (n_items,)."""
+    """The number of items of each user, shape (n_users,), and of users of each item (n_items,)."""
 
     users: Codes
     items: NDArray[np.int64]
@@ -59,7 +51,7 @@ class Degrees(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What one epoch goes through.
+    """The rows of an epoch, and what else the penalty needs.
 
     Attributes
     ----------
@@ -72,13 +64,11 @@ class TrainingRows:
     negatives : Negatives or None
         Where negatives come from; None draws none.
     histories : Histories or None
-        What each row's user had before it, if the user tower reads it.
+        The history of each row, if the user tower reads it.
     degrees : Degrees or None
-        What the penalty of each vector is divided by; None means 1.
+        The divisors of the penalty of each vector; None means 1.
     centres : SideCentres or None
-        What the penalty pulls vectors towards; None pulls all to 0.
-    storage : Storage
-        Where the order of an epoch is.
+        The points that the penalty pulls vectors towards; None means 0.
     """
 
     users: Codes
@@ -89,7 +79,6 @@ class TrainingRows:
     histories: Histories | None = None
     degrees: Degrees | None = None
     centres: SideCentres | None = None
-    storage: Storage = MEMORY
 
     def __len__(self) -> int:
         return len(self.users)
@@ -104,7 +93,7 @@ class BatchSizes(NamedTuple):
 
     @classmethod
     def of_rows(cls, rows: TrainingRows, batch_size: int, n_negatives: int) -> BatchSizes:
-        """Let positives and negatives fill a batch together, as in the paper."""
+        """Count positives and negatives together as the batch size, as in the paper."""
         n_drawn = n_negatives if rows.negatives is not None else 0
         full = max(1, batch_size // (1 + n_drawn))
         n_rows = min(full, max(_LEAST_ROWS, round_up(len(rows))))
@@ -113,7 +102,7 @@ class BatchSizes(NamedTuple):
 
 
 def round_up(n: int) -> int:
-    """Return a power of two of at least n, so that similar sizes share compiled code."""
+    """Return the next power of two from n on, so that similar sizes share compiled code."""
     return 1 << (n - 1).bit_length()
 
 
@@ -131,35 +120,11 @@ class Chunk(NamedTuple):
     seed: Any
 
 
-def new_order(n_rows: int, rng: np.random.Generator, storage: Storage = MEMORY) -> Codes:
-    """Return all rows once, in a new order.
-
-    Many rows are dealt out by lot to piles first, each of which is then shuffled by itself, so that
-    no more than a pile need be in memory.
-
-    References
-    ----------
-    Rao (1961), Generation of random permutation of given number of elements using random sampling
-    numbers, Sankhya A 23.
-    """
-    n_piles = math.ceil(n_rows / _PILE_ROWS)
-    if n_piles <= 1:
-        order = storage.empty(n_rows, type_of_places(n_rows))
-        order[:] = np.arange(n_rows, dtype=order.dtype)
-        rng.shuffle(order)
-        return order
-    seed = int(rng.integers(2**62))
-
-    def pile_of(rows: slice) -> NDArray[np.uint16]:
-        by_lot = np.random.default_rng([seed, rows.start])
-        piles: NDArray[np.uint16]
-        piles = by_lot.integers(n_piles, size=rows.stop - rows.start, dtype=np.uint16)
-        return piles
-
-    piles = Piles(storage, n_rows, n_piles, pile_of)
-    for pile in piles.slices:
-        rng.shuffle(piles.rows[pile])
-    return piles.rows
+def new_order(n_rows: int, rng: np.random.Generator) -> Codes:
+    """Return the numbers of all rows in random order."""
+    order: Codes = np.arange(n_rows, dtype=np.int32 if n_rows < 2**31 else np.int64)
+    rng.shuffle(order)
+    return order
 
 
 def chunks_of(
@@ -170,56 +135,35 @@ def chunks_of(
     rng: np.random.Generator,
 ) -> Iterator[Chunk]:
     """Yield the rows in this order, with new negatives."""
-    n = sizes.n_batches * sizes.n_rows
-    step = n
-    if rows.storage.folder is not None:
-        # Many rows at once need nearly all pages of the files, which are then read in one go.
-        length = 0 if rows.histories is None else rows.histories.length
-        step *= max(1, _LOOKED_UP // (n * (1 + sizes.n_drawn + length)))
+    step = sizes.n_batches * sizes.n_rows
     for start in range(0, len(order), step):
-        ends = range(start + n, min(start + step, len(order)), n)
-        yield from make_chunks(
-            rows, np.split(order[start : start + step], np.array(ends) - start), tower, sizes, rng
-        )
+        yield make_chunk(rows, order[start : start + step], tower, sizes, rng)
 
 
-def make_chunks(
+def make_chunk(
     rows: TrainingRows,
-    orders: list[Codes],
+    order: Codes,
     tower: UserTower,
     sizes: BatchSizes,
     rng: np.random.Generator,
-) -> Iterator[Chunk]:
-    """Yield a chunk for the rows of each order, with new negatives. All are looked up at once."""
-    ends = np.cumsum([len(order) for order in orders])
-    parts = [slice(end - len(order), end) for order, end in zip(orders, ends, strict=True)]
-    draws = np.empty((ends[-1], sizes.n_drawn))
-    seeds = []
-    for part in parts:
-        rng.random(out=draws[part])
-        seeds.append(rng.integers(2**30, size=2, dtype=np.int32))
-    found = _look_up(rows, np.concatenate(orders), draws)
-    for part, seed in zip(parts, seeds, strict=True):
-        yield _fill({name: values[part] for name, values in found.items()}, tower, sizes, seed)
+) -> Chunk:
+    """Return the chunk of these rows, with new negatives."""
+    draws = rng.random((len(order), sizes.n_drawn))
+    seed = rng.integers(2**30, size=2, dtype=np.int32)
+    return _fill(_look_up(rows, order, draws), tower, sizes, seed)
 
 
 def _look_up(rows: TrainingRows, order: Codes, draws: Float64s) -> dict[str, Any]:
-    """Return what chunks are made of, by name: the columns, negatives and histories of rows."""
-    look_up = rows.storage.look_up
-
-    def column(values: Any) -> Any:
-        if values is None:
-            return np.ones(len(order), np.float32)
-        return look_up(values.__getitem__, order)
-
-    users, items = (column(c).astype(np.int32, copy=False) for c in (rows.users, rows.items))
+    """Return the columns, candidates and histories of these rows, by name."""
+    users, items = (c[order].astype(np.int32, copy=False) for c in (rows.users, rows.items))
     candidates = items[:, None]
     if rows.negatives is not None:
-        drawn_for = column(rows.negatives.drawn_for)
-        find = partial(unseen_items_of, unseen=rows.negatives.unseen)
-        candidates = np.hstack([candidates, look_up(find, drawn_for, draws)])
-    found = {"users": users, "items": candidates}
-    found |= {"labels": column(rows.labels), "weights": column(rows.weights)}
+        negatives = rows.negatives
+        drawn = unseen_items_of(negatives.drawn_for[order], draws, negatives.unseen)
+        candidates = np.hstack([candidates, drawn])
+    found: dict[str, Any] = {"users": users, "items": candidates}
+    for name, column in (("labels", rows.labels), ("weights", rows.weights)):
+        found[name] = np.ones(len(order), np.float32) if column is None else column[order]
     if rows.histories is not None:
         histories = rows.histories.before(order)
         found["histories"] = histories.items

@@ -1,4 +1,4 @@
-"""Where vectors are pulled: to what the features of their users or items lead one to expect."""
+"""Where the penalty pulls vectors: to what a linear map predicts from the features."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from neumf.interactions.features import SideFeatures
 from neumf.model.feature_map import FeatureMap
 from neumf.utils.arrays import Codes, Float32s
 
-# A vector that so many users (or items) have shaped counts half as much for the map as one that all
-# have: those of few rows tell little, and are themselves mostly what the map has made of them.
-_HALF_SURE = 20
+# A vector with this many interactions has half the weight, in the fit of the map, of one with very
+# many. A vector with few is mostly what the map itself has made of it.
+_HALF_WEIGHT = 20
 
 
 @dataclass(frozen=True)
 class Centres:
-    """What is known of users or items, and how surely their vectors are learned.
+    """The features of users or items, and how many interactions their vectors learn from.
 
     Attributes
     ----------
     features : SideFeatures
-        Of each user or item, by index.
+        Features of each user or item, by index.
     degrees : ndarray of shape (n,)
         The number of items of each user, or of users of each item; 0 for cold ones.
     penalty : float
-        That of the map's slope.
+        The penalty of the map's slope.
     """
 
     features: SideFeatures
@@ -35,12 +35,12 @@ class Centres:
     penalty: float
 
     def of(self, vectors: Float32s) -> Float32s:
-        """Return the centre of each of the vectors, 0 where nothing is known.
+        """Return the centre of each user or item, 0 for those without features.
 
-        `vectors`, of the first users or items, are what the map is fitted to.
+        The map is fitted to `vectors`, those of the first users or items.
         """
         n, known = len(vectors), self.features.known
-        weights = np.where(known[:n], self.degrees[:n] / (self.degrees[:n] + _HALF_SURE), 0.0)
+        weights = np.where(known[:n], self.degrees[:n] / (self.degrees[:n] + _HALF_WEIGHT), 0.0)
         centres = np.zeros((len(known), vectors.shape[1]), np.float32)
         if weights.any():
             values = self.features.values
@@ -49,20 +49,20 @@ class Centres:
         return centres
 
     def fill_cold(self, vectors: Float32s) -> None:
-        """Put cold users or items at their centres."""
+        """Set the vectors of cold users or items to their centres."""
         cold = self.features.known & (self.degrees == 0)
         if cold.any():
             vectors[cold] = self.of(vectors)[cold]
 
     def fill_new(self, vectors: Float32s, n_before: int) -> None:
-        """Put those behind the first ones, which are learned, at their centres."""
+        """Set the vectors behind the first `n_before`, which are learned, to their centres."""
         new = np.flatnonzero(self.features.known[n_before:]) + n_before
         if len(new):
             vectors[new] = self.of(vectors[:n_before])[new]
 
 
 class SideCentres(NamedTuple):
-    """Those of users and of items; None where no features are known."""
+    """The centres of users and of items; None without features."""
 
     users: Centres | None = None
     items: Centres | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def make_dropout(tf: Any, rate: Any, noise: Any) -> Callable[[Any], Any]:
-    """Return a function that sets a share of values to 0; each call takes its part of the noise."""
+    """Return a function that sets a share of values to 0; each call uses new `noise`."""
     used = 0
 
     def dropout(values: Any) -> Any:
@@ -20,7 +20,7 @@ def make_dropout(tf: Any, rate: Any, noise: Any) -> Callable[[Any], Any]:
 
 
 def make_noise(tf: Any, n: int, seed: Any) -> Any:
-    """Return n numbers in [0, 1): a hash of place and seed, since XLA's own are slow on a CPU.
+    """Return n numbers in [0, 1): hashes of position and seed, since XLA's own are slow on a CPU.
 
     The mixing steps are those of the finalizer of MurmurHash3 (32 bits).
     """

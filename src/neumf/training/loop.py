@@ -1,4 +1,4 @@
-"""The loop over epochs: validation, stopping, interruption."""
+"""The loop over epochs: validation, early stopping, interruption."""
 
 from __future__ import annotations
 
@@ -10,19 +10,35 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from neumf.model.network import Weights
-from neumf.training.trainer import OptimizerState
+from neumf.training.trainer import OptimizerState, Trainer
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the best epoch is found.
+
+    Attributes
+    ----------
+    measure : callable
+        ``measure(weights)`` returns the value of the weights; larger is better.
+    patience : int
+        Training stops after this many epochs without a better value.
+    """
+
+    measure: Callable[[Weights], float]
+    patience: int = 1
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What `train` gives.
+    """The result of `train`.
 
     Attributes
     ----------
     weights : Weights
         Those of the best epoch by validation, or of the last one without validation.
     optimizer : OptimizerState or None
-        Adam as it was at the end; None if an earlier epoch was the best.
+        Adam as it was at the end; None with validation.
     losses, values : list of float
         Mean training loss and validation value of each epoch; `values` is empty without validation.
     best_epoch : int
@@ -40,7 +56,7 @@ class Trained:
 
 
 class EpochReport(NamedTuple):
-    """What an epoch came to: its number, loss, validation value, and the seconds it trained."""
+    """The result of an epoch: number, loss, validation value, and seconds of training."""
 
     epoch: int
     loss: float
@@ -48,49 +64,30 @@ class EpochReport(NamedTuple):
     seconds: float
 
 
-class EpochTrainer(Protocol):
-    """Trains epoch by epoch: a `Trainer` or an `AveragingTrainer`."""
-
-    n_samples: int
-
-    def compile(self) -> None:
-        """Do what no epoch should be timed with."""
-
-    def run_epoch(self) -> float:
-        """Go once through all rows; return the mean loss per row."""
-
-    def weights(self) -> Weights:
-        """Return the weights as they are now."""
-
-    def finish(self, keep_moments: bool) -> tuple[Weights, OptimizerState]:
-        """Return the weights, and Adam with or without the moments of each row."""
-
-
 class Watcher(Protocol):
-    """Whom `train` tells of its epochs."""
+    """Gets a call before and after each epoch."""
 
     def begin_epoch(self) -> None:
-        """Take note that an epoch begins."""
+        """Handle the begin of an epoch."""
 
     def end_epoch(self, report: EpochReport, weights: Callable[[], Weights]) -> bool:
-        """Take note of how an epoch ended; return whether the training should stop.
+        """Handle the end of an epoch; return whether the training should stop.
 
-        `weights` gives the weights as they are then.
+        `weights` returns the weights after the epoch.
         """
 
 
 def train(
-    trainer: EpochTrainer,
+    trainer: Trainer,
     epochs: int,
     watcher: Watcher,
     *,
-    validate: Callable[[Weights], float] | None = None,
-    patience: int = 1,
+    validation: Validation | None = None,
     keep_moments: bool = False,
 ) -> Trained:
-    """Train for some epochs, or until `patience` epochs have not bettered the validation value.
+    """Train until all epochs are done, validation gets no better, or the watcher stops it.
 
-    Ctrl-C ends the training, with what was learned until then, if an epoch is done.
+    Ctrl-C ends the training too, and keeps what was learned, once an epoch is done.
     """
     losses: list[float] = []
     values: list[float] = []
@@ -107,15 +104,15 @@ def train(
             if not math.isfinite(loss):
                 raise diverged(f"the loss of epoch {epoch} is {loss}")
             value = None
-            if validate is not None:
+            if validation is not None:
                 weights = trainer.weights()
-                value = validate(weights)
+                value = validation.measure(weights)
                 if best is None or value > values[best_epoch - 1]:
                     best, best_epoch = weights, epoch
                 values.append(value)
             losses.append(loss)
             stop = watcher.end_epoch(EpochReport(epoch, loss, value, seconds), trainer.weights)
-            if stop or (best is not None and epoch - best_epoch >= patience):
+            if stop or (validation is not None and epoch - best_epoch >= validation.patience):
                 break
     except KeyboardInterrupt:
         if not losses:
@@ -134,5 +131,5 @@ def train(
 
 
 def diverged(what: str) -> ValueError:
-    """Return the error of a training that has led nowhere."""
+    """Return the error of a training that diverged."""
     return ValueError(f"Training diverged: {what}. Lower learning_rate.")

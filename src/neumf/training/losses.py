@@ -1,7 +1,4 @@
-"""The losses, and what each of them needs.
-
-A new loss is one entry of `LOSSES`.
-"""
+"""The losses. A new one is an entry of `LOSSES`."""
 
 from __future__ import annotations
 
@@ -12,23 +9,29 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss of each row.
+    """The loss of each row, and the candidates that it compares.
 
     Attributes
     ----------
-    of_rows : callable
-        ``of_rows(tf, scores, own, labels)`` gives the loss of each row, shape (n,). `scores` are
-        the logits of the row's candidates, shape (n, n_candidates), `own` that of its own item,
-        `labels` the label of each row. Candidates that are spare have a logit of -inf.
-    candidates : {"negatives", "batch", "catalogue"}
-        The row's own item, which comes first, and the negatives drawn for it; or those drawn for
-        all rows of its batch; or all items. The last two take layers that score them in one
-        product.
-    takes_labels : bool
-        Whether `y` may be given, for rows of which no negatives are drawn.
+    per_row : callable
+        ``per_row(tf, scores, own, labels)`` returns the loss of each row, shape (n,):
+
+        - `scores`: logits of the row's candidates, shape (n, n_candidates). A logit of -inf marks
+          a column that is no candidate of the row.
+        - `own`: logit of the row's own item, shape (n,).
+        - `labels`: label of each row, shape (n,).
+    candidates : {"negatives", "batch", "catalogue"}, default="negatives"
+        - "negatives": the row's own item, which comes first, and the negatives drawn for it.
+        - "batch": its own item, which comes first, and the negatives drawn for all rows of the
+          batch.
+        - "catalogue": all items, by index.
+
+        The last two need layers that score many items in one product of matrices.
+    takes_labels : bool, default=False
+        Whether `y` may be given. Rows with labels get no negatives.
     """
 
-    of_rows: Callable[[Any, Any, Any, Any], Any]
+    per_row: Callable[[Any, Any, Any, Any], Any]
     candidates: Literal["negatives", "batch", "catalogue"] = "negatives"
     takes_labels: bool = False
 
@@ -44,7 +47,7 @@ class Loss:
 
 
 def _binary_crossentropy(tf: Any, scores: Any, own: Any, labels: Any) -> Any:
-    """Return the mean over a row's candidates (equation 7 of the paper); negatives have label 0."""
+    """Return the mean cross-entropy of a row's candidates (equation 7); negatives have label 0."""
     targets = tf.pad(labels[:, None], [[0, 0], [0, scores.shape[1] - 1]])
     return tf.reduce_mean(
         tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=scores), axis=1
@@ -52,7 +55,7 @@ def _binary_crossentropy(tf: Any, scores: Any, own: Any, labels: Any) -> Any:
 
 
 def _bpr(tf: Any, scores: Any, own: Any, labels: Any) -> Any:
-    """Return -log sigmoid(positive - negative), the mean over a row's negatives."""
+    """Return the mean of -log sigmoid(positive - negative) over a row's negatives."""
     return tf.reduce_mean(tf.nn.softplus(scores[:, 1:] - own[:, None]), axis=1)
 
 
@@ -61,7 +64,7 @@ def _softmax(tf: Any, scores: Any, own: Any, labels: Any) -> Any:
     return tf.reduce_logsumexp(scores, axis=1) - own
 
 
-# By the name that `loss` takes.
+# By the value of the parameter `loss`.
 LOSSES: dict[str, Loss] = {
     "binary_crossentropy": Loss(_binary_crossentropy, takes_labels=True),
     "bpr": Loss(_bpr),

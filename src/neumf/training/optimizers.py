@@ -1,4 +1,4 @@
-"""The optimizers: how weights and, beside them, Adam's two moments move, given the gradients."""
+"""The optimizers: how weights and Adam's two moments change, given the gradients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 
 
 class WithMoments(NamedTuple):
-    """Weights, the mean of their gradients, and that of the squares of these, of one shape."""
+    """Weights with Adam's moments: the running means of gradients and of their squares."""
 
     weights: Any
     mean: Any
@@ -18,11 +18,11 @@ class WithMoments(NamedTuple):
 
     @classmethod
     def of_packed(cls, tf: Any, packed: Any) -> Self:
-        """Cut rows of three parts side by side."""
+        """Cut rows that hold the three parts side by side."""
         return cls(*tf.split(packed, 3, axis=1))
 
     def packed(self, tf: Any) -> Any:
-        """Return rows of the three parts side by side."""
+        """Return rows that hold the three parts side by side."""
         return tf.concat(self, axis=1)
 
 
@@ -41,7 +41,7 @@ def _sgd(tf: Any, before: WithMoments, gradient: Any, learning_rate: Any, t: Any
     return before._replace(weights=before.weights - learning_rate * gradient)
 
 
-# Of TensorFlow, what was before, the gradient, the learning rate, and the number of the step.
+# (tf, weights with moments, gradient, learning rate, step from 1) -> new weights with moments
 Optimizer = Callable[[Any, WithMoments, Any, Any, Any], WithMoments]
 
 OPTIMIZERS: dict[str, Optimizer] = {"adam": _adam, "sgd": _sgd}

@@ -1,9 +1,10 @@
-"""Train weights epoch by epoch."""
+"""Train weights for one epoch after the other."""
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,25 +17,27 @@ from neumf.training.batches import (
     Chunk,
     TrainingRows,
     chunks_of,
-    make_chunks,
+    make_chunk,
     new_order,
-    round_up,
 )
 from neumf.training.centres import Centres
 from neumf.training.losses import Loss
-from neumf.training.program import Plan, Rates, State, compile_program, flat_shared, split_shared
+from neumf.training.program import compile_program
 from neumf.training.runtime import import_tensorflow
+from neumf.training.step import Plan, Rates
+from neumf.training.variables import (
+    Variables,
+    mean_of_trained,
+    read_columns,
+    split_shared,
+    write_columns,
+)
 from neumf.utils.arrays import Codes, Float32s
 
-# Rows of a table that are copied at once.
-_BLOCK_ROWS = 2**16
-
-# What share of the penalty the kernels get, in every batch: as the vectors of something that has
-# eight rows. Less, and the weights of places learn tables of 100,000 rows by heart.
+# The weight of the kernels' penalty relative to that of vectors, in every batch: that of the
+# vector of a user or item with eight rows. With less, the position weights of histories overfit
+# tables of 100,000 rows.
 KERNEL_SHARE = 1 / 8
-
-# Tables of fewer rows are filled up to a power of two: memory of no account.
-_LARGE_TABLE = 2**16
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,12 @@ class TrainingSettings:
     regularization: float
     dropout: float
     optimizer: str = "adam"
+    average_epochs: int = 1
 
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """What Adam knows of the steps before.
+    """Adam's moments and number of steps, for a training that goes on later.
 
     Attributes
     ----------
@@ -61,9 +65,9 @@ class OptimizerState:
     n_rows : dict of int
         Number of rows of each table that have been trained.
     mean_squares : dict of ndarray of shape (1, width)
-        The mean of the second moments, which stands in where those of the rows are missing. With
-        none at all, the first step of a row would be as long as the learning rate, whatever its
-        gradient.
+        The mean of the second moments, which stands in where those of the rows are missing. With a
+        second moment of 0, the first step of a row would be as long as the learning rate, whatever
+        its gradient.
     shared : ndarray of shape (1, 2 * n_weights)
         The moments of the weights that all rows share.
     n_steps : int
@@ -77,7 +81,7 @@ class OptimizerState:
     n_steps: int
 
     def moments(self, name: str, n_rows: int) -> Float32s:
-        """Return both moments of each row of a table that has grown to so many rows."""
+        """Return both moments of each row of a table that has grown to `n_rows` rows."""
         known, square = self.tables[name], self.mean_squares[name]
         moments = np.zeros((n_rows, known.shape[1]), np.float32)
         moments[: len(known)] = known
@@ -86,12 +90,12 @@ class OptimizerState:
 
 
 class Trainer:
-    """Holds weights and Adam's moments as TensorFlow variables and trains epoch by epoch.
+    """Trains weights epoch by epoch, which it holds as TensorFlow variables.
 
     Parameters
     ----------
     blueprint : Blueprint
-        What the network is made of.
+        Sizes and equations of the network.
     weights : Weights
         Initial weights.
     rows : TrainingRows
@@ -99,9 +103,12 @@ class Trainer:
     settings : TrainingSettings
         How to train.
     rng : Generator
-        Gives the order of the rows, the negatives and dropout.
-    optimizer : OptimizerState or None
-        Where an earlier training of the weights left off.
+        Draws the order of the rows, the negatives and dropout.
+
+    Attributes
+    ----------
+    n_samples : int
+        Number of samples of an epoch, positives and negatives together.
     """
 
     def __init__(
@@ -111,66 +118,54 @@ class Trainer:
         rows: TrainingRows,
         settings: TrainingSettings,
         rng: np.random.Generator,
-        optimizer: OptimizerState | None = None,
     ) -> None:
         tf = import_tensorflow()
-        tables, shared = weights
         self._rows = rows
         self._rng = rng
-        self._table_shapes = {name: table.shape for name, table in tables.items()}
-        self._n_steps = 0 if optimizer is None else optimizer.n_steps
-        self._state = State(
-            {
-                name: _packed(
-                    tf,
-                    table,
-                    None if optimizer is None else optimizer.moments(name, len(table)),
-                    _capacity(len(table)),
-                )
-                for name, table in tables.items()
-            },
-            _packed(tf, flat_shared(shared), None if optimizer is None else optimizer.shared, 1),
-        )
-        table_rows = {name: table.shape[0] for name, table in self._state.tables.items()}
-        degrees = blueprint.by_table(rows.degrees)
+        self._table_shapes = {name: table.shape for name, table in weights.tables.items()}
+        self._variables = Variables.of_weights(tf, weights)
         self._centres: dict[str, Centres] = blueprint.by_table(rows.centres)
-        scored = _scored(degrees.get("items"), len(tables["items"]), table_rows["items"])
-        self._rates = Rates(
-            tf.constant(settings.learning_rate, tf.float32),
-            {
-                name: tf.constant(_penalties(settings, degrees.get(name), n_rows))
-                for name, n_rows in table_rows.items()
-            },
-            tf.constant(settings.regularization * KERNEL_SHARE, tf.float32),
-            tf.constant(settings.dropout, tf.float32),
-            {name: tf.zeros((table_rows[name], tables[name].shape[1])) for name in self._centres},
-            tf.constant(scored),
-            tf.constant(np.count_nonzero(scored), tf.float32),
-        )
+        self._rates = self._initial_rates(blueprint.by_table(rows.degrees), settings)
         self._plan = Plan(
             blueprint,
             settings.loss,
             settings.optimizer,
             settings.dropout > 0,
             BatchSizes.of_rows(rows, settings.batch_size, settings.n_negatives),
-            tuple(table_rows.items()),
-            tuple((name, array.shape) for name, array in shared.items()),
+            tuple((name, table.shape[0]) for name, table in self._variables.tables.items()),
+            tuple((name, array.shape) for name, array in weights.shared.items()),
         )
+        self._n_steps = 0
         self._with_xla = True
-        # Of an epoch, positives and negatives together.
+        self._has_trained = False
+        # The weights after the epochs before the last one, as many as are averaged.
+        self._earlier: deque[Weights] = deque(maxlen=settings.average_epochs - 1)
         self.n_samples = len(rows) * (1 + self._plan.batches.n_drawn)
+
+    def resume(self, optimizer: OptimizerState) -> None:
+        """Continue with Adam as an earlier training of the weights left it."""
+        tf = import_tensorflow()
+        for name, (n_rows, width) in self._table_shapes.items():
+            moments = optimizer.moments(name, n_rows)
+            write_columns(tf, self._variables.tables[name], moments, width)
+        shared = self._variables.shared
+        write_columns(tf, shared, optimizer.shared, shared.shape[1] // 3)
+        self._n_steps = optimizer.n_steps
 
     def compile(self) -> None:
         """Compile the program if it is not yet, so that no epoch is timed with it."""
         tower, sizes = self._plan.blueprint.users, self._plan.batches
         first = np.zeros(1, np.int32)
-        (chunk,) = make_chunks(self._rows, [first], tower, sizes, np.random.default_rng(0))
+        chunk = make_chunk(self._rows, first, tower, sizes, np.random.default_rng(0))
         self._run(chunk._replace(n_rows=np.int32(0)))
 
     def run_epoch(self) -> float:
         """Go once through all rows in a new order; return the mean loss per row."""
+        if self._earlier.maxlen and self._has_trained:
+            self._earlier.append(self._newest_weights())
+        self._has_trained = True
         self._move_centres()
-        order = new_order(len(self._rows), self._rng, self._rows.storage)
+        order = new_order(len(self._rows), self._rng)
         tower, sizes = self._plan.blueprint.users, self._plan.batches
         total = 0.0
         for chunk in chunks_of(self._rows, order, tower, sizes, self._rng):
@@ -178,51 +173,73 @@ class Trainer:
         return total / len(self._rows)
 
     def weights(self) -> Weights:
-        """Return the weights as they are now."""
-        return self._weights({name: self._vectors(name) for name in self._table_shapes})
+        """Return the weights, averaged over the last `average_epochs` epochs."""
+        return _mean([*self._earlier, self._newest_weights()])
 
     def finish(self, keep_moments: bool) -> tuple[Weights, OptimizerState]:
-        """Return the weights, and Adam with or without the moments of each row.
+        """Return the averaged weights, and Adam with or without the moments of each row.
 
-        The trainer gives its memory away, table by table, and cannot go on.
+        The trainer frees its memory table by table and cannot go on.
         """
         weights, moments, mean_squares = {}, {}, {}
         for name, (n_rows, width) in self._table_shapes.items():
-            table = self._state.tables.pop(name)
-            weights[name] = _copy(table, n_rows, slice(width))
-            mean_squares[name] = _mean_of_trained(table, n_rows, slice(2 * width, None))
+            table = self._variables.tables.pop(name)
+            weights[name] = read_columns(table, n_rows, slice(width))
+            mean_squares[name] = mean_of_trained(table, n_rows, slice(2 * width, None))
             n_kept = n_rows if keep_moments else 0
-            moments[name] = _copy(table, n_kept, slice(width, None))
-        n_weights = self._state.shared.shape[1] // 3
-        shared = _copy(self._state.shared, 1, slice(n_weights, None))
+            moments[name] = read_columns(table, n_kept, slice(width, None))
+        n_weights = self._variables.shared.shape[1] // 3
+        shared = read_columns(self._variables.shared, 1, slice(n_weights, None))
         n_trained = {name: n_rows for name, (n_rows, _) in self._table_shapes.items()}
         optimizer = OptimizerState(moments, n_trained, mean_squares, shared, self._n_steps)
-        return self._weights(weights), optimizer
+        return _mean([*self._earlier, self._complete(weights)]), optimizer
 
-    def _vectors(self, name: str) -> Float32s:
-        n_rows, width = self._table_shapes[name]
-        return _copy(self._state.tables[name], n_rows, slice(width))
+    def _initial_rates(self, degrees: dict[str, Any], settings: TrainingSettings) -> Rates:
+        """Return the rates before the first epoch, with centres of 0; `degrees` by table."""
+        tf, shapes = import_tensorflow(), self._table_shapes
+        n_rows = {name: table.shape[0] for name, table in self._variables.tables.items()}
+        in_catalogue = _in_catalogue(degrees.get("items"), shapes["items"][0], n_rows["items"])
+        return Rates(
+            tf.constant(settings.learning_rate, tf.float32),
+            {
+                name: tf.constant(_penalties(settings.regularization, degrees.get(name), n))
+                for name, n in n_rows.items()
+            },
+            tf.constant(settings.regularization * KERNEL_SHARE, tf.float32),
+            tf.constant(settings.dropout, tf.float32),
+            {name: tf.zeros((n_rows[name], shapes[name][1])) for name in self._centres},
+            tf.constant(in_catalogue),
+            tf.constant(np.count_nonzero(in_catalogue), tf.float32),
+        )
 
     def _move_centres(self) -> None:
-        """Let the centres follow what was learned: block by block, the exact minimum."""
+        """Fit the centres to the vectors: given these, they minimise the penalty."""
         tf = import_tensorflow()
         for name, centres in self._centres.items():
             values = centres.of(self._vectors(name))
-            spare = self._state.tables[name].shape[0] - len(values)
+            spare = self._variables.tables[name].shape[0] - len(values)
             self._rates.centres[name] = tf.pad(values, ((0, spare), (0, 0)))
 
-    def _weights(self, tables: dict[str, Float32s]) -> Weights:
+    def _vectors(self, name: str) -> Float32s:
+        n_rows, width = self._table_shapes[name]
+        return read_columns(self._variables.tables[name], n_rows, slice(width))
+
+    def _newest_weights(self) -> Weights:
+        return self._complete({name: self._vectors(name) for name in self._table_shapes})
+
+    def _complete(self, tables: dict[str, Float32s]) -> Weights:
+        """Put cold rows of the tables at their centres, and add the shared weights."""
         for name, centres in self._centres.items():
             centres.fill_cold(tables[name])
-        n_weights = self._state.shared.shape[1] // 3
-        flat = _copy(self._state.shared, 1, slice(n_weights))[0]
+        n_weights = self._variables.shared.shape[1] // 3
+        flat = read_columns(self._variables.shared, 1, slice(n_weights))[0]
         return Weights(tables, split_shared(np, flat, dict(self._plan.shared_shapes)))
 
     def _run(self, chunk: Chunk) -> float:
         """Train on a chunk, without XLA where XLA cannot; return the sum of its losses."""
         tf = import_tensorflow()
         tensors = tf.nest.map_structure(tf.constant, chunk)
-        arguments = (self._state, tensors, self._rates, tf.constant(self._n_steps))
+        arguments = (self._variables, tensors, self._rates, tf.constant(self._n_steps))
         self._n_steps += math.ceil(chunk.n_rows / self._plan.batches.n_rows)
         if self._with_xla:
             try:
@@ -246,87 +263,33 @@ def _called(function: Any, arguments: tuple[Any, ...]) -> Any:
     return function.get_concrete_function(*arguments)(*arguments)
 
 
-def _capacity(n_rows: int) -> int:
-    """Return the rows of a table with room for new ones, one spare row at the least.
-
-    Tables that grow within it share compiled code. A large table has at most a sixteenth to spare.
-    """
-    n = n_rows + 1
-    if n <= _LARGE_TABLE:
-        return round_up(n)
-    step = 1 << (n.bit_length() - 5)
-    return -(-n // step) * step
-
-
-def _penalties(settings: TrainingSettings, degrees: Codes | None, capacity: int) -> Float32s:
+def _penalties(regularization: float, degrees: Codes | None, capacity: int) -> Float32s:
     """Return the weight of the squared norm of each row of a table, and 0 of spare rows."""
     penalties = np.zeros(capacity, np.float32)
     if degrees is None:
-        penalties[:] = settings.regularization
+        penalties[:] = regularization
     else:
-        penalties[: len(degrees)] = settings.regularization / np.maximum(degrees, 1)
+        penalties[: len(degrees)] = regularization / np.maximum(degrees, 1)
     return penalties
 
 
-def _scored(degrees: Codes | None, n_items: int, capacity: int) -> NDArray[np.bool_]:
+def _in_catalogue(degrees: Codes | None, n_items: int, capacity: int) -> NDArray[np.bool_]:
     """Return which rows of the table of items are in the catalogue: no spare and no cold ones."""
-    scored = np.arange(capacity) < n_items
+    in_catalogue = np.arange(capacity) < n_items
     if degrees is not None:
-        scored[:n_items] &= degrees > 0
-    return scored
+        in_catalogue[:n_items] &= degrees > 0
+    return in_catalogue
 
 
-def _packed(tf: Any, weights: Float32s, moments: Float32s | None, capacity: int) -> Any:
-    """Put both Adam moments beside each row, and spare rows below, as a variable."""
-    width = weights.shape[1]
-    packed = tf.Variable(tf.zeros((capacity, 3 * width)))
-    _write(tf, packed, weights, 0)
-    if moments is not None:
-        _write(tf, packed, moments, width)
-    return packed
-
-
-def _write(tf: Any, packed: Any, values: Float32s, column: int) -> None:
-    """Write values into the first rows, from a column on.
-
-    In place and block by block: what TensorFlow does to whole tables takes two copies on the way.
-    """
-    for start in range(0, len(values), _BLOCK_ROWS):
-        block = values[start : start + _BLOCK_ROWS]
-        tf.raw_ops.ResourceStridedSliceAssign(
-            ref=packed.handle,
-            begin=[start, column],
-            end=[start + len(block), column + values.shape[1]],
-            strides=[1, 1],
-            value=block,
-        )
-
-
-def _mean_of_trained(packed: Any, n_rows: int, columns: slice) -> Float32s:
-    """Return the mean of these columns, shape (1, n_columns), over the rows that were trained."""
-    total = np.zeros((1, len(range(*columns.indices(packed.shape[1])))), np.float32)
-    n_trained = 0
-    for start in range(0, n_rows, _BLOCK_ROWS):
-        values = _block(packed, start, min(start + _BLOCK_ROWS, n_rows), columns)
-        total += values.sum(axis=0)
-        n_trained += int(np.count_nonzero(values.any(axis=1)))
-    return total / np.float32(max(n_trained, 1))
-
-
-def _copy(packed: Any, n_rows: int, columns: slice) -> Float32s:
-    """Return these columns: block by block, since TensorFlow makes a copy of its own of each."""
-    n_columns = len(range(*columns.indices(packed.shape[1])))
-    copied = np.empty((n_rows, n_columns), dtype=np.float32)
-    for start in range(0, n_rows, _BLOCK_ROWS):
-        end = min(start + _BLOCK_ROWS, n_rows)
-        copied[start:end] = _block(packed, start, end, columns)
-    return copied
-
-
-def _block(packed: Any, start: int, end: int, columns: slice) -> Float32s:
-    """Return some rows of a variable.
-
-    They are gathered: what was written to in place is copied as a whole, each time, to be sliced.
-    """
-    values: Float32s = packed.sparse_read(np.arange(start, end))[:, columns].numpy()
-    return values
+def _mean(parts: list[Weights]) -> Weights:
+    """Return the mean of weights of equal shapes."""
+    if len(parts) == 1:
+        return parts[0]
+    tables, shared = (
+        {
+            name: np.sum([part[name] for part in arrays], axis=0) / np.float32(len(parts))
+            for name in arrays[0]
+        }
+        for arrays in zip(*parts, strict=True)
+    )
+    return Weights(tables, shared)

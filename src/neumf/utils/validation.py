@@ -82,18 +82,6 @@ def check_real(
         raise ValueError(f"{name} must be {rule}. Received: {value!r}.")
 
 
-def check_folder(name: str, value: Any) -> None:
-    """Raise unless the value is the path of a folder."""
-    rule = f"{name} must be the path of a folder that is there, or None"
-    if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{rule}. Received: {value!r} of type {type(value).__name__}.")
-    if not Path(value).is_dir():
-        raise NotADirectoryError(
-            f"{rule}. Received {os.fspath(value)!r}, where there is no folder. Make it, or pass "
-            "another one, for example tempfile.gettempdir()."
-        )
-
-
 def check_labels(y: Any, n_rows: int) -> NDArray[np.float32]:
     """Return labels of rows, numbers in [0, 1]."""
     labels = _check_column("y", y, n_rows)

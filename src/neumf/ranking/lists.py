@@ -1,0 +1,69 @@
+"""The lists that `recommend` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from neumf.interactions.seen import bar_seen
+from neumf.protocols import Ranker
+from neumf.ranking.rankers import PopularityRanker
+from neumf.ranking.top_k import top_lists
+from neumf.utils.arrays import Codes, Float64s, Ids, Scores
+
+_COLUMNS = pd.Index(["user", "item", "score", "rank"])
+
+
+@dataclass(frozen=True)
+class CatalogueScores:
+    """Scores of all items for queries: by popularity for unknown users, -inf for barred items.
+
+    Attributes
+    ----------
+    ranker : Ranker
+        Scores queries.
+    users : ndarray of shape (n_queries,)
+        The index of each query's user, -1 for unknown ones.
+    popularity_logits : ndarray of shape (n_items,)
+        The scores for unknown users.
+    seen : csr_array of shape (n_users, n_items) or None
+        Items that are barred for a user.
+    barred : ndarray of shape (n_barred,)
+        Items that are barred for all users.
+    """
+
+    ranker: Ranker
+    users: Codes
+    popularity_logits: Float64s
+    seen: sp.csr_array | None
+    barred: Codes
+
+    def of_block(self, block: slice) -> Scores:
+        """Return the scores of a block of queries, shape (n, n_items)."""
+        queries, users = np.arange(block.start, block.stop), self.users[block]
+        known = users >= 0
+        if known.all():
+            scores = self.ranker.score_items(queries)
+        else:
+            scores = PopularityRanker(self.popularity_logits).score_items(queries)
+            if known.any():
+                scores[known] = self.ranker.score_items(queries[known])
+        if self.seen is not None:
+            bar_seen(scores, self.seen, users)
+        if len(self.barred):
+            scores[:, self.barred] = -np.inf
+        return scores
+
+
+def best_items(ids: Ids, catalogue: pd.Index, k: int, scores: CatalogueScores) -> pd.DataFrame:
+    """Return the k best items of each user, a query each, by their ids."""
+    rows, items, values, ranks = top_lists(len(ids), len(catalogue), k, scores.of_block)
+    lists = pd.DataFrame(
+        {0: ids[rows], 1: catalogue.to_numpy()[items], 2: values, 3: ranks}, copy=False
+    )
+    # Naming the columns takes longer than making them, unless the names are an index already.
+    lists.columns = _COLUMNS.copy()
+    return lists

@@ -1,0 +1,96 @@
+"""The embedding tables while a program trains them: how rows are read and updated.
+
+A table that is longer than the number of rows a batch refers to stays in one piece. A row carries
+its two Adam moments beside its weights, so that a step gathers once and scatters once. A shorter
+table is cut into weights and moments, which are updated as a whole: on a CPU, XLA's scatter and
+concatenation cost more than one pass over a short table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
+
+from neumf.training.optimizers import WithMoments
+
+# (weights with moments, gradient) -> new weights with moments
+Update = Callable[[WithMoments, Any], WithMoments]
+
+
+class LongTable(NamedTuple):
+    """A table that is longer than the number of rows a batch refers to.
+
+    `packed` has the weights of each row and both moments, shape (n_rows, 3 * width). `owners` has
+    one integer per row, see `_sum_over_duplicates`.
+    """
+
+    packed: Any
+    owners: Any
+
+    def packed_rows(self, tf: Any) -> Any:
+        """Return the rows with their moments."""
+        return self.packed
+
+    def weights(self, tf: Any, indices: Any) -> Any:
+        """Return the weights of these rows."""
+        return tf.gather(self.packed, indices)[:, : self.packed.shape[1] // 3]
+
+    def updated(self, tf: Any, update: Update, indices: Any, gradients: Any) -> Self:
+        """Return the table after an update of these rows; gradients of equal indices are summed."""
+        summed, owners = _sum_over_duplicates(tf, gradients, indices, self.owners)
+        before = WithMoments.of_packed(tf, tf.gather(self.packed, indices))
+        after = update(before, summed).packed(tf)
+        return type(self)(_write(tf, self.packed, indices, after), owners)
+
+
+class ShortTable(NamedTuple):
+    """A table of at most as many rows as a batch refers to: its weights and both moments."""
+
+    parts: WithMoments
+
+    def packed_rows(self, tf: Any) -> Any:
+        """Return the rows with their moments."""
+        return self.parts.packed(tf)
+
+    def weights(self, tf: Any, indices: Any) -> Any:
+        """Return the weights of these rows."""
+        return tf.gather(self.parts.weights, indices)
+
+    def updated(self, tf: Any, update: Update, indices: Any, gradients: Any) -> Self:
+        """Return the table after an update of these rows; gradients of equal indices are summed."""
+        n_rows = self.parts.weights.shape[0]
+        summed = tf.math.unsorted_segment_sum(gradients, indices, n_rows)
+        counts = tf.math.unsorted_segment_sum(tf.ones_like(indices), indices, n_rows)
+        touched = counts[:, None] > 0
+        after = update(self.parts, summed)
+        pairs = zip(after, self.parts, strict=True)
+        return type(self)(WithMoments(*(tf.where(touched, *pair) for pair in pairs)))
+
+
+def unpack_table(tf: Any, packed: Any, n_indices: int) -> LongTable | ShortTable:
+    """Return a long or a short table of these rows with their moments.
+
+    `n_indices` is the number of row references in a batch, with repeats.
+    """
+    n_rows = packed.shape[0]
+    if n_indices < n_rows:
+        return LongTable(packed, tf.zeros(n_rows, tf.int32))
+    return ShortTable(WithMoments.of_packed(tf, packed))
+
+
+def _sum_over_duplicates(tf: Any, gradients: Any, indices: Any, owners: Any) -> tuple[Any, Any]:
+    """Sum the gradients of equal indices; each of them gets the sum.
+
+    Each position of the batch writes its number into `owners`, at its row. One of the positions
+    with the same row wins, and the sum is collected at its number. So nothing is sorted, and
+    nothing as long as the table is computed.
+    """
+    n = indices.shape[0]
+    owners = _write(tf, owners, indices, tf.range(n))
+    owner = tf.gather(owners, indices)
+    return tf.gather(tf.math.unsorted_segment_sum(gradients, owner, n), owner), owners
+
+
+def _write(tf: Any, table: Any, indices: Any, rows: Any) -> Any:
+    """Return the table with these rows; of several rows for one index, any may win."""
+    return tf.tensor_scatter_nd_update(table, indices[:, None], rows)

@@ -1,0 +1,285 @@
+"""One training step: from a batch to gradients and new weights.
+
+Each step gathers the rows of the tables that its batch refers to, runs the network forward and
+backward and the optimizer, and writes the rows back. Rows that a batch does not refer to stay as
+they are ("lazy" Adam): a step costs the same for a thousand items and for a million.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neumf.model.layers import Dropout, no_dropout
+from neumf.model.network import Blueprint
+from neumf.training.batches import BatchSizes, Chunk
+from neumf.training.dropout import make_dropout, make_noise
+from neumf.training.embedding_tables import LongTable, ShortTable
+from neumf.training.losses import Loss
+from neumf.training.optimizers import OPTIMIZERS, WithMoments
+from neumf.training.variables import split_shared
+
+Tables = dict[str, LongTable | ShortTable]
+
+
+class Plan(NamedTuple):
+    """What fixes a program: equal plans share compiled code.
+
+    `table_rows` has the number of rows of each table, spare ones included. `shared_shapes` has the
+    shapes of the shared weights by name, in the order in which they stand in `Variables.shared`.
+    """
+
+    blueprint: Blueprint
+    loss: Loss
+    optimizer: str
+    with_dropout: bool
+    batches: BatchSizes
+    table_rows: tuple[tuple[str, int], ...]
+    shared_shapes: tuple[tuple[str, tuple[int, ...]], ...]
+
+    def table_of(self, name: str) -> str:
+        """Return the table that holds the rows of this name, see `UserTower.indices`."""
+        return self.blueprint.users.table_of(name)
+
+
+class Rates(NamedTuple):
+    """Numbers that may change without a new program.
+
+    `penalties` has the weight of each row's squared norm by table, `kernel_penalty` is that of the
+    kernels. `centres` has what is subtracted from the rows of a table before the norm is taken, for
+    some tables. `in_catalogue` marks the rows of the table of items that are candidates of a
+    softmax over the catalogue, `n_items` is their number.
+    """
+
+    learning_rate: Any
+    penalties: dict[str, Any]
+    kernel_penalty: Any
+    dropout: Any
+    centres: dict[str, Any]
+    in_catalogue: Any
+    n_items: Any
+
+
+class Batch(NamedTuple):
+    """One batch of a chunk; the first `n_real` of its rows count."""
+
+    indices: dict[str, Any]
+    labels: Any
+    weights: Any
+    n_real: Any
+    seed: Any
+
+    @classmethod
+    def of_chunk(cls, tf: Any, chunk: Chunk, i: Any, batch_rows: int) -> Batch:
+        """Return the i-th batch of a chunk."""
+        return cls(
+            {name: index[i] for name, index in chunk.indices.items()},
+            chunk.labels[i],
+            chunk.weights[i],
+            tf.minimum(chunk.n_rows - i * batch_rows, batch_rows),
+            chunk.seed + tf.stack([0, i]),
+        )
+
+
+class _Inputs(NamedTuple):
+    """What the network reads for one batch.
+
+    Attributes
+    ----------
+    users : dict of tensor
+        What the user tower reads, by the names of `UserTower.indices`: rows of tables, shape
+        (n_batch, n_per_row, width), or plain numbers.
+    present : dict of tensor of bool
+        Whether there is such a row.
+    items : tensor of shape (n, width)
+        The rows of items that were gathered.
+    candidates : tensor of shape (n_batch, n_candidates, width)
+        The rows of each row's own item, first, and of the negatives drawn for it.
+    shared : dict of tensor
+        The shared weights.
+    """
+
+    users: dict[str, Any]
+    present: dict[str, Any]
+    items: Any
+    candidates: Any
+    shared: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The training step of a plan.
+
+    Attributes
+    ----------
+    tf : module
+        TensorFlow.
+    plan : Plan
+        Network, loss, optimizer and sizes.
+    rates : Rates
+        Learning rate, penalties, dropout.
+    """
+
+    tf: Any
+    plan: Plan
+    rates: Rates
+
+    def indices(self, batch: Batch) -> dict[str, Any]:
+        """Return the indices of the rows that a batch needs, in one dimension, by name."""
+        tf, plan = self.tf, self.plan
+        n_rows = dict(plan.table_rows)
+        # -1 refers to no row; the last row of the table, a spare one, stands in for it.
+        indices = {
+            name: tf.reshape(tf.where(index < 0, n_rows[plan.table_of(name)] - 1, index), (-1,))
+            for name, index in batch.indices.items()
+            if plan.blueprint.users.is_row(name)
+        }
+        if plan.loss.candidates == "catalogue":
+            indices["items"] = tf.range(n_rows["items"])
+        return indices
+
+    def names_of(self, table: str, indices: dict[str, Any]) -> list[str]:
+        """Return the names among `indices` whose rows this table holds."""
+        return [name for name in indices if self.plan.table_of(name) == table]
+
+    def train(
+        self, batch: Batch, t: Any, tables: Tables, shared: WithMoments
+    ) -> tuple[Any, Tables, WithMoments]:
+        """Take the t-th step; return the summed loss of the batch, the tables, the shared weights.
+
+        The loss is that before the step.
+        """
+        tf, optimizer = self.tf, OPTIMIZERS[self.plan.optimizer]
+        indices = self.indices(batch)
+        rows = {
+            name: tables[self.plan.table_of(name)].weights(tf, index)
+            for name, index in indices.items()
+        }
+        loss, gradients, shared_gradient = self._gradients(batch, rows, shared.weights)
+
+        def update(before: WithMoments, gradient: Any) -> WithMoments:
+            return optimizer(tf, before, gradient, self.rates.learning_rate, t)
+
+        updated: Tables = {}
+        for name, table in tables.items():
+            parts = self.names_of(name, indices)
+            of_table = (
+                tf.concat([by_name[p] for p in parts], 0) for by_name in (indices, gradients)
+            )
+            updated[name] = table.updated(tf, update, *of_table)
+        return loss, updated, update(shared, shared_gradient)
+
+    def _gradients(self, batch: Batch, rows: dict[str, Any], shared: Any) -> tuple[Any, Any, Any]:
+        """Return the summed loss, the gradients of the rows, and that of the shared weights."""
+        tf = self.tf
+        n = tf.cast(batch.n_real, tf.float32)
+        real = tf.cast(tf.range(self.plan.batches.n_rows) < batch.n_real, tf.float32)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch((rows, shared))
+            inputs = self._inputs(batch, rows, shared)
+            losses = batch.weights * self._losses(batch, inputs)
+            penalties, kernel_norms = self._penalties(batch, inputs)
+            objective = tf.reduce_sum(losses + real * penalties) / n
+            if kernel_norms:
+                objective += self.rates.kernel_penalty * tf.add_n(kernel_norms)
+        gradients = tape.gradient(objective, (rows, shared))
+        return tf.reduce_sum(losses), *gradients
+
+    def _inputs(self, batch: Batch, rows: dict[str, Any], shared: Any) -> _Inputs:
+        tf, plan = self.tf, self.plan
+        indices = {name: index for name, index in batch.indices.items() if name != "items"}
+        items = candidates = rows["items"]
+        if plan.loss.candidates == "catalogue":
+            candidates = tf.gather(items, batch.indices["items"])
+        return _Inputs(
+            {
+                name: tf.reshape(rows[name], (*index.shape, -1)) if name in rows else index
+                for name, index in indices.items()
+            },
+            {name: index >= 0 for name, index in indices.items()},
+            items,
+            tf.reshape(candidates, (*batch.indices["items"].shape, -1)),
+            split_shared(tf, shared[0], dict(plan.shared_shapes)),
+        )
+
+    def _losses(self, batch: Batch, inputs: _Inputs) -> Any:
+        """Return the loss of each row."""
+        tf, loss = self.tf, self.plan.loss
+        blueprint, layers = self.plan.blueprint, self.plan.blueprint.layers
+        dropout = self._dropout(batch)
+        users = blueprint.users.vectors(tf, inputs.users, inputs.present, inputs.shared)
+        if loss.candidates == "negatives":
+            candidates = blueprint.items.vectors(inputs.candidates)
+            scores = layers.logits(tf, inputs.shared, users, candidates, dropout)
+            return loss.per_row(tf, scores, scores[:, 0], batch.labels)
+        users = dropout(users)
+        if loss.candidates == "batch":
+            scores = self._batch_scores(batch, inputs, users)
+            return loss.per_row(tf, scores, scores[:, 0], batch.labels)
+        scores, own = self._catalogue_scores(batch, inputs, users)
+        return loss.per_row(tf, scores, own, batch.labels)
+
+    def _dropout(self, batch: Batch) -> Dropout:
+        if not self.plan.with_dropout:
+            return no_dropout
+        sizes = self.plan.batches
+        n_samples = sizes.n_rows * (1 + sizes.n_drawn)
+        noise = make_noise(self.tf, n_samples * self.plan.blueprint.layers.n_dropped, batch.seed)
+        dropout: Dropout = make_dropout(self.tf, self.rates.dropout, noise)
+        return dropout
+
+    def _batch_scores(self, batch: Batch, inputs: _Inputs, users: Any) -> Any:
+        """Return the logits of each row's own item, first, and of all negatives of the batch.
+
+        A negative that is the row's own item gets a logit of -inf, and so do the negatives of the
+        rows that do not count. The others stand for the rest of the catalogue ("logQ"): the
+        logarithm of the number of items that each stands for is added to its logit.
+        """
+        tf, layers = self.tf, self.plan.blueprint.layers
+        candidates = self.plan.blueprint.items.vectors(inputs.candidates)
+        own = layers.logits(tf, inputs.shared, users, candidates[:, :1])
+        drawn = tf.reshape(candidates[:, 1:], (-1, candidates.shape[-1]))
+        scores = layers.product_logits(tf, inputs.shared, users, drawn)
+        items = tf.reshape(batch.indices["items"][:, 1:], (-1,))
+        counts = tf.range(items.shape[0]) < batch.n_real * self.plan.batches.n_drawn
+        is_negative = counts & (items != batch.indices["items"][:, :1])
+        n_negatives = tf.reduce_sum(tf.cast(is_negative, tf.float32), 1, keepdims=True)
+        scores += tf.math.log((self.rates.n_items - 1) / tf.maximum(n_negatives, 1))
+        return tf.concat([own, tf.where(is_negative, scores, -np.inf)], 1)
+
+    def _catalogue_scores(self, batch: Batch, inputs: _Inputs, users: Any) -> tuple[Any, Any]:
+        """Return the logits of all items (-inf outside the catalogue) and of each row's own."""
+        tf, blueprint = self.tf, self.plan.blueprint
+        vectors = blueprint.items.vectors(inputs.items)
+        scores = blueprint.layers.product_logits(tf, inputs.shared, users, vectors)
+        scores = tf.where(self.rates.in_catalogue, scores, -np.inf)
+        items = tf.range(vectors.shape[0])
+        own = tf.reduce_sum(tf.where(items == batch.indices["items"], scores, 0.0), 1)
+        return scores, own
+
+    def _penalties(self, batch: Batch, inputs: _Inputs) -> tuple[Any, list[Any]]:
+        """Return the penalty of each row, shape (n_batch,), and the squared norms of the kernels.
+
+        The penalty is per sample: a row's user is in all of its samples, each of its items in one.
+        """
+        tf, blueprint, rates = self.tf, self.plan.blueprint, self.rates
+
+        def weighted(name: str, rows: Any) -> Any:
+            index = tf.maximum(batch.indices[name], 0)  # -1 is no row, and does not count
+            table = self.plan.table_of(name)
+            if table in rates.centres:
+                rows -= tf.gather(rates.centres[table], index)
+            return rows * tf.sqrt(tf.gather(rates.penalties[table], index))[:, :, None]
+
+        users = {
+            name: weighted(name, rows)
+            for name, rows in inputs.users.items()
+            if blueprint.users.is_row(name)
+        }
+        total = blueprint.items.norms(tf, weighted("items", inputs.candidates))
+        for norms in blueprint.users.norms(tf, users, inputs.present):
+            total += norms
+        kernels = [tf.reduce_sum(inputs.shared[name] ** 2) for name in blueprint.layers.kernels]
+        return total, kernels + blueprint.users.kernel_norms(tf, inputs.shared)
