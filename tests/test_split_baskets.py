@@ -139,7 +139,7 @@ def test_rank_is_the_number_of_the_basket(X):
 
 @pytest.mark.parametrize("X", [[["a", 1, 5]], np.ones((3, 3))], ids=["list", "array"])
 def test_tables_without_timestamps_have_no_baskets(X):
-    with pytest.raises(ValueError, match=r"goes by the time .* or hold out single rows .*LastOut"):
+    with pytest.raises(ValueError, match=r"splits by time\. .* or hold out single .*LastOut"):
         next(LeaveLastBasketOutSplitter().split(X))
 
 

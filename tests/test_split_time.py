@@ -201,7 +201,7 @@ def test_a_window_without_rows_says_what_was_split():
 
 @pytest.mark.parametrize("X", [[["a", 1, 5]], np.ones((3, 3))], ids=["list", "array"])
 def test_tables_without_timestamps_have_no_calendar(X):
-    with pytest.raises(ValueError, match=r"TimeSplitter goes by the time .* a column 'timestamp'"):
+    with pytest.raises(ValueError, match=r"TimeSplitter splits by time.* a column 'timestamp'"):
         next(TimeSplitter().split(X))
 
 

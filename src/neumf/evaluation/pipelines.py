@@ -44,9 +44,9 @@ def fold_in_interactions(recommender: Recommender, interactions: Any) -> Recomme
     """Return the recommender after further interactions, without training."""
     if not hasattr(recommender, "with_interactions"):
         raise TypeError(
-            "interactions can only be given to recommenders with a method with_interactions, such "
-            f"as those that derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit "
-            "it with the interactions in X."
+            "interactions need a recommender with a method with_interactions, such as those that "
+            f"derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit it with the "
+            "interactions in X."
         )
     folded: Recommender = recommender.with_interactions(interactions)
     return folded

@@ -174,16 +174,6 @@ def read_ordered(X: Any) -> Interactions:
     return rows
 
 
-def require_timestamps(rows: Interactions, splitter: str, instead: str) -> NDArray[Any]:
-    """Return the timestamps of rows; if there are none, raise with advice, `instead`."""
-    if rows.timestamps is None:
-        raise ValueError(
-            f"{splitter} goes by the time of the rows, so X must be a table with a column "
-            f"'timestamp'. Received none of that name. Add or rename it, or {instead}."
-        )
-    return rows.timestamps
-
-
 def dense_ranks(rows: Interactions) -> NDArray[np.int64]:
     """Return the dense rank of each row's timestamp among those of its user, from 1."""
     users, ids = index_ids(rows.users)

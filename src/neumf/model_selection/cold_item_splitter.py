@@ -45,8 +45,8 @@ class ColdItemSplitter(InteractionSplitter):
     All items have the same chance, however many rows they have, so the number of test rows differs
     from split to split. The draw depends on the order in which X names the items first.
 
-    Cold items can only be found by recommenders that read features, such as the `item_features` of
-    :class:`NeuMFRecommender` or :class:`ContentKNNRecommender`. For others the test rows are
+    Cold items can only be found by recommenders with `item_features`: :class:`NeuMFRecommender`,
+    :class:`NextItemRecommender` and :class:`ContentKNNRecommender`. For others the test rows are
     misses. So are test rows of users without training rows; to leave them out, keep
     ``X_test[X_test["user"].isin(X_train["user"])]``.
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from neumf.interactions.moments import require_timestamps
 from neumf.interactions.tables import Interactions
 from neumf.interactions.vocabulary import index_ids
-from neumf.model_selection.base import (
-    LeaveLastSplitter,
-    Units,
-    dense_ranks,
-    require_timestamps,
-)
+from neumf.model_selection.base import LeaveLastSplitter, Units, dense_ranks
 
 
 class LeaveLastBasketOutSplitter(LeaveLastSplitter):
@@ -75,7 +71,8 @@ class LeaveLastBasketOutSplitter(LeaveLastSplitter):
 
     def _read_units(self, rows: Interactions) -> Units:
         instead = "hold out single rows by their order, with LeaveLastOutSplitter"
-        require_timestamps(rows, "LeaveLastBasketOutSplitter", instead)
+        reason = "LeaveLastBasketOutSplitter splits by time"
+        require_timestamps(rows.timestamps, "X", reason, instead)
         users, ids = index_ids(rows.users)
         ranks = dense_ranks(rows)
         counts = np.zeros(len(ids), np.int64)

@@ -10,13 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf.interactions.moments import read_moment
-from neumf.model_selection.base import (
-    InteractionSplitter,
-    Masks,
-    read_ordered,
-    require_timestamps,
-)
+from neumf.interactions.moments import read_moment, require_timestamps
+from neumf.model_selection.base import InteractionSplitter, Masks, read_ordered
 from neumf.utils.validation import check_int, check_real
 
 _DURATIONS = (dt.timedelta, np.timedelta64)  # a Timedelta of pandas is of the first
@@ -95,7 +90,7 @@ class TimeSplitter(InteractionSplitter):
         self._check_parameters()
         rows = read_ordered(X)
         instead = "split by the order of rows, with LeaveLastOutSplitter"
-        times = require_timestamps(rows, "TimeSplitter", instead)
+        times = require_timestamps(rows.timestamps, "X", "TimeSplitter splits by time", instead)
         later = np.zeros(len(rows), dtype=bool)
         for j, from_start in enumerate(self._windows(times, rows.ticks_per_second), start=1):
             test = from_start & ~later
