@@ -243,7 +243,7 @@ class RankerRecommender(BaseRecommender):
 
     def fit(self, X, y=None):
         """Keep what was seen."""
-        keep_rows(self, X, read_rows(X, y))
+        keep_rows(self, read_rows(X, y))
         return self
 
     @property

@@ -170,7 +170,7 @@ class RecommenderOfTable(TableRecommender):
         rows = read_rows(X, y)
         cold = self.table.columns.difference(rows.item_ids, sort=False)
         rows = replace(rows, item_ids=rows.item_ids.append(cold))
-        keep_rows(self, X, rows)
+        keep_rows(self, rows)
         table = self.table.reindex(index=self.users_, columns=self.items_)
         self.table_ranker_ = TableRanker(table.to_numpy())
         return self

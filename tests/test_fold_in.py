@@ -145,7 +145,7 @@ def test_users_folded_in_again_keep_their_own_vectors(X):
     new = pd.DataFrame({"user": [5, 3, -1], "item": [1001, 1002, 1003]})
     later = pd.DataFrame({"user": [-1, 3, 5], "item": [1004, 1005, 1006]})
     once = model.with_interactions(pd.concat([new, later]))
-    twice = model.with_interactions(new).folded_in(later)
+    twice = model.with_interactions(new).with_interactions(later)
     users = [3, 5, -1, 7]
     vectors = [
         recommender.network_.users[recommender.users_.get_indexer(users)]

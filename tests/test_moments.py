@@ -133,7 +133,7 @@ class PopularBefore(BaseRecommender):
     def fit(self, X, y=None):
         rows = read_rows(X, y)
         learned = {"row_items_": rows.items, "row_seconds_": rows.seconds}
-        keep_rows(self, X, rows, n_items_=rows.shape[1], **learned)
+        keep_rows(self, rows, n_items_=rows.shape[1], **learned)
         return self
 
     @property

@@ -52,7 +52,7 @@ class TableRecommender(BaseRecommender):
         self.table = table
 
     def fit(self, X, y=None):
-        keep_rows(self, X, read_rows(X, y))
+        keep_rows(self, read_rows(X, y))
         table = self.table.reindex(index=self.users_, columns=self.items_)
         self.table_ranker_ = TableRanker(table.to_numpy())
         return self

@@ -192,8 +192,8 @@ def test_a_window_without_rows_says_what_was_split():
     with pytest.raises(ValueError, match=r"Split 1 of 1 has no test rows: .* start=10,"):
         next(TimeSplitter(start=10).split(frame([5, 9])))
     match = (
-        "Split 2 of 2 has no test rows: .* start=None, and the 4 rows of X are of 2 moments, "
-        "from 5 to 900000 s"
+        "Split 2 of 2 has no test rows: .* start=None, and the 4 rows of X have 2 "
+        "different timestamps, from 5 to 900000 s"
     )
     with pytest.raises(ValueError, match=match):
         list(TimeSplitter(2, dt.timedelta(days=1)).split(frame([5, 5, 900_000, 900_000])))

@@ -88,7 +88,7 @@ class IALSRecommender(BaseRecommender):
         model = AlternatingLeastSquares(**self.get_params())
         model.fit(sp.csr_matrix(rows.seen, dtype=np.float32), show_progress=False)
         learned = {"user_factors_": model.user_factors, "item_factors_": model.item_factors}
-        keep_rows(self, X, rows, **learned)
+        keep_rows(self, rows, **learned)
         return self
 
     @property

@@ -1,7 +1,7 @@
 """What all recommenders share, and what a recommender of your own is made from.
 
-A subclass of :class:`BaseRecommender` writes `fit` and `ranker_`; `fit` reads its rows with
-:func:`read_rows` and ends with :func:`keep_rows`.
+`fit` of a subclass of :class:`BaseRecommender` starts with :func:`read_rows` and ends with
+:func:`keep_rows`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,6 @@ from sklearn.utils.validation import check_is_fitted
 from neumf.evaluation.scorers import ndcg_scorer
 from neumf.interactions.columns import barred_items, read_ids
 from neumf.interactions.encoded_rows import EncodedRows, read_rows
-from neumf.interactions.fitted_rows import (
-    attributes_of_columns,
-    attributes_of_rows,
-    read_fitted_rows,
-    state_of_rows,
-)
 from neumf.interactions.moments import read_moment, require_timestamps
 from neumf.interactions.new_rows import NewRows, find_users, match_new_rows, read_new
 from neumf.interactions.reading import read_input
@@ -37,6 +31,7 @@ from neumf.protocols import Ranker
 from neumf.ranking.lists import CatalogueScores, best_items
 from neumf.ranking.rankers import QueryRanker, pair_scores, ranker_at
 from neumf.saving.checked_values import CheckedValues
+from neumf.saving.fitted_rows import read_fitted_rows, state_of_rows
 from neumf.saving.values import write_values
 from neumf.utils.arrays import Codes, Float64s, Ids
 from neumf.utils.description import describe
@@ -45,7 +40,7 @@ from neumf.utils.validation import check_int
 __all__ = ["BaseRecommender", "keep_rows", "read_rows"]
 
 
-def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows, **learned: Any) -> None:
+def keep_rows(recommender: BaseRecommender, rows: EncodedRows, **learned: Any) -> None:
     """Set all fitted attributes at once, as the last step of `fit`.
 
     .. versionadded:: 0.1
@@ -54,10 +49,8 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows, **learned
     ----------
     recommender : BaseRecommender
         Gets the attributes that :class:`BaseRecommender` lists.
-    X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-        What `fit` was given.
     rows : EncodedRows
-        What :func:`read_rows` made of it.
+        What :func:`read_rows` made of the table given to `fit`.
     **learned : Any
         Further attributes by name: what `fit` has learned.
 
@@ -65,13 +58,12 @@ def keep_rows(recommender: BaseRecommender, X: Any, rows: EncodedRows, **learned
     --------
     >>> from neumf import PopularityRecommender
     >>> from neumf.base import keep_rows, read_rows
-    >>> recommender, X = PopularityRecommender(), [["a", "x"], ["b", "x"], ["a", "y"]]
-    >>> keep_rows(recommender, X, read_rows(X), n_rows_=3)
+    >>> recommender = PopularityRecommender()
+    >>> keep_rows(recommender, read_rows([["a", "x"], ["b", "x"], ["a", "y"]]), n_rows_=3)
     >>> recommender.popularity_.tolist(), recommender.n_rows_
     ([2, 1], 3)
     """
-    of_rows = attributes_of_columns(X, rows) | attributes_of_rows(rows, rows.seen)
-    recommender._commit(of_rows | learned)
+    recommender._commit(rows.attributes(rows.seen) | learned)
 
 
 class BaseRecommender(BaseEstimator, ABC):
@@ -99,7 +91,7 @@ class BaseRecommender(BaseEstimator, ABC):
     Attributes
     ----------
     users_ : pandas.Index of shape (n_users,)
-        The id of each user, by index.
+        The id of each user, by index: in order of first appearance.
     items_ : pandas.Index of shape (n_items,)
         The catalogue: the id of each item, by index.
     seen_ : csr_array of shape (n_users, n_items)
@@ -134,7 +126,7 @@ class BaseRecommender(BaseEstimator, ABC):
     ...         rows = read_rows(X, y)
     ...         users, sizes, items = np.linalg.svd(rows.seen.toarray(), full_matrices=False)
     ...         users, items = (users * sizes)[:, : self.n_components], items[: self.n_components].T
-    ...         keep_rows(self, X, rows, user_factors_=users, item_factors_=items)
+    ...         keep_rows(self, rows, user_factors_=users, item_factors_=items)
     ...         return self
     ...
     ...     @property
@@ -147,8 +139,7 @@ class BaseRecommender(BaseEstimator, ABC):
     ...     def score_candidates(self, users, items):
     ...         return np.einsum("nf,ncf->nc", self.user_factors_[users], self.item_factors_[items])
     >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 2], ["c", 1], ["d", 3], ["e", 3]]
-    >>> model = SVDRecommender().fit(X)
-    >>> model.recommend("c", k=1)[["user", "item"]]
+    >>> SVDRecommender().fit(X).recommend("c", k=1)[["user", "item"]]
       user  item
     0    c     2
     """
@@ -236,8 +227,8 @@ class BaseRecommender(BaseEstimator, ABC):
         Parameters
         ----------
         users : id, array-like of ids or None, default=None
-            Whom to recommend to; None means all users that `fit` saw, or those of `interactions`.
-            Unknown users get the most popular items.
+            None means all users that `fit` saw, or those of `interactions`. Unknown users get the
+            most popular items.
         k : int, default=10
             Number of items per user. Users with fewer candidates get fewer rows.
         exclude_seen : bool, default=True
@@ -272,7 +263,7 @@ class BaseRecommender(BaseEstimator, ABC):
         Besides the lists, about 60 bytes a row where ids are numbers, each thread (one per core, or
         as many as OMP_NUM_THREADS says) holds 2**23 scores, or those of one user if that is more.
 
-        Many threads may ask one recommender at once. Fit, or `partial_fit`, a copy meanwhile.
+        Many threads may ask one recommender at once. While they do, fit a copy instead of it.
         """
         check_is_fitted(self)
         check_int("k", k, 1)
@@ -284,13 +275,10 @@ class BaseRecommender(BaseEstimator, ABC):
         known = self._for_users(ids, new)
         indices = find_users(ids, known.users_)
         seconds = None if at is None else np.full(len(indices), read_moment(at, "at"))
-        scores = CatalogueScores(
-            ranker_at(known, indices, seconds),
-            indices,
-            self.popularity_logits_,
-            known.seen_ if exclude_seen else None,
-            barred_items(self.items_, allow, deny),
-        )
+        ranker = ranker_at(known, indices, seconds)
+        barred = barred_items(self.items_, allow, deny)
+        seen = known.seen_ if exclude_seen else None
+        scores = CatalogueScores(ranker, indices, self.popularity_logits_, seen, barred)
         return best_items(ids, self.items_, k, scores)
 
     def with_interactions(self, interactions: Any) -> Self:

@@ -24,49 +24,31 @@ class Ranker(Protocol):
     .. versionadded:: 0.1
 
     Higher is better. Scores are finite; only their order within a user counts, except in a
-    :class:`neumf.VotingRecommender`, which adds up their z-scores. The methods are called from
-    several threads at once, each with users of its own.
+    :class:`neumf.VotingRecommender`. The methods are called from several threads at once.
     """
 
     def score_items(self, users: Codes) -> Scores:
-        """Score the whole catalogue.
+        """Score the whole catalogue for known users.
 
-        Parameters
-        ----------
-        users : ndarray of shape (n,)
-            Indices of known users.
-
-        Returns
-        -------
-        scores : ndarray of shape (n, n_items)
-            A new array: the caller may write to it.
+        Returns a new array of shape (len(users), n_items): the caller may write to it.
         """
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
-        """Score some items for each user.
+        """Score some items for each known user.
 
-        Parameters
-        ----------
-        users : ndarray of shape (n,)
-            Indices of known users.
-        items : ndarray of shape (n, n_candidates)
-            Indices of items, those of each user in a row.
-
-        Returns
-        -------
-        scores : ndarray of shape (n, n_candidates)
-            A new array, with the same values as `score_items` returns.
+        `items` has shape (len(users), n_candidates). Returns a new array of the same shape, with
+        the values of `score_items`.
         """
 
 
 @runtime_checkable
 class Recommender(Protocol):
-    """A fitted recommender, as the scorers, `evaluate` and `compare` know it.
+    """A fitted recommender, as the scorers, `evaluate` and `compare` use it.
 
     .. versionadded:: 0.1
 
-    Their ``interactions=`` also needs a method ``with_interactions(interactions)`` that returns a
-    recommender which knows these rows too.
+    Their ``interactions=`` also needs a method ``with_interactions(interactions)``, which returns a
+    recommender that knows these rows too.
 
     Attributes
     ----------
@@ -75,11 +57,11 @@ class Recommender(Protocol):
     items_ : pandas.Index of shape (n_items,)
         The catalogue: the id of each item, by index.
     seen_ : csr_array of bool of shape (n_users, n_items)
-        The items that each user has seen. They are left out of the candidates.
+        The seen items of each user.
     popularity_ : ndarray of shape (n_items,)
         Number of users who interacted with each item.
     ranker_ : Ranker
-        What gives the scores.
+        Gives the scores.
     """
 
     users_: pd.Index
@@ -89,7 +71,7 @@ class Recommender(Protocol):
 
     @property
     def ranker_(self) -> Ranker:
-        """What gives the scores."""
+        """Gives the scores."""
 
 
 @runtime_checkable
@@ -102,16 +84,8 @@ class TimedRecommender(Recommender, Protocol):
     def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
         """Return a ranker of queries: each a user and a request time.
 
-        Parameters
-        ----------
-        users : ndarray of shape (n_queries,)
-            Indices of users; -1 is an unknown one, whose query is never scored.
-        seconds : ndarray of shape (n_queries,)
-            The request time of each query, as the timestamps of `fit` in seconds. The ranker must
-            ignore what happened at it or later.
-
-        Returns
-        -------
-        ranker : Ranker
-            Takes indices of queries in place of indices of users.
+        `users` holds an index for each query; -1 is an unknown user, whose query is never scored.
+        `seconds` holds the request times, as the timestamps of `fit` in seconds. The ranker takes
+        indices of queries in place of indices of users, and must ignore what happened at the
+        request time or later.
         """

@@ -62,12 +62,10 @@ def read_amazon_reviews(
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If a line is broken; the message names the file, the line and the field. Also if the name
-        has another end, `csv_columns` are not the four columns, or users and items of a `.csv`
-        are swapped.
+    FileNotFoundError, ValueError
+        If there is no such file, its name has another end, `csv_columns` are not the four columns,
+        users and items of a `.csv` are swapped, or a line is broken. The message names the file,
+        the line and the field.
 
     See Also
     --------

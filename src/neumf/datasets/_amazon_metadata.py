@@ -22,9 +22,6 @@ _NAMES = {
 
 _AMOUNT = re.compile(r"\s*\$?\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*")
 
-# What `literal_eval` raises for a line that is broken, or nested beyond reason.
-_NO_LITERAL = (ValueError, SyntaxError, MemoryError, RecursionError)
-
 
 def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
     """Read the titles, brands, categories and prices of the products in a dump of Amazon.
@@ -57,10 +54,9 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If a line is broken or has no id; the message names the file, the line and the field.
+    FileNotFoundError, ValueError
+        If there is no such file, or a line is broken or has no id. The message names the file, the
+        line and the field.
 
     Warns
     -----
@@ -103,19 +99,22 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
 def _parse_product(line: str) -> tuple[str, tuple[str, str, str, float]]:
     """Return the id of a product, and its row of the table."""
     record = _parse_literal(line) if line.startswith("{'") else parse_json(line)
-    values = {word: _find(record, names) for word, names in _NAMES.items()}
-    key = values["item"]
-    if not isinstance(key, str) or not key:
+    values = {
+        column: next((record[name] for name in names if name in record), None)
+        for column, names in _NAMES.items()
+    }
+    if not isinstance(values["item"], str) or not values["item"]:
         rule = "an id (in files of 2023, 'parent_asin' is), a text that is not empty"
-        raise FieldError("asin", rule, key)
-    title, brand = (_read_text(word, values[word]) for word in ("title", "brand"))
-    return key, (title, brand, _read_categories(values["categories"]), _read_price(values["price"]))
+        raise FieldError("asin", rule, values["item"])
+    title, brand = (_read_text(column, values[column]) for column in ("title", "brand"))
+    categories, price = _read_categories(values["categories"]), _read_price(values["price"])
+    return values["item"], (title, brand, categories, price)
 
 
 def _parse_literal(line: str) -> dict[str, Any]:
     try:
         record = ast.literal_eval(line)
-    except _NO_LITERAL as error:
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
         message = f"the line is no Python literal ({quoted(error)}). Received: {quoted(line)}"
         raise ValueError(message) from None
     if not isinstance(record, dict):
@@ -123,13 +122,9 @@ def _parse_literal(line: str) -> dict[str, Any]:
     return record
 
 
-def _find(record: dict[str, Any], names: tuple[str, ...]) -> Any:
-    return next((record[name] for name in names if name in record), None)
-
-
-def _read_text(word: str, value: Any) -> str:
+def _read_text(column: str, value: Any) -> str:
     if value is not None and not isinstance(value, str):
-        raise FieldError(word, "a text", value)
+        raise FieldError(column, "a text", value)
     return value or ""
 
 

@@ -36,11 +36,9 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file, or none of the three in the folder.
-    ValueError
-        If the folder holds several of them, or a line is broken. The message names the file, the
-        line and the field.
+    FileNotFoundError, ValueError
+        If there is no such file, the folder holds none or several of them, or a line is broken. The
+        message names the file, the line and the field.
 
     See Also
     --------

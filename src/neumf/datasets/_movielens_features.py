@@ -87,11 +87,9 @@ def read_movielens_items(path: StrPath) -> pd.DataFrame:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file, or none of the three in the folder.
-    ValueError
-        If the folder holds several of them, a line is broken, or an id occurs twice. The message
-        names the file, the line and the field.
+    FileNotFoundError, ValueError
+        If there is no such file, the folder holds none or several of them, a line is broken, or an
+        id occurs twice. The message names the file, the line and the field.
 
     See Also
     --------
@@ -110,8 +108,6 @@ def read_movielens_items(path: StrPath) -> pd.DataFrame:
        item      title    year            genres
     0     1  Toy Story  1995.0  Animation|Comedy
     1     6       Heat  1995.0            Action
-
-    A column per genre, 0 or 1:
 
     >>> items["genres"].str.get_dummies("|").reset_index()
        item  Action  Animation  Comedy
@@ -154,11 +150,8 @@ def read_movielens_users(path: StrPath) -> pd.DataFrame:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file, or none of the two in the folder.
-    ValueError
-        If the folder holds both, a line is broken, or an id occurs twice. The message names the
-        file, the line and the field.
+    FileNotFoundError, ValueError
+        As :func:`read_movielens_items`.
 
     See Also
     --------

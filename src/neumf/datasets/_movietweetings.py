@@ -82,15 +82,13 @@ def load_movietweetings(*, return_titles: bool = False, return_items: bool = Fal
     >>> items.loc[1074638].to_dict()
     {'title': 'Skyfall', 'year': 2012, 'genres': 'Action|Adventure|Crime|Thriller'}
     """
-    tables: list[Any] = [_read("movietweetings-ratings.csv.xz").astype({"rating": "float64"})]
-    if return_titles or return_items:
-        films = _read("movietweetings-items.csv.xz").set_index("item")
-    if return_titles:
-        tables.append(films["title"])
-    if return_items:
-        split = split_years(films["title"]).astype({"year": "int64"})
-        tables.append(split.assign(genres=films["genres"]))
-    return tables[0] if len(tables) == 1 else tuple(tables)
+    interactions = _read("movietweetings-ratings.csv.xz").astype({"rating": "float64"})
+    if not return_titles and not return_items:
+        return interactions
+    films = _read("movietweetings-items.csv.xz").set_index("item")
+    items = split_years(films["title"]).astype({"year": "int64"}).assign(genres=films["genres"])
+    asked = ((return_titles, films["title"]), (return_items, items))
+    return (interactions, *(table for is_asked, table in asked if is_asked))
 
 
 def _read(name: str) -> pd.DataFrame:

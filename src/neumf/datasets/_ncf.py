@@ -45,11 +45,10 @@ def read_ncf(prefix: StrPath) -> NCFData:
 
     Raises
     ------
-    FileNotFoundError
-        If `.train.rating` or `.test.rating` is missing.
-    ValueError
-        If a line is broken, or if the lines of `.test.negative` are not those of `.test.rating`.
-        The message names the file, the line and the field.
+    FileNotFoundError, ValueError
+        If `.train.rating` or `.test.rating` is missing, a line is broken, or the lines of
+        `.test.negative` are not those of `.test.rating`. The message names the file, the line and
+        the field.
 
     Notes
     -----

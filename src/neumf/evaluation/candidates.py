@@ -1,4 +1,4 @@
-"""Rankings among a part of the catalogue: what the scorers call candidates."""
+"""Rankings among a part of the catalogue: the parameter `candidates`."""
 
 from __future__ import annotations
 
@@ -29,51 +29,43 @@ def find_candidates(candidates: Any, recommender: Recommender) -> Codes:
     if isinstance(candidates, str):
         return np.flatnonzero(recommender.popularity_ == 0)
     ids = read_ids(candidates, "candidates", recommender.items_)
-    codes = np.unique(lookup_ids(ids, recommender.items_, "candidates"))
-    return codes[codes >= 0]
+    items = np.unique(lookup_ids(ids, recommender.items_, "candidates"))
+    return items[items >= 0]
 
 
 class PartOfCatalogue:
-    """A recommender whose catalogue is a part of another one's.
+    """A recommender of some items of another one, given by their indices there."""
 
-    Parameters
-    ----------
-    whole : Recommender
-        The other one.
-    places : ndarray of shape (n_items,)
-        The index that each item has there.
-    """
-
-    def __init__(self, whole: Recommender, places: Codes) -> None:
-        self.whole, self.places = whole, places
+    def __init__(self, whole: Recommender, items: Codes) -> None:
+        self.whole, self.items = whole, items
         self.users_ = whole.users_
-        self.items_ = whole.items_[places]
-        self.seen_ = sp.csr_array(whole.seen_[:, places])
-        self.popularity_ = whole.popularity_[places]
+        self.items_ = whole.items_[items]
+        self.seen_ = sp.csr_array(whole.seen_[:, items])
+        self.popularity_ = whole.popularity_[items]
 
     @property
     def ranker_(self) -> PartRanker:
-        """What gives the scores."""
-        return PartRanker(self.whole.ranker_, self.places)
+        """Gives the scores."""
+        return PartRanker(self.whole.ranker_, self.items)
 
     def ranker_at(self, users: Codes, seconds: Float64s) -> PartRanker:
-        """Return what scores queries: users, each at its request time."""
-        return PartRanker(ranker_at(self.whole, users, seconds), self.places)
+        """Return a ranker of queries: each a user and a request time."""
+        return PartRanker(ranker_at(self.whole, users, seconds), self.items)
 
 
 @dataclass(frozen=True)
 class PartRanker:
-    """Scores a part of the items as another ranker does, which knows them by `places`."""
+    """Score some items of another ranker, given by their indices there."""
 
     ranker: Ranker
-    places: Codes
+    items: Codes
 
     def score_items(self, users: Codes) -> Scores:
-        """Return scores of shape (len(users), len(places))."""
+        """Return scores of shape (len(users), len(self.items))."""
         # A product with all items is faster than one with some for each user, and gives the same.
-        scores: Scores = self.ranker.score_items(users)[:, self.places]
+        scores: Scores = self.ranker.score_items(users)[:, self.items]
         return scores
 
     def score_candidates(self, users: Codes, items: Codes) -> Scores:
         """Return scores of the shape of items."""
-        return self.ranker.score_candidates(users, self.places[items])
+        return self.ranker.score_candidates(users, self.items[items])

@@ -1,4 +1,4 @@
-"""Measure fitted recommenders, and compare several: metrics with their uncertainty, as tables."""
+"""Measure one or several recommenders: metrics with their uncertainty, as tables."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from sklearn.base import clone
 
 from neumf.evaluation.measures import Group, Metric, Settings, measure
 from neumf.evaluation.task import RankingTask
-
-__all__ = ["compare", "evaluate"]
 
 
 def evaluate(
@@ -37,37 +35,31 @@ def evaluate(
     estimator : estimator
         A fitted recommender, or a fitted pipeline or search that ends in one.
     X : array-like of shape (n_samples, n_features >= 2)
-        Held-out interactions, of users with one or several of them.
+        Held-out interactions.
     metrics : sequence of str or callable, default=("hr", "ndcg", "mrr", "coverage", "novelty")
-        Of accuracy: "hr", "ndcg", "recall", "precision", "map", "mrr", see :mod:`neumf.metrics`,
-        and "auc", for which `k` does not matter. Of the recommended lists: "coverage", "novelty",
-        "gini", "overlap", see Notes. And metrics of your own, as :func:`make_ranking_scorer` takes
-        them: functions ``metric(y_true, y_score, k=k) -> float``, which are called by their names.
-        Each is called once per user, with arrays of one row, so that it has a standard error.
+        Metrics of three kinds:
+
+        - accuracy: "hr", "ndcg", "recall", "precision", "map", "mrr" and "auc" (which ignores
+          `k`), see :mod:`neumf.metrics`;
+        - properties of the recommended lists: "coverage", "novelty", "gini", "overlap", see Notes;
+        - functions ``metric(y_true, y_score, k=k) -> float`` of your own, which need a name. They
+          are called once per user, with arrays of one row.
     k : int or sequence of int, default=(5, 10, 20)
         Lengths of the list.
     n_negatives : int or None, default=None
-        None ranks the held-out items among the whole catalogue. A number, 99 in the NeuMF paper,
-        ranks them also among so many sampled unseen items. A warning counts the users who have
-        fewer, see :func:`make_ranking_scorer`.
+        A number, 99 in the NeuMF paper, adds sampled rankings among that many unseen items, see
+        :func:`make_ranking_scorer`.
     by : str, array-like of shape (n_samples,) or None, default=None
-        A column of X, or a label per row: measures the rows of each label apart.
-    random_state : int, default=0
-        Seed of the sampled items.
-    exclude_seen : bool, default=True
-        Whether what users have seen is no candidate, see :func:`make_ranking_scorer`; the
-        recommended lists are without it, too.
-    interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
-        What users, new ones too, did after `fit` and before X, see :func:`make_ranking_scorer`:
-        they are known then, and no misses.
+        A column of X, or a label per row: the rows of each label are measured apart. Held-out items
+        of the same user under another label are no candidates.
+    random_state, exclude_seen, interactions
+        See :func:`make_ranking_scorer`. Recommended lists follow them too.
     at : "row" or None, default=None
-        "row" ranks also at the request time of each user, the timestamp of their (first) held-out
-        row, see :func:`make_ranking_scorer`. X and what the estimator was fitted to must have
-        timestamps.
+        "row" adds rankings that know the request time, the timestamp of each user's (first)
+        held-out row, see :func:`make_ranking_scorer`.
     candidates : "cold", array-like of ids or None, default=None
-        What is ranked: only these items, or those without any interaction in `fit`, see
-        :func:`make_ranking_scorer`. The recommended lists are made of them, too, and the catalogue
-        of their metrics are these items.
+        The items that are ranked, see :func:`make_ranking_scorer`; they are the catalogue of the
+        list metrics too.
 
     Returns
     -------
@@ -75,14 +67,13 @@ def evaluate(
         A row per label of `by`, ranking, metric and k, with the columns
 
         - the labels of `by` (under the name of the column, or "by"), if given;
-        - `ranking`: "exact", among the whole catalogue (or all `candidates`), or "sampled", among
-          `n_negatives` items; "exact, timed" and "sampled, timed" are rankings at the request time;
+        - `ranking`: "exact" (among all candidates) or "sampled" (among `n_negatives`), with
+          ", timed" behind it if the request time is known;
         - `metric` and `k` (missing for "auc");
         - `value`: the mean over users;
-        - `stderr`: the standard error of that mean over users, which a bootstrap over users
-          converges to: their standard deviation divided by the root of their number. NaN for
-          "coverage", "gini" and "overlap", which are no means over users;
-        - `n_users`: number of users (of a label); of an unknown one each row counts;
+        - `stderr`: the standard error of that mean over users. NaN for "coverage", "gini" and
+          "overlap", which are no means over users;
+        - `n_users`: number of users; each row of an unknown user counts;
         - `n_misses`: held-out rows whose user or item is unknown. They count as misses.
 
     Raises
@@ -94,35 +85,24 @@ def evaluate(
     See Also
     --------
     compare : The same for several recommenders, with paired differences.
-    make_ranking_scorer : One such figure, for ``scoring=``.
+    make_ranking_scorer : One such value, for ``scoring=``; defines candidates and misses.
 
     Notes
     -----
-    Candidates and misses are those of :func:`make_ranking_scorer`; a held-out item of the same user
-    under another label is no candidate.
-
-    The metrics of lists look at the `k` best items of the whole catalogue that a user has not seen
-    (all of them with ``exclude_seen=False``), however the accuracy is measured, for the users in X
-    that `fit` or `interactions` tell of:
+    The list metrics describe the `k` best unseen items of each known user in X, always of the exact
+    ranking:
 
     - "coverage": the share of the catalogue that is in at least one list;
     - "novelty": the mean over a list of :math:`-\log_2(\mathrm{popularity}_i / n_\mathrm{users})`,
-      in bits: how surprising its items are;
-    - "gini": Gini coefficient of how often the items of the catalogue are listed, 0 if all are
-      equally often, towards 1 if a few are always;
+      in bits;
+    - "gini": Gini coefficient of the number of lists that each item is in, 0 if all are in equally
+      many, towards 1 if a few are in all;
     - "overlap": the mean over pairs of users of the share of their lists that is the same.
 
-    Among sampled negatives, another of two models can be the better one than among all items
-    (Krichene and Rendle 2020). A held-out item at exact rank 20 of 4,000 comes
-    first among 99 negatives more often than not, as one at rank 1 always does: sampled figures
-    hardly tell what stands at the top of the list, and reward models that are good on average over
-    the whole of it. They are for comparison with the literature.
-
-    Nor can the exact value be estimated from sampled ranks. Whatever a sampled rank is made to
-    count, its expectation is a polynomial of the exact rank, of a degree of at most `n_negatives`;
-    no such polynomial is 1 up to rank 10 and 0 at the thousands of ranks after it. So every
-    estimate is biased, by an amount that depends on the unknown exact ranks. The exact value costs
-    about as much as recommending to the same users, and is always given.
+    Sampled metrics can order two models differently from exact ones, and cannot be corrected: the
+    expectation of any function of a sampled rank is a polynomial of the exact rank, of degree at
+    most `n_negatives`, which cannot be 1 up to rank 10 and 0 beyond (Krichene and Rendle 2020). Use
+    them to compare with the literature only.
 
     References
     ----------
@@ -144,17 +124,6 @@ def evaluate(
     1        hr  2  1.000   0.000        2
     2  coverage  1  0.667     NaN        2
     3  coverage  2  1.000     NaN        2
-
-    A metric of your own, here the share of users whose held-out item beats all others:
-
-    >>> import numpy as np
-    >>> def beats_all(y_true, y_score, k):
-    ...     others = np.where(y_true, -np.inf, y_score).max(axis=1)
-    ...     return float(np.mean(np.where(y_true, y_score, -np.inf).max(axis=1) > others))
-    >>> results = evaluate(model, [["c", 3], ["b", 2]], metrics=[beats_all], k=1)
-    >>> results[["metric", "value", "stderr"]].round(3)
-          metric  value  stderr
-    0  beats_all    0.5   0.354
     """
     task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates)
     settings = Settings.read(metrics, k, task)
@@ -176,19 +145,19 @@ def compare(
     at: Literal["row"] | None = None,
     candidates: Any = None,
 ) -> pd.DataFrame:
-    """Fit recommenders to the same rows, if they are not yet, and measure them on the same rows.
+    """Fit recommenders to the same rows, and measure them on the same held-out rows.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
     estimators : dict of str to estimator
-        Recommenders by name; clones of them are fitted, if `X_train` is given. The first is the one
-        that the others are held against: put the baseline there.
+        Recommenders by name; clones of them are fitted. The first one is the baseline of the
+        differences.
     X_train : array-like of shape (n_samples, n_features >= 2) or None
         Interactions to fit to, as from :meth:`LeaveLastOutSplitter.train_test_split`. None takes
-        all estimators as they were fitted. If some are fitted already, wrap these in
-        :class:`sklearn.frozen.FrozenEstimator`, so that they stay as they are.
+        all estimators as they are. To keep only some as they are, wrap these in
+        :class:`sklearn.frozen.FrozenEstimator`.
     X_test : array-like of shape (n_samples, n_features >= 2)
         Held-out interactions.
     metrics, k, n_negatives, by, random_state, exclude_seen, interactions, at, candidates
@@ -197,17 +166,15 @@ def compare(
     Returns
     -------
     results : DataFrame
-        A row per estimator, label of `by`, ranking, metric and k, narrow enough for a terminal,
-        with the columns
+        A row per estimator, label of `by`, ranking, metric and k, with the columns
 
         - `estimator`: its name;
         - the labels of `by` (under the name of the column, or "by"), if given;
         - `ranking`, if `n_negatives` or `at` is given; else all rows are exact;
         - `metric`, `k`, `value` and `stderr`, as :func:`evaluate` has them;
         - `difference`: the value minus that of the first estimator;
-        - `margin`: the 95 % confidence interval of the difference is `difference` minus and plus
-          this. It is paired, user by user, so that what is hard for all does not blur it. NaN where
-          there is no standard error.
+        - `margin`: half the width of the 95 % confidence interval of the difference, 1.96 standard
+          errors of the difference per user. NaN where there is no standard error.
 
     Raises
     ------
@@ -216,9 +183,8 @@ def compare(
 
     Notes
     -----
-    The margin is 1.96 standard errors over users of the mean difference. It says how far other
-    users would move the figure, not how far another seed of the training would. Where the
-    difference is larger than its margin, other users would hardly turn it around.
+    The margin covers the choice of users, not the seed of the training. A difference beyond its
+    margin would hardly change sign with other users.
 
     Examples
     --------
@@ -230,9 +196,6 @@ def compare(
     >>> results = compare(models, X_train, X_test, metrics=["ndcg"], k=10)
     >>> list(results["estimator"]), bool(results["difference"][1] > 0)
     (['popularity', 'neighbours'], True)
-
-    Recommenders that are fitted already:
-
     >>> fitted = {name: model.fit(X_train) for name, model in models.items()}
     >>> compare(fitted, None, X_test, metrics=["ndcg"], k=10).equals(results)
     True

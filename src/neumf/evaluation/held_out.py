@@ -1,4 +1,4 @@
-"""Held-out rows: read once, and matched with what a fitted recommender knows."""
+"""Held-out rows: read once, and matched with the ids of a fitted recommender."""
 
 from __future__ import annotations
 
@@ -26,62 +26,29 @@ from neumf.utils.validation import check_labels, warn_caller
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Held-out rows, gathered to one query per user.
+class Queries:
+    """Held-out rows, gathered to one query per user; arrays have an entry per query."""
 
-    Attributes
-    ----------
-    users : ndarray of shape (n_queries,)
-        Index of each query's user; -1 is unknown.
-    positives : csr_array of shape (n_queries, n_items)
-        The held-out items that are in the catalogue.
-    n_unknown : ndarray of shape (n_queries,)
-        Number of held-out items that are not.
-    keys : ndarray of shape (n_queries,) of uint64
-        Seed of each query's own random stream.
-    seconds : ndarray of shape (n_queries,) or None
-        The request time of each query, that of its first row; None without request times.
-    """
-
-    users: Codes
-    positives: sp.csr_array
-    n_unknown: NDArray[np.intp]
-    keys: NDArray[np.uint64]
-    seconds: Float64s | None = None
+    users: Codes  # index, -1 where unknown
+    positives: sp.csr_array  # the held-out items in the catalogue, shape (n_queries, n_items)
+    n_unknown: NDArray[np.intp]  # number of held-out items that are not in it
+    keys: NDArray[np.uint64]  # seed of the query's own random stream
+    seconds: Float64s | None = None  # request time, that of the first row; None if untimed
 
 
 @dataclass(frozen=True)
 class HeldOutRows:
-    """Held-out rows, as a recommender knows them.
+    """Held-out rows by index."""
 
-    Attributes
-    ----------
-    queries : ndarray of shape (n_rows,)
-        The query of each row, from 0.
-    users : ndarray of shape (n_queries,)
-        Index of each query's user, -1 where unknown.
-    items : ndarray of shape (n_rows,)
-        Index of each row's item, -1 where unknown.
-    n_items : int
-        Size of the catalogue.
-    keys : ndarray of shape (n_rows,) of uint64 or None
-        Hash of each row's ids; None where nothing will be drawn.
-    seconds : ndarray of shape (n_rows,) or None
-        The request time of each row; None without request times.
-    """
-
-    queries: Codes
-    users: Codes
-    items: Codes
+    queries: Codes  # the query of each row, from 0
+    users: Codes  # index of the user of each query, -1 where unknown
+    items: Codes  # index of each row, -1 where unknown
     n_items: int
-    keys: NDArray[np.uint64] | None = None
-    seconds: Float64s | None = None
+    keys: NDArray[np.uint64] | None = None  # hash of each row's ids; None if nothing is sampled
+    seconds: Float64s | None = None  # request time of each row; None if untimed
 
-    def gather(self, rows: slice | NDArray[np.bool_] = slice(None)) -> HeldOut:
-        """Gather some of the rows to one query per user.
-
-        The key of a query depends on all its rows, in no order.
-        """
+    def gather(self, rows: slice | NDArray[np.bool_] = slice(None)) -> Queries:
+        """Gather some of the rows to one query per user, whose key depends on no order of rows."""
         queries, kept = pd.factorize(self.queries[rows])
         items = self.items[rows]
         known = items >= 0
@@ -92,7 +59,7 @@ class HeldOutRows:
         if self.seconds is not None:
             seconds = np.full(len(kept), np.inf)
             np.minimum.at(seconds, queries, self.seconds[rows])
-        return HeldOut(
+        return Queries(
             self.users[kept],
             seen_matrix(queries[known], items[known], (len(kept), self.n_items)),
             np.bincount(queries[~known], minlength=len(kept)),
@@ -102,40 +69,27 @@ class HeldOutRows:
 
     @property
     def missed(self) -> NDArray[np.bool_]:
-        """Tell of each row whether the user or the item is unknown."""
+        """Whether the user or the item of each row is unknown."""
         return (self.users[self.queries] < 0) | (self.items < 0)
 
 
-class Matched(NamedTuple):
-    """A recommender, and held-out rows as it knows them.
+class RankingProblem(NamedTuple):
+    """A recommender, and held-out rows by its indices."""
 
-    Attributes
-    ----------
-    recommender : Recommender
-        Knows the users of `fit` and those of `interactions`. Its catalogue is the candidates.
-    rows : HeldOutRows
-        The rows.
-    barred : csr_array of shape (n_users, n_items)
-        Which items are no candidates, unless they are the positives of a query: those held out for
-        the user and, where asked for, those seen.
-    n_fitted_users : int
-        Number of users that `fit` saw.
-    n_scored : int
-        Number of items that are scored for a user: those of the whole catalogue.
-    """
-
-    recommender: Recommender
+    recommender: Recommender  # knows users of `fit` and `interactions`; has the candidates only
     rows: HeldOutRows
+    # Items that are no candidates unless they are positives of a query: held-out ones and, with
+    # `exclude_seen`, seen ones. Shape (n_users, n_items).
     barred: sp.csr_array
-    n_fitted_users: int
-    n_scored: int
+    n_fitted_users: int  # without those of `interactions`
+    n_scored: int  # size of the whole catalogue, which is scored for each user
 
 
-def read_held_out(estimator: Any, X: Any, y: Any, task: RankingTask) -> Matched:
-    """Match the rows of X with the recommender inside an estimator.
+def read_problem(estimator: Any, X: Any, y: Any, task: RankingTask) -> RankingProblem:
+    """Match the rows of X, except those labelled 0, with the recommender inside an estimator.
 
-    Rows with a label of 0 are left out. Unknown ids, rows that `fit` saw (if seen items are no
-    candidates), and users with fewer than `n_negatives` candidates come with a warning.
+    Warns of unknown ids, of rows that `fit` saw (unless these are candidates) and of users with
+    fewer than `n_negatives` candidates.
     """
     fitted, tables = unwrap(estimator, [X] if task.interactions is None else [X, task.interactions])
     recommender = fitted
@@ -143,46 +97,55 @@ def read_held_out(estimator: Any, X: Any, y: Any, task: RankingTask) -> Matched:
         if tables[0] is not X:
             refuse_merged_users(fitted, [X, task.interactions], tables)
         recommender = fold_in_interactions(fitted, tables[1])
-    X = tables[0]
-    rows = _positive_rows(read_input(X, with_timestamps=task.at is not None), y)
+    rows = _positive_rows(read_input(tables[0], with_timestamps=task.at is not None), y)
     seconds = None
     if task.at is not None:
         require_times_of_fit(fitted)
         seconds = require_timestamps(rows.seconds, "X", "at='row' is given", "leave at out")
     held_out = match_rows(rows, recommender.users_, recommender.items_)
-    held_out = replace(held_out, keys=_row_keys(rows, task.random_state), seconds=seconds)
+    # 1, 1.0 and "1" are the same id.
+    keys = hash_mix(_hash_ids(rows.users) ^ hash_mix(_hash_ids(rows.items), task.random_state), 0)
+    held_out = replace(held_out, keys=keys, seconds=seconds)
     n_scored = len(recommender.items_)
     if task.candidates is not None:
-        places = find_candidates(task.candidates, recommender)
-        held_out = _among(places, held_out, rows)
-        recommender = PartOfCatalogue(recommender, places)
+        candidates = find_candidates(task.candidates, recommender)
+        held_out = _among(candidates, held_out, rows)
+        recommender = PartOfCatalogue(recommender, candidates)
+    seen = recommender.seen_
+    barred = seen_matrix(*_found_pairs(held_out), seen.shape)
     if task.exclude_seen:
         advice = "If users come back to items, set exclude_seen=False: all are candidates then."
-        warn_of_seen(held_out, recommender.seen_, advice)
-    barred = _barred(recommender, held_out, task.exclude_seen)
+        warn_of_seen(held_out, seen, advice)
+        barred = sp.csr_array(seen + barred)
     if task.n_negatives is not None:
         _warn_of_few_candidates(held_out, barred, task)
-    return Matched(recommender, held_out, barred, len(fitted.users_), n_scored)
+    return RankingProblem(recommender, held_out, barred, len(fitted.users_), n_scored)
 
 
 def match_rows(
     rows: Interactions, users: pd.Index, items: pd.Index, argument: str = "X"
 ) -> HeldOutRows:
     """Find the user and the item of each held-out row; unknown ones come with a warning."""
-    codes, ids = index_ids(rows.users)
-    known = lookup_ids(ids.to_numpy(), users, f"{argument}: user ids")
-    queries, query_users = _part_unknown(known[codes])
-    item_codes = lookup_ids(rows.items, items, f"{argument}: item ids")
-    held_out = HeldOutRows(queries, query_users, item_codes, len(items))
-    _warn_of_unknown(held_out)
+    indices, ids = index_ids(rows.users)
+    of_rows = lookup_ids(ids.to_numpy(), users, f"{argument}: user ids")[indices]
+    # An encoder gives all unknown users one index, so each row of an unknown user is a query.
+    queries, labels = pd.factorize(np.where(of_rows < 0, -1 - np.arange(len(of_rows)), of_rows))
+    item_indices = lookup_ids(rows.items, items, f"{argument}: item ids")
+    held_out = HeldOutRows(queries, np.maximum(labels, -1), item_indices, len(items))
+    if held_out.missed.any():
+        warn_caller(
+            f"{held_out.missed.sum()} of {len(item_indices)} held-out rows name a user or an item "
+            f"that fit did not see ({np.sum(of_rows < 0)} an unknown user, "
+            f"{np.sum(item_indices < 0)} an unknown item); they count as misses."
+        )
     return held_out
 
 
-def _among(places: Codes, held_out: HeldOutRows, rows: Interactions) -> HeldOutRows:
-    """Return held-out rows as a recommender knows them whose catalogue are these places."""
-    place_of = np.full(held_out.n_items + 1, -1)
-    place_of[places] = np.arange(len(places))
-    items = place_of[held_out.items]  # of an unknown item, -1, it is the last one
+def _among(candidates: Codes, held_out: HeldOutRows, rows: Interactions) -> HeldOutRows:
+    """Return held-out rows with indices among the candidates."""
+    index_of = np.full(held_out.n_items + 1, -1)
+    index_of[candidates] = np.arange(len(candidates))
+    items = index_of[held_out.items]  # of an unknown item, -1, it is the last one
     others = (items < 0) & (held_out.items >= 0)
     if others.any():
         raise ValueError(
@@ -191,32 +154,24 @@ def _among(places: Codes, held_out: HeldOutRows, rows: Interactions) -> HeldOutR
             f"{repr_of_row(rows.items, int(np.argmax(others)))}. Leave these rows out, for "
             "example with X[X['item'].isin(candidates)]."
         )
-    return replace(held_out, items=items, n_items=len(places))
+    return replace(held_out, items=items, n_items=len(candidates))
 
 
 def warn_of_seen(rows: HeldOutRows, seen: sp.csr_array, advice: str = "") -> None:
-    """Warn if held-out pairs were seen, which tells nothing about new ones."""
-    held_out = rows.gather()
-    repeated = held_out.positives.multiply(seen_rows(seen, held_out.users)).nnz
+    """Warn if held-out pairs were seen: their ranks say nothing about new ones."""
+    queries = rows.gather()
+    repeated = queries.positives.multiply(seen_rows(seen, queries.users)).nnz
     if repeated:
         warn_caller(
-            f"{repeated} of {held_out.positives.nnz} held-out (user, item) pairs were among the "
+            f"{repeated} of {queries.positives.nnz} held-out (user, item) pairs were among the "
             "rows given to fit or as interactions. If these are training rows, the score says "
             f"nothing about new ones. {advice}".rstrip()
         )
 
 
 def order_of_ids(ids: pd.Index) -> Codes:
-    """Return an order of the ids that does not depend on their places."""
+    """Return an order of the ids that does not depend on their indices."""
     return np.argsort(_hash_ids(ids))
-
-
-def _barred(recommender: Recommender, rows: HeldOutRows, exclude_seen: bool) -> sp.csr_array:
-    """Return the items of each user that are no candidates, shape (n_users, n_items)."""
-    found = ~rows.missed
-    shape = recommender.seen_.shape
-    barred = seen_matrix(rows.users[rows.queries][found], rows.items[found], shape)
-    return sp.csr_array(recommender.seen_ + barred) if exclude_seen else barred
 
 
 def _positive_rows(rows: Interactions, y: Any) -> Interactions:
@@ -231,39 +186,21 @@ def _positive_rows(rows: Interactions, y: Any) -> Interactions:
     return rows.take(positive)
 
 
-def _part_unknown(users: Codes) -> tuple[Codes, Codes]:
-    """Return the query of each row and the user of each query; unknown rows have one each.
-
-    An encoder gives all unknown users one code, so that nobody can tell how many they are.
-    """
-    queries, labels = pd.factorize(np.where(users < 0, -1 - np.arange(len(users)), users))
-    return queries, np.maximum(labels, -1)
-
-
-def _row_keys(rows: Interactions, seed: int) -> NDArray[np.uint64]:
-    """Hash (seed, user, item) of each row; 1, 1.0 and "1" are the same id."""
-    return hash_mix(_hash_ids(rows.users) ^ hash_mix(_hash_ids(rows.items), seed), 0)
+def _found_pairs(rows: HeldOutRows) -> tuple[Codes, Codes]:
+    """Return user and item of the rows that are no misses."""
+    found = ~rows.missed
+    return rows.users[rows.queries][found], rows.items[found]
 
 
 def _hash_ids(ids: Ids | pd.Index | IndexedIds) -> NDArray[np.uint64]:
     if isinstance(ids, IndexedIds):
-        of_labels: NDArray[np.uint64] = _hash_ids(ids.labels.to_numpy())[ids.indices]
+        of_labels: NDArray[np.uint64] = _hash_ids(ids.labels)[ids.indices]
         return of_labels
     labels = [
         str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
         for label in ids.tolist()
     ]
     return pd.util.hash_array(np.array(labels, dtype=object))
-
-
-def _warn_of_unknown(rows: HeldOutRows) -> None:
-    if rows.missed.any():
-        of_users, of_items = np.sum(rows.users[rows.queries] < 0), np.sum(rows.items < 0)
-        warn_caller(
-            f"{rows.missed.sum()} of {len(rows.items)} held-out rows name a user or an item that "
-            f"fit did not see ({of_users} an unknown user, {of_items} an unknown item); they count "
-            "as misses."
-        )
 
 
 def _warn_of_few_candidates(rows: HeldOutRows, barred: sp.csr_array, task: RankingTask) -> None:

@@ -1,4 +1,4 @@
-"""What `evaluate` and `compare` measure: metrics per user, of the rows of each label."""
+"""The values that `evaluate` and `compare` tabulate: metrics per user and label."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf.evaluation.held_out import HeldOut, Matched, read_held_out
-from neumf.evaluation.ranked_lists import ranked_lists
+from neumf.evaluation.held_out import Queries, RankingProblem, read_problem
+from neumf.evaluation.ranked_lists import Lists, ranked_lists
 from neumf.evaluation.task import RankingTask
 from neumf.metrics import tie_averaged
 from neumf.metrics.beyond_accuracy import Recommended, coverage, gini, novelty, overlap
 from neumf.metrics.tie_averaged import TopLists, aucs, describe_tops
 from neumf.ranking.top_k import top_items
-from neumf.utils.arrays import Float64s, Scores
+from neumf.utils.arrays import Codes, Float64s
 from neumf.utils.validation import check_int, check_option
 
 _AT_K: dict[str, Callable[[TopLists], Float64s]] = {
@@ -36,7 +36,7 @@ _OF_LISTS: dict[str, Callable[[Recommended], Float64s]] = {
     "gini": gini,
     "overlap": overlap,
 }
-_METRICS = (*_AT_K, "auc", *_OF_LISTS)
+_NAMES = (*_AT_K, "auc", *_OF_LISTS)
 
 # One of the names, or a metric of the user's own, see `evaluate`.
 Metric = str | Callable[..., float]
@@ -44,16 +44,13 @@ Metric = str | Callable[..., float]
 # Half of a 95 % confidence interval, in standard errors.
 _HALF_WIDTH = 1.96
 
-# How the candidates were ranked, the metric, and k (None for the whole list).
-_Key = tuple[str, str, int | None]
-# A value per user; one alone is a property of all lists together.
-_Values = dict[_Key, Float64s]
-# The same, block by block of users.
-_Parts = defaultdict[_Key, list[Float64s]]
+# A value per query for each ranking, metric and k (None for the whole list). Metrics of all lists
+# together have one value.
+_Values = dict[tuple[str, str, int | None], Float64s]
 
 
 class Settings(NamedTuple):
-    """What to measure."""
+    """The metrics by name, those of the user's own as functions, and the lengths of the list."""
 
     metrics: list[str]
     own: dict[str, Callable[..., float]]
@@ -63,11 +60,11 @@ class Settings(NamedTuple):
     @classmethod
     def read(cls, metrics: Any, k: Any, task: RankingTask) -> Settings:
         """Check the parameters of these names."""
-        asked = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
-        own = _read_own(asked)
-        names = [metric.__name__ if callable(metric) else metric for metric in asked]
+        given = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+        own: dict[str, Callable[..., float]] = {}
+        names = [_add_own(own, metric) if callable(metric) else metric for metric in given]
         for name in names:
-            check_option("metrics", name, (*_METRICS, *own))
+            check_option("metrics", name, (*_NAMES, *own))
         cutoffs = list(k) if isinstance(k, Iterable) else [k]
         for cutoff in cutoffs:
             check_int("k", cutoff, 1)
@@ -76,27 +73,24 @@ class Settings(NamedTuple):
         return cls(list(dict.fromkeys(names)), own, sorted(set(cutoffs)), task)
 
 
-def _read_own(asked: list[Any]) -> dict[str, Callable[..., float]]:
-    """Return the metrics of the user's own by name."""
-    own: dict[str, Callable[..., float]] = {}
-    functions: list[Any] = [metric for metric in asked if callable(metric)]
-    for metric in functions:
-        name = getattr(metric, "__name__", "<lambda>")
-        if name == "<lambda>":
-            raise ValueError(
-                "metrics must be names or functions with a name, which the table shows. Received: "
-                f"{metric!r}. Define it with def name(y_true, y_score, k)."
-            )
-        if name in _METRICS or own.setdefault(name, metric) != metric:
-            raise ValueError(
-                f"metrics must have a name each. Received a function called {name!r}, as another "
-                "metric is. Rename it, or pass the string if it is that metric."
-            )
-    return own
+def _add_own(own: dict[str, Callable[..., float]], metric: Callable[..., float]) -> str:
+    """Add a metric of the user's own; return its name."""
+    name: str = getattr(metric, "__name__", "<lambda>")
+    if name == "<lambda>":
+        raise ValueError(
+            "metrics must be names or functions with a name, which the table shows. Received: "
+            f"{metric!r}. Define it with def name(y_true, y_score, k)."
+        )
+    if name in _NAMES or own.setdefault(name, metric) != metric:
+        raise ValueError(
+            f"metrics must have a name each. Received a function called {name!r}, as another "
+            "metric is. Rename it, or pass the string if it is that metric."
+        )
+    return name
 
 
 class Group(NamedTuple):
-    """What was measured on the rows of one label."""
+    """The values of the rows of one label."""
 
     label: dict[str, Any]
     values: _Values
@@ -118,7 +112,7 @@ class Group(NamedTuple):
             }
 
     def differences(self, reference: Group) -> Iterator[dict[str, float]]:
-        """Yield the differences from a reference, for the rows of the table."""
+        """Yield the paired differences from a reference, for the rows of the table."""
         for key, values in self.values.items():
             others = reference.values[key]
             if len(others) != len(values):
@@ -137,18 +131,17 @@ class Group(NamedTuple):
 
 
 def _standard_error(values: Float64s) -> float:
-    """Return what the standard deviation of means over resampled users converges to."""
     return float(np.std(values) / np.sqrt(len(values))) if len(values) > 1 else np.nan
 
 
 def measure(estimator: Any, X: Any, settings: Settings, by: Any) -> list[Group]:
     """Measure a fitted recommender, label by label."""
-    matched = read_held_out(estimator, X, None, settings.task)
-    rows = matched.rows
+    problem = read_problem(estimator, X, None, settings.task)
+    rows = problem.rows
     return [
         Group(
             label,
-            _measure_queries(matched, rows.gather(part), settings),
+            _measure_queries(problem, rows.gather(part), settings),
             len(np.unique(rows.queries[part])),
             int(rows.missed[part].sum()),
         )
@@ -159,7 +152,7 @@ def measure(estimator: Any, X: Any, settings: Settings, by: Any) -> list[Group]:
 def _rows_by_label(
     X: Any, by: Any, n_rows: int
 ) -> Iterator[tuple[dict[str, Any], NDArray[np.bool_]]]:
-    """Yield each label, with its name, and the rows that have it."""
+    """Yield each label, with its name, and a mask of its rows."""
     if by is None:
         yield {}, np.ones(n_rows, dtype=bool)
         return
@@ -176,86 +169,64 @@ def _rows_by_label(
         raise ValueError(
             f"by must hold one label per row of X, {n_rows}. Received {len(labels)} labels."
         )
-    codes, names = pd.factorize(labels, use_na_sentinel=False)
-    for code, label in enumerate(names):
-        yield {name: label}, codes == code
+    indices, names = pd.factorize(labels, use_na_sentinel=False)
+    for index, label in enumerate(names):
+        yield {name: label}, indices == index
 
 
-def _measure_queries(matched: Matched, held_out: HeldOut, settings: Settings) -> _Values:
-    values = _values_of(matched, replace(held_out, seconds=None), settings)
-    if held_out.seconds is not None:
-        values |= _values_of(matched, held_out, settings, ", timed")
-    place = settings.metrics.index
-    return dict(sorted(values.items(), key=lambda item: place(item[0][1])))
+def _measure_queries(problem: RankingProblem, queries: Queries, settings: Settings) -> _Values:
+    """Measure all rankings of the queries, metric by metric in the order of the settings."""
+    values = _measure_rankings(problem, replace(queries, seconds=None), settings)
+    if queries.seconds is not None:
+        for (ranking, metric, k), timed in _measure_rankings(problem, queries, settings).items():
+            values[f"{ranking}, timed", metric, k] = timed
+    return dict(sorted(values.items(), key=lambda item: settings.metrics.index(item[0][1])))
 
 
-def _values_of(
-    matched: Matched, held_out: HeldOut, settings: Settings, suffix: str = ""
-) -> _Values:
-    """Return the metrics of exact and of sampled rankings, whose names end in the suffix."""
-    values = _exact_values(matched, held_out, settings, f"exact{suffix}")
-    n_negatives = settings.task.n_negatives
-    if n_negatives is not None and not set(settings.metrics) <= set(_OF_LISTS):
-        parts: _Parts = defaultdict(list)
-        for lists in ranked_lists(matched, held_out, n_negatives):
-            _add_accuracy(parts, f"sampled{suffix}", *lists, settings)
-        values |= _joined(parts)
-    return values
-
-
-def _exact_values(matched: Matched, held_out: HeldOut, settings: Settings, ranking: str) -> _Values:
-    """Return the metrics of accuracy among the whole catalogue, and those of lists."""
-    of_lists = [metric for metric in settings.metrics if metric in _OF_LISTS]
-    parts: _Parts = defaultdict(list)
+def _measure_rankings(problem: RankingProblem, queries: Queries, settings: Settings) -> _Values:
+    """Measure the exact and, where asked for, the sampled ranking."""
+    parts: dict[tuple[str, str, int | None], list[Float64s]] = defaultdict(list)
+    list_metrics = [metric for metric in settings.metrics if metric in _OF_LISTS]
     tops = []
     n_done = 0
-    for relevance, scores in ranked_lists(matched, held_out, None):
-        _add_accuracy(parts, ranking, relevance, scores, settings)
-        if of_lists:
-            users, items, ranks = top_items(scores[:, : matched.rows.n_items], settings.cutoffs[-1])
+    for lists in ranked_lists(problem, queries, None):
+        for metric, k, values in _accuracy(lists, settings):
+            parts["exact", metric, k].append(values)
+        if list_metrics:
+            scores = lists[1][:, : problem.rows.n_items]
+            users, items, ranks = top_items(scores, settings.cutoffs[-1])
             tops.append((users + n_done, items, ranks))
             n_done += len(scores)
-    if not of_lists:
-        return _joined(parts)
-    users, items, ranks = (np.concatenate(column) for column in zip(*tops, strict=True))
-    popularity = matched.recommender.popularity_
-    information = -np.log2(np.maximum(popularity, 1) / matched.n_fitted_users)
-    for k in settings.cutoffs:
-        shown = Recommended(users[ranks <= k], items[ranks <= k], k, information)
-        for metric in of_lists:
-            values = _OF_LISTS[metric](shown) if len(users) else np.array([np.nan])
-            parts[ranking, metric, k].append(values)
-    return _joined(parts)
+    if list_metrics:
+        users, items, ranks = (np.concatenate(column) for column in zip(*tops, strict=True))
+        for k in settings.cutoffs:
+            shown = _recommended(problem, users[ranks <= k], items[ranks <= k], k)
+            for metric in list_metrics:
+                values = _OF_LISTS[metric](shown) if len(users) else np.array([np.nan])
+                parts["exact", metric, k].append(values)
+    n_negatives = settings.task.n_negatives
+    if n_negatives is not None and len(list_metrics) < len(settings.metrics):
+        for lists in ranked_lists(problem, queries, n_negatives):
+            for metric, k, values in _accuracy(lists, settings):
+                parts["sampled", metric, k].append(values)
+    return {key: np.concatenate(values) for key, values in parts.items()}
 
 
-def _add_accuracy(
-    parts: _Parts,
-    ranking: str,
-    relevance: NDArray[np.bool_],
-    scores: Scores,
-    settings: Settings,
-) -> None:
-    """Add the values of a block of users."""
+def _recommended(problem: RankingProblem, users: Codes, items: Codes, k: int) -> Recommended:
+    popularity = np.maximum(problem.recommender.popularity_, 1)
+    return Recommended(users, items, k, -np.log2(popularity / problem.n_fitted_users))
+
+
+def _accuracy(lists: Lists, settings: Settings) -> Iterator[tuple[str, int | None, Float64s]]:
+    """Yield metric, k and values of a block of queries."""
+    relevance, scores = lists
     at_k = [metric for metric in settings.metrics if metric in _AT_K]
     if at_k:
         tops = describe_tops(relevance, scores, settings.cutoffs[-1])
         for metric, k in product(at_k, settings.cutoffs):
-            parts[ranking, metric, k].append(_AT_K[metric](tops.cut(k)))
+            yield metric, k, _AT_K[metric](tops.cut(k))
     for (name, own), k in product(settings.own.items(), settings.cutoffs):
-        parts[ranking, name, k].append(_query_by_query(own, relevance, scores, k))
+        rows = [slice(i, i + 1) for i in range(len(scores))]
+        yield name, k, np.array([own(relevance[i], scores[i], k=k) for i in rows], np.float64)
     if "auc" in settings.metrics:
-        parts[ranking, "auc", None].append(aucs(relevance, scores))
-
-
-def _query_by_query(
-    metric: Callable[..., float], relevance: NDArray[np.bool_], scores: Scores, k: int
-) -> Float64s:
-    """Return the value of each query, which a metric, the mean over queries, gives of it alone."""
-    rows = range(len(scores))
-    return np.array(
-        [float(metric(relevance[i : i + 1], scores[i : i + 1], k=k)) for i in rows], np.float64
-    )
-
-
-def _joined(parts: _Parts) -> _Values:
-    return {key: np.concatenate(values) for key, values in parts.items()}
+        yield "auc", None, aucs(relevance, scores)

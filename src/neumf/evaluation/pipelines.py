@@ -1,4 +1,4 @@
-"""The recommender at the end of a pipeline or a search, and tables as it gets them."""
+"""The recommender at the end of a pipeline or a search, and tables as they reach it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neumf.utils.arrays import repr_of_row
 
 
 def unwrap(estimator: Any, tables: list[Any]) -> tuple[Recommender, list[Any]]:
-    """Return the recommender inside, and tables as they reach it."""
+    """Return the recommender inside an estimator, and tables as they reach it."""
     if isinstance(estimator, FrozenEstimator):
         return unwrap(estimator.estimator, tables)
     if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):  # a search
@@ -44,18 +44,18 @@ def fold_in_interactions(recommender: Recommender, interactions: Any) -> Recomme
     """Return the recommender after further interactions, without training."""
     if not hasattr(recommender, "with_interactions"):
         raise TypeError(
-            "interactions need a recommender with a method with_interactions, such as those that "
-            f"derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit it with the "
-            "interactions in X."
+            "interactions can only be given to recommenders with a method with_interactions, such "
+            f"as those that derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit "
+            "it with the interactions in X."
         )
     folded: Recommender = recommender.with_interactions(interactions)
     return folded
 
 
 def refuse_merged_users(recommender: Recommender, given: list[Any], reached: list[Any]) -> None:
-    """Raise if users that `fit` did not see reach the recommender under one id.
+    """Raise if the steps of a pipeline gave several new users one id.
 
-    `given` are tables, and `reached` what the steps of a pipeline made of them.
+    `given` are tables, and `reached` the same tables behind the steps.
     """
     before, after = (
         np.concatenate([np.asarray(read_input(X, with_timestamps=False).users) for X in tables])
@@ -69,6 +69,6 @@ def refuse_merged_users(recommender: Recommender, given: list[Any], reached: lis
         raise ValueError(
             "interactions must reach the recommender with an id for each new user. Received "
             f"{merged.sum()} new users with an id that the steps of the pipeline give another one "
-            f"too, such as {repr_of_row(ids, int(pairs['after'][merged[merged].index[0]]))}: they "
-            "could not be told apart. Leave the encoder out: recommenders take ids as they are."
+            f"too, such as {repr_of_row(ids, int(pairs['after'][merged[merged].index[0]]))}. Leave "
+            "the encoder out: recommenders take ids as they are."
         )

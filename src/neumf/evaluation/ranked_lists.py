@@ -1,4 +1,4 @@
-"""Scores to lists: top k, and the lists that held-out rows are judged by, block by block."""
+"""The lists that held-out rows are judged by: relevance and scores, block by block."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf.evaluation.held_out import HeldOut, Matched, order_of_ids
+from neumf.evaluation.held_out import Queries, RankingProblem, order_of_ids
 from neumf.interactions.seen import bar_seen, seen_rows, stored_places
 from neumf.interactions.unseen import UnseenItems
 from neumf.protocols import Ranker
@@ -22,76 +22,77 @@ from neumf.utils.threads import map_threads
 Lists = tuple[NDArray[np.bool_], Scores]
 
 
-def ranked_lists(matched: Matched, held_out: HeldOut, n_negatives: int | None) -> Iterator[Lists]:
-    """Return relevance and scores among all candidates, or among so many sampled ones."""
-    recommender, barred = matched.recommender, matched.barred
-    if held_out.seconds is None:
+def ranked_lists(
+    problem: RankingProblem, queries: Queries, n_negatives: int | None
+) -> Iterator[Lists]:
+    """Return relevance and scores among all candidates, or among `n_negatives` sampled ones."""
+    recommender, barred = problem.recommender, problem.barred
+    if queries.seconds is None:
         ranker = recommender.ranker_
     else:
-        ranker = ranker_at(recommender, held_out.users, held_out.seconds)
-        held_out, barred = as_queries(held_out, barred)
+        ranker = ranker_at(recommender, queries.users, queries.seconds)
+        queries, barred = as_queries(queries, barred)
     if n_negatives is None:
-        return exact_lists(ranker, held_out, barred, matched.n_scored)
-    return sampled_lists(ranker, held_out, barred, n_negatives, order_of_ids(recommender.items_))
+        return exact_lists(ranker, queries, barred, problem.n_scored)
+    return sampled_lists(ranker, queries, barred, n_negatives, order_of_ids(recommender.items_))
 
 
-def as_queries(held_out: HeldOut, barred: sp.csr_array) -> tuple[HeldOut, sp.csr_array]:
-    """Return both for a ranker that takes queries in the place of users."""
-    users = held_out.users
-    queries = np.where(users < 0, -1, np.arange(len(users)))
-    return replace(held_out, users=queries), seen_rows(barred, users)
+def as_queries(queries: Queries, barred: sp.csr_array) -> tuple[Queries, sp.csr_array]:
+    """Return both for a ranker that takes indices of queries instead of users."""
+    users = queries.users
+    indices = np.where(users < 0, -1, np.arange(len(users)))
+    return replace(queries, users=indices), seen_rows(barred, users)
 
 
 def exact_lists(
-    ranker: Ranker, held_out: HeldOut, barred: sp.csr_array, n_scored: int | None = None
+    ranker: Ranker, queries: Queries, barred: sp.csr_array, n_scored: int | None = None
 ) -> Iterator[Lists]:
     """Return relevance and scores of the whole catalogue, without the other items barred.
 
-    `n_scored` is the number of items that the ranker scores for a user on the way, None for all
-    that it returns.
+    `n_scored` is the number of scores per user that the ranker computes, if more than it returns.
     """
     n_columns = barred.shape[1] if n_scored is None else n_scored
 
     def score_block(block: slice) -> Lists:
-        users = held_out.users[block]
-        positives = held_out.positives[block]
+        users = queries.users[block]
+        positives = queries.positives[block]
         scores = _spread(ranker.score_items(users[users >= 0]), users >= 0)
-        places = stored_places(positives)
-        own = scores[places]
+        found = stored_places(positives)
+        own = scores[found]
         bar_seen(scores, barred, users)
-        scores[places] = own
-        return _with_missed(positives.toarray(), scores, held_out.n_unknown[block])
+        scores[found] = own
+        return _with_missed(positives.toarray(), scores, queries.n_unknown[block])
 
-    return map_threads(score_block, blocks(len(held_out.users), n_columns))
+    return map_threads(score_block, blocks(len(queries.users), n_columns))
 
 
 def sampled_lists(
-    ranker: Ranker, held_out: HeldOut, barred: sp.csr_array, n_negatives: int, order: Codes
+    ranker: Ranker, queries: Queries, barred: sp.csr_array, n_negatives: int, order: Codes
 ) -> Iterator[Lists]:
-    """Return relevance and scores of the held-out items and distinct ones that are not barred.
+    """Return relevance and scores of the held-out items and of distinct items not barred.
 
-    Items are drawn by their place in `order`: with an order of the ids themselves, what is drawn
-    does not depend on the order in which `fit` met them.
+    Items are drawn by their position in `order`: if it orders the ids themselves, the draws do not
+    depend on the order in which `fit` met them.
     """
-    positives = held_out.positives
-    barred = (seen_rows(barred, held_out.users) + positives).astype(bool)[:, order]
+    positives = queries.positives
+    barred = (seen_rows(barred, queries.users) + positives).astype(bool)[:, order]
     barred.sort_indices()
-    negatives = _sample_distinct(UnseenItems(barred), held_out.keys, n_negatives)
+    negatives = _sample_distinct(UnseenItems(barred), queries.keys, n_negatives)
     negatives = np.where(negatives < 0, -1, order[negatives])
-    places = _leading(np.diff(positives.indptr))
-    columns = np.full(places.shape, -1)
-    columns[places] = positives.indices
+    relevance = _leading(np.diff(positives.indptr))
+    columns = np.full(relevance.shape, -1)
+    columns[relevance] = positives.indices
     columns = np.hstack([columns, negatives])
-    places = np.pad(places, ((0, 0), (0, n_negatives)))
+    relevance = np.pad(relevance, ((0, 0), (0, n_negatives)))
 
     def score_block(block: slice) -> Lists:
-        users, items = held_out.users[block], columns[block]
+        users, items = queries.users[block], columns[block]
         known = users >= 0
         scores = _spread(ranker.score_candidates(users[known], np.maximum(items[known], 0)), known)
         scores[items < 0] = -np.inf
-        return _with_missed(places[block], scores, held_out.n_unknown[block])
+        return _with_missed(relevance[block], scores, queries.n_unknown[block])
 
-    return map_threads(score_block, blocks(len(columns), places.shape[1]))
+    return map_threads(score_block, blocks(len(columns), relevance.shape[1]))
 
 
 def mean_over_lists(metric: Callable[..., float], k: int, lists: Iterator[Lists]) -> float:
@@ -131,7 +132,7 @@ def _sample_distinct(unseen: UnseenItems, keys: NDArray[np.uint64], n: int) -> C
     """Draw n different unseen items for each user, shape (n_users, n); -1 where none is left.
 
     Robert Floyd's algorithm (Bentley 1987, Programming Pearls, doi 10.1145/30401.315746), for all
-    users at once. A draw depends on the user's key and on what the user has not seen, nothing else.
+    users at once. A draw depends on the user's key and unseen items only.
     """
     chosen = np.full((len(keys), n), -1, dtype=np.int64)
     for j in range(n):

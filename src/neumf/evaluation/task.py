@@ -1,4 +1,4 @@
-"""What a ranking is measured on: candidates, seen items, fold-in."""
+"""The parameters of a ranking: candidates, seen items, fold-in, request time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neumf.utils.validation import check_bool, check_int, check_option
 
 @dataclass(frozen=True, eq=False)
 class RankingTask:
-    """What held-out rows are ranked among: parameters of the scorers, `evaluate` and `compare`."""
+    """Parameters that the scorers, `evaluate` and `compare` share."""
 
     n_negatives: int | None = None
     random_state: int = 0
@@ -30,7 +30,7 @@ class RankingTask:
         check_candidates(self.candidates)
 
     def __str__(self) -> str:
-        """Return the parameters as in a call, those of rare use only where they are not default."""
+        """Return the parameters as in a call; after the first two, those that are not default."""
         shown = f"n_negatives={self.n_negatives}, random_state={self.random_state}"
         shown += "" if self.exclude_seen else ", exclude_seen=False"
         shown += "" if self.interactions is None else ", interactions=..."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.special import logit
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
 
 from neumf.interactions.features import SideFeatures, join_features
 from neumf.interactions.reading import read_input
-from neumf.interactions.seen import seen_matrix
+from neumf.interactions.seen import count_users, seen_matrix
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import Timelines, read_timelines
 from neumf.interactions.vocabulary import index_ids
@@ -36,7 +39,8 @@ class EncodedRows:
     ticks_per_second: int = 1  # of the timestamps
     user_features: SideFeatures | None = None
     item_features: SideFeatures | None = None
-    header: pd.DataFrame | None = None  # the columns of a table that is not in memory
+    # `n_features_in_` and, if all names are strings, `feature_names_in_`, as in scikit-learn
+    columns: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def encode(
@@ -51,7 +55,6 @@ class EncodedRows:
             timestamps=rows.timestamps,
             ordered=rows.ordered,
             ticks_per_second=rows.ticks_per_second,
-            header=rows.header,
         )
 
     def with_labels(self, y: Any, sample_weight: Any) -> EncodedRows:
@@ -62,6 +65,18 @@ class EncodedRows:
             labels=None if y is None else check_labels(y, n_rows),
             weights=None if sample_weight is None else check_weights(sample_weight, n_rows),
         )
+
+    def attributes(self, seen: sp.csr_array) -> dict[str, Any]:
+        """Return ids, seen items, popularity and columns by the names of fitted attributes."""
+        popularity = count_users(seen)
+        return self.columns | {
+            "users_": self.user_ids,
+            "items_": self.item_ids,
+            "seen_": seen,
+            "popularity_": popularity,
+            "popularity_logits_": logit((popularity + 1) / (self.shape[0] + 2)),  # Laplace's rule
+            "has_timestamps_": self.timestamps is not None,
+        }
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -162,6 +177,11 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     >>> rows.users.tolist(), rows.items.tolist(), rows.shape
     ([0, 1, 0], [0, 0, 1], (2, 2))
     """
+    if isinstance(X, EncodedRows):  # of a recommender that contains others
+        return X
     rows = read_input(X)
     encoded = EncodedRows.encode(rows, index_ids(rows.users), index_ids(rows.items))
-    return encoded.with_labels(y, sample_weight)
+    encoded = encoded.with_labels(y, sample_weight)
+    probe = BaseEstimator()
+    validate_data(probe, X if rows.header is None else rows.header, skip_check_array=True)
+    return replace(encoded, columns=dict(vars(probe)))

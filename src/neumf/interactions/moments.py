@@ -12,7 +12,6 @@ import pandas as pd
 
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.tables import Interactions
-from neumf.saving.checked_values import CheckedValues
 
 
 def read_moment(value: Any, argument: str) -> float:
@@ -53,11 +52,6 @@ class Span:
 
     length: float
     in_time: bool
-
-    @classmethod
-    def restore(cls, state: CheckedValues) -> Span:
-        """Return the span in a file."""
-        return cls(state.number("length", above=0), state.of_type("in_time", bool))
 
 
 def read_span(value: Any, argument: str) -> Span:

@@ -1,4 +1,4 @@
-"""What each user had, oldest first, and how much of it still counts."""
+"""The items of each user, oldest first, and their weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span
 from neumf.interactions.timeline import time_order
-from neumf.saving.checked_values import CheckedValues
 from neumf.utils.arrays import Codes, Float64s
 
 
@@ -23,11 +22,11 @@ class UserItems:
     Attributes
     ----------
     items : ndarray of shape (n_rows,)
-        Indices. A place among them is a row of the user's.
+        Indices of items. A place is a position in this array.
     bounds : ndarray of shape (n_users + 1,)
         Where the items of each user begin, and end.
     seconds : ndarray of shape (n_rows,) or None
-        When each was; None where nothing tells or nobody asks.
+        Timestamps; None if there are none or nobody needs them.
     """
 
     items: Codes
@@ -53,14 +52,6 @@ class UserItems:
             seconds = rows.seconds[order]
         users = rows.users[order]
         return cls.of_sorted_rows(users, rows.items[order], seconds, rows.shape[0]), order
-
-    @classmethod
-    def restore(cls, state: CheckedValues, n_users: int, n_items: int) -> UserItems:
-        """Return the items of users in a file."""
-        items = state.indices("items", (None,), n_items)
-        bounds = state.bounds("bounds", n_users, len(items))
-        seconds = state.floats("seconds", items.shape) if state.has("seconds") else None
-        return cls(items, bounds, seconds)
 
     @property
     def users(self) -> Codes:
@@ -103,7 +94,7 @@ class UserItems:
     def weigh_last(
         self, users: Codes, decay: Span, length: int | None, n_items: int
     ) -> sp.csr_array:
-        """Return how much each item counts after the user's last row, shape (n, n_items).
+        """Return the weight of each item after the user's last row, shape (n, n_items).
 
         The last `length` items count, None for all. An item that a user had twice is stored twice.
         """
@@ -117,27 +108,10 @@ class UserItems:
     def weigh_for_later(
         self, places: Codes, ends: Codes, decay: Span, length: int
     ) -> tuple[Codes, Codes, Float64s]:
-        """Return how much the items at these places count for the rows after them.
+        """Return how much the items at these places count for up to `length` rows after them.
 
-        Parameters
-        ----------
-        places : ndarray of shape (n,)
-            Places.
-        ends : ndarray of shape (n,)
-            Where the items of each one's user end.
-        decay : Span
-            How fast items lose weight.
-        length : int
-            An item counts for so many rows of its user.
-
-        Returns
-        -------
-        bounds : ndarray of shape (n + 1,)
-            Where the rows after each place begin, and end.
-        later : ndarray of shape (bounds[-1],)
-            Places of these rows.
-        weights : ndarray of shape (bounds[-1],)
-            How much the item counts for each of them.
+        `ends` are where the items of each one's user end. The values are where the rows after each
+        place begin and end, shape (n + 1,), the places of these rows, and the weights for them.
         """
         counts = np.minimum(ends - places - 1, length)
         bounds, later = _runs(places + 1, counts)
@@ -154,7 +128,7 @@ def _runs(starts: Codes, counts: Codes) -> tuple[Codes, Codes]:
 def _weights(
     gaps: Codes, rows: Codes, places: Codes, seconds: Float64s | None, decay: Span
 ) -> Float64s:
-    """Return exp(-gap / decay), with gaps from a place to a row, in rows from 0 or in time."""
+    """Return exp(-gap / decay), with gaps from a place to a row, in rows or in time."""
     if decay.in_time and seconds is not None:
         # Further rows follow those of `fit` whatever their timestamps say.
         return np.exp(-np.maximum(seconds[rows] - seconds[places], 0) / decay.length)

@@ -1,15 +1,14 @@
-"""Ranking metrics: arrays in, a float out.
+"""Metrics of accuracy: arrays in, a float out.
 
 All functions take one row per query (a user, say) and one column per candidate, as
 :func:`sklearn.metrics.ndcg_score` does, and return the mean over queries.
 
 Conventions, the same for every metric:
 
-- *Ties* are averaged over: the value is the expectation under a random order of equal scores.
-- *Padding*: a candidate with score ``-inf`` is not in the list. Rows of different length are padded
-  with it. A positive with score ``-inf`` is a miss: it counts as a positive, and is never found.
+- *Ties*: the value is the expectation under a random order of equal scores.
+- *Padding*: a candidate with score ``-inf`` is not in the list, which may be shorter than `k`. A
+  positive with score ``-inf`` counts as a positive that is never found.
 - *Queries without positives* count as 0.
-- *Short lists*: a row with fewer than `k` candidates has a shorter list.
 """
 
 from __future__ import annotations
@@ -23,19 +22,9 @@ from neumf.metrics import tie_averaged
 from neumf.metrics.tie_averaged import TopLists
 from neumf.utils.validation import check_int
 
-__all__ = [
-    "auc",
-    "average_precision_at_k",
-    "hit_rate_at_k",
-    "ndcg_at_k",
-    "precision_at_k",
-    "recall_at_k",
-    "reciprocal_rank_at_k",
-]
-
 
 def hit_rate_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
-    """Hit rate: the share of queries with at least one positive among the top `k`.
+    """Compute the share of queries with at least one positive among the top `k`.
 
     .. versionadded:: 0.1
 
@@ -55,8 +44,7 @@ def hit_rate_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
     Notes
     -----
-    Equal scores share the probability: of `n` candidates with one score, one of them positive,
-    the hit rate is ``k / n``.
+    Of `n` candidates with equal scores, one of them positive, the hit rate is ``k / n``.
 
     References
     ----------
@@ -74,7 +62,7 @@ def hit_rate_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
 
 def ndcg_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
-    r"""Normalised discounted cumulative gain of the top `k`.
+    r"""Compute the normalised discounted cumulative gain of the top `k`.
 
     .. versionadded:: 0.1
 
@@ -82,10 +70,8 @@ def ndcg_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     ----------
     y_true : array-like of shape (n_queries, n_candidates)
         Gains, 0 or more; 1 for a positive without grades.
-    y_score : array-like of shape (n_queries, n_candidates)
-        Scores, higher is better; ``-inf`` is padding.
-    k : int, default=10
-        Length of the list.
+    y_score, k
+        See :func:`hit_rate_at_k`.
 
     Returns
     -------
@@ -96,9 +82,9 @@ def ndcg_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     -----
     .. math:: \mathrm{NDCG@k} = \frac{1}{\mathrm{IDCG@k}} \sum_{r=1}^{k} \frac{y_r}{\log_2(1 + r)}
 
-    where :math:`y_r` is the gain at rank r (the mean gain of those with the same score) and IDCG
-    the same sum in the best order. With one positive at rank r it is ``1 / log2(1 + r)``, 0 beyond
-    `k`. Equal to :func:`sklearn.metrics.ndcg_score`, ties included.
+    where :math:`y_r` is the gain at rank r (the mean gain of candidates with the same score) and
+    IDCG the same sum in the best order. With one positive at rank r, NDCG is ``1 / log2(1 + r)``,
+    and 0 beyond `k`. Equal to :func:`sklearn.metrics.ndcg_score`, ties included.
 
     References
     ----------
@@ -118,18 +104,14 @@ def ndcg_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
 
 def recall_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
-    """Recall: the share of a query's positives that are among the top `k`.
+    """Compute the share of a query's positives that are among the top `k`.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
-    y_true : array-like of shape (n_queries, n_candidates)
-        Relevance; above 0 is a positive.
-    y_score : array-like of shape (n_queries, n_candidates)
-        Scores, higher is better; ``-inf`` is padding.
-    k : int, default=10
-        Length of the list.
+    y_true, y_score, k
+        See :func:`hit_rate_at_k`.
 
     Returns
     -------
@@ -146,18 +128,14 @@ def recall_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
 
 def precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
-    """Precision: the number of positives among the top `k`, divided by `k`.
+    """Compute the number of positives among the top `k`, divided by `k`.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
-    y_true : array-like of shape (n_queries, n_candidates)
-        Relevance; above 0 is a positive.
-    y_score : array-like of shape (n_queries, n_candidates)
-        Scores, higher is better; ``-inf`` is padding.
-    k : int, default=10
-        Length of the list, and the divisor even where the list is shorter.
+    y_true, y_score, k
+        See :func:`hit_rate_at_k`. `k` is the divisor even where the list is shorter.
 
     Returns
     -------
@@ -174,18 +152,14 @@ def precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
 
 def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
-    """Average precision of the top `k`; its mean over queries is MAP@k.
+    """Compute the average precision of the top `k`; its mean over queries is MAP@k.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
-    y_true : array-like of shape (n_queries, n_candidates)
-        Relevance; above 0 is a positive.
-    y_score : array-like of shape (n_queries, n_candidates)
-        Scores, higher is better; ``-inf`` is padding.
-    k : int, default=10
-        Length of the list.
+    y_true, y_score, k
+        See :func:`hit_rate_at_k`.
 
     Returns
     -------
@@ -211,18 +185,14 @@ def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -
 
 
 def reciprocal_rank_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
-    """Reciprocal rank of the first positive, 0 beyond `k`; its mean over queries is MRR@k.
+    """Compute the reciprocal rank of the first positive, 0 beyond `k`; the mean is MRR@k.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
-    y_true : array-like of shape (n_queries, n_candidates)
-        Relevance; above 0 is a positive.
-    y_score : array-like of shape (n_queries, n_candidates)
-        Scores, higher is better; ``-inf`` is padding.
-    k : int, default=10
-        Length of the list.
+    y_true, y_score, k
+        See :func:`hit_rate_at_k`.
 
     Returns
     -------
@@ -239,16 +209,14 @@ def reciprocal_rank_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> 
 
 
 def auc(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
-    """Area under the ROC curve of each query: the share of right orders, positive before negative.
+    """Compute the area under the ROC curve: the share of positives before negatives.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
-    y_true : array-like of shape (n_queries, n_candidates)
-        Relevance; above 0 is a positive.
-    y_score : array-like of shape (n_queries, n_candidates)
-        Scores, higher is better; ``-inf`` is padding.
+    y_true, y_score
+        See :func:`hit_rate_at_k`.
     k : int, default=10
         Ignored: the whole list counts. It is here so that `make_ranking_scorer` takes the metric.
 
@@ -260,8 +228,8 @@ def auc(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
     Notes
     -----
-    The one metric whose value among sampled negatives has the exact value as its mean (Krichene
-    and Rendle 2020).
+    The only metric here whose expectation among sampled negatives is the exact value (Krichene and
+    Rendle 2020).
 
     References
     ----------

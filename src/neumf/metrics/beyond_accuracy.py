@@ -1,4 +1,4 @@
-"""What recommended lists are like, apart from being right: metrics of whole sets of lists."""
+"""Properties of recommended lists other than accuracy: coverage, novelty and others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neumf.utils.arrays import Codes, Float64s
 class Recommended(NamedTuple):
     """Lists of at most k items, as pairs of user and item.
 
-    `information` has, for each item of the catalogue, the bits that an interaction with it tells.
+    `information` holds the self-information of each item of the catalogue in bits.
     """
 
     users: Codes
@@ -34,8 +34,8 @@ def coverage(lists: Recommended) -> Float64s:
 
 def novelty(lists: Recommended) -> Float64s:
     """Return the mean information of each list, in bits."""
-    _, places = np.unique(lists.users, return_inverse=True)
-    means: Float64s = np.bincount(places, lists.information[lists.items]) / np.bincount(places)
+    _, rows = np.unique(lists.users, return_inverse=True)
+    means: Float64s = np.bincount(rows, lists.information[lists.items]) / np.bincount(rows)
     return means
 
 

@@ -1,6 +1,6 @@
-"""What ranking metrics are made of: the top of each list, ties averaged over, and its values.
+"""The values of ranking metrics per query, averaged over the orders of ties.
 
-Arrays have a row per query; `metrics` says what the values mean.
+Arrays have a row per query; `neumf.metrics` defines the values.
 """
 
 from __future__ import annotations
@@ -16,33 +16,22 @@ from neumf.utils.arrays import Float64s
 class TopLists(NamedTuple):
     """The top positions of each query, arrays of shape (n_queries, min(k, n_candidates)).
 
-    A position belongs to a group of `size` candidates with equal scores, `positives` of them
-    positive with mean gain `gain`; it is the `offset`-th of its group, and `above` positives stand
-    in the groups before. `best_gain` holds the gains of the best order. `n_positives`, shape
-    (n_queries,), counts all positives, in the list or not.
+    The candidates with equal scores are the group of their positions.
     """
 
     k: int
-    offset: NDArray[np.intp]
-    size: Float64s
-    positives: Float64s
-    gain: Float64s
-    above: Float64s
-    best_gain: NDArray[Any]
-    n_positives: NDArray[np.intp]
+    offset: NDArray[np.intp]  # number of the position in its group, from 0
+    size: Float64s  # of the group
+    positives: Float64s  # in the group
+    gain: Float64s  # mean of the group
+    above: Float64s  # positives in the groups before
+    best_gain: NDArray[Any]  # gains of the best order
+    n_positives: NDArray[np.intp]  # of the query, in the list or not, shape (n_queries,)
 
     def cut(self, k: int) -> TopLists:
-        """Return the top k positions of these."""
-        return TopLists(
-            k,
-            self.offset[:, :k],
-            self.size[:, :k],
-            self.positives[:, :k],
-            self.gain[:, :k],
-            self.above[:, :k],
-            self.best_gain[:, :k],
-            self.n_positives,
-        )
+        """Return the first k positions."""
+        parts: dict[str, Any] = {name: getattr(self, name)[:, :k] for name in self._fields[1:-1]}
+        return self._replace(k=k, **parts)
 
 
 def describe_tops(relevance: NDArray[Any], scores: NDArray[Any], k: int) -> TopLists:
@@ -50,21 +39,20 @@ def describe_tops(relevance: NDArray[Any], scores: NDArray[Any], k: int) -> TopL
     scores = scores if scores.dtype.kind == "f" else scores.astype(np.float64)
     n_queries, n = scores.shape
     k_listed = min(k, n)
-    # `partition` of values is several times as fast as of places, which are not needed:
+    # `partition` is several times as fast as `argpartition`.
     top = np.sort(np.partition(scores, n - k_listed, axis=1)[:, n - k_listed :], axis=1)[:, ::-1]
     start, end = _group_bounds(top)
     # The last group may go on beyond the list.
     in_last = top == top[:, -1:]
     size = np.where(in_last, np.count_nonzero(scores == top[:, -1:], axis=1)[:, None], end - start)
 
-    # A positive stands at the positions that have its score.
-    # Faster than `nonzero` of two dimensions.
-    queries, places = np.divmod(np.flatnonzero(relevance), n)
-    own = scores[queries, places][:, None]
-    there = (top[queries] == own) & (own > -np.inf)
+    # A positive shares the positions that have its score. This is faster than `nonzero`:
+    queries, columns = np.divmod(np.flatnonzero(relevance), n)
+    own = scores[queries, columns][:, None]
+    shared = (top[queries] == own) & (own > -np.inf)
     positives, gain, above = np.zeros((3, n_queries, k_listed))
-    np.add.at(positives, queries, there)
-    np.add.at(gain, queries, there * relevance[queries, places][:, None].astype(np.float64))
+    np.add.at(positives, queries, shared)
+    np.add.at(gain, queries, shared * relevance[queries, columns][:, None].astype(np.float64))
     np.add.at(above, queries, top[queries] < own)
     return TopLists(
         k,
@@ -123,10 +111,10 @@ def aucs(relevance: NDArray[Any], scores: NDArray[Any]) -> Float64s:
     """Return the share of right orders of each query, positive before negative, ties half."""
     listed = scores > -np.inf
     n_negatives = np.sum(listed & (relevance == 0), axis=1)
-    queries, places = np.nonzero(relevance)
+    queries, columns = np.nonzero(relevance)
     values = np.zeros(len(scores))
     # A positive that is not listed has nothing after it.
-    for query, score in zip(queries, scores[queries, places], strict=True):
+    for query, score in zip(queries, scores[queries, columns], strict=True):
         if score > -np.inf:
             others = scores[query][listed[query] & (relevance[query] == 0)]
             values[query] += np.sum(others < score) + np.sum(others == score) / 2

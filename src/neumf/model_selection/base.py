@@ -1,4 +1,4 @@
-"""What the splitters of interactions share."""
+"""Base classes of the splitters."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Codes
 from neumf.utils.validation import check_int
 
+# Which rows are for training and which for testing.
+Masks = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
 
 class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
     """Base of cross-validators that hold out interactions."""
@@ -26,75 +29,8 @@ class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
     n_splits: int
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Return the number of splits.
-
-        Parameters
-        ----------
-        X, y, groups : object
-            Ignored.
-
-        Returns
-        -------
-        n_splits : int
-            Number of splits.
-        """
+        """Return the number of splits; the parameters are ignored."""
         return self.n_splits
-
-    @abstractmethod
-    def split(
-        self, X: Any, y: Any = None, groups: Any = None
-    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Generate positions of the training and test rows, each in the order of the table."""
-
-    def train_test_split(self, X: Any) -> tuple[Any, Any]:
-        """Return the training and the test table of the first split.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features >= 2)
-            Interactions.
-
-        Returns
-        -------
-        X_train, X_test : DataFrame, Arrow table or ndarray
-            Tables of the type of X (arrays if X is a list), rows in the order of X.
-
-        Raises
-        ------
-        ValueError
-            If there is nothing to hold out or to train on, or a parameter is out of range.
-        """
-        train, test = next(self.split(X))
-        return take_rows(X, train), take_rows(X, test)
-
-
-class Units(NamedTuple):
-    """Each user's rows in units that are held out together: single rows, or baskets.
-
-    Attributes
-    ----------
-    users : ndarray of shape (n_rows,)
-        The user of each row.
-    from_last : ndarray of shape (n_rows,)
-        How many units of the user come after that of the row.
-    counts : ndarray of shape (n_users,)
-        How many units each user has.
-    """
-
-    users: Codes
-    from_last: Codes
-    counts: Codes
-
-
-class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplitter):
-    """Base of splitters that hold out the last units, rows or baskets, of each user.
-
-    A subclass says what a unit is called, `_unit`, and reads them, `_read_units`.
-    """
-
-    _unit: str
-    n_last: int
-    min_train: int
 
     def split(
         self, X: Any, y: Any = None, groups: Any = None
@@ -117,17 +53,60 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
 
         Raises
         ------
-        ValueError
-            If no user has enough rows for a split, or a parameter is out of range.
+        ValueError, TypeError
+            If X is a sparse matrix, a split has no training or test rows, or a parameter is out of
+            range.
         """
+        for train, test in self._masks(X):
+            yield np.flatnonzero(train), np.flatnonzero(test)
+
+    @abstractmethod
+    def _masks(self, X: Any) -> Iterator[Masks]:
+        """Yield masks of the training and test rows of each split."""
+
+    def train_test_split(self, X: Any) -> tuple[Any, Any]:
+        """Return the training and the test table of the first split.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features >= 2)
+            Interactions.
+
+        Returns
+        -------
+        X_train, X_test : DataFrame, Arrow table or ndarray
+            Tables of the type of X (arrays if X is a list), rows in the order of X.
+        """
+        train, test = next(self.split(X))
+        return take_rows(X, train), take_rows(X, test)
+
+
+class Units(NamedTuple):
+    """Each user's rows in units that are held out together: single rows, or baskets."""
+
+    users: Codes  # of each row
+    from_last: Codes  # for each row, the number of later units of its user
+    counts: Codes  # units of each user
+
+
+class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplitter):
+    """Base of splitters that hold out the last units, rows or baskets, of each user.
+
+    A subclass names a unit, `_unit`, and reads them, `_read_units`.
+    """
+
+    _unit: str
+    n_last: int
+    min_train: int
+
+    def _masks(self, X: Any) -> Iterator[Masks]:
         self._check_parameters()
         rows = read_ordered(X)
         users, from_last, counts = self._read_units(rows)
         # A user is tested in as many splits as leave min_train units before them.
         n_tested = np.minimum((counts - self.min_train) // self.n_last, self.n_splits)
         for j in range(1, self.n_splits + 1):
-            n_held_out = self.n_last * np.minimum(n_tested, j)[users]
-            kept = from_last >= n_held_out
+            kept = from_last >= self.n_last * np.minimum(n_tested, j)[users]
             test = ~kept & (from_last >= self.n_last * (j - 1))
             if not test.any():
                 raise ValueError(
@@ -137,36 +116,18 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
                     f"{counts.max()} {self._unit}(s) ({len(counts)} users). Lower a parameter."
                 )
             if j == 1:
-                self._look_at(rows, users, kept, test)
-            yield np.flatnonzero(kept), np.flatnonzero(test)
+                self._warn_of_ties(rows, users, kept, test)
+            yield kept, test
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Check the table; there is nothing to learn.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features >= 2)
-            Interactions.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : splitter
-            The splitter.
-
-        Raises
-        ------
-        ValueError
-            If the table cannot be read, or a parameter is out of range.
-        """
+        """Check the table and the parameters; there is nothing to learn."""
         self._check_parameters()
         read_ordered(X)
         validate_data(self, X, skip_check_array=True)
         return self
 
     def transform(self, X: Any) -> Any:
-        """Add the column ``rank``: the place of each row in its user's timeline.
+        """Add the column ``rank``: the number of each row in its user's timeline.
 
         Parameters
         ----------
@@ -176,25 +137,14 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
         Returns
         -------
         X_ranked : DataFrame, Arrow table or ndarray of shape (n_samples, n_features + 1)
-            A copy of X with its dense rank by time as the last column: 1 is the user's oldest
-            row, rows with equal timestamps share a rank, the next one follows without a gap.
+            A copy of X with the dense rank by time as the last column: 1 is the user's oldest
+            row, rows with equal timestamps share a rank.
         """
         check_is_fitted(self)
         return add_column(X, "rank", dense_ranks(read_ordered(X)))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names of the columns that `transform` gives; "rank" is there once.
-
-        Parameters
-        ----------
-        input_features : array-like of str or None, default=None
-            Names of the columns of X; None takes those seen in `fit`.
-
-        Returns
-        -------
-        feature_names_out : ndarray of str objects
-            The names that came in, and "rank".
-        """
+        """Return the names of the columns that `transform` returns."""
         names: NDArray[np.object_] = super().get_feature_names_out(input_features)
         return names if "rank" in names else np.append(names, np.array("rank", object))
 
@@ -205,16 +155,12 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
 
     @abstractmethod
     def _read_units(self, rows: Interactions) -> Units:
-        """Return where the rows stand in time."""
+        """Read the units of each user."""
 
-    def _look_at(
-        self,
-        rows: Interactions,
-        users: Codes,
-        kept: NDArray[np.bool_],
-        test: NDArray[np.bool_],
+    def _warn_of_ties(
+        self, rows: Interactions, users: Codes, kept: NDArray[np.bool_], test: NDArray[np.bool_]
     ) -> None:
-        """Look at which rows the first split keeps and tests, and warn if need be."""
+        """Warn of ties between kept and tested rows of the first split."""
 
 
 def read_ordered(X: Any) -> Interactions:
@@ -229,7 +175,7 @@ def read_ordered(X: Any) -> Interactions:
 
 
 def require_timestamps(rows: Interactions, splitter: str, instead: str) -> NDArray[Any]:
-    """Return the timestamps that a splitter goes by; if there are none, say what to do instead."""
+    """Return the timestamps of rows; if there are none, raise with advice, `instead`."""
     if rows.timestamps is None:
         raise ValueError(
             f"{splitter} goes by the time of the rows, so X must be a table with a column "
@@ -239,7 +185,7 @@ def require_timestamps(rows: Interactions, splitter: str, instead: str) -> NDArr
 
 
 def dense_ranks(rows: Interactions) -> NDArray[np.int64]:
-    """Return the number of the row's moment among those of its user, from 1."""
+    """Return the dense rank of each row's timestamp among those of its user, from 1."""
     users, ids = index_ids(rows.users)
     if rows.timestamps is None:
         return 1 + read_timelines(users, None, len(ids)).positions.astype(np.int64)

@@ -7,23 +7,21 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neumf.interactions.tables import read_interactions
 from neumf.interactions.vocabulary import index_ids
-from neumf.model_selection.base import InteractionSplitter
+from neumf.model_selection.base import InteractionSplitter, Masks
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_int, check_real
 
 
 class ColdItemSplitter(InteractionSplitter):
-    """Split interactions so that the test rows are all those of some items.
+    """Hold out all interactions of randomly drawn items.
 
     .. versionadded:: 0.1
 
-    A scikit-learn cross-validator, for ``cv=``. Each split draws items by lot; all their rows are
-    test rows, all other rows are training rows. So training knows nothing of the items that are
-    tested, as of those that come new into a catalogue: they are cold. No item is tested twice.
+    A scikit-learn cross-validator, for ``cv=``. The items of the test rows have no training rows,
+    like new items of a catalogue. No item is tested in two splits.
 
     Parameters
     ----------
@@ -44,18 +42,13 @@ class ColdItemSplitter(InteractionSplitter):
 
     Notes
     -----
-    All items have the same chance, however many rows they have: the share of the rows that is held
-    out differs from split to split, more so where a few items have most of the rows. Which items
-    are drawn depends on the order in which X names them first.
+    All items have the same chance, however many rows they have, so the number of test rows differs
+    from split to split. The draw depends on the order in which X names the items first.
 
-    A recommender can only find cold items whose features it has, such as the `item_features` of
-    :class:`NeuMFRecommender`, :class:`NextItemRecommender` or :class:`ContentKNNRecommender`. For
-    others they are no part of the catalogue, and the test rows are misses.
-
-    Each row of X is in the test rows or in the training rows, also where a user has no other
-    interactions than with held-out items. Without training rows such users are unknown, and their
-    test rows are misses, which the scorers count in a warning: the same ones for all recommenders.
-    To leave them out, keep ``X_test[X_test["user"].isin(X_train["user"])]``.
+    Cold items can only be found by recommenders that read features, such as the `item_features` of
+    :class:`NeuMFRecommender` or :class:`ContentKNNRecommender`. For others the test rows are
+    misses. So are test rows of users without training rows; to leave them out, keep
+    ``X_test[X_test["user"].isin(X_train["user"])]``.
 
     References
     ----------
@@ -86,30 +79,7 @@ class ColdItemSplitter(InteractionSplitter):
         self.test_size = test_size
         self.random_state = random_state
 
-    def split(
-        self, X: Any, y: Any = None, groups: Any = None
-    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Generate positions of the training and test rows, each in the order of the table.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features >= 2)
-            Interactions.
-        y, groups : object
-            Ignored.
-
-        Yields
-        ------
-        train : ndarray of shape (n_train,)
-            Positions of the training rows.
-        test : ndarray of shape (n_test,)
-            Positions of the test rows.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If X is a sparse matrix or has too few items, or a parameter is out of range.
-        """
+    def _masks(self, X: Any) -> Iterator[Masks]:
         share = self._share()
         rows = read_interactions(X, with_timestamps=False)
         if not rows.ordered:
@@ -130,10 +100,10 @@ class ColdItemSplitter(InteractionSplitter):
         for start, stop in pairwise(bounds):
             held_out = np.zeros(len(ids), dtype=bool)
             held_out[drawn[start:stop]] = True
-            yield np.flatnonzero(~held_out[items]), np.flatnonzero(held_out[items])
+            yield ~held_out[items], held_out[items]
 
     def _share(self) -> float:
-        """Check the parameters, and return the share of the items that a split holds out."""
+        """Check the parameters; return the share of the items that a split holds out."""
         check_int("n_splits", self.n_splits, 1)
         if self.test_size is None:
             if self.n_splits == 1:

@@ -15,46 +15,37 @@ from neumf.model_selection.base import (
 
 
 class LeaveLastBasketOutSplitter(LeaveLastSplitter):
-    """Split interactions so that all rows of each user's latest timestamp are the test rows.
+    """Hold out all rows of each user's latest timestamp.
 
     .. versionadded:: 0.1
 
-    A scikit-learn cross-validator, for ``cv=``, of tables in which a user does several things at
-    once: the goods of an order, the ratings of a page, the reviews of a day. A basket is all rows
-    of a user with one timestamp; no basket stands on both sides. The first split tests on the last
-    `n_last` baskets of each user and trains on all before them, the second tests on the `n_last`
-    before those, and so on: what one split tests on, no later split trains on.
+    A scikit-learn cross-validator, for ``cv=``. A basket is all rows of a user with one timestamp:
+    the goods of an order, or the reviews of a day. The first split tests on the last `n_last`
+    baskets of each user and trains on all before them, the second tests on the `n_last` before
+    those, and so on: no later split trains on what an earlier one tests.
 
     Parameters
     ----------
-    n_splits : int, default=1
-        Number of splits.
-    n_last : int, default=1
-        Number of baskets held out per user and split.
-    min_train : int, default=1
-        Number of baskets that must remain for training for a user to be tested. A user with too few
-        for a split is not tested there; the rows that no earlier split has tested stay in train.
+    n_splits, n_last, min_train
+        See :class:`LeaveLastOutSplitter`; `n_last` and `min_train` count baskets.
 
     Attributes
     ----------
-    n_features_in_ : int
-        Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where all are strings.
+    n_features_in_, feature_names_in_
+        Number of columns of X in `fit`, and their names, where all are strings.
 
     See Also
     --------
     LeaveLastOutSplitter : Holds out single rows.
-    TimeSplitter : Cuts the calendar.
+    TimeSplitter : Splits by calendar time.
 
     Notes
     -----
-    The time is the column ``timestamp`` (or ``unixReviewTime``) of a DataFrame or an Arrow table.
-    Where times are finer than the baskets are, as those of single clicks, round them first, for
-    example to days.
+    X needs timestamps. Where they are finer than the baskets, round them first, for example to
+    days.
 
-    Each user's held-out rows are one query of a scorer; `recall` and `ndcg` fit it. If users buy
-    again what they have bought, measure with ``exclude_seen=False``.
+    Each user's held-out rows are one query of a scorer; recall and NDCG fit it. If users buy the
+    same items again, measure with ``exclude_seen=False``.
 
     References
     ----------
@@ -71,7 +62,7 @@ class LeaveLastBasketOutSplitter(LeaveLastSplitter):
     >>> train, test = next(splitter.split(X))
     >>> train.tolist(), test.tolist()
     ([0, 2, 4], [1, 3])
-    >>> splitter.fit_transform(X)["rank"].tolist()  # the number of the basket
+    >>> splitter.fit_transform(X)["rank"].tolist()
     [1, 3, 1, 3, 2]
     """
 

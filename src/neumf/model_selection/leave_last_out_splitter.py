@@ -16,19 +16,18 @@ from neumf.utils.arrays import Codes
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_option, warn_caller
 
-# The share of tested users of whom the order of the table decides what is held out, above which
-# that is worth a warning.
+# A warning is due if row order decides what is held out for more than this share of the users.
 _MANY_TIES = 0.1
 
 
 class LeaveLastOutSplitter(LeaveLastSplitter):
-    """Split interactions so that each user's latest ones are the test rows.
+    """Hold out each user's latest interactions.
 
     .. versionadded:: 0.1
 
     A scikit-learn cross-validator, for ``cv=``. The first split tests on the last `n_last` rows of
-    each user and trains on all before them. The second tests on the `n_last` rows before those and
-    trains on all before *them*, and so on: what one split tests on, no later split trains on.
+    each user and trains on all before them. The second tests on the `n_last` rows before those, and
+    so on: no later split trains on what an earlier one tests.
 
     Parameters
     ----------
@@ -40,38 +39,35 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
         Number of training rows that must remain for a user to be tested. A user with too few rows
         for a split is not tested there; the rows that no earlier split has tested stay in train.
     ties : {"warn", "row_order", "shuffle"}, default="warn"
-        Which of a user's rows with equal timestamps counts as the later one. With "row_order" it is
-        the later row of the table, and so it is with "warn", which warns if that decides, for more
-        than a tenth of the users, what the first split holds out. "shuffle" draws it.
+        Which of a user's rows with equal timestamps counts as the later one:
+
+        - "row_order": the later row of the table;
+        - "warn": the same, with a warning if this decides for more than a tenth of the users what
+          the first split holds out;
+        - "shuffle": a random one.
     random_state : int, RandomState, Generator or None, default=None
         Seed of "shuffle". An int draws the same order at every call; None draws anew.
 
     Attributes
     ----------
-    n_features_in_ : int
-        Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where all are strings.
+    n_features_in_, feature_names_in_
+        Number of columns of X in `fit`, and their names, where all are strings.
 
     See Also
     --------
     LeaveLastBasketOutSplitter : Holds out all rows of a user's last timestamp.
-    TimeSplitter : Cuts the calendar.
+    TimeSplitter : Splits by calendar time.
 
     Notes
     -----
-    Time order comes from the column ``timestamp`` (or ``unixReviewTime``) of a DataFrame or an
-    Arrow table. Without it, and in arrays, row order within a user is time order: where nothing
-    names a column, it may as well hold ratings. Columns of datetimes that go by another name are
-    warned about.
+    Time order comes from the timestamps of X. Without them, row order within a user is time order.
 
-    Equal timestamps are common: of MovieLens, where users rate a page of films at once, and of
-    Amazon, where the time is a day, two users in five have several rows at their last timestamp.
-    The order of the table then tells nothing certain; it may be sorted by item. "shuffle" makes the
-    split independent of it, and :class:`LeaveLastBasketOutSplitter` holds out all of these rows.
+    Equal timestamps are common: in MovieLens and Amazon, two users in five have several rows at
+    their last timestamp. Row order may then follow the item ids. "shuffle" makes the split
+    independent of it, and :class:`LeaveLastBasketOutSplitter` holds out all of these rows.
 
-    Leave-last-out is the protocol of the NeuMF paper. It cuts each user's own timeline; it does
-    not cut the calendar, so a training row of one user may be later than the test row of another.
+    Leave-last-out is the protocol of the NeuMF paper. A training row of one user may be later than
+    the test row of another; :class:`TimeSplitter` rules that out.
 
     References
     ----------
@@ -92,12 +88,8 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
     >>> X_test
       user  item  timestamp
     0    a     1         30
-    >>> splitter.fit_transform(X)
-      user  item  timestamp  rank
-    0    a     1         30     3
-    1    a     2         10     1
-    2    b     3         10     1
-    3    a     4         20     2
+    >>> splitter.fit_transform(X)["rank"].tolist()
+    [3, 1, 1, 2]
     """
 
     _unit = "row"
@@ -118,7 +110,7 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
 
     @property
     def shuffle(self) -> bool:
-        """Whether calls of `split` may differ, which scikit-learn's halving searches ask."""
+        """Whether calls of `split` may differ; scikit-learn's halving searches read it."""
         return self.ties == "shuffle"
 
     def _check_parameters(self) -> None:
@@ -130,21 +122,16 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
         if self.ties != "shuffle" or rows.timestamps is None:
             timelines = read_timelines(users, rows.timestamps, len(ids))
             return Units(users, timelines.from_last(), timelines.counts)
-        # Equal times keep the order of the table, so that a table in random order decides by lot.
+        # Equal times keep the order of the rows, so a table in random order breaks ties at random.
         drawn = make_generator(self.random_state).permutation(len(users))
         timelines = read_timelines(users[drawn], rows.timestamps[drawn], len(ids))
         from_last = np.empty(len(users), dtype=np.int32)
         from_last[drawn] = timelines.from_last()
         return Units(users, from_last, timelines.counts)
 
-    def _look_at(
-        self,
-        rows: Interactions,
-        users: Codes,
-        kept: NDArray[np.bool_],
-        test: NDArray[np.bool_],
+    def _warn_of_ties(
+        self, rows: Interactions, users: Codes, kept: NDArray[np.bool_], test: NDArray[np.bool_]
     ) -> None:
-        """Warn if many held-out rows have the time of a row of the user that stays in train."""
         if self.ties != "warn" or rows.timestamps is None:
             return
         newest_kept = pd.Series(rows.timestamps[kept]).groupby(users[kept]).max()

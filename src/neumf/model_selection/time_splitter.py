@@ -1,4 +1,4 @@
-"""Hold out the last interactions by the calendar."""
+"""Hold out the last interactions by calendar time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neumf.interactions.moments import read_moment
 from neumf.model_selection.base import (
     InteractionSplitter,
+    Masks,
     read_ordered,
     require_timestamps,
 )
@@ -22,42 +23,38 @@ _DURATIONS = (dt.timedelta, np.timedelta64)  # a Timedelta of pandas is of the f
 
 
 class TimeSplitter(InteractionSplitter):
-    """Split interactions at times that are the same for all users.
+    """Hold out the last windows of calendar time, the same for all users.
 
     .. versionadded:: 0.1
 
     A scikit-learn cross-validator, for ``cv=``. The first split tests on the rows of the last
-    window of time and trains on all rows before it, of whatever user. The second tests on the
-    window before that one and trains on all rows before *it*, and so on: what one split tests on,
-    no later split trains on, and nothing that is trained on is later than what is tested, as when
-    a recommender is put to use.
+    window and trains on all rows before it, of all users. The second tests on the window before
+    that one, and so on: no training row is later than a test row, as in production.
 
     Parameters
     ----------
     n_splits : int, default=1
         Number of splits, and of windows.
     test_size : float or timedelta, default=0.2
-        Length of a window: a share of the rows of X, above 0 and below 1, or a length of time, of
-        :class:`datetime.timedelta`, :class:`pandas.Timedelta` or :class:`numpy.timedelta64`. Rows
-        of one time stay together, so that a window may have some more rows than its share.
+        Length of a window: a share of the rows of X, above 0 and below 1, or a duration
+        (:class:`datetime.timedelta`, :class:`pandas.Timedelta` or :class:`numpy.timedelta64`). Rows
+        with equal timestamps stay together, so that a window may exceed its share.
     start : float, datetime or None, default=None
-        The time at which the test rows begin, which then are all rows from it on: a number of
-        seconds or a datetime, as the timestamps of X are. `n_splits` must be 1, and `test_size`
-        is not used. None makes windows of `test_size`.
+        The time from which on all rows are test rows: a number of seconds or a datetime, as the
+        timestamps of X are. It takes the place of `test_size`; `n_splits` must be 1.
 
     See Also
     --------
-    LeaveLastOutSplitter : Cuts each user's own timeline.
+    LeaveLastOutSplitter : Splits each user's own timeline.
 
     Notes
     -----
-    The time is the column ``timestamp`` (or ``unixReviewTime``) of a DataFrame or an Arrow table.
+    X needs timestamps.
 
-    Leave-last-out trains on what other users did after a test row, which no recommender in use can
-    know; how much that flatters differs from one model to another, so that their order may change
-    (Meng et al. 2020; Ji et al. 2023). A split by the calendar has no such leak. But it tests some
-    users on many rows and others on none, and users without training rows are misses, unless
-    ``interactions=`` tells the scorer of earlier rows of theirs.
+    Leave-last-out trains on rows of other users that are later than a test row. This flatters some
+    models more than others, so that their order may change (Meng et al. 2020; Ji et al. 2023). A
+    split by time has no such leak. But it tests some users on many rows and others on none, and
+    users without training rows are misses, unless ``interactions=`` gives the scorer earlier rows.
 
     References
     ----------
@@ -94,31 +91,7 @@ class TimeSplitter(InteractionSplitter):
         self.test_size = test_size
         self.start = start
 
-    def split(
-        self, X: Any, y: Any = None, groups: Any = None
-    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Generate positions of the training and test rows, each in the order of the table.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features >= 2)
-            Interactions, with timestamps.
-        y, groups : object
-            Ignored.
-
-        Yields
-        ------
-        train : ndarray of shape (n_train,)
-            Positions of the training rows.
-        test : ndarray of shape (n_test,)
-            Positions of the test rows.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If X has no timestamps, a split would have no training or no test rows, or a parameter
-            is out of range.
-        """
+    def _masks(self, X: Any) -> Iterator[Masks]:
         self._check_parameters()
         rows = read_ordered(X)
         instead = "split by the order of rows, with LeaveLastOutSplitter"
@@ -131,15 +104,15 @@ class TimeSplitter(InteractionSplitter):
                     raise ValueError(
                         f"Split {j} of {self.n_splits} has no {what} rows: test_size="
                         f"{self.test_size!r}, start={self.start!r}, and the {len(rows)} rows of X "
-                        f"are of {len(np.unique(times))} moments, from "
+                        f"have {len(np.unique(times))} different timestamps, from "
                         f"{times.min() / rows.ticks_per_second:.16g} to "
                         f"{times.max() / rows.ticks_per_second:.16g} s. Choose another window."
                     )
-            yield np.flatnonzero(~from_start), np.flatnonzero(test)
+            yield ~from_start, test
             later = from_start
 
     def _windows(self, times: NDArray[Any], ticks_per_second: int) -> Iterator[NDArray[np.bool_]]:
-        """Yield, latest window first, which rows are in the window or after it."""
+        """Yield masks of the rows in each window or after it, latest window first."""
         if self.start is not None:
             yield times / ticks_per_second >= read_moment(self.start, "start")
         elif isinstance(self.test_size, _DURATIONS):

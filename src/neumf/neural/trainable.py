@@ -12,7 +12,6 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf.interactions.encoded_rows import EncodedRows, read_rows
-from neumf.interactions.fitted_rows import attributes_of_columns, attributes_of_rows
 from neumf.interactions.reading import read_input
 from neumf.interactions.vocabulary import extend_index
 from neumf.model.network import Blueprint, Network, Weights
@@ -33,7 +32,7 @@ from neumf.neural.saved_network import (
     read_user_map,
     user_map_state,
 )
-from neumf.neural.training_rows import PreviousFit, prepare, prepare_further, require_order
+from neumf.neural.training_rows import PreviousFit, prepare, prepare_further, refuse_sparse
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import check_loaded
 from neumf.saving.values import write_values
@@ -124,12 +123,12 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
             step on this machine, which then runs slower.
         """
         plan = self._plan(y)
-        require_order(plan, X)
+        refuse_sparse(plan, X)
         rows = read_rows(X, y, sample_weight)
         rows = rows.with_features(self.user_features, self.item_features)
         rng = make_generator(self.random_state)
         prepared = prepare(plan, rows, X_val)
-        of_rows = attributes_of_rows(rows, rows.seen) | prepared.last_items.attributes
+        of_rows = rows.attributes(rows.seen) | prepared.last_items.attributes
 
         def of_weights(weights: Weights) -> dict[str, Any]:
             histories = prepared.last_items.inputs()
@@ -138,7 +137,6 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
 
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight, "X_val": X_val}}
         tasks = FitTasks(self, plan.most_epochs, of_rows, of_weights, **data)
-        columns = attributes_of_columns(X, rows)
         refits = plan.early_stopping == "refit" and X_val is None
         if not refits:
             del rows  # which hold timestamps that nothing reads any more
@@ -150,7 +148,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         history = {"loss": first.losses}
         if first.values:
             history["val_ndcg_at_10"] = first.values
-        of_rows |= columns | {"_shape": self._shape_now(), "best_iter_": trained.best_epoch}
+        of_rows |= {"_shape": self._shape_now(), "best_iter_": trained.best_epoch}
         of_training = {"history_": history, "_optimizer": trained.optimizer, "_generator": rng}
         self._commit(of_rows | of_training | self._attributes_of_network(network, of_rows))
         tasks.end()
@@ -216,7 +214,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
             name: values + (trained.losses if name == "loss" else [np.nan] * len(trained.losses))
             for name, values in self.history_.items()
         }
-        of_rows = attributes_of_rows(rows, prepared.seen) | prepared.last_items.attributes
+        of_rows = rows.attributes(prepared.seen) | prepared.last_items.attributes
         of_rows |= {"best_iter_": len(history["loss"])}
         of_training = {"history_": history, "_optimizer": trained.optimizer, "_generator": rng}
         self._commit(of_rows | of_training | self._attributes_of_network(network, of_rows))

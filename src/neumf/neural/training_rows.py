@@ -82,9 +82,10 @@ class PreparedFit:
     previous: PreviousFit | None = None
 
 
-def require_order(plan: FitPlan, X: Any) -> None:
+def refuse_sparse(plan: FitPlan, X: Any) -> None:
     """Raise if users are made of their histories, and the rows of X have no order in time."""
-    if plan.blueprint.users.reads_history and sp.issparse(X):
+    ordered = X.ordered if isinstance(X, EncodedRows) else not sp.issparse(X)
+    if plan.blueprint.users.reads_history and not ordered:
         raise ValueError(
             "X must be a table whose rows have an order in time: NextItemRecommender learns what "
             "comes next. Received a sparse matrix. Pass a table of user and item, or use "

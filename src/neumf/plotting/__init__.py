@@ -1,7 +1,6 @@
 """Plots in the manner of scikit-learn's Display classes; they need matplotlib.
 
-Each class is made by `from_estimator` or `from_results`, which draw at once, and can be drawn again
-with `plot`. The figure, the axes and the artists stay at hand for changes.
+`from_estimator` and `from_results` compute and draw; `plot` draws again.
 """
 
 from neumf.plotting.learning_curve import LearningCurveDisplay

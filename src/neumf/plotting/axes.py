@@ -1,4 +1,4 @@
-"""Axes that the displays share."""
+"""Figures, axes and labels that the displays share."""
 
 from __future__ import annotations
 
@@ -34,18 +34,13 @@ def require_matplotlib() -> None:
         ) from error
 
 
-def subplots_side_by_side(n: int) -> tuple[Any, Any]:
-    """Return a new figure with n axes side by side."""
-    import matplotlib.pyplot as plt
+def axes_or_new(axes: Any, n: int = 1) -> Any:
+    """Return the axes or, for None, n new ones side by side (not in an array if n is 1)."""
+    require_matplotlib()
+    if axes is None:
+        import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, n, figsize=(5 * n, 3.6), layout="constrained")
-    for ax in np.atleast_1d(axes):
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def tick_whole_numbers(ax: Any) -> None:
-    """Put ticks at whole numbers only."""
-    from matplotlib.ticker import MaxNLocator
-
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _, axes = plt.subplots(1, n, figsize=(5 * n, 3.6), layout="constrained")
+        for ax in np.atleast_1d(axes):
+            ax.spines[["top", "right"]].set_visible(False)
+    return axes

@@ -8,16 +8,11 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from neumf.plotting.axes import (
-    METRIC_NAMES,
-    require_matplotlib,
-    subplots_side_by_side,
-    tick_whole_numbers,
-)
+from neumf.plotting.axes import METRIC_NAMES, axes_or_new
 
 
 class LearningCurveDisplay:
-    """The loss and, with `early_stopping`, the validation metric of each epoch.
+    """Plot the loss and, with `early_stopping`, the validation metric of each epoch.
 
     .. versionadded:: 0.1
 
@@ -29,16 +24,12 @@ class LearningCurveDisplay:
     best_epoch : int or None, default=None
         The epoch that was kept, from 1; a dot marks it, unless its value is NaN.
     name : str or None, default=None
-        What the legend calls the curves.
+        Name of the curves in the legend.
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    axes_ : ndarray of Axes of shape (n_values,)
-        The axes of the loss, then those of the validation metric.
-    lines_ : list of Line2D
-        The curves.
+    figure_, axes_, lines_
+        The figure, an array of the axes of each key of the history, and a list of their curves.
 
     See Also
     --------
@@ -75,17 +66,14 @@ class LearningCurveDisplay:
         estimator : NeuMFRecommender or NextItemRecommender
             Fitted.
         name : str or None, default=None
-            What the legend calls the curves.
-        axes : sequence of Axes or None, default=None
-            Where to draw, one for each value; None makes a figure. The `axes_` of another display
-            lay the curves over one another.
-        **kwargs : dict
-            Passed on to `Axes.plot`.
+            Name of the curves in the legend.
+        axes, **kwargs
+            See :meth:`plot`.
 
         Returns
         -------
         display : LearningCurveDisplay
-            With what was drawn.
+            The drawn display.
         """
         check_is_fitted(estimator, "history_")
         # After `partial_fit` the weights are those of an epoch that was not validated.
@@ -99,25 +87,25 @@ class LearningCurveDisplay:
         Parameters
         ----------
         axes : sequence of Axes or None, default=None
-            Where to draw, one for each value; None makes a figure.
+            Where to draw, one for each key of the history; None makes a figure. The `axes_` of
+            another display put both into one plot.
         **kwargs : dict
             Passed on to `Axes.plot`.
 
         Returns
         -------
         self : LearningCurveDisplay
-            With what was drawn.
+            The drawn display.
 
         Raises
         ------
         ValueError
-            If there are more or fewer axes than values, or `best_epoch` is no epoch of the history.
+            If the number of axes is wrong, or `best_epoch` is not an epoch of the history.
         """
-        require_matplotlib()
         self._check_best_epoch()
-        if axes is None:
-            _, axes = subplots_side_by_side(len(self.history))
-        self.axes_ = np.atleast_1d(axes)
+        self.axes_ = np.atleast_1d(axes_or_new(axes, len(self.history)))
+        from matplotlib.ticker import MaxNLocator
+
         if len(self.axes_) != len(self.history):
             raise ValueError(
                 f"axes must be {len(self.history)}, one for each of {list(self.history)}. Received "
@@ -133,7 +121,7 @@ class LearningCurveDisplay:
                 if not np.isnan(best_value):
                     ax.plot(self.best_epoch, best_value, "o", color=line.get_color())
             ax.set(xlabel="epoch", ylabel=METRIC_NAMES.get(key, key))
-            tick_whole_numbers(ax)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             self.lines_.append(line)
         if self.name is not None:
             self.axes_[0].legend(frameon=False)

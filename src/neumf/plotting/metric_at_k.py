@@ -8,11 +8,11 @@ from typing import Any, Self
 import pandas as pd
 
 from neumf.evaluation.compare import evaluate
-from neumf.plotting.axes import METRIC_NAMES, require_matplotlib, subplots_side_by_side
+from neumf.plotting.axes import METRIC_NAMES, axes_or_new, require_matplotlib
 
 
 class MetricAtKDisplay:
-    """A metric against the length of the list, for one or several recommenders, with error bands.
+    """Plot a metric against the length of the list, with error bands.
 
     .. versionadded:: 0.1
 
@@ -27,12 +27,8 @@ class MetricAtKDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    ax_ : matplotlib.axes.Axes
-        The axes.
-    lines_ : list of Line2D
-        A curve per estimator.
+    figure_, ax_, lines_
+        The figure, the axes, and a list of a curve per recommender.
 
     See Also
     --------
@@ -40,9 +36,8 @@ class MetricAtKDisplay:
 
     Notes
     -----
-    The band is one standard error over users to both sides. It says how far other users would move
-    a curve; whether one recommender is better than another says the paired difference of `compare`,
-    which is sharper.
+    The bands are one standard error over users to both sides. To tell whether one recommender is
+    better than another, the paired differences of `compare` are sharper.
 
     Examples
     --------
@@ -63,29 +58,7 @@ class MetricAtKDisplay:
     def from_results(
         cls, results: pd.DataFrame, *, metric: str = "ndcg", ranking: str = "exact", ax: Any = None
     ) -> Self:
-        """Draw a table of results.
-
-        Parameters
-        ----------
-        results : DataFrame
-            As from :func:`neumf.evaluate` or :func:`neumf.compare`.
-        metric : str, default="ndcg"
-            The metric to draw.
-        ranking : str, default="exact"
-            Which of the rankings in the table to draw.
-        ax : Axes or None, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        display : MetricAtKDisplay
-            With what was drawn.
-
-        Raises
-        ------
-        ValueError
-            If the table has no such metric and ranking.
-        """
+        """Draw a table of results; the parameters are those of the class and of `plot`."""
         return cls(results, metric, ranking).plot(ax=ax)
 
     @classmethod
@@ -112,14 +85,14 @@ class MetricAtKDisplay:
         k : sequence of int, default=(1, 2, 5, 10, 20, 50)
             Lengths of the list.
         name : str or None, default=None
-            What the legend calls the curve; None takes the name of the class.
+            Name of the curve in the legend; None takes the name of the class.
         ax : Axes or None, default=None
             Where to draw; None makes a figure.
 
         Returns
         -------
         display : MetricAtKDisplay
-            With what was drawn.
+            The drawn display.
         """
         require_matplotlib()
         results = evaluate(estimator, X, metrics=[metric], k=k)
@@ -137,9 +110,8 @@ class MetricAtKDisplay:
         Returns
         -------
         self : MetricAtKDisplay
-            With what was drawn.
+            The drawn display.
         """
-        require_matplotlib()
         results = self.results
         if "ranking" not in results:
             results = results.assign(ranking="exact")
@@ -150,12 +122,11 @@ class MetricAtKDisplay:
                 "metric and ranking must be in the table, by k. Received "
                 f"metric={self.metric!r}, ranking={self.ranking!r}; the table has {pairs}."
             )
-        self.ax_ = subplots_side_by_side(1)[1] if ax is None else ax
+        self.ax_ = axes_or_new(ax)
         self.figure_ = self.ax_.figure
         self.lines_ = []
         named = "estimator" in drawn
-        groups = drawn.groupby("estimator", sort=False) if named else [(None, drawn)]
-        for name, part in groups:
+        for name, part in drawn.groupby("estimator", sort=False) if named else [(None, drawn)]:
             k, value = part["k"].to_numpy(int), part["value"].to_numpy()
             error = part["stderr"].fillna(0).to_numpy()
             (line,) = self.ax_.plot(k, value, marker=".", label=name)

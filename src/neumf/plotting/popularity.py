@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neumf.interactions.vocabulary import indices_of
-from neumf.plotting.axes import require_matplotlib, subplots_side_by_side
+from neumf.plotting.axes import axes_or_new, require_matplotlib
 
 
 class PopularityDisplay:
-    """How often items are recommended against how popular they are.
+    """Plot how often items are recommended against how popular they are.
 
     .. versionadded:: 0.1
 
@@ -23,16 +23,12 @@ class PopularityDisplay:
     exposure : ndarray of shape (n_items,)
         Number of lists that each item is in.
     name : str or None, default=None
-        What the legend calls the points.
+        Name of the points in the legend.
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    ax_ : matplotlib.axes.Axes
-        The axes.
-    line_ : Line2D
-        The points.
+    figure_, ax_, line_
+        The figure, the axes, and the points (a Line2D).
 
     See Also
     --------
@@ -71,32 +67,30 @@ class PopularityDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Recommend to users, and draw what they get.
+        """Recommend to users, and draw how popular their lists are.
 
         Parameters
         ----------
         estimator : recommender
             Fitted.
         users : array-like of ids or None, default=None
-            Whom to recommend to; None means all users that `fit` saw.
+            Users to recommend to; None means all users that `fit` saw.
         k : int, default=10
             Length of the lists.
         name : str or None, default=None
-            What the legend calls the points; None takes the name of the class.
-        ax : Axes or None, default=None
-            Where to draw; None makes a figure.
-        **kwargs : dict
-            Passed on to `Axes.plot`.
+            Name of the points in the legend; None takes the name of the class.
+        ax, **kwargs
+            See :meth:`plot`.
 
         Returns
         -------
         display : PopularityDisplay
-            With what was drawn.
+            The drawn display.
         """
         require_matplotlib()
         items = estimator.recommend(users, k=k)["item"].to_numpy()
-        codes = indices_of(items, estimator.items_)
-        exposure = np.bincount(codes, minlength=len(estimator.items_))
+        indices = indices_of(items, estimator.items_)
+        exposure = np.bincount(indices, minlength=len(estimator.items_))
         name = name or type(estimator).__name__
         return cls(estimator.popularity_, exposure, name).plot(ax=ax, **kwargs)
 
@@ -113,10 +107,9 @@ class PopularityDisplay:
         Returns
         -------
         self : PopularityDisplay
-            With what was drawn.
+            The drawn display.
         """
-        require_matplotlib()
-        self.ax_ = subplots_side_by_side(1)[1] if ax is None else ax
+        self.ax_ = axes_or_new(ax)
         self.figure_ = self.ax_.figure
         style = {"ls": "", "marker": ".", "alpha": 0.4, "mew": 0, "label": self.name}
         (self.line_,) = self.ax_.plot(self.popularity, self.exposure, **{**style, **kwargs})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, Literal, Self
 
@@ -23,11 +24,9 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     .. versionadded:: 0.1
 
-    Ids may be any hashable: int, str, tuple, categorical, Arrow. They are numbered in order of
-    first appearance. Other columns pass through untouched.
-
-    :class:`NeuMFRecommender` reads raw ids by itself; this transformer is for tables that other
-    tools need in integers, and for a :class:`~sklearn.pipeline.Pipeline`.
+    Ids are numbered in order of first appearance; other columns pass through. The recommenders read
+    raw ids by themselves: this transformer is for other tools that need integers, and for a
+    :class:`~sklearn.pipeline.Pipeline`.
 
     Parameters
     ----------
@@ -36,7 +35,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         `unknown_value`. A pipeline that is scored on held-out rows needs
         ``"use_encoded_value"``: the scorers count unknown ids as misses.
     unknown_value : int, default=-1
-        The code of unknown ids, below 0.
+        The index of unknown ids, below 0.
 
     Attributes
     ----------
@@ -44,10 +43,8 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         The id of each user, by index.
     items_ : pandas.Index of shape (n_items,)
         The id of each item, by index.
-    n_features_in_ : int
-        Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where all are strings.
+    n_features_in_, feature_names_in_
+        Number of columns of X in `fit`, and their names, where all are strings.
 
     See Also
     --------
@@ -55,16 +52,16 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    In a DataFrame (of pandas or polars) or an Arrow table, the columns are found by their names.
-    Of the names for one thing, the first that is there counts:
+    In a DataFrame (of pandas or polars) or an Arrow table, the columns are found by name. The first
+    name that is there counts:
 
     - users: ``user``, ``user_id``, ``userId``, ``reviewerID``;
     - items: ``item``, ``item_id``, ``movieId``, ``parent_asin``, ``asin``;
     - time: ``timestamp``, ``unixReviewTime``;
     - ratings: ``rating``, ``overall``.
 
-    Where there is a column neither of users nor of items, and in arrays, they are the first two.
-    All of the library reads its tables so.
+    Users and items are the first two columns of arrays, and of tables that have neither name. The
+    whole library reads tables like this.
 
     Examples
     --------
@@ -82,6 +79,9 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     >>> encoder.inverse_transform(encoder.transform(X)).equals(X)
     True
     """
+
+    users_: pd.Index
+    items_: pd.Index
 
     def __init__(
         self,
@@ -105,13 +105,13 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         -------
         self : IdEncoder
             The fitted encoder.
-
-        Raises
-        ------
-        ValueError
-            If X is empty, lacks a column or holds missing ids, or a parameter is out of range.
         """
-        self._check_parameters()
+        check_option("handle_unknown", self.handle_unknown, ("error", "use_encoded_value"))
+        if not isinstance(self.unknown_value, Integral) or self.unknown_value >= 0:
+            raise ValueError(
+                "unknown_value must be an int below 0, so that it is no index. "
+                f"Received: {self.unknown_value!r}."
+            )
         refuse_sparse(X)
         rows = read_interactions(X, with_timestamps=False)
         validate_data(self, X, skip_check_array=True)
@@ -137,13 +137,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             If an id is unknown and `handle_unknown` is "error".
         """
-        check_is_fitted(self)
-        rows = read_interactions(X, with_timestamps=False)
-        return replace_ids(
-            X,
-            users=self._encode(np.asarray(rows.users), self.users_, "user"),
-            items=self._encode(np.asarray(rows.items), self.items_, "item"),
-        )
+        return self._convert(X, self._encode)
 
     def inverse_transform(self, X: Any) -> Any:
         """Replace indices by ids.
@@ -163,53 +157,48 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             If a value is neither an index nor `unknown_value`.
         """
-        check_is_fitted(self)
-        rows = read_interactions(X, with_timestamps=False)
-        return replace_ids(
-            X,
-            users=self._decode(np.asarray(rows.users), self.users_, "user"),
-            items=self._decode(np.asarray(rows.items), self.items_, "item"),
-        )
+        return self._convert(X, self._decode)
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn what input is welcome."""
+        """Tell scikit-learn that ids may be strings and categories."""
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
 
-    def _check_parameters(self) -> None:
-        check_option("handle_unknown", self.handle_unknown, ("error", "use_encoded_value"))
-        if not isinstance(self.unknown_value, Integral) or self.unknown_value >= 0:
-            raise ValueError(
-                "unknown_value must be an int below 0, so that it is no index. "
-                f"Received: {self.unknown_value!r}."
-            )
+    def _convert(self, X: Any, convert: Callable[[Ids, pd.Index, str], Ids]) -> Any:
+        """Return a copy of X with the ids of users and items converted."""
+        check_is_fitted(self)
+        rows = read_interactions(X, with_timestamps=False)
+        users = convert(np.asarray(rows.users), self.users_, "user")
+        items = convert(np.asarray(rows.items), self.items_, "item")
+        return replace_ids(X, users=users, items=items)
 
-    def _encode(self, ids: Ids, vocabulary: pd.Index, word: str) -> Codes:
-        codes = lookup_ids(ids, vocabulary, f"X: {word} ids")
-        unknown = codes < 0
+    def _encode(self, ids: Ids, vocabulary: pd.Index, side: str) -> Codes:
+        indices = lookup_ids(ids, vocabulary, f"X: {side} ids")
+        unknown = indices < 0
         if unknown.any() and self.handle_unknown == "error":
             row = int(np.argmax(unknown))
             raise ValueError(
-                f"X: {word} ids must be among those that fit saw. Received "
+                f"X: {side} ids must be among those that fit saw. Received "
                 f"{repr_of_row(ids, row)} in row {row} ({int(unknown.sum())} such rows). Fit on "
                 "all ids, drop the rows, or set handle_unknown='use_encoded_value'."
             )
-        codes[unknown] = self.unknown_value
-        return codes
+        indices[unknown] = self.unknown_value
+        return indices
 
-    def _decode(self, codes: NDArray[Any], vocabulary: pd.Index, word: str) -> Ids:
-        places = lookup_ids(codes, pd.RangeIndex(len(vocabulary)), f"X: {word} indices")
-        unknown = codes == self.unknown_value
-        bad = ~unknown & (places < 0)
+    def _decode(self, indices: NDArray[Any], vocabulary: pd.Index, side: str) -> Ids:
+        found = lookup_ids(indices, pd.RangeIndex(len(vocabulary)), f"X: {side} indices")
+        unknown = indices == self.unknown_value
+        bad = ~unknown & (found < 0)
         if bad.any():
             row = int(np.argmax(bad))
             raise ValueError(
-                f"X: {word} indices must be between 0 and {len(vocabulary) - 1} or "
-                f"{self.unknown_value} (unknown). Received {repr_of_row(codes, row)} in row {row}."
+                f"X: {side} indices must be between 0 and {len(vocabulary) - 1} or "
+                f"{self.unknown_value} (unknown). Received {repr_of_row(indices, row)} in row "
+                f"{row}."
             )
-        ids = vocabulary.to_numpy()[places]
+        ids = vocabulary.to_numpy()[found]
         if unknown.any():
             ids = ids.astype(object)
             ids[unknown] = None

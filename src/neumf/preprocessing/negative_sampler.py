@@ -1,4 +1,4 @@
-"""NegativeSampler: draws negatives for the rows of a table."""
+"""Draw negatives for the rows of a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf.interactions.seen import count_users, seen_matrix
+from neumf.interactions.seen import count_users, join_seen, seen_matrix
 from neumf.interactions.tables import (
     Interactions,
     concatenate_tables,
@@ -36,7 +36,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
     n_negatives : int, default=4
         Number of negatives for each row.
     negative_strategy : {"uniform", "popularity"}, default="uniform"
-        Draw every unseen item with the same probability, or in proportion to the users who had it.
+        Draw unseen items with equal probability, or in proportion to their number of users.
     random_state : int, RandomState, Generator or None, default=None
         An int draws the same negatives at every call; None draws anew.
 
@@ -50,10 +50,8 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         The items that each user has seen.
     popularity_ : ndarray of shape (n_items,)
         Number of users who interacted with each item.
-    n_features_in_ : int
-        Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where all are strings.
+    n_features_in_, feature_names_in_
+        Number of columns of X in `fit`, and their names, where all are strings.
 
     See Also
     --------
@@ -61,9 +59,9 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Draws are independent (with replacement) and exact: nothing is drawn and thrown away, so users
-    who have seen nearly everything cost no more than others. Negatives are for training; to rank a
-    held-out item among 99 unseen ones, use ``hr_scorer(n_negatives=99)``.
+    Draws are independent, with replacement and without rejection, so users who have seen nearly
+    everything cost no more than others. Negatives are for training; to rank a held-out item among
+    99 unseen ones, use ``hr_scorer(n_negatives=99)``.
 
     Examples
     --------
@@ -104,11 +102,6 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         -------
         self : NegativeSampler
             The fitted sampler.
-
-        Raises
-        ------
-        ValueError
-            If X cannot be read or a parameter is out of range.
         """
         self._fit_rows(X)
         return self
@@ -119,13 +112,12 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-            Interactions. Users that `fit` did not see are welcome.
+            Interactions. Users may be new.
 
         Returns
         -------
         negatives : ndarray of shape (n_samples, n_negatives)
-            Ids of items of the catalogue that the row's user has seen neither in the data given to
-            `fit` nor in X.
+            Ids of items of the catalogue that the row's user has seen neither in `fit` nor in X.
 
         Raises
         ------
@@ -138,9 +130,9 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
     def fit_resample(self, X: Any, y: Any = None) -> tuple[Any, NDArray[np.float64]]:
         """Return the table with its negatives as further rows, and labels.
 
-        The method that imbalanced-learn's pipelines call; unlike a transformer it cannot act at
-        predict time. Hold out first, and resample the training rows only: what is drawn for a
-        user leaves out all that the user has, so a held-out row in X would show in what is missing.
+        imbalanced-learn's pipelines call it while fitting only. Hold out first, and resample the
+        training rows: negatives leave out all items of the user in X, so they would give away a
+        held-out row in it.
 
         Parameters
         ----------
@@ -152,8 +144,8 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         Returns
         -------
         X_resampled : DataFrame, Arrow table or ndarray of n_samples * (1 + n_negatives) rows
-            The rows of X, then `n_negatives` rows for each: copies of it with another item. Their
-            other columns, a rating included, are those of the row they were drawn for.
+            The rows of X, then `n_negatives` copies of each row with another item. Further columns,
+            such as ratings, are copied.
         y_resampled : ndarray of shape (n_samples * (1 + n_negatives),)
             Labels; 0 for the negatives.
 
@@ -177,7 +169,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         )
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn what input is welcome."""
+        """Tell scikit-learn that ids may be strings and categories, and X sparse."""
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.categorical = True
@@ -185,7 +177,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         return tags
 
     def _fit_rows(self, X: Any) -> Interactions:
-        """Learn what `fit` learns; return the rows, which thus are read once."""
+        """Fit; return the rows, so that they are read once."""
         check_int("n_negatives", self.n_negatives, 1)
         check_option("negative_strategy", self.negative_strategy, ("uniform", "popularity"))
         rows = read_interactions(X, with_timestamps=False)
@@ -199,23 +191,16 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
     def _draw(self, rows: Interactions) -> Ids:
         """Draw ids of negatives, shape (len(rows), n_negatives)."""
         users, ids = index_ids(rows.users)
-        unseen = UnseenItems(self._seen_with(rows, users, ids), self._tickets())
+        weights = None if self.negative_strategy == "uniform" else self.popularity_
+        unseen = UnseenItems(self._seen_with(rows, users, ids), weights)
         refuse_saturated(unseen, users, ids)
         rng = make_generator(self.random_state)
         items = sample_unseen_items(unseen, users, self.n_negatives, rng)
         return self.items_.to_numpy()[items]
 
     def _seen_with(self, rows: Interactions, users: Codes, ids: pd.Index) -> sp.csr_array:
-        """Return what the users of the rows have seen, in `fit` and in the rows themselves."""
-        known = lookup_ids(ids.to_numpy(), self.users_, "X: user ids")
+        """Return the seen items of the users of the rows, in `fit` and in the rows themselves."""
         items = lookup_ids(rows.items, self.items_, "X: item ids")
-        before = self.seen_[known[known >= 0]].tocoo()
-        before_users = np.flatnonzero(known >= 0)[before.row]
-        return seen_matrix(
-            np.concatenate([before_users, users[items >= 0]]),
-            np.concatenate([before.col, items[items >= 0]]),
-            (len(ids), len(self.items_)),
-        )
-
-    def _tickets(self) -> NDArray[np.int64] | None:
-        return None if self.negative_strategy == "uniform" else self.popularity_
+        shape = (len(ids), len(self.items_))
+        seen = seen_matrix(users[items >= 0], items[items >= 0], shape)
+        return join_seen(self.seen_, lookup_ids(ids.to_numpy(), self.users_, "X: user ids"), seen)

@@ -19,20 +19,10 @@ _COLUMNS = pd.Index(["user", "item", "score", "rank"])
 
 @dataclass(frozen=True)
 class CatalogueScores:
-    """Scores of all items for queries: by popularity for unknown users, -inf for barred items.
+    """Score all items for queries: by popularity for unknown users, -inf for barred items.
 
-    Attributes
-    ----------
-    ranker : Ranker
-        Scores queries.
-    users : ndarray of shape (n_queries,)
-        The index of each query's user, -1 for unknown ones.
-    popularity_logits : ndarray of shape (n_items,)
-        The scores for unknown users.
-    seen : csr_array of shape (n_users, n_items) or None
-        Items that are barred for a user.
-    barred : ndarray of shape (n_barred,)
-        Items that are barred for all users.
+    `users` has the index of each query's user, -1 for unknown ones; `seen` bars items for a user,
+    `barred` for all.
     """
 
     ranker: Ranker

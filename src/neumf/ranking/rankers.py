@@ -15,13 +15,7 @@ from neumf.utils.validation import warn_caller
 
 @dataclass(frozen=True)
 class PopularityRanker:
-    """Rank items by popularity, the same for every user.
-
-    Attributes
-    ----------
-    logits : ndarray of shape (n_items,)
-        Logit of the probability that a user interacts with the item.
-    """
+    """Score items by the logit of their popularity, shape (n_items,), equally for every user."""
 
     logits: NDArray[np.float64]
 
@@ -36,15 +30,7 @@ class PopularityRanker:
 
 @dataclass(frozen=True)
 class QueryRanker:
-    """Score queries, each made by a user, with a ranker of users.
-
-    Attributes
-    ----------
-    ranker : Ranker
-        Scores users.
-    users : ndarray of shape (n_queries,)
-        The index of each query's user.
-    """
+    """Score queries by their users, shape (n_queries,), with a ranker of users."""
 
     ranker: Ranker
     users: Codes

@@ -21,26 +21,10 @@ Side = Literal["user", "item"]
 def most_similar(
     side: Side, ids: Any, vocabulary: pd.Index, k: int, score: Callable[[Codes], Scores]
 ) -> pd.DataFrame:
-    """Rank the users or items of the vocabulary by their similarity to some of them.
+    """Rank the other users or items of a vocabulary by their similarity to each of `ids`.
 
-    Parameters
-    ----------
-    side : {"user", "item"}
-        What the ids are.
-    ids : id or array-like of ids
-        The users or items to find similar ones for.
-    vocabulary : Index
-        The ids that `fit` saw.
-    k : int
-        Length of the list for each id.
-    score : callable
-        Takes n indices and returns a new array of shape (n, len(vocabulary)): their similarity to
-        each id of the vocabulary. Similarities of -inf are left out of the lists.
-
-    Returns
-    -------
-    similar : DataFrame with columns user, similar_user, score, rank (or item, similar_item, ...)
-        The id itself is not in its list.
+    `score` takes n indices and returns a new array of similarities, shape (n, len(vocabulary));
+    those of -inf are left out. The columns are user, similar_user, score, rank (or item, ...).
     """
     check_int("k", k, 1)
     ids = read_ids(ids, f"{side}s", vocabulary)

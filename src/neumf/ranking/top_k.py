@@ -12,10 +12,8 @@ from neumf.utils.threads import map_threads
 
 # Scores of a block: few enough to stay in the processor's cache from one operation to the next.
 _BLOCK_SIZE = 2**19
-
 # Rows of a block at least, so that the matrix product is fast, unless _MOST_SCORES forbids it.
 _BLOCK_ROWS = 64
-
 # Scores of a block at most, unless a single row has more.
 _MOST_SCORES = 2**23
 
@@ -29,19 +27,10 @@ def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
 
 
 def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
-    """Return the k best items of each row, best first, equal scores in catalogue order.
+    """Return rows, items and ranks of the k best items of each row, best first.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n, n_items)
-        Items with a score of ``-inf`` are left out; NaN must not occur.
-    k : int
-        Length of the lists; rows with fewer finite scores have shorter lists.
-
-    Returns
-    -------
-    rows, items, ranks : ndarray of shape (at most n * k,)
-        Ranks count from 1.
+    Equal scores come in catalogue order. Items with a score of ``-inf`` are left out, which makes
+    some lists shorter; NaN must not occur. Ranks count from 1.
     """
     n_items = scores.shape[1]
     if n_items == 0:
@@ -65,8 +54,7 @@ def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
 def _bounds_of_best(scores: Scores, k: int) -> Scores:
     """Return a lower bound of the k-th best score of each row, which few other items reach.
 
-    Items are cut into groups, and the bound is the k-th largest maximum of a group: k groups have
-    an item that reaches it, so the k best items do too.
+    Items are cut into groups; the bound is the k-th largest of the maxima of the groups.
     """
     n, n_items = scores.shape
     # Groups of about this size keep both parts of the work small: the selection among the maxima,
@@ -107,24 +95,10 @@ def top_lists(
 def candidate_scores(
     score_items: Callable[[Codes], Scores], n_items: int, users: Codes, items: Codes
 ) -> Scores:
-    """Pick the scores of some candidates out of those of the whole catalogue.
+    """Pick the scores of candidates, shape (n, n_candidates), out of those of all items.
 
-    For rankers that score a few items no faster than all.
-
-    Parameters
-    ----------
-    score_items : callable
-        Takes n indices of users and returns their scores of all items, shape (n, n_items).
-    n_items : int
-        Size of the catalogue.
-    users : ndarray of shape (n,)
-        Indices of users; a user that occurs in several rows is scored once.
-    items : ndarray of shape (n, n_candidates)
-        Indices of the candidates of each row.
-
-    Returns
-    -------
-    scores : ndarray of shape (n, n_candidates)
+    For rankers that score a few items no faster than all. `score_items` takes n indices of users
+    and returns scores of shape (n, n_items); a user of several rows is scored once.
     """
     distinct, inverse = np.unique(users, return_inverse=True)
     order = np.argsort(inverse, kind="stable")

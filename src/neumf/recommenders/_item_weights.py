@@ -21,6 +21,7 @@ from neumf.interactions.seen import stored_places
 from neumf.interactions.user_items import UserItems
 from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import candidate_scores
+from neumf.recommenders.restored import restore_span, restore_user_items
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Codes, Scores
@@ -69,8 +70,6 @@ class ItemWeightsRecommender(BaseRecommender):
         ValueError, TypeError
             If a parameter is out of range, a table cannot be read, or, with `decay`, X is a sparse
             matrix, whose rows have no order, or lacks timestamps where it needs them.
-        MemoryError
-            If `EASERecommender` lacks the memory for the number of items.
         """
         self._check_parameters()
         span = None if self.decay is None else read_span(self.decay, "decay")
@@ -80,7 +79,7 @@ class ItemWeightsRecommender(BaseRecommender):
         learned = {"user_items_": None, "_decay": span, "_length": None} | self._learn(rows)
         if span is not None and learned["user_items_"] is None:
             learned["user_items_"] = UserItems.of_rows(rows, with_seconds=span.in_time)[0]
-        keep_rows(self, X, rows, **learned)
+        keep_rows(self, rows, **learned)
         return self
 
     @abstractmethod
@@ -144,9 +143,9 @@ class ItemWeightsRecommender(BaseRecommender):
         weights = state.matrix("item_weights_", (n_items, n_items))
         past = decay = None
         if state.has("user_items_"):
-            past = UserItems.restore(state.part("user_items_"), n_users, n_items)
+            past = restore_user_items(state.part("user_items_"), n_users, n_items)
         if state.has("decay"):
-            decay = Span.restore(state.part("decay"))
+            decay = restore_span(state.part("decay"))
             if past is None or (decay.in_time and past.seconds is None):
                 raise damaged_file_error("it has a decay, but lacks the items or times that decay")
         self._length = state.integer("length", 1) if state.has("length") else None
@@ -172,15 +171,8 @@ class ItemWeightsRecommender(BaseRecommender):
 class ItemWeightsRanker:
     """Score items by the weighted sum of item weights over the items of a user.
 
-    Attributes
-    ----------
-    weigh_items : callable
-        Takes n indices of users and returns the weight of each item in their histories, a
-        csr_array of shape (n, n_items).
-    weights : ndarray or csr_array of shape (n_items, n_items)
-        What an item in the user's history (row) adds to the score of another one (column).
-    default : ndarray of shape (n_items,) or None
-        The score of each item whose sum is 0; None leaves it at 0.
+    `weigh_items` takes n indices of users and returns the weight of each item in their histories,
+    a csr_array of shape (n, n_items). `default` is the score of each item whose sum is 0.
     """
 
     weigh_items: Callable[[Codes], sp.csr_array]

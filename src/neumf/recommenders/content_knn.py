@@ -128,10 +128,8 @@ class ContentKNNRecommender(ItemWeightsRecommender):
 
         Parameters
         ----------
-        items : id or array-like of ids
-            Items of the catalogue, cold ones too.
-        k : int, default=10
-            Number of items for each.
+        items, k
+            See :meth:`ItemKNNRecommender.similar_items`; `items` may be cold.
 
         Returns
         -------

@@ -50,9 +50,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Notes
     -----
-    No code from the file is run, and memory stays within a few times its size. Its checksum, its
-    sizes and the bounds of its indices are checked. The checksum finds damage, not forgery: it is
-    no signature.
+    No code from the file is run, and memory stays within a few times its size. The checksum finds
+    damage, not forgery: it is no signature.
 
     Examples
     --------

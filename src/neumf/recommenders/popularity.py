@@ -16,6 +16,7 @@ from neumf.interactions.new_rows import NewRows
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker
 from neumf.ranking.top_k import candidate_scores
+from neumf.recommenders.restored import restore_span
 from neumf.saving.checked_values import CheckedValues
 from neumf.utils.arrays import Codes, Float64s, Scores
 
@@ -50,11 +51,9 @@ class PopularityRecommender(BaseRecommender):
 
     Notes
     -----
-    Without `half_life`, `predict` estimates the probability that a user interacts with an item by
-    Laplace's rule, ``(popularity + 1) / (n_users + 2)``, the same for all users.
-
-    With `half_life`, it estimates the probability that the next row is of the item. The rule is the
-    same, :math:`(c_i + 1) / (\sum_j c_j + 2)`, where
+    Without `half_life`, `predict` estimates the probability that a user interacts with an item, the
+    same for all users. With `half_life`, it estimates the probability that the next row is of the
+    item, :math:`(c_i + 1) / (\sum_j c_j + 2)`, where
 
     .. math:: c_i = \sum_{r:\, t_r = i}
               w_r \left(2^{-a_r / \mathrm{half\_life}} + \frac{10^{-6}}{n + 1}\right)
@@ -100,9 +99,9 @@ class PopularityRecommender(BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If `half_life` is no number or duration above 0, X, y or sample_weight cannot be read,
-            or, with `half_life`, X is a sparse matrix, whose rows have no order, or lacks
-            timestamps where it needs them.
+            If `half_life` is no number or duration above 0, a table cannot be read, or, with
+            `half_life`, X is a sparse matrix, whose rows have no order, or lacks timestamps where
+            it needs them.
         """
         rows = read_rows(X, y, sample_weight)
         learned: dict[str, Any] = {"_recent_rows": None}
@@ -112,7 +111,7 @@ class PopularityRecommender(BaseRecommender):
             recent = RecentRows.of_rows(rows, span)
             logits = recent.logits_at_the_end()
             learned = {"_recent_rows": recent, "popularity_logits_": logits}
-        keep_rows(self, X, rows, **learned)
+        keep_rows(self, rows, **learned)
         return self
 
     @property
@@ -152,12 +151,8 @@ class RecentRows:
 
     Attributes
     ----------
-    items : ndarray of shape (n_rows,)
-        Index of the item of each row.
-    seconds : ndarray of shape (n_rows,) or None
-        Timestamp of each row; None without timestamps.
-    weights : ndarray of shape (n_rows,) or None
-        Weight of each row at age 0; None means 1.
+    items, seconds, weights : ndarray of shape (n_rows,)
+        Item, timestamp (None without timestamps) and weight at age 0 (None means 1) of each row.
     n_items : int
         Size of the catalogue.
     half_life : Span
@@ -173,9 +168,8 @@ class RecentRows:
     @classmethod
     def of_rows(cls, rows: EncodedRows, half_life: Span) -> RecentRows:
         """Sort the positives by time; equal times keep the order of the table."""
-        n_rows = len(rows.items)
         times = rows.timestamps
-        order = np.arange(n_rows) if times is None else np.argsort(times, kind="stable")
+        order = np.arange(len(rows.items)) if times is None else np.argsort(times, kind="stable")
         if rows.positive is not None:
             order = order[rows.positive[order]]
         seconds = None if rows.seconds is None else rows.seconds[order]
@@ -185,7 +179,7 @@ class RecentRows:
     @classmethod
     def restore(cls, state: CheckedValues, n_items: int) -> RecentRows:
         """Return the rows in a file."""
-        half_life = Span.restore(state.part("half_life"))
+        half_life = restore_span(state.part("half_life"))
         items = state.indices("items", (None,), n_items)
         seconds = weights = None
         if half_life.in_time or state.has("seconds"):
@@ -243,14 +237,7 @@ class RecentRows:
 class RecentPopularityRanker:
     """Rank items by their popularity just before the request time of each query.
 
-    Attributes
-    ----------
-    rows : RecentRows
-        All rows.
-    n_before : ndarray of shape (n_queries,)
-        Number of rows before each request time.
-    clocks : ndarray of shape (n_queries,)
-        The request times: in seconds, or as the number of rows before.
+    `n_before` and `clocks` are as in :meth:`RecentRows.logits`, for all queries.
     """
 
     rows: RecentRows

@@ -129,18 +129,8 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
 class NextItemCounts:
     """Weighted counts of each pair of an earlier and a later item, a block of items at a time.
 
-    Attributes
-    ----------
-    past : UserItems
-        All rows.
-    n_items : int
-        Size of the catalogue.
-    row_weights : ndarray of shape (n_rows,) or None
-        Weight of each row as a successor; None means 1.
-    history_length : int
-        Number of previous items that count as predecessors of a row.
-    decay : Span
-        How fast predecessors lose weight.
+    `row_weights` are the weights of the rows as successors; `history_length` is the number of
+    predecessors of a row.
     """
 
     past: UserItems

@@ -60,7 +60,7 @@ class VotingRecommender(BaseRecommender):
 
     Notes
     -----
-    The scales of the members' scores differ. With the scores :math:`s_{mui}` of member m, that of
+    With the scores :math:`s_{mui}` of member m, that of
     item i for user u is the weighted mean of z-scores (CombSUM)
 
     .. math:: \frac{1}{\sum_m w_m} \sum_m w_m \, \frac{s_{mui} - \mu_{mu}}{\sigma_{mu}},
@@ -103,12 +103,12 @@ class VotingRecommender(BaseRecommender):
         self.n_jobs = n_jobs
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, with `deep` also the members by name and their parameters.
+        """Return the parameters.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to include the members and their parameters.
+            Whether to include the members, by name, and their parameters.
 
         Returns
         -------
@@ -138,11 +138,6 @@ class VotingRecommender(BaseRecommender):
         -------
         self : VotingRecommender
             This recommender.
-
-        Raises
-        ------
-        ValueError
-            If there is no parameter of that name.
         """
         if "recommenders" in parameters:
             self.recommenders = parameters.pop("recommenders")
@@ -180,13 +175,19 @@ class VotingRecommender(BaseRecommender):
         check_n_jobs(self.n_jobs, "members")
         rows = read_rows(X, y, sample_weight)
         weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
-        tasks = (delayed(clone(member).fit)(X, y, **weighted) for _, member in members)
+        # The table is read once; members that are no recommenders of this library read it anew.
+        tasks = (
+            delayed(clone(member).fit)(
+                rows if isinstance(member, BaseRecommender) else X, y, **weighted
+            )
+            for _, member in members
+        )
         in_order = Parallel(n_jobs=self.n_jobs)(tasks)
         fitted = {name: member for (name, _), member in zip(members, in_order, strict=True)}
         catalogue, *others = (member.items_ for member in fitted.values())
         if all(items.equals(catalogue) for items in others):
             rows = replace(rows, item_ids=catalogue)
-        keep_rows(self, X, rows, _weights=weights, **_attributes_of_members(fitted))
+        keep_rows(self, rows, _weights=weights, **_attributes_of_members(fitted))
         return self
 
     @property
@@ -233,17 +234,7 @@ class VotingRecommender(BaseRecommender):
 
 @dataclass(frozen=True)
 class VotingRanker:
-    """Score items by the weighted mean of z-scores.
-
-    Attributes
-    ----------
-    rankers : list of Ranker
-        The rankers of the members.
-    weights : ndarray of shape (n_rankers,)
-        Weight of each ranker; the weights sum to 1.
-    n_items : int
-        Size of the catalogue.
-    """
+    """Score items by the mean of z-scores, with weights that sum to 1."""
 
     rankers: list[Ranker]
     weights: Float64s
@@ -319,11 +310,11 @@ def _are_pairs(recommenders: Any) -> bool:
 def _check_names(names: list[str]) -> None:
     """Raise unless each name is unique and usable as the name of a parameter."""
     parameters = VotingRecommender._get_param_names()
-    for name in names:
-        if not name or "__" in name or name in parameters:
-            raise ValueError(
-                "recommenders must have names that are not empty, without '__' and other than "
-                f"{', '.join(map(repr, parameters))}. Received: {name!r}."
-            )
+    bad = [name for name in names if not name or "__" in name or name in parameters]
+    if bad:
+        raise ValueError(
+            "recommenders must have names that are not empty, without '__' and other than "
+            f"{', '.join(map(repr, parameters))}. Received: {bad[0]!r}."
+        )
     if len(set(names)) < len(names):
         raise ValueError(f"recommenders must have a name of its own each. Received: {names}.")

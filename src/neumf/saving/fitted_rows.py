@@ -1,38 +1,12 @@
-"""What a fitted recommender keeps of its rows, as attributes and in files."""
+"""The attributes that every fitted recommender has, in a file."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.special import logit
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
 
-from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.seen import count_users
 from neumf.saving.checked_values import CheckedValues
-
-
-def attributes_of_rows(rows: EncodedRows, seen: sp.csr_array) -> dict[str, Any]:
-    """Return ids, seen items and popularity, by the names of the attributes."""
-    popularity = count_users(seen)
-    return {
-        "users_": rows.user_ids,
-        "items_": rows.item_ids,
-        "seen_": seen,
-        "popularity_": popularity,
-        "popularity_logits_": logit((popularity + 1) / (rows.shape[0] + 2)),  # Laplace's rule
-        "has_timestamps_": rows.timestamps is not None,
-    }
-
-
-def attributes_of_columns(X: Any, rows: EncodedRows) -> dict[str, Any]:
-    """Return the number and, if all are strings, the names of the columns of X."""
-    probe = BaseEstimator()
-    validate_data(probe, X if rows.header is None else rows.header, skip_check_array=True)
-    return dict(vars(probe))
 
 
 def state_of_rows(attributes: dict[str, Any]) -> dict[str, Any]:
