@@ -39,7 +39,8 @@ class EncodedRows:
     ticks_per_second: int = 1  # of the timestamps
     user_features: SideFeatures | None = None
     item_features: SideFeatures | None = None
-    columns: dict[str, Any] = field(default_factory=dict)  # number and names, by attribute
+    # `n_features_in_` and, if all names are strings, `feature_names_in_`, as in scikit-learn
+    columns: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def encode(
@@ -56,6 +57,15 @@ class EncodedRows:
             ticks_per_second=rows.ticks_per_second,
         )
 
+    def with_labels(self, y: Any, sample_weight: Any) -> EncodedRows:
+        """Return the rows with labels and weights, which are checked."""
+        n_rows = len(self.users)
+        return replace(
+            self,
+            labels=None if y is None else check_labels(y, n_rows),
+            weights=None if sample_weight is None else check_weights(sample_weight, n_rows),
+        )
+
     def attributes(self, seen: sp.csr_array) -> dict[str, Any]:
         """Return ids, seen items, popularity and columns by the names of fitted attributes."""
         popularity = count_users(seen)
@@ -67,15 +77,6 @@ class EncodedRows:
             "popularity_logits_": logit((popularity + 1) / (self.shape[0] + 2)),  # Laplace's rule
             "has_timestamps_": self.timestamps is not None,
         }
-
-    def with_labels(self, y: Any, sample_weight: Any) -> EncodedRows:
-        """Return the rows with labels and weights, which are checked."""
-        n_rows = len(self.users)
-        return replace(
-            self,
-            labels=None if y is None else check_labels(y, n_rows),
-            weights=None if sample_weight is None else check_weights(sample_weight, n_rows),
-        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -177,10 +178,11 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     >>> rows.users.tolist(), rows.items.tolist(), rows.shape
     ([0, 1, 0], [0, 0, 1], (2, 2))
     """
-    if isinstance(X, EncodedRows):
+    if isinstance(X, EncodedRows):  # of a recommender that contains others
         return X
     rows = read_input(X)
     encoded = EncodedRows.encode(rows, index_ids(rows.users), index_ids(rows.items))
-    columns = BaseEstimator()
-    validate_data(columns, X if rows.header is None else rows.header, skip_check_array=True)
-    return replace(encoded.with_labels(y, sample_weight), columns=dict(vars(columns)))
+    encoded = encoded.with_labels(y, sample_weight)
+    probe = BaseEstimator()
+    validate_data(probe, X if rows.header is None else rows.header, skip_check_array=True)
+    return replace(encoded, columns=dict(vars(probe)))
