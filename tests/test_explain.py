@@ -53,7 +53,7 @@ def vectors_by_hand(model, history):
         vector = tables["history"][code]
         if model.share_item_vectors:
             vector = vector + tables["items"][code][: model.n_factors]
-        weights = shared["place_weights"][place]
+        weights = shared["position_weights"][place]
         if model.time_gaps:  # a row a second
             weights = weights + shared["gap_weights"][int(2 * np.log2(1 + place))]
         of_pause = shared["pause_vectors"][0] if model.time_gaps == "request" else 0

@@ -19,7 +19,7 @@ from neumf import (
     NextItemRecommender,
     PopularityRecommender,
 )
-from neumf.model.user_map import UserMap, place_weights
+from neumf.model.user_map import UserMap, position_weights
 from neumf.training.trainer import Trainer
 from neumf.utils.time_gaps import HistoryInputs
 
@@ -207,8 +207,8 @@ def test_a_user_map_is_least_squares_on_means(rng):
     items, users = rng.normal(size=(9, 3)), rng.normal(size=(20, 3))
     histories = rng.integers(0, 9, (20, 5))
     histories[:4, 2:] = -1  # of two items
-    of_places = np.arange(1, 6, dtype=np.float32) ** np.float32(-0.7)
-    weights = place_weights(histories, 9, of_places)
+    of_positions = np.arange(1, 6, dtype=np.float32) ** np.float32(-0.7)
+    weights = position_weights(histories, 9, of_positions)
     user_map = UserMap.fit(users.astype(np.float32), items.astype(np.float32), weights)
 
     def mean(history):
@@ -220,7 +220,7 @@ def test_a_user_map_is_least_squares_on_means(rng):
     np.testing.assert_allclose(user_map.slope, expected.coef_.T, atol=1e-4)
     np.testing.assert_allclose(user_map.intercept, expected.intercept_, atol=1e-4)
     new = np.array([[3, 1, -1, -1, -1]])
-    found = user_map.apply(items.astype(np.float32), place_weights(new, 9, of_places))
+    found = user_map.apply(items.astype(np.float32), position_weights(new, 9, of_positions))
     np.testing.assert_allclose(found, expected.predict([mean(new[0])]), atol=1e-4)
 
 
@@ -234,9 +234,9 @@ def test_the_vector_of_a_known_user_moves_as_the_map_says(X):
         late[late["user"] == user].sort_values("timestamp")["item"].iloc[-1] for user in (4, 5)
     )]  # fmt: skip
     np.testing.assert_array_equal(model.items_.to_numpy()[became], newest)
-    of_places = np.arange(1, 7, dtype=np.float32) ** np.float32(-0.5)  # its recency
+    of_positions = np.arange(1, 7, dtype=np.float32) ** np.float32(-0.5)  # its recency
     was, now = (
-        model.user_map_.apply(model.network_.items, place_weights(histories, 20, of_places))
+        model.user_map_.apply(model.network_.items, position_weights(histories, 20, of_positions))
         for histories in (model.histories_[codes], became)
     )
     expected = model.network_.users[codes] + now - was
@@ -256,8 +256,8 @@ def test_a_new_user_of_a_model_of_ids_gets_what_similar_users_get():
 def test_a_map_of_many_users_is_fitted_to_the_first_of_them(X, monkeypatch):
     monkeypatch.setattr("neumf.neural.fold_in.MOST_USERS", 12)
     model = NeuMFRecommender(**SMALL).fit(X)
-    of_places = np.arange(1, 9, dtype=np.float32) ** np.float32(-0.5)
-    weights = place_weights(model.histories_[:12], 20, of_places)
+    of_positions = np.arange(1, 9, dtype=np.float32) ** np.float32(-0.5)
+    weights = position_weights(model.histories_[:12], 20, of_positions)
     expected = UserMap.fit(model.network_.users[:12], model.network_.items, weights)
     np.testing.assert_allclose(model.user_map_.slope, expected.slope, rtol=1e-3)
 

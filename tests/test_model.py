@@ -184,10 +184,10 @@ def test_vectors_that_are_added_to_shared_ones_start_at_zero(rng):
     assert at_zero == ["users", "history", "newest"]
 
 
-def test_weights_of_places_start_as_documented(rng):
+def test_weights_of_positions_start_as_documented(rng):
     shared = UserHistories(3, 4, hidden_size=2).initial_shared(rng)
     expected = np.array([1, 1 / np.sqrt(2), 1 / np.sqrt(3), 1 / 2])
-    np.testing.assert_allclose(shared["place_weights"], np.tile(expected[:, None], 3), rtol=1e-6)
+    np.testing.assert_allclose(shared["position_weights"], np.tile(expected[:, None], 3), rtol=1e-6)
     assert np.abs(shared["history_kernel"]).max() <= np.sqrt(6 / (3 + 2))
     assert not UserHistories(3, 4, time_gaps="newest").initial_shared(rng)["gap_weights"].any()
     assert not shared["history_output"].any()
@@ -211,7 +211,7 @@ def obvious_user(tables, shared, user, history, length, shares=False, buckets=No
     vector = tables["users"][user].copy() if "users" in tables and user >= 0 else np.zeros(3)
     for place, item in enumerate(history[:length]):
         of_item = tables["history"][item] + (tables["items"][item][:3] if shares else 0)
-        weights = shared["place_weights"][place]
+        weights = shared["position_weights"][place]
         if "pause_vectors" in shared and place == 0:
             vector += shared["pause_vectors"][buckets[0]]
         if buckets is not None:

@@ -176,7 +176,7 @@ def test_a_score_at_a_request_time_is_that_of_a_sum_by_hand(X, user_vectors):
         bucket = int(2 * np.log2(1 + at - second))
         if place == 0:
             vector += shared["pause_vectors"][bucket]
-        weights = shared["place_weights"][place] + shared["gap_weights"][bucket]
+        weights = shared["position_weights"][place] + shared["gap_weights"][bucket]
         vector += weights * (tables["history"][item] + tables["items"][item, :8])
     expected = tables["items"][:, :8] @ vector + tables["items"][:, 8] + shared["output_bias"]
     pairs = pd.DataFrame({"user": 7, "item": model.items_})

@@ -53,10 +53,10 @@ def obvious_loss(loss, z, y):
 
 def obvious_kernel_norm(shared):
     """The squared norm of all kernels; the places of a history have a mean, gaps none."""
-    others = (*BIASES, "place_weights", "gap_weights", "pause_vectors", "newest_weights")
+    others = (*BIASES, "position_weights", "gap_weights", "pause_vectors", "newest_weights")
     total = sum(np.sum(array**2) for name, array in shared.items() if name not in others)
-    if "place_weights" in shared:
-        total += np.sum(shared["place_weights"] ** 2) / len(shared["place_weights"])
+    if "position_weights" in shared:
+        total += np.sum(shared["position_weights"] ** 2) / len(shared["position_weights"])
     return total
 
 
@@ -213,7 +213,7 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
         history = history[history >= 0]
         for place, item in enumerate(history):
             of_item = tables["history"][item] + (tables["items"][item][:width] if shares else 0)
-            of_place = shared["place_weights"][place]
+            of_place = shared["position_weights"][place]
             if "pause_vectors" in shared and place == 0:
                 p += shared["pause_vectors"][buckets[0, 0]]
             if blueprint.users.time_gaps:

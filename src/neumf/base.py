@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from neumf.evaluation.scorers import ndcg_scorer
 from neumf.interactions.columns import barred_items, read_ids
 from neumf.interactions.encoded_rows import EncodedRows, read_rows
-from neumf.interactions.moments import read_moment, require_timestamps
+from neumf.interactions.moments import read_request_time, require_timestamps
 from neumf.interactions.new_rows import NewRows, find_users, match_new_rows, read_new
 from neumf.interactions.reading import read_input
 from neumf.interactions.tables import Interactions
@@ -33,7 +33,7 @@ from neumf.ranking.rankers import QueryRanker, pair_scores, ranker_at
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.fitted_rows import read_fitted_rows, state_of_rows
 from neumf.saving.values import write_values
-from neumf.utils.arrays import Codes, Float64s, Ids
+from neumf.utils.arrays import Float64s, Ids, Indices
 from neumf.utils.description import describe
 from neumf.utils.validation import check_int
 
@@ -159,7 +159,7 @@ class BaseRecommender(BaseEstimator, ABC):
     def ranker_(self) -> Ranker:
         """What gives the scores, by index of users and items."""
 
-    def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
+    def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         """Return a ranker of queries; here the request time changes nothing.
 
         See :class:`neumf.protocols.TimedRecommender`.
@@ -205,7 +205,7 @@ class BaseRecommender(BaseEstimator, ABC):
         if at_rows:
             seconds = require_timestamps(rows.seconds, "X", "at='row' is given", "leave at out")
         else:
-            seconds = None if at is None else np.full(len(rows), read_moment(at, "at"))
+            seconds = None if at is None else np.full(len(rows), read_request_time(at, "at"))
         known = self._for_users(index_ids(rows.users)[1].to_numpy(), read_new(interactions))
         users = lookup_ids(rows.users, known.users_, "X: user ids")
         items = lookup_ids(rows.items, self.items_, "X: item ids")
@@ -274,7 +274,7 @@ class BaseRecommender(BaseEstimator, ABC):
             ids = read_ids(users, "users", self.users_)
         known = self._for_users(ids, new)
         indices = find_users(ids, known.users_)
-        seconds = None if at is None else np.full(len(indices), read_moment(at, "at"))
+        seconds = None if at is None else np.full(len(indices), read_request_time(at, "at"))
         ranker = ranker_at(known, indices, seconds)
         barred = barred_items(self.items_, allow, deny)
         seen = known.seen_ if exclude_seen else None

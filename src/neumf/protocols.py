@@ -13,7 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf.utils.arrays import Codes, Float64s, Scores
+from neumf.utils.arrays import Float64s, Indices, Scores
 
 __all__ = ["Ranker", "Recommender", "TimedRecommender"]
 
@@ -27,13 +27,13 @@ class Ranker(Protocol):
     :class:`neumf.VotingRecommender`. The methods are called from several threads at once.
     """
 
-    def score_items(self, users: Codes) -> Scores:
+    def score_items(self, users: Indices) -> Scores:
         """Score the whole catalogue for known users.
 
         Returns a new array of shape (len(users), n_items): the caller may write to it.
         """
 
-    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+    def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Score some items for each known user.
 
         `items` has shape (len(users), n_candidates). Returns a new array of the same shape, with
@@ -81,7 +81,7 @@ class TimedRecommender(Recommender, Protocol):
     .. versionadded:: 0.1
     """
 
-    def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
+    def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         """Return a ranker of queries: each a user and a request time.
 
         `users` holds an index for each query; -1 is an unknown user, whose query is never scored.

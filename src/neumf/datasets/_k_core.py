@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neumf.interactions.tables import read_interactions, take_rows
 from neumf.interactions.vocabulary import index_ids
-from neumf.utils.arrays import Codes
+from neumf.utils.arrays import Indices
 from neumf.utils.validation import check_int
 
 
@@ -65,6 +65,6 @@ def filter_k_core(X: Any, k: int) -> Any:
     return take_rows(X, rows)
 
 
-def _are_frequent(indices: Codes, k: int) -> NDArray[np.bool_]:
+def _are_frequent(indices: Indices, k: int) -> NDArray[np.bool_]:
     """Return which indices occur at least k times."""
     return np.bincount(indices)[indices] >= k

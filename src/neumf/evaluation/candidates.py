@@ -12,7 +12,7 @@ from neumf.interactions.columns import read_ids
 from neumf.interactions.vocabulary import lookup_ids
 from neumf.protocols import Ranker, Recommender
 from neumf.ranking.rankers import ranker_at
-from neumf.utils.arrays import Codes, Float64s, Scores
+from neumf.utils.arrays import Float64s, Indices, Scores
 
 
 def check_candidates(candidates: Any) -> None:
@@ -24,7 +24,7 @@ def check_candidates(candidates: Any) -> None:
         )
 
 
-def find_candidates(candidates: Any, recommender: Recommender) -> Codes:
+def find_candidates(candidates: Any, recommender: Recommender) -> Indices:
     """Return the indices of the candidates that are in the catalogue, in its order."""
     if isinstance(candidates, str):
         return np.flatnonzero(recommender.popularity_ == 0)
@@ -36,7 +36,7 @@ def find_candidates(candidates: Any, recommender: Recommender) -> Codes:
 class PartOfCatalogue:
     """A recommender of some items of another one, given by their indices there."""
 
-    def __init__(self, whole: Recommender, items: Codes) -> None:
+    def __init__(self, whole: Recommender, items: Indices) -> None:
         self.whole, self.items = whole, items
         self.users_ = whole.users_
         self.items_ = whole.items_[items]
@@ -48,7 +48,7 @@ class PartOfCatalogue:
         """Gives the scores."""
         return PartRanker(self.whole.ranker_, self.items)
 
-    def ranker_at(self, users: Codes, seconds: Float64s) -> PartRanker:
+    def ranker_at(self, users: Indices, seconds: Float64s) -> PartRanker:
         """Return a ranker of queries: each a user and a request time."""
         return PartRanker(ranker_at(self.whole, users, seconds), self.items)
 
@@ -58,14 +58,14 @@ class PartRanker:
     """Score some items of another ranker, given by their indices there."""
 
     ranker: Ranker
-    items: Codes
+    items: Indices
 
-    def score_items(self, users: Codes) -> Scores:
+    def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), len(self.items))."""
         # A product with all items is faster than one with some for each user, and gives the same.
         scores: Scores = self.ranker.score_items(users)[:, self.items]
         return scores
 
-    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+    def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of the shape of items."""
         return self.ranker.score_candidates(users, self.items[items])

@@ -20,7 +20,7 @@ from neumf.interactions.tables import Interactions
 from neumf.interactions.vocabulary import IndexedIds, index_ids, lookup_ids
 from neumf.protocols import Recommender
 from neumf.ranking.rankers import require_times_of_fit
-from neumf.utils.arrays import Codes, Float64s, Ids, repr_of_row
+from neumf.utils.arrays import Float64s, Ids, Indices, repr_of_row
 from neumf.utils.random import hash_mix
 from neumf.utils.validation import check_labels, warn_caller
 
@@ -29,7 +29,7 @@ from neumf.utils.validation import check_labels, warn_caller
 class Queries:
     """Held-out rows, gathered to one query per user; arrays have an entry per query."""
 
-    users: Codes  # index, -1 where unknown
+    users: Indices  # index, -1 where unknown
     positives: sp.csr_array  # the held-out items in the catalogue, shape (n_queries, n_items)
     n_unknown: NDArray[np.intp]  # number of held-out items that are not in it
     keys: NDArray[np.uint64]  # seed of the query's own random stream
@@ -40,9 +40,9 @@ class Queries:
 class HeldOutRows:
     """Held-out rows by index."""
 
-    queries: Codes  # the query of each row, from 0
-    users: Codes  # index of the user of each query, -1 where unknown
-    items: Codes  # index of each row, -1 where unknown
+    queries: Indices  # the query of each row, from 0
+    users: Indices  # index of the user of each query, -1 where unknown
+    items: Indices  # index of each row, -1 where unknown
     n_items: int
     keys: NDArray[np.uint64] | None = None  # hash of each row's ids; None if nothing is sampled
     seconds: Float64s | None = None  # request time of each row; None if untimed
@@ -141,7 +141,7 @@ def match_rows(
     return held_out
 
 
-def _among(candidates: Codes, held_out: HeldOutRows, rows: Interactions) -> HeldOutRows:
+def _among(candidates: Indices, held_out: HeldOutRows, rows: Interactions) -> HeldOutRows:
     """Return held-out rows with indices among the candidates."""
     index_of = np.full(held_out.n_items + 1, -1)
     index_of[candidates] = np.arange(len(candidates))
@@ -169,7 +169,7 @@ def warn_of_seen(rows: HeldOutRows, seen: sp.csr_array, advice: str = "") -> Non
         )
 
 
-def order_of_ids(ids: pd.Index) -> Codes:
+def order_of_ids(ids: pd.Index) -> Indices:
     """Return an order of the ids that does not depend on their indices."""
     return np.argsort(_hash_ids(ids))
 
@@ -186,7 +186,7 @@ def _positive_rows(rows: Interactions, y: Any) -> Interactions:
     return rows.take(positive)
 
 
-def _found_pairs(rows: HeldOutRows) -> tuple[Codes, Codes]:
+def _found_pairs(rows: HeldOutRows) -> tuple[Indices, Indices]:
     """Return user and item of the rows that are no misses."""
     found = ~rows.missed
     return rows.users[rows.queries][found], rows.items[found]

@@ -19,7 +19,7 @@ from neumf.metrics import tie_averaged
 from neumf.metrics.beyond_accuracy import Recommended, coverage, gini, novelty, overlap
 from neumf.metrics.tie_averaged import TopLists, aucs, describe_tops
 from neumf.ranking.top_k import top_items
-from neumf.utils.arrays import Codes, Float64s
+from neumf.utils.arrays import Float64s, Indices
 from neumf.utils.validation import check_int, check_option
 
 _AT_K: dict[str, Callable[[TopLists], Float64s]] = {
@@ -212,7 +212,7 @@ def _measure_rankings(problem: RankingProblem, queries: Queries, settings: Setti
     return {key: np.concatenate(values) for key, values in parts.items()}
 
 
-def _recommended(problem: RankingProblem, users: Codes, items: Codes, k: int) -> Recommended:
+def _recommended(problem: RankingProblem, users: Indices, items: Indices, k: int) -> Recommended:
     popularity = np.maximum(problem.recommender.popularity_, 1)
     return Recommended(users, items, k, -np.log2(popularity / problem.n_fitted_users))
 

@@ -10,12 +10,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf.evaluation.held_out import Queries, RankingProblem, order_of_ids
-from neumf.interactions.seen import bar_seen, seen_rows, stored_places
+from neumf.interactions.seen import bar_seen, seen_rows, stored_positions
 from neumf.interactions.unseen import UnseenItems
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import ranker_at
 from neumf.ranking.top_k import blocks
-from neumf.utils.arrays import Codes, Scores
+from neumf.utils.arrays import Indices, Scores
 from neumf.utils.random import hash_mix
 from neumf.utils.threads import map_threads
 
@@ -57,7 +57,7 @@ def exact_lists(
         users = queries.users[block]
         positives = queries.positives[block]
         scores = _spread(ranker.score_items(users[users >= 0]), users >= 0)
-        found = stored_places(positives)
+        found = stored_positions(positives)
         own = scores[found]
         bar_seen(scores, barred, users)
         scores[found] = own
@@ -67,7 +67,7 @@ def exact_lists(
 
 
 def sampled_lists(
-    ranker: Ranker, queries: Queries, barred: sp.csr_array, n_negatives: int, order: Codes
+    ranker: Ranker, queries: Queries, barred: sp.csr_array, n_negatives: int, order: Indices
 ) -> Iterator[Lists]:
     """Return relevance and scores of the held-out items and of distinct items not barred.
 
@@ -113,7 +113,7 @@ def _spread(scores: Scores, rows: NDArray[np.bool_]) -> Scores:
     return spread
 
 
-def _with_missed(relevance: NDArray[np.bool_], scores: Scores, n_unknown: Codes) -> Lists:
+def _with_missed(relevance: NDArray[np.bool_], scores: Scores, n_unknown: Indices) -> Lists:
     """Add a column for each held-out item outside the catalogue: a positive never found."""
     if not n_unknown.any():
         return relevance, scores
@@ -122,13 +122,13 @@ def _with_missed(relevance: NDArray[np.bool_], scores: Scores, n_unknown: Codes)
     return np.hstack([relevance, missed]), np.hstack([scores, lost])
 
 
-def _leading(counts: Codes) -> NDArray[np.bool_]:
+def _leading(counts: Indices) -> NDArray[np.bool_]:
     """Return rows that start with as many True as their count, shape (n, max count)."""
     widest = int(counts.max()) if len(counts) else 0
     return np.arange(widest) < counts[:, None]
 
 
-def _sample_distinct(unseen: UnseenItems, keys: NDArray[np.uint64], n: int) -> Codes:
+def _sample_distinct(unseen: UnseenItems, keys: NDArray[np.uint64], n: int) -> Indices:
     """Draw n different unseen items for each user, shape (n_users, n); -1 where none is left.
 
     Robert Floyd's algorithm (Bentley 1987, Programming Pearls, doi 10.1145/30401.315746), for all

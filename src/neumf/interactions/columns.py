@@ -10,7 +10,7 @@ import pandas as pd
 
 from neumf.interactions.id_checks import check_ids
 from neumf.interactions.vocabulary import lookup_ids
-from neumf.utils.arrays import Codes, Ids, object_array
+from neumf.utils.arrays import Ids, Indices, object_array
 
 
 def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
@@ -45,7 +45,7 @@ def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
     return check_ids(column, argument)
 
 
-def barred_items(catalogue: pd.Index, allow: Any, deny: Any) -> Codes:
+def barred_items(catalogue: pd.Index, allow: Any, deny: Any) -> Indices:
     """Return the items that must not be recommended; ids outside the catalogue do not count."""
     barred = np.full(len(catalogue), allow is not None)
     for ids, argument in ((allow, "allow"), (deny, "deny")):

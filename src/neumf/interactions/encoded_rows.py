@@ -20,7 +20,7 @@ from neumf.interactions.seen import count_users, seen_matrix
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import Timelines, read_timelines
 from neumf.interactions.vocabulary import index_ids
-from neumf.utils.arrays import Codes, Float32s, Float64s
+from neumf.utils.arrays import Float32s, Float64s, Indices
 from neumf.utils.validation import check_labels, check_weights
 
 
@@ -30,8 +30,8 @@ class EncodedRows:
 
     user_ids: pd.Index  # the id of each user, by index
     item_ids: pd.Index
-    users: Codes  # the index of each row's user
-    items: Codes
+    users: Indices  # the index of each row's user
+    items: Indices
     timestamps: NDArray[Any] | None  # None: row order is time order
     ordered: bool = True  # False: rows tell nothing about time
     labels: Float32s | None = None  # `y`
@@ -44,7 +44,7 @@ class EncodedRows:
 
     @classmethod
     def encode(
-        cls, rows: Interactions, users: tuple[Codes, pd.Index], items: tuple[Codes, pd.Index]
+        cls, rows: Interactions, users: tuple[Indices, pd.Index], items: tuple[Indices, pd.Index]
     ) -> EncodedRows:
         """Join the indices of rows with the ids that they stand for."""
         return cls(
@@ -119,7 +119,7 @@ class EncodedRows:
             rows = replace(rows, item_ids=ids, item_features=features)
         return rows
 
-    def without_last(self, last: Codes) -> EncodedRows:
+    def without_last(self, last: Indices) -> EncodedRows:
         """Return all rows but these, each the last positive of its user.
 
         Users and items keep their index, and the other rows their position in time.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neumf.interactions.timeline import Timelines
-from neumf.utils.arrays import Codes, Float64s
+from neumf.utils.arrays import Float64s, Indices
 from neumf.utils.time_gaps import HistoryInputs, with_gaps
 
 # Users whose last items are cut at once: the positions of the items take twice their memory.
@@ -21,7 +21,7 @@ class LastItems(NamedTuple):
     `seconds` tells when each was, 0 where there is none; None if no times are read.
     """
 
-    items: Codes
+    items: Indices
     seconds: Float64s | None = None
 
     def inputs(self, at: Float64s | None = None) -> HistoryInputs:
@@ -35,13 +35,13 @@ class LastItems(NamedTuple):
         """The attributes of a recommender that hold them."""
         return {"histories_": self.items, "history_seconds_": self.seconds}
 
-    def take(self, users: Codes) -> LastItems:
+    def take(self, users: Indices) -> LastItems:
         """Return the last items of these users; -1 is a user without any."""
         seconds = None if self.seconds is None else self.seconds[users]
         return _without(users < 0, self.items[users], seconds)
 
 
-def _without(none: Any, items: Codes, seconds: Float64s | None) -> LastItems:
+def _without(none: Any, items: Indices, seconds: Float64s | None) -> LastItems:
     """Return new arrays as last items, without those where a mask is set."""
     items[none] = -1
     if seconds is not None:
@@ -53,16 +53,16 @@ def _without(none: Any, items: Codes, seconds: Float64s | None) -> LastItems:
 class Histories:
     """The last items that each row's user had strictly before the row."""
 
-    items: Codes  # of all users, user by user, each oldest first, and one more that is no item
-    bounds: Codes  # of shape (n_users + 1,): where the items of each user begin, and end
-    starts: Codes  # where the first row of each user stands: behind the items they had before
+    items: Indices  # of all users, user by user, each oldest first, and one more that is no item
+    bounds: Indices  # of shape (n_users + 1,): where the items of each user begin, and end
+    starts: Indices  # where the first row of each user stands: behind the items they had before
     timelines: Timelines  # of the rows
     length: int  # how many items count
     seconds: Float64s | None = None  # when each of the items was
     # When each row was, from which gaps are counted; None counts from the newest item.
     request_times: Float64s | None = None
 
-    def before(self, rows: Codes) -> HistoryInputs:
+    def before(self, rows: Indices) -> HistoryInputs:
         """Return the histories of these rows, as a network reads them."""
         users, positions = self.timelines.users[rows], self.timelines.positions[rows]
         last = self._cut(self.bounds[users], self.starts[users] + positions)
@@ -81,17 +81,17 @@ class Histories:
                 seconds[start:stop] = block.seconds
         return LastItems(items, seconds)
 
-    def _cut(self, firsts: Codes, ends: Codes) -> LastItems:
+    def _cut(self, firsts: Indices, ends: Indices) -> LastItems:
         """Return the last items within bounds."""
         positions = ends[:, None] - np.arange(1, self.length + 1)
-        items: Codes = self.items.take(positions, mode="clip").astype(np.int32, copy=False)
+        items: Indices = self.items.take(positions, mode="clip").astype(np.int32, copy=False)
         seconds = None if self.seconds is None else self.seconds.take(positions, mode="clip")
         return _without(positions < firsts[:, None], items, seconds)
 
 
 def read_histories(
     timelines: Timelines,
-    items: Codes,
+    items: Indices,
     length: int,
     before: LastItems | None = None,
     seconds: Float64s | None = None,

@@ -14,7 +14,7 @@ from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.tables import Interactions
 
 
-def read_moment(value: Any, argument: str) -> float:
+def read_request_time(value: Any, argument: str) -> float:
     """Return a moment in seconds, of a datetime those since 1970; a number counts as seconds.
 
     Raises

@@ -22,7 +22,7 @@ from neumf.interactions.vocabulary import (
     kind_of_ids,
     lookup_ids,
 )
-from neumf.utils.arrays import Codes, Ids, repr_of_row
+from neumf.utils.arrays import Ids, Indices, repr_of_row
 from neumf.utils.validation import warn_caller
 
 
@@ -45,7 +45,7 @@ class NewRows:
     """
 
     user_ids: pd.Index
-    indices: Codes
+    indices: Indices
     new: UserItems
     seen: sp.csr_array
     table: Interactions
@@ -100,7 +100,7 @@ def match_new_rows(
     return NewRows(user_ids[known], before[known], rows, seen, new)
 
 
-def find_users(ids: Ids, users: pd.Index) -> Codes:
+def find_users(ids: Ids, users: pd.Index) -> Indices:
     """Return indices of users, -1 for unknown ones, with a warning if strings meet numbers."""
     indices = indices_of(ids, users)
     complaint = describe_other_kind(indices, ids, users, "users")
@@ -111,7 +111,7 @@ def find_users(ids: Ids, users: pd.Index) -> Codes:
     return indices
 
 
-def _refuse_other_kind(indices: Codes, ids: Ids | IndexedIds, asked: pd.Index) -> None:
+def _refuse_other_kind(indices: Indices, ids: Ids | IndexedIds, asked: pd.Index) -> None:
     """Raise if interactions name none of the users asked for because strings meet numbers."""
     kinds = kind_of_ids(ids), kind_of_ids(asked)
     if (indices < 0).all() and None not in kinds and kinds[0] != kinds[1]:

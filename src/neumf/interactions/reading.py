@@ -21,7 +21,7 @@ from neumf.interactions.tables import (
 )
 from neumf.interactions.timestamps import TimeColumn, join_parts
 from neumf.interactions.vocabulary import IndexedIds, extend_index, index_ids
-from neumf.utils.arrays import Codes, Ids, as_index
+from neumf.utils.arrays import Ids, Indices, as_index
 
 
 def read_input(
@@ -78,7 +78,7 @@ class _IdColumn:
     def __init__(self, argument: str) -> None:
         self._argument = argument
         self._bad = missing_ids(argument)
-        self._parts: list[Codes] = [np.empty(0, np.int32)]
+        self._parts: list[Indices] = [np.empty(0, np.int32)]
         self._labels: pd.Index | None = None
 
     def append(self, values: Any) -> None:

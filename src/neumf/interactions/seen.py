@@ -8,12 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf.utils.arrays import Codes, Float32s, Scores
+from neumf.utils.arrays import Float32s, Indices, Scores
 
 
 def seen_matrix(
-    users: Codes,
-    items: Codes,
+    users: Indices,
+    items: Indices,
     shape: tuple[int, int],
     counted: NDArray[np.bool_] | None = None,
 ) -> sp.csr_array:
@@ -23,16 +23,16 @@ def seen_matrix(
     """
     rows = slice(None) if counted is None else counted
     # From 64 bits, scipy makes a matrix with indices of 64 bits.
-    pairs = tuple(codes[rows].astype(np.int32, copy=False) for codes in (users, items))
+    pairs = tuple(indices[rows].astype(np.int32, copy=False) for indices in (users, items))
     return sp.coo_array((np.ones(len(pairs[0]), dtype=bool), pairs), shape=shape).tocsr()
 
 
-def join_seen(before: sp.csr_array, codes: Codes, seen: sp.csr_array) -> sp.csr_array:
+def join_seen(before: sp.csr_array, indices: Indices, seen: sp.csr_array) -> sp.csr_array:
     """Add to `seen` what its users had seen before.
 
-    `codes` has the row of each user in `before`, -1 for a new one; `seen` may have more items.
+    `indices` has the row of each user in `before`, -1 for a new one; `seen` may have more items.
     """
-    rows = seen_rows(before, codes)
+    rows = seen_rows(before, indices)
     parts = (rows.data, rows.indices, rows.indptr)
     return sp.csr_array(sp.csr_array(parts, shape=seen.shape) + seen)
 
@@ -52,7 +52,7 @@ def log_popularity(seen: sp.csr_array) -> Float32s:
     return logs
 
 
-def seen_rows(seen: sp.csr_array, users: Codes) -> sp.csr_array:
+def seen_rows(seen: sp.csr_array, users: Indices) -> sp.csr_array:
     """Return the rows of the seen matrix, empty ones for unknown users (-1)."""
     if seen.shape[0] == 0:
         return sp.csr_array((len(users), seen.shape[1]), dtype=seen.dtype)
@@ -63,20 +63,20 @@ def seen_rows(seen: sp.csr_array, users: Codes) -> sp.csr_array:
     return rows
 
 
-def stored_places(matrix: sp.csr_array) -> tuple[Codes, Codes]:
+def stored_positions(matrix: sp.csr_array) -> tuple[Indices, Indices]:
     """Return the row and the column of each stored value."""
     return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices
 
 
-def bar_seen(scores: Scores, seen: sp.csr_array, users: Codes) -> None:
+def bar_seen(scores: Scores, seen: sp.csr_array, users: Indices) -> None:
     """Set the scores of what users, one per row, have seen to -inf; -1 has seen nothing."""
     ends = seen.indptr[users + 1]
     counts = np.where(users < 0, 0, ends - seen.indptr[users])
     stops = np.cumsum(counts)
     stored = np.repeat(ends - stops, counts)
     stored += np.arange(len(stored), dtype=stored.dtype)
-    places = np.repeat(np.arange(len(users)) * scores.shape[1], counts)
-    places += seen.indices[stored]
-    # By places in one dimension: several times as fast as by rows and columns.
+    positions = np.repeat(np.arange(len(users)) * scores.shape[1], counts)
+    positions += seen.indices[stored]
+    # By positions in one dimension: several times as fast as by rows and columns.
     flat: Any = scores.reshape(-1) if scores.flags.c_contiguous else scores.flat
-    flat[places] = -np.inf
+    flat[positions] = -np.inf

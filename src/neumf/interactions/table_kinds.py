@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf.interactions.columns import is_of, native, read_column
-from neumf.utils.arrays import Codes, Ids
+from neumf.utils.arrays import Ids, Indices
 
 # Rows whose values tell whether a column of Python objects holds datetimes.
 _N_LOOKED_AT = 100
@@ -53,7 +53,7 @@ class Table:
         kind = pd.api.types.infer_dtype(column.iloc[:_N_LOOKED_AT])
         return kind in ("date", "datetime", "datetime64")
 
-    def take(self, rows: Codes) -> Any:
+    def take(self, rows: Indices) -> Any:
         """Return some of the rows, by position."""
         return self.frame.iloc[rows]
 
@@ -87,7 +87,7 @@ class _ArrayTable(Table):
         self.names = None
         self.array = rows if isinstance(rows, np.ndarray) else None
 
-    def take(self, rows: Codes) -> NDArray[Any]:
+    def take(self, rows: Indices) -> NDArray[Any]:
         return (self._as_array() if self.array is None else self.array)[rows]
 
     def with_columns(self, columns: dict[int, Ids]) -> NDArray[Any]:
@@ -127,7 +127,7 @@ class _NarwhalsTable(Table):
     def holds_datetimes(self, position: int) -> bool:
         return self._frame[:, position].dtype in (nw.Date, nw.Datetime)
 
-    def take(self, rows: Codes) -> Any:
+    def take(self, rows: Indices) -> Any:
         return self._frame[rows].to_native()
 
     def with_columns(self, columns: dict[int, Ids]) -> Any:

@@ -14,7 +14,7 @@ from neumf.interactions.id_checks import check_ids
 from neumf.interactions.table_kinds import Table, open_table
 from neumf.interactions.timestamps import TimeColumn
 from neumf.interactions.vocabulary import IndexedIds
-from neumf.utils.arrays import Codes, Float64s, Ids, find_not_finite
+from neumf.utils.arrays import Float64s, Ids, Indices, find_not_finite
 from neumf.utils.validation import warn_caller
 
 # Of several names for one thing, the first that a table has counts. A `parent_asin` comes before
@@ -155,7 +155,7 @@ def _find_names(table: Table, argument: str) -> dict[str, int]:
     return found
 
 
-def take_rows(X: Any, rows: Codes) -> Any:
+def take_rows(X: Any, rows: Indices) -> Any:
     """Select rows of a table, keeping its type."""
     return open_table(X).take(rows)
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf.utils.arrays import Codes, Float32s
+from neumf.utils.arrays import Float32s, Indices
 
 
-def time_order(users: Codes, timestamps: NDArray[Any] | None) -> Codes:
+def time_order(users: Indices, timestamps: NDArray[Any] | None) -> Indices:
     """Return the rows sorted by user, then time; equal times keep the order of the table."""
     # lexsort is stable, which is what keeps the order of ties.
     return np.lexsort((users,) if timestamps is None else (timestamps, users))
@@ -21,19 +21,19 @@ def time_order(users: Codes, timestamps: NDArray[Any] | None) -> Codes:
 class Timelines:
     """Where each row stands among the positives of its user."""
 
-    users: Codes  # the user of each row
+    users: Indices  # the user of each row
     # How many positives of the user come before each row. A row that is no positive stands where
     # the positive stands that it was drawn for.
     positions: NDArray[np.int32]
     counts: NDArray[np.int32]  # how many positives each user has
     positive: NDArray[np.bool_] | None = None  # which rows are positives; None means all
 
-    def from_last(self) -> Codes:
+    def from_last(self) -> Indices:
         """Count the positives of the user after each row; 0 for a row after the last positive."""
-        from_last: Codes = np.maximum(self.counts[self.users] - 1 - self.positions, 0)
+        from_last: Indices = np.maximum(self.counts[self.users] - 1 - self.positions, 0)
         return from_last
 
-    def without_last(self, last: Codes) -> Timelines:
+    def without_last(self, last: Indices) -> Timelines:
         """Drop these rows, each the last positive of its user."""
         counts = self.counts.copy()
         counts[self.users[last]] -= 1
@@ -43,7 +43,7 @@ class Timelines:
 
 
 def read_timelines(
-    users: Codes,
+    users: Indices,
     timestamps: NDArray[Any] | None,
     n_users: int,
     positive: NDArray[np.bool_] | None = None,
@@ -78,24 +78,24 @@ def read_timelines(
     return Timelines(users, positions, counts.astype(np.int32), positive)
 
 
-def _run_starts(*sorted_keys: NDArray[Any]) -> Codes:
+def _run_starts(*sorted_keys: NDArray[Any]) -> Indices:
     """Return, for each row, the first row of its run of equal keys."""
     n = len(sorted_keys[0])
     begins = np.zeros(n, dtype=bool)
     begins[:1] = True
     for keys in sorted_keys:
         begins[1:] |= keys[1:] != keys[:-1]
-    starts: Codes = np.maximum.accumulate(np.where(begins, np.arange(n), 0))
+    starts: Indices = np.maximum.accumulate(np.where(begins, np.arange(n), 0))
     return starts
 
 
-def _count_before(counted: NDArray[np.bool_], starts: Codes) -> Codes:
+def _count_before(counted: NDArray[np.bool_], starts: Indices) -> Indices:
     """Return how many rows count that stand before each row, from the start of its run on."""
-    before: Codes = np.cumsum(counted) - counted
+    before: Indices = np.cumsum(counted) - counted
     return before - before[starts]
 
 
-def recency_weights(from_last: Codes, recency: float) -> Float32s:
+def recency_weights(from_last: Indices, recency: float) -> Float32s:
     """Return the weight of a row by the number of positives that its user has after it."""
     weights: Float32s = ((1.0 + from_last) ** -recency).astype(np.float32)
     return weights

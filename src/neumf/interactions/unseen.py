@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf.interactions.seen import seen_matrix
-from neumf.utils.arrays import Codes, Float64s, repr_of_row
+from neumf.utils.arrays import Float64s, Indices, repr_of_row
 
 Strategy = Literal["uniform", "popularity"]
 
@@ -57,24 +57,26 @@ class UnseenItems:
             self._before -= self._seen_tickets[1:]
             self._before += np.repeat(of_earlier_users[:-1], n_seen)
         longest = int(n_seen.max())
-        # Powers of two, in the type of places, whose sums reach all places of the longest row.
+        # Powers of two, in the type of positions, whose sums reach all positions of the longest row.
         self._steps = (1 << np.arange(longest.bit_length(), dtype=self._first.dtype))[::-1]
 
-    def at(self, users: Codes, tickets: Codes) -> Codes:
+    def at(self, users: Indices, tickets: Indices) -> Indices:
         """Return the item that owns each of the user's unseen tickets."""
         first, end = self._first[users], self._first[users + 1]
-        # A binary search for each ticket: the place after the user's last seen item before it.
+        # A binary search for each ticket: the position after the user's last seen item before it.
         after = np.zeros_like(tickets) + first
         for step in self._steps:
-            place = after + (step - 1)
+            position = after + (step - 1)
             # `take` with "clip" is several times as fast as indexing.
             if self._last_tickets is None:
-                # item - (place - first) unseen ones stand before the item
-                stands_before = self._items.take(place, mode="clip") - place <= tickets - first
+                # item - (position - first) unseen ones stand before the item
+                stands_before = (
+                    self._items.take(position, mode="clip") - position <= tickets - first
+                )
             else:
-                stands_before = self._before.take(place, mode="clip") <= tickets
-            after += (stands_before & (place < end)) * step
-        items: Codes
+                stands_before = self._before.take(position, mode="clip") <= tickets
+            after += (stands_before & (position < end)) * step
+        items: Indices
         if self._last_tickets is None:
             items = tickets + (after - first)
             return items
@@ -84,8 +86,8 @@ class UnseenItems:
 
 
 def sample_unseen_items(
-    unseen: UnseenItems, users: Codes, n_negatives: int, rng: np.random.Generator
-) -> Codes:
+    unseen: UnseenItems, users: Indices, n_negatives: int, rng: np.random.Generator
+) -> Indices:
     """Draw items with replacement, shape (len(users), n_negatives).
 
     No user may have seen everything; `refuse_saturated` tells.
@@ -93,7 +95,7 @@ def sample_unseen_items(
     return unseen_items_of(users, rng.random((len(users), n_negatives)), unseen)
 
 
-def unseen_items_of(users: Codes, draws: Float64s, unseen: UnseenItems) -> Codes:
+def unseen_items_of(users: Indices, draws: Float64s, unseen: UnseenItems) -> Indices:
     """Return the items that numbers drawn in [0, 1) stand for, of the shape of the draws."""
     items = np.empty(draws.shape, dtype=np.int32)
     step = max(1, _BLOCK_SIZE // draws.shape[1])
@@ -106,12 +108,12 @@ def unseen_items_of(users: Codes, draws: Float64s, unseen: UnseenItems) -> Codes
 
 
 def other_items(n_items: int, weights: NDArray[np.int64] | None = None) -> UnseenItems:
-    """Return, for each item in the place of a user, all items but itself."""
+    """Return, for each item in place of a user, all items but itself."""
     itself = np.arange(n_items, dtype=np.int32)
     return UnseenItems(seen_matrix(itself, itself, (n_items, n_items)), weights)
 
 
-def refuse_saturated(unseen: UnseenItems, users: Codes, ids: pd.Index) -> None:
+def refuse_saturated(unseen: UnseenItems, users: Indices, ids: pd.Index) -> None:
     """Raise if one of these users has seen every item, naming the user."""
     saturated = np.flatnonzero(unseen.n_tickets == 0)
     if len(saturated):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span
 from neumf.interactions.timeline import time_order
-from neumf.utils.arrays import Codes, Float64s
+from neumf.utils.arrays import Float64s, Indices
 
 
 @dataclass(frozen=True)
@@ -22,28 +22,28 @@ class UserItems:
     Attributes
     ----------
     items : ndarray of shape (n_rows,)
-        Indices of items. A place is a position in this array.
+        Indices of items. A position is a position in this array.
     bounds : ndarray of shape (n_users + 1,)
         Where the items of each user begin, and end.
     seconds : ndarray of shape (n_rows,) or None
         Timestamps; None if there are none or nobody needs them.
     """
 
-    items: Codes
-    bounds: Codes
+    items: Indices
+    bounds: Indices
     seconds: Float64s | None = None
 
     @classmethod
     def of_sorted_rows(
-        cls, users: Codes, items: Codes, seconds: Float64s | None, n_users: int
+        cls, users: Indices, items: Indices, seconds: Float64s | None, n_users: int
     ) -> UserItems:
         """Return the items of rows that stand user by user, each user's oldest first."""
         counts = np.bincount(users, minlength=n_users)
         return cls(items, np.append(0, np.cumsum(counts)), seconds)
 
     @classmethod
-    def of_rows(cls, rows: EncodedRows, *, with_seconds: bool) -> tuple[UserItems, Codes]:
-        """Return the items of all positives, and the row that each place is."""
+    def of_rows(cls, rows: EncodedRows, *, with_seconds: bool) -> tuple[UserItems, Indices]:
+        """Return the items of all positives, and the row that each position is."""
         order = time_order(rows.users, rows.timestamps)
         if rows.positive is not None:
             order = order[rows.positive[order]]
@@ -54,24 +54,24 @@ class UserItems:
         return cls.of_sorted_rows(users, rows.items[order], seconds, rows.shape[0]), order
 
     @property
-    def users(self) -> Codes:
-        """The user of each place."""
+    def users(self) -> Indices:
+        """The user of each position."""
         return np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
 
     @property
-    def ends(self) -> Codes:
-        """Where the items of each place's user end."""
+    def ends(self) -> Indices:
+        """Where the items of each position's user end."""
         return np.repeat(self.bounds[1:], np.diff(self.bounds))
 
-    def take(self, users: Codes, length: int | None = None) -> UserItems:
+    def take(self, users: Indices, length: int | None = None) -> UserItems:
         """Return these users, -1 for one without any items, with the last items of each."""
         ends = self.bounds[users + 1]
         counts = np.where(users < 0, 0, ends - self.bounds[users])
         if length is not None:
             counts = np.minimum(counts, length)
-        bounds, places = _runs(ends - counts, counts)
+        bounds, positions = _runs(ends - counts, counts)
         return UserItems(
-            self.items[places], bounds, None if self.seconds is None else self.seconds[places]
+            self.items[positions], bounds, None if self.seconds is None else self.seconds[positions]
         )
 
     def followed_by(self, new: UserItems) -> UserItems:
@@ -92,7 +92,7 @@ class UserItems:
         return UserItems(join(self.items, new.items), bounds, seconds)
 
     def weigh_last(
-        self, users: Codes, decay: Span, length: int | None, n_items: int
+        self, users: Indices, decay: Span, length: int | None, n_items: int
     ) -> sp.csr_array:
         """Return the weight of each item after the user's last row, shape (n, n_items).
 
@@ -100,36 +100,36 @@ class UserItems:
         """
         last = self.take(users, length)
         ends = last.ends
-        places = np.arange(len(last.items))
+        positions = np.arange(len(last.items))
         # The row to come is a row after the last, and at its time.
-        weights = _weights(ends - places, ends - 1, places, last.seconds, decay)
+        weights = _weights(ends - positions, ends - 1, positions, last.seconds, decay)
         return sp.csr_array((weights, last.items, last.bounds), shape=(len(users), n_items))
 
     def weigh_for_later(
-        self, places: Codes, ends: Codes, decay: Span, length: int
-    ) -> tuple[Codes, Codes, Float64s]:
-        """Return how much the items at these places count for up to `length` rows after them.
+        self, positions: Indices, ends: Indices, decay: Span, length: int
+    ) -> tuple[Indices, Indices, Float64s]:
+        """Return how much the items at these positions count for up to `length` rows after them.
 
         `ends` are where the items of each one's user end. The values are where the rows after each
-        place begin and end, shape (n + 1,), the places of these rows, and the weights for them.
+        position begin and end, shape (n + 1,), the positions of these rows, and the weights for them.
         """
-        counts = np.minimum(ends - places - 1, length)
-        bounds, later = _runs(places + 1, counts)
-        sources = np.repeat(places, counts)
+        counts = np.minimum(ends - positions - 1, length)
+        bounds, later = _runs(positions + 1, counts)
+        sources = np.repeat(positions, counts)
         return bounds, later, _weights(later - sources, later, sources, self.seconds, decay)
 
 
-def _runs(starts: Codes, counts: Codes) -> tuple[Codes, Codes]:
+def _runs(starts: Indices, counts: Indices) -> tuple[Indices, Indices]:
     """Return runs of successive numbers one behind the other, and where each begins and ends."""
     bounds = np.append(0, np.cumsum(counts))
     return bounds, np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], counts)
 
 
 def _weights(
-    gaps: Codes, rows: Codes, places: Codes, seconds: Float64s | None, decay: Span
+    gaps: Indices, rows: Indices, positions: Indices, seconds: Float64s | None, decay: Span
 ) -> Float64s:
-    """Return exp(-gap / decay), with gaps from a place to a row, in rows or in time."""
+    """Return exp(-gap / decay), with gaps from a position to a row, in rows or in time."""
     if decay.in_time and seconds is not None:
         # Further rows follow those of `fit` whatever their timestamps say.
-        return np.exp(-np.maximum(seconds[rows] - seconds[places], 0) / decay.length)
+        return np.exp(-np.maximum(seconds[rows] - seconds[positions], 0) / decay.length)
     return np.exp(-(gaps - 1) / decay.length)

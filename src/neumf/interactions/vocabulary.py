@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neumf.utils.arrays import Codes, Ids, as_index, repr_of_row
+from neumf.utils.arrays import Ids, Indices, as_index, repr_of_row
 
 # pandas makes the hash table of an index at its first lookup; before version 3, a second thread
 # finds it half made, and takes its ids for doubled ones.
@@ -20,7 +20,7 @@ _first_lookup = Lock()
 class IndexedIds:
     """The ids of many rows, each label kept once: a row takes four bytes."""
 
-    indices: Codes  # of int32: the position of each row's id among the labels
+    indices: Indices  # of int32: the position of each row's id among the labels
     labels: pd.Index
     in_order: bool = True  # the labels are those of these rows alone, in order of first appearance
 
@@ -42,7 +42,7 @@ class IndexedIds:
         return ids
 
 
-def index_ids(ids: Ids | IndexedIds) -> tuple[Codes, pd.Index]:
+def index_ids(ids: Ids | IndexedIds) -> tuple[Indices, pd.Index]:
     """Return the index of each id, and the ids by index."""
     if isinstance(ids, IndexedIds):
         if ids.in_order:
@@ -56,7 +56,7 @@ def index_ids(ids: Ids | IndexedIds) -> tuple[Codes, pd.Index]:
 
 def extend_index(
     ids: Ids | IndexedIds, vocabulary: pd.Index, argument: str | None = None
-) -> tuple[Codes, pd.Index]:
+) -> tuple[Indices, pd.Index]:
     """Return the index of each id, and the vocabulary with the unknown ids behind the known.
 
     With the name of an argument, ids of another kind are refused, as by `lookup_ids`.
@@ -78,7 +78,7 @@ def extend_index(
     return indices, as_index(np.concatenate([vocabulary.to_numpy(), new_ids.to_numpy()]))
 
 
-def lookup_ids(ids: Ids | IndexedIds, vocabulary: pd.Index, argument: str) -> Codes:
+def lookup_ids(ids: Ids | IndexedIds, vocabulary: pd.Index, argument: str) -> Indices:
     """Return the index of each id, -1 where it is unknown; refuse ids of another kind."""
     indices = indices_of(ids, vocabulary)
     error = describe_other_kind(indices, ids, vocabulary, argument)
@@ -87,7 +87,7 @@ def lookup_ids(ids: Ids | IndexedIds, vocabulary: pd.Index, argument: str) -> Co
     return indices
 
 
-def find_ids(ids: Ids, vocabulary: pd.Index, argument: str, or_else: str = "") -> Codes:
+def find_ids(ids: Ids, vocabulary: pd.Index, argument: str, or_else: str = "") -> Indices:
     """Return the index of each id; refuse unknown ones, saying what else is allowed, `or_else`."""
     indices = lookup_ids(ids, vocabulary, argument)
     unknown = ids[indices < 0]
@@ -99,11 +99,11 @@ def find_ids(ids: Ids, vocabulary: pd.Index, argument: str, or_else: str = "") -
     return indices
 
 
-def indices_of(ids: Ids | IndexedIds, vocabulary: pd.Index) -> Codes:
+def indices_of(ids: Ids | IndexedIds, vocabulary: pd.Index) -> Indices:
     """Return the index of each id, -1 where it is unknown, whatever the reason."""
     if isinstance(ids, IndexedIds):
         indices, labels = index_ids(ids)
-        of_rows: Codes = indices_of(labels.to_numpy(), vocabulary).astype(np.int32)[indices]
+        of_rows: Indices = indices_of(labels.to_numpy(), vocabulary).astype(np.int32)[indices]
         return of_rows
     with _first_lookup:
         _ = vocabulary.is_unique  # makes the table
@@ -117,7 +117,7 @@ def indices_of(ids: Ids | IndexedIds, vocabulary: pd.Index) -> Codes:
 
 
 def describe_other_kind(
-    indices: Codes, ids: Ids | IndexedIds, vocabulary: pd.Index, argument: str
+    indices: Indices, ids: Ids | IndexedIds, vocabulary: pd.Index, argument: str
 ) -> str | None:
     """Return the error if no id is known because strings meet numbers, else None."""
     if len(indices) == 0 or (indices >= 0).any():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf.utils.arrays import Codes, Float64s
+from neumf.utils.arrays import Float64s, Indices
 
 
 class Recommended(NamedTuple):
@@ -16,8 +16,8 @@ class Recommended(NamedTuple):
     `information` holds the self-information of each item of the catalogue in bits.
     """
 
-    users: Codes
-    items: Codes
+    users: Indices
+    items: Indices
     k: int
     information: Float64s
 

@@ -10,7 +10,7 @@ import numpy as np
 from neumf.model.item_towers import ItemIds
 from neumf.model.layers import BLOCK_SIZE, NeuMFLayers
 from neumf.model.user_tower import UserTower
-from neumf.utils.arrays import Codes, Float32s
+from neumf.utils.arrays import Float32s, Indices
 from neumf.utils.time_gaps import HistoryInputs
 
 
@@ -128,7 +128,7 @@ class Network:
         blueprint: Blueprint,
         weights: Weights,
         histories: HistoryInputs,
-        users: Codes | None = None,
+        users: Indices | None = None,
     ) -> Network:
         """Return the network for these users (-1: unknown; None: all), who have these histories."""
         if users is None:
@@ -159,12 +159,12 @@ class Network:
         """Return the network for other users, who have these vectors."""
         return replace(self, users=vectors)
 
-    def score_items(self, users: Codes) -> Float32s:
+    def score_items(self, users: Indices) -> Float32s:
         """Return the logits of users with every item, shape (len(users), n_items)."""
         layers, shared = self.blueprint.layers, self.weights.shared
         return layers.all_logits(shared, self.users[users], self.items)
 
-    def score_candidates(self, users: Codes, items: Codes) -> Float32s:
+    def score_candidates(self, users: Indices, items: Indices) -> Float32s:
         """Return logits of users, shape (n,), with their candidates, shape (n, n_candidates)."""
         layers, shared = self.blueprint.layers, self.weights.shared
         step = max(1, BLOCK_SIZE // items.shape[1])

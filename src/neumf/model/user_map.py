@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from neumf.utils.arrays import Codes, Float32s
+from neumf.utils.arrays import Float32s, Indices
 
 # The users that a map is fitted to: enough for its few thousand numbers, few enough for a moment's
 # memory.
@@ -43,7 +43,7 @@ class UserMap:
         return vectors
 
 
-def place_weights(histories: Codes, n_items: int, of_places: Float32s) -> sp.csr_array:
+def position_weights(histories: Indices, n_items: int, of_positions: Float32s) -> sp.csr_array:
     """Return how much each item counts for each user: its places in the history decide.
 
     Parameters
@@ -52,11 +52,11 @@ def place_weights(histories: Codes, n_items: int, of_places: Float32s) -> sp.csr
         Last items, newest first, filled up with -1.
     n_items : int
         Size of the catalogue.
-    of_places : ndarray of shape (history_length,)
+    of_positions : ndarray of shape (history_length,)
         How much each place counts.
     """
     present = histories >= 0
-    weights = np.broadcast_to(of_places, histories.shape)[present]
+    weights = np.broadcast_to(of_positions, histories.shape)[present]
     bounds = np.append(0, np.cumsum(np.count_nonzero(present, axis=1)))
     return sp.csr_array((weights, histories[present], bounds), shape=(len(histories), n_items))
 

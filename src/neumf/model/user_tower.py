@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neumf.model.layers import Shared
-from neumf.utils.arrays import Codes, Float32s
+from neumf.utils.arrays import Float32s, Indices
 from neumf.utils.time_gaps import HistoryInputs, TimeGaps
 
 # Numbers of the rows that are gathered at once: few enough for a processor's cache.
@@ -84,7 +84,7 @@ class UserTower(ABC):
         return {}
 
     @abstractmethod
-    def indices(self, users: Codes, histories: HistoryInputs | None) -> dict[str, Codes]:
+    def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
         """Return the rows of each table that make the vectors, shape (n, n_per_row); -1 is none.
 
         Numbers that are no rows of a table, see `is_row`, come beside them.
@@ -107,7 +107,7 @@ class UserTower(ABC):
         return []
 
     def encode(
-        self, tables: Tables, shared: Shared, users: Codes, histories: HistoryInputs
+        self, tables: Tables, shared: Shared, users: Indices, histories: HistoryInputs
     ) -> Float32s:
         """Return the vectors of users (-1: unknown) with these histories."""
         vectors = np.empty((len(users), self.width), dtype=np.float32)
@@ -134,7 +134,7 @@ class UserTower(ABC):
         return self.encode(tables, shared, np.arange(len(last_items.items)), last_items)
 
 
-def rows_or_zeros(table: Float32s, index: Codes, present: NDArray[np.bool_]) -> Float32s:
+def rows_or_zeros(table: Float32s, index: Indices, present: NDArray[np.bool_]) -> Float32s:
     """Return the rows that the index names, and zeros where there is none."""
     rows = table[np.where(present, index, 0)]
     rows[~present] = 0

@@ -10,7 +10,7 @@ import numpy as np
 from neumf.model.initial import normal, uniform
 from neumf.model.layers import Shared
 from neumf.model.user_tower import Rows, Tables, UserTower, rows_or_zeros
-from neumf.utils.arrays import Codes, Float32s
+from neumf.utils.arrays import Float32s, Indices
 from neumf.utils.time_gaps import N_BUCKETS, HistoryInputs
 
 
@@ -26,7 +26,7 @@ class UserIds(UserTower):
         """Draw the vectors of users."""
         return {"users": normal(rng, n_users, self.width, self.std)}
 
-    def indices(self, users: Codes, histories: HistoryInputs | None) -> dict[str, Codes]:
+    def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
         """Return the users themselves."""
         return {"users": users[:, None]}
 
@@ -67,7 +67,7 @@ class UserHistories(UserTower):
     Notes
     -----
     The table "history" has the vectors (or deviations) of items in histories, and "newest" those
-    that only the newest item adds. The shared weights are ``place_weights``, shape
+    that only the newest item adds. The shared weights are ``position_weights``, shape
     (history_length, width), the newest item first, and, with a hidden layer, ``history_kernel``,
     ``history_bias`` and ``history_output``. With time gaps, the weight of an item is that of its
     position plus that of its age in ``gap_weights``, shape (n_buckets, width). If ages are counted
@@ -89,7 +89,7 @@ class UserHistories(UserTower):
             tables["newest"] = np.zeros((n_items, self.width), np.float32)
         return tables
 
-    def indices(self, users: Codes, histories: HistoryInputs | None) -> dict[str, Codes]:
+    def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
         """Return the items of the histories, for each table that has a row of them."""
         if histories is None:
             return {}
@@ -124,7 +124,7 @@ class UserHistories(UserTower):
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the weights of positions and of the hidden layer."""
         width, size = self.width, self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {"place_weights": (self.history_length, width)}
+        shapes: dict[str, tuple[int, ...]] = {"position_weights": (self.history_length, width)}
         shapes |= dict.fromkeys(self._weights_by_gap, (N_BUCKETS, width))
         if size:
             shapes |= {"history_kernel": (width, size), "history_bias": (size,)}
@@ -135,7 +135,7 @@ class UserHistories(UserTower):
         """Let the weights of positions fall from 1; gaps and the hidden layer start at 0."""
         positions = np.arange(1, self.history_length + 1, dtype=np.float32)
         weights = np.repeat(positions[:, None] ** np.float32(-0.5), self.width, axis=1)
-        shared: dict[str, Float32s] = {"place_weights": weights}
+        shared: dict[str, Float32s] = {"position_weights": weights}
         for name in self._weights_by_gap:
             shared[name] = np.zeros((N_BUCKETS, self.width), np.float32)
         if size := self.hidden_size:
@@ -159,7 +159,7 @@ class UserHistories(UserTower):
         The weights of gaps are not penalised: few rows have a gap of some buckets, and in steps of
         Adam a penalty alone takes weights to 0 as fast as rows move them.
         """
-        norms = [xp.reduce_sum(shared["place_weights"] ** 2) / self.history_length]
+        norms = [xp.reduce_sum(shared["position_weights"] ** 2) / self.history_length]
         if self.hidden_size:
             norms += [xp.reduce_sum(shared[name] ** 2) for name in _HIDDEN_KERNELS]
         return norms
@@ -168,7 +168,7 @@ class UserHistories(UserTower):
         vectors = rows["history"]
         if self.shares_item_vectors:
             vectors = vectors + rows["history_items"][:, :, : self.width]
-        weights = shared["place_weights"]
+        weights = shared["position_weights"]
         if self.time_gaps:
             weights = weights + _rows_of(xp, shared["gap_weights"], rows["gaps"])
         sums = _weighted_sums(xp, vectors, weights, present["history"])
@@ -199,7 +199,7 @@ class UserIdsAndHistories(UserHistories):
         own = normal(rng, n_users, self.width, 0.0 if self.shares_item_vectors else self.std)
         return {"users": own} | super().initial_tables(n_users, n_items, rng)
 
-    def indices(self, users: Codes, histories: HistoryInputs | None) -> dict[str, Codes]:
+    def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
         """Return the users, and the items of their histories."""
         return {"users": users[:, None]} | super().indices(users, histories)
 

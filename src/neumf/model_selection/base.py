@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from neumf.interactions.tables import Interactions, add_column, read_interactions, take_rows
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.vocabulary import index_ids
-from neumf.utils.arrays import Codes
+from neumf.utils.arrays import Indices
 from neumf.utils.validation import check_int
 
 # Which rows are for training and which for testing.
@@ -84,9 +84,9 @@ class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
 class Units(NamedTuple):
     """Each user's rows in units that are held out together: single rows, or baskets."""
 
-    users: Codes  # of each row
-    from_last: Codes  # for each row, the number of later units of its user
-    counts: Codes  # units of each user
+    users: Indices  # of each row
+    from_last: Indices  # for each row, the number of later units of its user
+    counts: Indices  # units of each user
 
 
 class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplitter):
@@ -158,7 +158,7 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
         """Read the units of each user."""
 
     def _warn_of_ties(
-        self, rows: Interactions, users: Codes, kept: NDArray[np.bool_], test: NDArray[np.bool_]
+        self, rows: Interactions, users: Indices, kept: NDArray[np.bool_], test: NDArray[np.bool_]
     ) -> None:
         """Warn of ties between kept and tested rows of the first split."""
 

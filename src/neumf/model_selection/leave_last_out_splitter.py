@@ -12,7 +12,7 @@ from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.vocabulary import index_ids
 from neumf.model_selection.base import LeaveLastSplitter, Units
-from neumf.utils.arrays import Codes
+from neumf.utils.arrays import Indices
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_option, warn_caller
 
@@ -130,7 +130,7 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
         return Units(users, from_last, timelines.counts)
 
     def _warn_of_ties(
-        self, rows: Interactions, users: Codes, kept: NDArray[np.bool_], test: NDArray[np.bool_]
+        self, rows: Interactions, users: Indices, kept: NDArray[np.bool_], test: NDArray[np.bool_]
     ) -> None:
         if self.ties != "warn" or rows.timestamps is None:
             return

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf.interactions.moments import read_moment, require_timestamps
+from neumf.interactions.moments import read_request_time, require_timestamps
 from neumf.model_selection.base import InteractionSplitter, Masks, read_ordered
 from neumf.utils.validation import check_int, check_real
 
@@ -109,7 +109,7 @@ class TimeSplitter(InteractionSplitter):
     def _windows(self, times: NDArray[Any], ticks_per_second: int) -> Iterator[NDArray[np.bool_]]:
         """Yield masks of the rows in each window or after it, latest window first."""
         if self.start is not None:
-            yield times / ticks_per_second >= read_moment(self.start, "start")
+            yield times / ticks_per_second >= read_request_time(self.start, "start")
         elif isinstance(self.test_size, _DURATIONS):
             # In whole ticks where it can be: as floats, nanoseconds would be rounded.
             ticks = pd.Timedelta(self.test_size).as_unit("ns").value * ticks_per_second
@@ -125,7 +125,7 @@ class TimeSplitter(InteractionSplitter):
     def _check_parameters(self) -> None:
         check_int("n_splits", self.n_splits, 1)
         if self.start is not None:
-            read_moment(self.start, "start")
+            read_request_time(self.start, "start")
             if self.n_splits > 1:
                 raise ValueError(
                     "n_splits must be 1 if start is given, from which on all rows are test rows. "

@@ -18,12 +18,12 @@ from neumf.interactions.reading import read_input
 from neumf.interactions.seen import seen_matrix
 from neumf.metrics import ndcg_at_k
 from neumf.model.network import Blueprint, Network, Weights
-from neumf.utils.arrays import Codes
+from neumf.utils.arrays import Indices
 
 Validate = Callable[[Blueprint, Weights], float]
 
 
-def hold_out_last_rows(rows: EncodedRows) -> tuple[EncodedRows, Codes]:
+def hold_out_last_rows(rows: EncodedRows) -> tuple[EncodedRows, Indices]:
     """Hold out each user's last positive; return the other rows and which were held out."""
     last = _last_rows(rows)
     if len(last) == 0:
@@ -34,7 +34,7 @@ def hold_out_last_rows(rows: EncodedRows) -> tuple[EncodedRows, Codes]:
     return rows.without_last(last), last
 
 
-def _last_rows(rows: EncodedRows) -> Codes:
+def _last_rows(rows: EncodedRows) -> Indices:
     """Return the last positive of each user who has others."""
     timelines = rows.timelines
     if timelines is None:
@@ -64,7 +64,7 @@ def validate_on_table(
 
 
 def validate_on_rows(
-    held_out: Codes, rows: EncodedRows, kept: EncodedRows, last_items: LastItems, *, at_rows: bool
+    held_out: Indices, rows: EncodedRows, kept: EncodedRows, last_items: LastItems, *, at_rows: bool
 ) -> Validate:
     """Return what measures NDCG@10 of rows of X that are not among the `kept` ones."""
     # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is

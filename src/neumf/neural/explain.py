@@ -11,11 +11,11 @@ from neumf.model.network import Network
 from neumf.model.user_towers import UserHistories
 from neumf.neural.fold_in import UserProfile
 from neumf.ranking.similar import unit_vectors
-from neumf.utils.arrays import Codes, Float32s, Float64s, Ids
+from neumf.utils.arrays import Float32s, Float64s, Ids, Indices
 from neumf.utils.time_gaps import HistoryInputs
 
 
-def explain_items(network: Network, profile: UserProfile, ids: Ids, items: Codes) -> pd.DataFrame:
+def explain_items(network: Network, profile: UserProfile, ids: Ids, items: Indices) -> pd.DataFrame:
     """Explain the scores of items for a user by the items of the user's history.
 
     Parameters
@@ -63,7 +63,7 @@ def _terms(network: Network, history: HistoryInputs, n_items: int) -> Float32s:
     return network.blueprint.users.encode(*network.weights, np.full(n_items, -1), alone)
 
 
-def _diagonal(values: Codes, n: int) -> Codes:
+def _diagonal(values: Indices, n: int) -> Indices:
     """Return n rows, the j-th with the j-th of the values at its position and -1 elsewhere."""
     alone = np.full((n, values.shape[1]), -1, values.dtype)
     np.fill_diagonal(alone, values[0, :n])
@@ -75,8 +75,8 @@ class _Labels:
     """What a table of explanations names: all ids, and the indices of items and of the history."""
 
     ids: Ids
-    items: Codes
-    history: Codes
+    items: Indices
+    history: Indices
 
     def table(self, name: str, values: Float64s) -> pd.DataFrame:
         """Return a row per item and item of the history, those of each item by falling values."""

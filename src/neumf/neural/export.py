@@ -124,14 +124,14 @@ class _ListFunction:
     def _masked(self, scores: Any, seen: Any) -> Any:
         """Return the scores with -inf at the seen items."""
         tf, n_items = self._tf, self._n_items
-        # An item more takes what is none, and a place more for it spares the case of no places.
+        # An item more takes what is none, and a position more for it spares the case of no positions.
         scores = tf.pad(scores, [[0, 0], [0, 1]])
         seen = tf.pad(seen, [[0, 0], [0, 1]], constant_values=n_items)
         seen = tf.where((seen >= 0) & (seen < n_items), seen, n_items)
         rows = tf.range(tf.shape(seen)[0])[:, None] + tf.zeros_like(seen)
-        places = tf.concat([tf.reshape(rows, (-1, 1)), tf.reshape(seen, (-1, 1))], 1)
+        positions = tf.concat([tf.reshape(rows, (-1, 1)), tf.reshape(seen, (-1, 1))], 1)
         barred = tf.fill([tf.size(seen)], tf.constant(-np.inf, tf.float32))
-        return tf.tensor_scatter_nd_update(scores, places, barred)[:, :n_items]
+        return tf.tensor_scatter_nd_update(scores, positions, barred)[:, :n_items]
 
 
 def _write_saved_model(tf: Any, function: _ListFunction, folder: Path) -> None:

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from neumf.interactions.histories import LastItems
 from neumf.interactions.timeline import recency_weights
 from neumf.model.network import Network
-from neumf.model.user_map import MOST_USERS, UserMap, place_weights
-from neumf.utils.arrays import Codes, Float32s
+from neumf.model.user_map import MOST_USERS, UserMap, position_weights
+from neumf.utils.arrays import Float32s, Indices
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class UserProfile:
         length = self.last_items.items.shape[1]
         if not length:
             return self.seen.astype(np.float32)
-        of_places = recency_weights(np.arange(length), recency)
-        return place_weights(self.last_items.items, self.seen.shape[1], of_places)
+        of_positions = recency_weights(np.arange(length), recency)
+        return position_weights(self.last_items.items, self.seen.shape[1], of_positions)
 
 
 def fit_user_map(network: Network, profile: UserProfile, recency: float) -> UserMap | None:
@@ -51,7 +51,7 @@ def fit_user_map(network: Network, profile: UserProfile, recency: float) -> User
 
 
 def move_users(
-    network: Network, user_map: UserMap, codes: Codes, before: sp.csr_array, after: sp.csr_array
+    network: Network, user_map: UserMap, indices: Indices, before: sp.csr_array, after: sp.csr_array
 ) -> Float32s:
     """Return the vectors of users after further rows, by the map from items to vectors.
 
@@ -61,13 +61,13 @@ def move_users(
         Has the vectors of items, and of users before the rows.
     user_map : UserMap
         The map.
-    codes : ndarray of shape (n_users,)
+    indices : ndarray of shape (n_users,)
         Indices of the users; -1 for new ones.
     before, after : csr_array of shape (n_users, n_items)
         How much each item counts before and after the rows.
     """
     vectors = user_map.apply(network.item_vectors, after)
     # What a known user's vector has beyond the map stays.
-    own = network.users[codes] - user_map.apply(network.item_vectors, before)
-    vectors += np.where(codes[:, None] < 0, np.float32(0), own)
+    own = network.users[indices] - user_map.apply(network.item_vectors, before)
+    vectors += np.where(indices[:, None] < 0, np.float32(0), own)
     return vectors

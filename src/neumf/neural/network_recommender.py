@@ -28,7 +28,7 @@ from neumf.neural.fold_in import UserProfile, fit_user_map, move_users
 from neumf.protocols import Ranker
 from neumf.ranking.similar import most_similar_vectors
 from neumf.training.trainer import OptimizerState
-from neumf.utils.arrays import Codes, Float64s
+from neumf.utils.arrays import Float64s, Indices
 
 
 class NetworkRecommender(BaseRecommender):
@@ -36,14 +36,14 @@ class NetworkRecommender(BaseRecommender):
 
     recency: float
     network_: Network
-    histories_: Codes
+    histories_: Indices
     history_seconds_: Float64s | None
     user_map_: UserMap | None
     history_: dict[str, list[float]]
     best_iter_: int
     _model: Any
     # Of a copy with other users, which of them had which rows of the tables.
-    _own_rows: Codes | None = None
+    _own_rows: Indices | None = None
     _optimizer: OptimizerState | None
     _generator: np.random.Generator
     _shape: dict[str, Any]
@@ -229,7 +229,7 @@ class NetworkRecommender(BaseRecommender):
         """What gives the scores: the network."""
         return self.network_
 
-    def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
+    def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         """Return what scores users, each at a request time."""
         blueprint, weights = self.network_.blueprint, self.network_.weights
         if blueprint.users.time_gaps != "request":
@@ -237,7 +237,7 @@ class NetworkRecommender(BaseRecommender):
         histories = self.last_items.take(users).inputs(seconds)
         return Network.of_weights(blueprint, weights, histories, self._rows_of(users))
 
-    def _rows_of(self, users: Codes) -> Codes:
+    def _rows_of(self, users: Indices) -> Indices:
         """Return which rows of the tables are these users' own; -1 is none."""
         if self._own_rows is None:
             return users

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from neumf.interactions.table_kinds import refuse_sparse
 from neumf.interactions.tables import read_interactions, replace_ids
 from neumf.interactions.vocabulary import index_ids, lookup_ids
-from neumf.utils.arrays import Codes, Ids, repr_of_row
+from neumf.utils.arrays import Ids, Indices, repr_of_row
 from neumf.utils.validation import check_option
 
 
@@ -174,7 +174,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         items = convert(np.asarray(rows.items), self.items_, "item")
         return replace_ids(X, users=users, items=items)
 
-    def _encode(self, ids: Ids, vocabulary: pd.Index, side: str) -> Codes:
+    def _encode(self, ids: Ids, vocabulary: pd.Index, side: str) -> Indices:
         indices = lookup_ids(ids, vocabulary, f"X: {side} ids")
         unknown = indices < 0
         if unknown.any() and self.handle_unknown == "error":

@@ -21,7 +21,7 @@ from neumf.interactions.tables import (
 )
 from neumf.interactions.unseen import Strategy, UnseenItems, refuse_saturated, sample_unseen_items
 from neumf.interactions.vocabulary import index_ids, lookup_ids
-from neumf.utils.arrays import Codes, Ids
+from neumf.utils.arrays import Ids, Indices
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_int, check_option
 
@@ -198,7 +198,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         items = sample_unseen_items(unseen, users, self.n_negatives, rng)
         return self.items_.to_numpy()[items]
 
-    def _seen_with(self, rows: Interactions, users: Codes, ids: pd.Index) -> sp.csr_array:
+    def _seen_with(self, rows: Interactions, users: Indices, ids: pd.Index) -> sp.csr_array:
         """Return the seen items of the users of the rows, in `fit` and in the rows themselves."""
         items = lookup_ids(rows.items, self.items_, "X: item ids")
         shape = (len(ids), len(self.items_))

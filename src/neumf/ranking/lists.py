@@ -12,7 +12,7 @@ from neumf.interactions.seen import bar_seen
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker
 from neumf.ranking.top_k import top_lists
-from neumf.utils.arrays import Codes, Float64s, Ids, Scores
+from neumf.utils.arrays import Float64s, Ids, Indices, Scores
 
 _COLUMNS = pd.Index(["user", "item", "score", "rank"])
 
@@ -26,10 +26,10 @@ class CatalogueScores:
     """
 
     ranker: Ranker
-    users: Codes
+    users: Indices
     popularity_logits: Float64s
     seen: sp.csr_array | None
-    barred: Codes
+    barred: Indices
 
     def of_block(self, block: slice) -> Scores:
         """Return the scores of a block of queries, shape (n, n_items)."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neumf.interactions.moments import require_timestamps
 from neumf.protocols import Ranker, Recommender, TimedRecommender
-from neumf.utils.arrays import Codes, Float64s, Scores
+from neumf.utils.arrays import Float64s, Indices, Scores
 from neumf.utils.validation import warn_caller
 
 
@@ -19,11 +19,11 @@ class PopularityRanker:
 
     logits: NDArray[np.float64]
 
-    def score_items(self, users: Codes) -> Scores:
+    def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), n_items)."""
         return np.tile(self.logits, (len(users), 1))
 
-    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+    def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of the shape of items."""
         return self.logits[items]
 
@@ -33,18 +33,18 @@ class QueryRanker:
     """Score queries by their users, shape (n_queries,), with a ranker of users."""
 
     ranker: Ranker
-    users: Codes
+    users: Indices
 
-    def score_items(self, users: Codes) -> Scores:
+    def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), n_items); `users` are indices of queries."""
         return self.ranker.score_items(self.users[users])
 
-    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+    def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of the shape of items; `users` are indices of queries."""
         return self.ranker.score_candidates(self.users[users], items)
 
 
-def ranker_at(recommender: Recommender, users: Codes, seconds: Float64s | None) -> Ranker:
+def ranker_at(recommender: Recommender, users: Indices, seconds: Float64s | None) -> Ranker:
     """Return a ranker of queries: users (-1: unknown), each at a request time if there are any.
 
     Recommenders whose scores do not depend on the request time ignore it.
@@ -62,7 +62,7 @@ def require_times_of_fit(recommender: Recommender) -> None:
     require_timestamps(timed, "X of fit", "a request time (at=) is given", "leave at out")
 
 
-def pair_scores(ranker: Ranker, users: Codes, items: Codes) -> Float64s:
+def pair_scores(ranker: Ranker, users: Indices, items: Indices) -> Float64s:
     """Score an item for each query; NaN, with a warning, where user or item is unknown (-1)."""
     known = (users >= 0) & (items >= 0)
     if not known.all():

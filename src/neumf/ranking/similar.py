@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from neumf.interactions.columns import read_ids
 from neumf.interactions.vocabulary import find_ids
 from neumf.ranking.top_k import top_lists
-from neumf.utils.arrays import Codes, Float32s, Scores
+from neumf.utils.arrays import Float32s, Indices, Scores
 from neumf.utils.validation import check_int
 
 Side = Literal["user", "item"]
 
 
 def most_similar(
-    side: Side, ids: Any, vocabulary: pd.Index, k: int, score: Callable[[Codes], Scores]
+    side: Side, ids: Any, vocabulary: pd.Index, k: int, score: Callable[[Indices], Scores]
 ) -> pd.DataFrame:
     """Rank the other users or items of a vocabulary by their similarity to each of `ids`.
 
@@ -52,7 +52,7 @@ def most_similar_vectors(
     """Rank by the cosine of vectors, one for each id of the vocabulary; see `most_similar`."""
     units = unit_vectors(vectors)
 
-    def score(indices: Codes) -> Scores:
+    def score(indices: Indices) -> Scores:
         cosines: Scores = units[indices] @ units.T
         return cosines
 

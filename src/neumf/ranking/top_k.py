@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from neumf.utils.arrays import Codes, Scores
+from neumf.utils.arrays import Indices, Scores
 from neumf.utils.threads import map_threads
 
 # Scores of a block: few enough to stay in the processor's cache from one operation to the next.
@@ -26,7 +26,7 @@ def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
-def top_items(scores: Scores, k: int) -> tuple[Codes, Codes, Codes]:
+def top_items(scores: Scores, k: int) -> tuple[Indices, Indices, Indices]:
     """Return rows, items and ranks of the k best items of each row, best first.
 
     Equal scores come in catalogue order. Items with a score of ``-inf`` are left out, which makes
@@ -73,13 +73,13 @@ def _bounds_of_best(scores: Scores, k: int) -> Scores:
 
 def top_lists(
     n_rows: int, n_items: int, k: int, score: Callable[[slice], Scores]
-) -> tuple[Codes, Codes, Scores, Codes]:
+) -> tuple[Indices, Indices, Scores, Indices]:
     """Return rows, items, scores and ranks of the k best items, scoring a block at a time.
 
     `score` is called from several threads at once.
     """
 
-    def list_block(block: slice) -> tuple[Codes, Codes, Scores]:
+    def list_block(block: slice) -> tuple[Indices, Indices, Scores]:
         scores = score(block)
         rows, items, _ = top_items(scores, k)
         return np.bincount(rows, minlength=len(scores)), items.astype(np.int32), scores[rows, items]
@@ -93,7 +93,7 @@ def top_lists(
 
 
 def candidate_scores(
-    score_items: Callable[[Codes], Scores], n_items: int, users: Codes, items: Codes
+    score_items: Callable[[Indices], Scores], n_items: int, users: Indices, items: Indices
 ) -> Scores:
     """Pick the scores of candidates, shape (n, n_candidates), out of those of all items.
 

@@ -17,14 +17,14 @@ from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span, read_span, require_order
 from neumf.interactions.new_rows import NewRows
-from neumf.interactions.seen import stored_places
+from neumf.interactions.seen import stored_positions
 from neumf.interactions.user_items import UserItems
 from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import candidate_scores
 from neumf.recommenders.restored import restore_span, restore_user_items
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
-from neumf.utils.arrays import Codes, Scores
+from neumf.utils.arrays import Indices, Scores
 
 # Items without any weight from the user's items score between this and 0, below all others.
 _LOWEST = -1e-6
@@ -119,12 +119,12 @@ class ItemWeightsRecommender(BaseRecommender):
         """
         check_is_fitted(self)
 
-        def score(indices: Codes) -> Scores:
+        def score(indices: Indices) -> Scores:
             weights = self.item_weights_[indices]
             if not sp.issparse(weights):
                 return weights.copy()
             scores = np.full(weights.shape, -np.inf, weights.dtype)
-            scores[stored_places(weights)] = weights.data
+            scores[stored_positions(weights)] = weights.data
             return scores
 
         return most_similar("item", items, self.items_, k, score)
@@ -151,7 +151,7 @@ class ItemWeightsRecommender(BaseRecommender):
         self._length = state.integer("length", 1) if state.has("length") else None
         self.item_weights_, self.user_items_, self._decay = weights, past, decay
 
-    def _weigh_items(self, users: Codes) -> sp.csr_array:
+    def _weigh_items(self, users: Indices) -> sp.csr_array:
         """Return the weight of each item in the histories of users, shape (n, n_items)."""
         if self.user_items_ is None or self._decay is None:
             return self.seen_[users]
@@ -175,11 +175,11 @@ class ItemWeightsRanker:
     a csr_array of shape (n, n_items). `default` is the score of each item whose sum is 0.
     """
 
-    weigh_items: Callable[[Codes], sp.csr_array]
+    weigh_items: Callable[[Indices], sp.csr_array]
     weights: NDArray[np.floating[Any]] | sp.csr_array
     default: Scores | None = None
 
-    def score_items(self, users: Codes) -> Scores:
+    def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), n_items)."""
         product: Any = self.weigh_items(users).astype(self.weights.dtype) @ self.weights
         scores: Scores = product if isinstance(product, np.ndarray) else product.toarray()
@@ -187,7 +187,7 @@ class ItemWeightsRanker:
             np.copyto(scores, self.default.astype(scores.dtype), where=scores == 0)
         return scores
 
-    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+    def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
         return candidate_scores(self.score_items, self.weights.shape[1], users, items)
 
@@ -200,7 +200,7 @@ def users_in_common(seen: sp.csr_array) -> sp.csr_array:
 
 def _largest_of_repeats(matrix: sp.csr_array) -> sp.csr_array:
     """Keep the largest of the values that are stored for the same row and column."""
-    rows, columns = stored_places(matrix)
+    rows, columns = stored_positions(matrix)
     order = np.lexsort((-matrix.data, columns, rows))
     rows, columns, values = rows[order], columns[order], matrix.data[order]
     first = np.ones(len(rows), dtype=bool)

@@ -16,7 +16,7 @@ from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import top_lists
 from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.saving.checked_values import CheckedValues
-from neumf.utils.arrays import Codes, Scores
+from neumf.utils.arrays import Indices, Scores
 from neumf.utils.validation import check_int
 
 # Decimals that similarities are rounded to, so that rounding errors do not break ties.
@@ -139,7 +139,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         check_is_fitted(self)
         turned = sp.csr_array(self.item_vectors_.T)
 
-        def score(indices: Codes) -> Scores:
+        def score(indices: Indices) -> Scores:
             return _cosines(self.item_vectors_[indices], turned)
 
         return most_similar("item", items, self.items_, k, score)

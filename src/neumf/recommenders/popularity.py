@@ -18,7 +18,7 @@ from neumf.ranking.rankers import PopularityRanker, QueryRanker
 from neumf.ranking.top_k import candidate_scores
 from neumf.recommenders.restored import restore_span
 from neumf.saving.checked_values import CheckedValues
-from neumf.utils.arrays import Codes, Float64s, Scores
+from neumf.utils.arrays import Float64s, Indices, Scores
 
 # Weight of a row, however old: orders the items without recent rows.
 _OLD_ROW = 1e-6
@@ -119,7 +119,7 @@ class PopularityRecommender(BaseRecommender):
         """What gives the scores: the same for every user."""
         return PopularityRanker(self.popularity_logits_)
 
-    def ranker_at(self, users: Codes, seconds: Float64s) -> Ranker:
+    def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         """Return a ranker of queries; with `half_life` it counts the rows before each request time.
 
         See :class:`neumf.protocols.TimedRecommender`.
@@ -159,7 +159,7 @@ class RecentRows:
         Number of rows, or time, after which a weight halves.
     """
 
-    items: Codes
+    items: Indices
     seconds: Float64s | None
     weights: NDArray[np.float32] | None
     n_items: int
@@ -197,7 +197,7 @@ class RecentRows:
         logits: Float64s = self.logits(np.array([n_rows]), np.array([clock]))[0]
         return logits
 
-    def logits(self, n_before: Codes, clocks: Float64s) -> Float64s:
+    def logits(self, n_before: Indices, clocks: Float64s) -> Float64s:
         """Return the logits of all items at request times, shape (n_queries, n_items).
 
         `n_before` is the number of rows before each one; `clocks` are the request times, in seconds
@@ -241,7 +241,7 @@ class RecentPopularityRanker:
     """
 
     rows: RecentRows
-    n_before: Codes
+    n_before: Indices
     clocks: Float64s
 
     @classmethod
@@ -255,10 +255,10 @@ class RecentPopularityRanker:
         in_time = rows.half_life.in_time
         return cls(rows, n_before, seconds if in_time else n_before.astype(np.float64))
 
-    def score_items(self, users: Codes) -> Scores:
+    def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), n_items); `users` are indices of queries."""
         return self.rows.logits(self.n_before[users], self.clocks[users])
 
-    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+    def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of the shape of items; `users` are indices of queries."""
         return candidate_scores(self.score_items, self.rows.n_items, users, items)

@@ -13,7 +13,7 @@ from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.moments import Span, read_span
 from neumf.interactions.user_items import UserItems
 from neumf.recommenders._item_weights import ItemWeightsRecommender
-from neumf.utils.arrays import Codes, Float64s
+from neumf.utils.arrays import Float64s, Indices
 from neumf.utils.validation import check_int, check_real
 
 # Pairs of an earlier and a later row in a block, unless a single item has more.
@@ -161,7 +161,9 @@ class NextItemCounts:
             yield self._count(positions, ends[positions], bounds[start : stop + 1])
             start = stop
 
-    def _count(self, positions: Codes, ends: Codes, bounds: Codes) -> tuple[sp.csr_array, Float64s]:
+    def _count(
+        self, positions: Indices, ends: Indices, bounds: Indices
+    ) -> tuple[sp.csr_array, Float64s]:
         """Count the successors of the rows at these positions, sorted by item.
 
         `ends` are where the rows of each one's user end; `bounds`, of shape (n_block_items + 1,),

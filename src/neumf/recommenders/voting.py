@@ -19,7 +19,7 @@ from neumf.ranking.top_k import candidate_scores
 from neumf.recommenders.load import restore_fitted
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
-from neumf.utils.arrays import Codes, Float64s, Scores
+from neumf.utils.arrays import Float64s, Indices, Scores
 from neumf.utils.validation import check_n_jobs
 
 
@@ -195,7 +195,7 @@ class VotingRecommender(BaseRecommender):
         """What gives the scores: those of the members."""
         return self._ranker_of([member.ranker_ for member in self.estimators_])
 
-    def ranker_at(self, users: Codes, seconds: Float64s) -> VotingRanker:
+    def ranker_at(self, users: Indices, seconds: Float64s) -> VotingRanker:
         """Return a ranker of queries, which asks each member at their request times.
 
         See :class:`neumf.protocols.TimedRecommender`.
@@ -240,7 +240,7 @@ class VotingRanker:
     weights: Float64s
     n_items: int
 
-    def score_items(self, users: Codes) -> Scores:
+    def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), n_items)."""
         total = np.zeros((len(users), self.n_items))
         for ranker, weight in zip(self.rankers, self.weights, strict=True):
@@ -249,7 +249,7 @@ class VotingRanker:
             total += weight * _z_scores(scores)
         return total
 
-    def score_candidates(self, users: Codes, items: Codes) -> Scores:
+    def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
         return candidate_scores(self.score_items, self.n_items, users, items)
 

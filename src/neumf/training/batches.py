@@ -14,7 +14,7 @@ from neumf.interactions.histories import Histories
 from neumf.interactions.unseen import UnseenItems, unseen_items_of
 from neumf.model.user_tower import UserTower
 from neumf.training.centres import SideCentres
-from neumf.utils.arrays import Codes, Float32s, Float64s
+from neumf.utils.arrays import Float32s, Float64s, Indices
 from neumf.utils.time_gaps import HistoryInputs
 
 # Rows that one call of the compiled program trains on: so many that the cost of the call does not
@@ -39,13 +39,13 @@ class Negatives:
     """
 
     unseen: UnseenItems
-    drawn_for: Codes
+    drawn_for: Indices
 
 
 class Degrees(NamedTuple):
     """The number of items of each user, shape (n_users,), and of users of each item (n_items,)."""
 
-    users: Codes
+    users: Indices
     items: NDArray[np.int64]
 
 
@@ -71,8 +71,8 @@ class TrainingRows:
         The points that the penalty pulls vectors towards; None means 0.
     """
 
-    users: Codes
-    items: Codes
+    users: Indices
+    items: Indices
     labels: Float32s | None = None
     weights: Float32s | None = None
     negatives: Negatives | None = None
@@ -120,16 +120,16 @@ class Chunk(NamedTuple):
     seed: Any
 
 
-def new_order(n_rows: int, rng: np.random.Generator) -> Codes:
+def new_order(n_rows: int, rng: np.random.Generator) -> Indices:
     """Return the numbers of all rows in random order."""
-    order: Codes = np.arange(n_rows, dtype=np.int32 if n_rows < 2**31 else np.int64)
+    order: Indices = np.arange(n_rows, dtype=np.int32 if n_rows < 2**31 else np.int64)
     rng.shuffle(order)
     return order
 
 
 def chunks_of(
     rows: TrainingRows,
-    order: Codes,
+    order: Indices,
     tower: UserTower,
     sizes: BatchSizes,
     rng: np.random.Generator,
@@ -142,7 +142,7 @@ def chunks_of(
 
 def make_chunk(
     rows: TrainingRows,
-    order: Codes,
+    order: Indices,
     tower: UserTower,
     sizes: BatchSizes,
     rng: np.random.Generator,
@@ -153,7 +153,7 @@ def make_chunk(
     return _fill(_look_up(rows, order, draws), tower, sizes, seed)
 
 
-def _look_up(rows: TrainingRows, order: Codes, draws: Float64s) -> dict[str, Any]:
+def _look_up(rows: TrainingRows, order: Indices, draws: Float64s) -> dict[str, Any]:
     """Return the columns, candidates and histories of these rows, by name."""
     users, items = (c[order].astype(np.int32, copy=False) for c in (rows.users, rows.items))
     candidates = items[:, None]

@@ -9,7 +9,7 @@ import numpy as np
 
 from neumf.interactions.features import SideFeatures
 from neumf.model.feature_map import FeatureMap
-from neumf.utils.arrays import Codes, Float32s
+from neumf.utils.arrays import Float32s, Indices
 
 # A vector with this many interactions has half the weight, in the fit of the map, of one with very
 # many. A vector with few is mostly what the map itself has made of it.
@@ -31,7 +31,7 @@ class Centres:
     """
 
     features: SideFeatures
-    degrees: Codes
+    degrees: Indices
     penalty: float
 
     def of(self, vectors: Float32s) -> Float32s:

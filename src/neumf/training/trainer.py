@@ -32,7 +32,7 @@ from neumf.training.variables import (
     split_shared,
     write_columns,
 )
-from neumf.utils.arrays import Codes, Float32s
+from neumf.utils.arrays import Float32s, Indices
 
 # The weight of the kernels' penalty relative to that of vectors, in every batch: that of the
 # vector of a user or item with eight rows. With less, the position weights of histories overfit
@@ -263,7 +263,7 @@ def _called(function: Any, arguments: tuple[Any, ...]) -> Any:
     return function.get_concrete_function(*arguments)(*arguments)
 
 
-def _penalties(regularization: float, degrees: Codes | None, capacity: int) -> Float32s:
+def _penalties(regularization: float, degrees: Indices | None, capacity: int) -> Float32s:
     """Return the weight of the squared norm of each row of a table, and 0 of spare rows."""
     penalties = np.zeros(capacity, np.float32)
     if degrees is None:
@@ -273,7 +273,7 @@ def _penalties(regularization: float, degrees: Codes | None, capacity: int) -> F
     return penalties
 
 
-def _in_catalogue(degrees: Codes | None, n_items: int, capacity: int) -> NDArray[np.bool_]:
+def _in_catalogue(degrees: Indices | None, n_items: int, capacity: int) -> NDArray[np.bool_]:
     """Return which rows of the table of items are in the catalogue: no spare and no cold ones."""
     in_catalogue = np.arange(capacity) < n_items
     if degrees is not None:

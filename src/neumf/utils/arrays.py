@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 # Labels of users or items, as the user of the library gave them.
 Ids = NDArray[Any]
 # Indices of users or items from 0, in order of first appearance; -1 is an unknown one.
-Codes = NDArray[np.integer[Any]]
+Indices = NDArray[np.integer[Any]]
 # Vectors, weights and labels.
 Float32s = NDArray[np.float32]
 # Values of metrics.

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from neumf.utils.arrays import Codes, Float64s
+from neumf.utils.arrays import Float64s, Indices
 
 # What the age of an item is counted from: the newest item of the history, or the request time.
 TimeGaps = Literal["newest", "request"]
@@ -29,18 +29,18 @@ class HistoryInputs(NamedTuple):
         no times.
     """
 
-    items: Codes
-    gaps: Codes | None = None
+    items: Indices
+    gaps: Indices | None = None
 
 
-def bucket_of(gaps: Float64s) -> Codes:
+def bucket_of(gaps: Float64s) -> Indices:
     """Return the bucket of each age in seconds; ages below a second, negative ones too, are 0."""
     octaves = np.log2(1.0 + np.maximum(gaps, 0.0))
-    buckets: Codes = np.minimum(_BUCKETS_PER_OCTAVE * octaves, N_BUCKETS - 1).astype(np.int32)
+    buckets: Indices = np.minimum(_BUCKETS_PER_OCTAVE * octaves, N_BUCKETS - 1).astype(np.int32)
     return buckets
 
 
-def with_gaps(items: Codes, seconds: Float64s, at: Float64s | None = None) -> HistoryInputs:
+def with_gaps(items: Indices, seconds: Float64s, at: Float64s | None = None) -> HistoryInputs:
     """Add the bucket of each item's age to histories.
 
     Parameters
