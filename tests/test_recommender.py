@@ -505,6 +505,7 @@ def test_every_parameter_reaches_the_training(table, trainers):
         "learning_rate": 0.02,
         "regularization": 0.03,
         "dropout": 0.1,
+        "average_epochs": 2,
     }
     small_model(**options).fit(table)
     small_model(negative_strategy="popularity").fit(table)
