@@ -15,7 +15,7 @@ from neumf.interactions.tables import Interactions
 
 
 def read_request_time(value: Any, argument: str) -> float:
-    """Return a moment in seconds, of a datetime those since 1970; a number counts as seconds.
+    """Return a request time in seconds, of a datetime those since 1970.
 
     Raises
     ------

@@ -57,7 +57,7 @@ class UnseenItems:
             self._before -= self._seen_tickets[1:]
             self._before += np.repeat(of_earlier_users[:-1], n_seen)
         longest = int(n_seen.max())
-        # Powers of two, in the type of positions, whose sums reach all positions of the longest row.
+        # Powers of two whose sums reach all positions of the longest row, in the type of positions.
         self._steps = (1 << np.arange(longest.bit_length(), dtype=self._first.dtype))[::-1]
 
     def at(self, users: Indices, tickets: Indices) -> Indices:

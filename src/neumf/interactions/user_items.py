@@ -110,8 +110,8 @@ class UserItems:
     ) -> tuple[Indices, Indices, Float64s]:
         """Return how much the items at these positions count for up to `length` rows after them.
 
-        `ends` are where the items of each one's user end. The values are where the rows after each
-        position begin and end, shape (n + 1,), the positions of these rows, and the weights for them.
+        `ends` are where the items of each one's user end. The values are where the rows after
+        each position begin and end, shape (n + 1,), the positions of these rows, and their weights.
         """
         counts = np.minimum(ends - positions - 1, length)
         bounds, later = _runs(positions + 1, counts)

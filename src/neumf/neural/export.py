@@ -124,7 +124,7 @@ class _ListFunction:
     def _masked(self, scores: Any, seen: Any) -> Any:
         """Return the scores with -inf at the seen items."""
         tf, n_items = self._tf, self._n_items
-        # An item more takes what is none, and a position more for it spares the case of no positions.
+        # A further item stands for -1; naming it once spares the case of no seen items.
         scores = tf.pad(scores, [[0, 0], [0, 1]])
         seen = tf.pad(seen, [[0, 0], [0, 1]], constant_values=n_items)
         seen = tf.where((seen >= 0) & (seen < n_items), seen, n_items)
