@@ -115,17 +115,8 @@ class NeuMFRecommender(TrainableRecommender):
 
     Attributes
     ----------
-    users_, items_ : pandas.Index of shape (n_users,) and (n_items,)
-        The id of each user and item, by index: in order of first appearance.
-    seen_ : csr_array of shape (n_users, n_items)
-        The items that each user has seen.
-    popularity_ : ndarray of shape (n_items,)
-        Number of users who interacted with each item.
-    popularity_logits_ : ndarray of shape (n_items,)
-        Logit of the probability that a user interacts with the item, by Laplace's rule
-        ``(popularity_ + 1) / (n_users + 2)``: what unknown users' lists are ranked by.
-    has_timestamps_ : bool
-        Whether the rows given to `fit` had timestamps.
+    users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_
+        See :class:`neumf.base.BaseRecommender`.
     histories_ : ndarray of shape (n_users, n_last)
         The last items of each user by index, newest first, filled up with -1; 20, or the length of
         the longest history. No columns for a sparse X.
@@ -147,10 +138,6 @@ class NeuMFRecommender(TrainableRecommender):
         Number of epochs in `history_`.
     best_iter_ : int
         Epoch of the weights, from 1: the best by validation, else the last.
-    n_features_in_ : int
-        Number of columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where all are strings.
 
     See Also
     --------
