@@ -41,7 +41,7 @@ def share_found(model):
 
 
 def test_the_time_between_items_is_learned_from():
-    options = {"epochs": 60, "learning_rate": 0.02, "regularization": 0.01, "dropout": 0.0}
+    options = {"epochs": 60, "learning_rate": 0.1, "regularization": 0.01, "dropout": 0.0}
     assert share_found(model_of(**options).fit(visits())) > 0.95
     assert share_found(model_of(**options, time_gaps=None).fit(visits())) < 0.7
 
