@@ -50,9 +50,9 @@ def keep_rows(recommender: BaseRecommender, rows: EncodedRows, **learned: Any) -
     recommender : BaseRecommender
         Gets the attributes that :class:`BaseRecommender` lists.
     rows : EncodedRows
-        What :func:`read_rows` made of the table given to `fit`.
+        As :func:`read_rows` returned them.
     **learned : Any
-        Further attributes by name: what `fit` has learned.
+        Further attributes, by name.
 
     Examples
     --------
@@ -76,11 +76,11 @@ class BaseRecommender(BaseEstimator, ABC):
     - `__init__`, which assigns its parameters, as in any scikit-learn estimator;
     - `fit(X, y=None)`, which reads the table with :func:`read_rows`, learns, passes what it has
       learned to :func:`keep_rows`, and returns self;
-    - the property `ranker_`, a :class:`neumf.protocols.Ranker`, which gives the scores. `predict`
-      takes them for logits;
-    - ``_with_interactions(rows)``, if `interactions=` and `with_interactions` shall work: a dict
-      of the fitted attributes, besides `users_` and `seen_`, that new rows change. It gets the
-      users' index before as ``rows.indices``, -1 for new ones, and the rows, user by user and
+    - the property `ranker_`, a :class:`neumf.protocols.Ranker`, whose scores `predict` takes for
+      logits;
+    - ``_with_interactions(rows)``, if `interactions=` and `with_interactions` shall work: a dict of
+      the fitted attributes, besides `users_` and `seen_`, that new rows change. It gets
+      the users' index before as ``rows.indices``, -1 for new ones, and the rows, user by user and
       oldest first, as ``rows.new.users``, ``rows.new.items`` and ``rows.new.seconds``;
     - ``ranker_at(users, seconds)``, if scores depend on the request time. `ranker_` then is for a
       request time just after the last row of `fit`.
@@ -160,10 +160,7 @@ class BaseRecommender(BaseEstimator, ABC):
         """What gives the scores, by index of users and items."""
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
-        """Return a ranker of queries; here the request time changes nothing.
-
-        See :class:`neumf.protocols.TimedRecommender`.
-        """
+        """Return a ranker of queries, see :class:`neumf.protocols.TimedRecommender`."""
         return QueryRanker(self.ranker_, users)
 
     def predict(self, X: Any, *, interactions: Any = None, at: Any = None) -> Float64s:
@@ -177,7 +174,7 @@ class BaseRecommender(BaseEstimator, ABC):
         Returns
         -------
         probability : ndarray of shape (n_samples,)
-            Between 0 and 1: the sigmoid of `decision_function`.
+            The sigmoid of `decision_function`.
         """
         return expit(self.decision_function(X, interactions=interactions, at=at))
 
@@ -232,10 +229,9 @@ class BaseRecommender(BaseEstimator, ABC):
         k : int, default=10
             Number of items per user. Users with fewer candidates get fewer rows.
         exclude_seen : bool, default=True
-            Leave out the items that the user interacted with in the data given to `fit`.
+            Leave out the items that the user has seen.
         allow, deny : array-like of ids or None, default=None
-            Recommend only these items, or never these; None sets no limit. Ids that `fit` did not
-            see are ignored.
+            Recommend only these items, or never these. Ids that `fit` did not see are ignored.
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
             What users did since `fit` (fold-in), a table like that of `fit`. The rows follow those
             of `fit` and count as seen; nothing is learned or stored. Items that `fit` did not see
@@ -243,8 +239,8 @@ class BaseRecommender(BaseEstimator, ABC):
         at : float, datetime or None, default=None
             The request time: a number of seconds or a datetime, as the timestamps of `fit` are.
             None is just after the last row of `fit`. Recommenders whose scores depend on it use
-            only rows before it; others give the same lists at any time. Seen items, and the
-            popularity that ranks the lists of unknown users, are always those of all rows.
+            only rows before it. Seen items, and the popularity that ranks the lists of unknown
+            users, are always those of all rows.
 
         Returns
         -------
@@ -263,7 +259,7 @@ class BaseRecommender(BaseEstimator, ABC):
         Besides the lists, about 60 bytes a row where ids are numbers, each thread (one per core, or
         as many as OMP_NUM_THREADS says) holds 2**23 scores, or those of one user if that is more.
 
-        Many threads may ask one recommender at once. While they do, fit a copy instead of it.
+        Many threads may ask one recommender at once; meanwhile, fit a copy instead of it.
         """
         check_is_fitted(self)
         check_int("k", k, 1)
@@ -292,8 +288,7 @@ class BaseRecommender(BaseEstimator, ABC):
         Returns
         -------
         recommender : recommender of the same class
-            Knows the users of `fit` and of the interactions, which count as seen. Catalogue and
-            popularity stay the same.
+            Knows the users of both tables. Catalogue and popularity stay the same.
 
         Examples
         --------

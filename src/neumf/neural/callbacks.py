@@ -25,34 +25,18 @@ __all__ = ["CallbackSupportMixin", "EpochWatcher", "FitTasks", "with_callbacks"]
 
 
 class FitTasks:
-    """Tells the callbacks of an estimator when `fit` and its epochs begin and end.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Whose callbacks are told.
-    n_epochs : int
-        The most epochs that `fit` may run.
-    attributes : dict
-        The fitted attributes that are known from the start.
-    attributes_of_weights : callable
-        Gives those that weights make.
-    **data : dict
-        What is fitted: X, y, metadata.
-    """
+    """Tells the callbacks of an estimator when `fit` and its epochs begin and end."""
 
     def __init__(
         self,
         estimator: Any,
-        n_epochs: int,
-        attributes: dict[str, Any],
+        n_epochs: int,  # that `fit` runs at most
+        attributes: dict[str, Any],  # the fitted ones that are known from the start
         attributes_of_weights: Callable[[Weights], dict[str, Any]],
-        **data: Any,
+        **data: Any,  # X, y, metadata
     ) -> None:
-        self._estimator = estimator
-        self._attributes = attributes
-        self._attributes_of_weights = attributes_of_weights
-        self._data = data
+        self._estimator, self._data = estimator, data
+        self._attributes, self._attributes_of_weights = attributes, attributes_of_weights
         self._fit: Any = None
         self._epoch: Any = None
         if hasattr(estimator, "_init_callback_context"):
@@ -66,10 +50,7 @@ class FitTasks:
             self._epoch.call_on_fit_task_begin(estimator=self._estimator, **self._data)
 
     def end_epoch(self, weights: Callable[[], Weights]) -> bool:
-        """Tell that an epoch ended; return whether a callback wants no more.
-
-        `weights` gives the weights, if a callback asks for a fitted estimator.
-        """
+        """Tell that an epoch ended; return whether a callback wants no more."""
         if self._epoch is None:
             return False
         stop = self._epoch.call_on_fit_task_end(
@@ -93,11 +74,8 @@ class EpochWatcher:
     def __init__(
         self, name: str, epochs: int, n_samples: int, verbose: int, tasks: FitTasks | None
     ) -> None:
-        self._name = name
-        self._epochs = epochs
-        self._n_samples = n_samples
-        self._verbose = verbose
-        self._tasks = tasks
+        self._name, self._epochs, self._n_samples = name, epochs, n_samples
+        self._verbose, self._tasks = verbose, tasks
 
     def begin_epoch(self) -> None:
         """Start the clock."""
@@ -108,16 +86,13 @@ class EpochWatcher:
     def end_epoch(self, report: EpochReport, weights: Callable[[], Weights]) -> bool:
         """Print the report and pass it on; return whether a callback wants no more."""
         if self._verbose:
-            self._print(report)
+            seconds = time.perf_counter() - self._start  # validation included
+            watched = "" if report.value is None else f"  val_ndcg_at_10 {report.value:.4f}"
+            print(  # noqa: T201 - what verbose=1 asks for
+                f"{self._name} epoch {report.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
+                f"loss {report.loss:.4f}{watched}  {seconds:.1f} s  "
+                f"{self._n_samples / report.seconds:,.0f} samples/s  "
+                f"{(self._epochs - report.epoch) * seconds:.0f} s left",
+                flush=True,
+            )
         return self._tasks is not None and self._tasks.end_epoch(weights)
-
-    def _print(self, report: EpochReport) -> None:
-        seconds = time.perf_counter() - self._start  # validation included
-        watched = "" if report.value is None else f"  val_ndcg_at_10 {report.value:.4f}"
-        print(  # noqa: T201 - what verbose=1 asks for
-            f"{self._name} epoch {report.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
-            f"loss {report.loss:.4f}{watched}  {seconds:.1f} s  "
-            f"{self._n_samples / report.seconds:,.0f} samples/s  "
-            f"{(self._epochs - report.epoch) * seconds:.0f} s left",
-            flush=True,
-        )

@@ -24,8 +24,13 @@ Validate = Callable[[Blueprint, Weights], float]
 
 
 def hold_out_last_rows(rows: EncodedRows) -> tuple[EncodedRows, Indices]:
-    """Hold out each user's last positive; return the other rows and which were held out."""
-    last = _last_rows(rows)
+    """Hold out the last positive of users with several; return the other rows, and its index."""
+    timelines, last = rows.timelines, np.empty(0, np.intp)
+    if timelines is not None:
+        is_last = (timelines.from_last() == 0) & (timelines.counts[rows.users] > 1)
+        if rows.positive is not None:
+            is_last &= rows.positive
+        last = np.flatnonzero(is_last)
     if len(last) == 0:
         raise ValueError(
             "early_stopping holds out each user's last row, so X must be a table with an order in "
@@ -34,25 +39,10 @@ def hold_out_last_rows(rows: EncodedRows) -> tuple[EncodedRows, Indices]:
     return rows.without_last(last), last
 
 
-def _last_rows(rows: EncodedRows) -> Indices:
-    """Return the last positive of each user who has others."""
-    timelines = rows.timelines
-    if timelines is None:
-        return np.empty(0, np.intp)
-    is_last = timelines.from_last() == 0
-    is_last &= timelines.counts[rows.users] > 1
-    if rows.positive is not None:
-        is_last &= rows.positive
-    return np.flatnonzero(is_last)
-
-
 def validate_on_table(
     X_val: Any, rows: EncodedRows, last_items: LastItems, *, at_rows: bool
 ) -> Validate:
-    """Return what measures NDCG@10 of the rows of a table among the unseen items.
-
-    With `at_rows`, each row is asked for at its own timestamp.
-    """
+    """Return what measures NDCG@10 of a table; with `at_rows`, each row at its own timestamp."""
     new = read_input(X_val, "X_val", with_timestamps=at_rows)
     if at_rows:
         require_times_of_gaps(new.seconds, "X_val")
@@ -67,8 +57,7 @@ def validate_on_rows(
     held_out: Indices, rows: EncodedRows, kept: EncodedRows, last_items: LastItems, *, at_rows: bool
 ) -> Validate:
     """Return what measures NDCG@10 of rows of X that are not among the `kept` ones."""
-    # Rows labelled 0 were drawn or given in knowledge of the held-out row, which therefore is
-    # not among them: as candidates they would give it away.
+    # Rows labelled 0 do not name the held-out items: as candidates they would give them away.
     seen = kept.seen
     if kept.labels is not None:
         seen = seen_matrix(kept.users, kept.items, kept.shape)

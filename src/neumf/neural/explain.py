@@ -16,33 +16,24 @@ from neumf.utils.time_gaps import HistoryInputs
 
 
 def explain_items(network: Network, profile: UserProfile, ids: Ids, items: Indices) -> pd.DataFrame:
-    """Explain the scores of items for a user by the items of the user's history.
+    """Explain the scores of `items`, given by index, for the one user of the network.
 
-    Parameters
-    ----------
-    network : Network
-        The network of this one user.
-    profile : UserProfile
-        What is known of the user's items.
-    ids : ndarray of shape (n_items,)
-        The id of each item.
-    items : ndarray of int
-        The indices of the items to explain.
-
-    Returns
-    -------
-    explanation : DataFrame
-        See `NetworkRecommender.explain`: terms of the logit where users are made of histories,
-        cosines otherwise.
+    The result is that of `NetworkRecommender.explain`; `ids` holds the id of each item.
     """
     history = profile.last_items.items[0]
     # Where rows have no order, all items.
     history = history[history >= 0] if len(history) else profile.seen.indices
     labels = _Labels(ids, items, history)
-    if not network.blueprint.users.reads_history:
+    tower = network.blueprint.users
+    if not tower.reads_history:
         vectors = unit_vectors(network.item_vectors.astype(np.float64))
         return labels.table("similarity", vectors[items] @ vectors[history].T)
-    _refuse_hidden_layer(network)
+    if isinstance(tower, UserHistories) and tower.hidden_size:
+        raise ValueError(
+            "explain needs users whose vectors are a sum over their history. Received a "
+            f"recommender with hidden_size={tower.hidden_size}, whose hidden layer mixes the "
+            "items. Fit one with hidden_size=0."
+        )
     terms = _terms(network, profile.last_items.inputs(), len(history))
     layers, shared = network.blueprint.layers, network.weights.shared
     h = layers.output_kernel(shared)[:, 0].astype(np.float64)
@@ -72,10 +63,10 @@ def _diagonal(values: Indices, n: int) -> Indices:
 
 @dataclass(frozen=True)
 class _Labels:
-    """What a table of explanations names: all ids, and the indices of items and of the history."""
+    """The names in a table of explanations."""
 
     ids: Ids
-    items: Indices
+    items: Indices  # that are explained
     history: Indices
 
     def table(self, name: str, values: Float64s) -> pd.DataFrame:
@@ -89,15 +80,4 @@ class _Labels:
                 name: np.take_along_axis(values, order, axis=1).ravel(),
                 "rank": np.tile(np.arange(1, n_history + 1), n_items),
             }
-        )
-
-
-def _refuse_hidden_layer(network: Network) -> None:
-    """Raise if a hidden layer mixes the items of a history, so that the logit is no sum."""
-    tower = network.blueprint.users
-    if isinstance(tower, UserHistories) and tower.hidden_size:
-        raise ValueError(
-            "explain needs users whose vectors are a sum over their history. Received a "
-            f"recommender with hidden_size={tower.hidden_size}, whose hidden layer mixes the "
-            "items. Fit one with hidden_size=0."
         )

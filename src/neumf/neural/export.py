@@ -66,12 +66,7 @@ def export_lists(model: ListModel, path: str | os.PathLike[str], kind: str, k: i
 class _ListFunction:
     """The lists of a network as a function of tensors.
 
-    Attributes
-    ----------
-    inputs : dict of str to TensorSpec
-        What it takes, by name.
-    variables : dict of str to Variable
-        What it reads.
+    `inputs` holds the TensorSpec of each input by name, `variables` the weights.
     """
 
     def __init__(self, tf: Any, model: ListModel, k: int) -> None:
@@ -82,12 +77,11 @@ class _ListFunction:
         # What a row of each table is named by: a user, an item of a history.
         histories = HistoryInputs(np.zeros((1, tower.history_length), np.int32))
         probe = tower.indices(np.zeros(1, np.int32), histories)
-        spec = tf.TensorSpec
-        self.inputs = {"user": spec((None,), tf.int32, "user")} if "users" in probe else {}
+        shapes: dict[str, tuple[int | None, ...]] = {"user": (None,)} if "users" in probe else {}
         if tower.reads_history:
-            shape = (None, tower.history_length)
-            self.inputs["history"] = spec(shape, tf.int32, "history")
-        self.inputs["seen"] = spec((None, None), tf.int32, "seen")
+            shapes["history"] = (None, tower.history_length)
+        shapes["seen"] = (None, None)
+        self.inputs = {name: tf.TensorSpec(shapes[name], tf.int32, name) for name in shapes}
         arrays = dict(network.weights.shared)
         arrays |= {name: network.weights.tables[name] for name in map(tower.table_of, probe)}
         if not tower.reads_history:
@@ -134,14 +128,13 @@ class _ListFunction:
         return tf.tensor_scatter_nd_update(scores, positions, barred)[:, :n_items]
 
 
-def _write_saved_model(tf: Any, function: _ListFunction, folder: Path) -> None:
-    module = tf.Module()
-    module.weights, module.lists = function.variables, _graph_of(tf, function)
-    tf.saved_model.save(module, str(folder), signatures=module.lists)
-
-
 def _saved_model_writer() -> _Writer:
-    return _write_saved_model
+    def write(tf: Any, function: _ListFunction, folder: Path) -> None:
+        module = tf.Module()
+        module.weights, module.lists = function.variables, _graph_of(tf, function)
+        tf.saved_model.save(module, str(folder), signatures=module.lists)
+
+    return write
 
 
 def _onnx_writer() -> _Writer:

@@ -14,7 +14,6 @@ import numpy as np
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural.callbacks import EpochWatcher, FitTasks
 from neumf.neural.training_rows import PreparedFit
-from neumf.training.batches import TrainingRows
 from neumf.training.loop import Trained, Validation, diverged, train
 from neumf.training.trainer import Trainer
 
@@ -24,21 +23,11 @@ _N_CHECKED = 2**12
 
 @dataclass(frozen=True)
 class Run:
-    """What the trainings of one `fit` share.
-
-    Attributes
-    ----------
-    prepared : PreparedFit
-        What is trained on, and how.
-    rng : Generator
-        Source of all randomness.
-    tasks : FitTasks or None
-        Who hears of epochs.
-    """
+    """What the trainings of one `fit` share."""
 
     prepared: PreparedFit
     rng: np.random.Generator
-    tasks: FitTasks | None = None
+    tasks: FitTasks | None = None  # of the callbacks
 
 
 def learn(run: Run) -> tuple[Trained, Network]:
@@ -61,9 +50,12 @@ def learn(run: Run) -> tuple[Trained, Network]:
         trained = _train(run, plan.name, blueprint, partial(_initial, run, blueprint))
     # What has diverged overflows, and is refused.
     with np.errstate(over="ignore", invalid="ignore"):
-        last_items = run.prepared.last_items.inputs()
+        rows, last_items = run.prepared.rows, run.prepared.last_items.inputs()
         network = Network.of_weights(blueprint, trained.weights, last_items)
-        _refuse_diverged(network, run.prepared.rows)
+        checked = rows.users[:_N_CHECKED], rows.items[:_N_CHECKED, None]
+        # The loss is that before a step, so it cannot tell where the last steps led.
+        if not np.isfinite(network.score_candidates(*checked)).all():
+            raise diverged("after the last epoch, scores are no finite numbers")
     return trained, network
 
 
@@ -116,11 +108,3 @@ def _train(run: Run, name: str, blueprint: Blueprint, start: Callable[[], Weight
         # Whoever goes on once will go on again.
         keep_moments=prepared.previous is not None,
     )
-
-
-def _refuse_diverged(network: Network, rows: TrainingRows) -> None:
-    """Raise if the last steps led where no score is a number: the loss is that before a step."""
-    users, items = rows.users[:_N_CHECKED], rows.items[:_N_CHECKED]
-    scores = network.score_candidates(users, items[:, None])
-    if not np.isfinite(scores).all():
-        raise diverged("after the last epoch, scores are no finite numbers")

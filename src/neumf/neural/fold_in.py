@@ -16,17 +16,9 @@ from neumf.utils.arrays import Float32s, Indices
 
 @dataclass(frozen=True)
 class UserProfile:
-    """What is known of the items of some users.
+    """What is known of the items of some users."""
 
-    Attributes
-    ----------
-    last_items : LastItems
-        The last items; a length of 0 where rows have no order.
-    seen : csr_array of shape (n_users, n_items)
-        All items.
-    """
-
-    last_items: LastItems
+    last_items: LastItems  # of length 0 where rows have no order
     seen: sp.csr_array
 
     def weights(self, recency: float) -> sp.csr_array:
@@ -53,18 +45,9 @@ def fit_user_map(network: Network, profile: UserProfile, recency: float) -> User
 def move_users(
     network: Network, user_map: UserMap, indices: Indices, before: sp.csr_array, after: sp.csr_array
 ) -> Float32s:
-    """Return the vectors of users after further rows, by the map from items to vectors.
+    """Return the vectors of users, by index or -1 for new ones, after further rows.
 
-    Parameters
-    ----------
-    network : Network
-        Has the vectors of items, and of users before the rows.
-    user_map : UserMap
-        The map.
-    indices : ndarray of shape (n_users,)
-        Indices of the users; -1 for new ones.
-    before, after : csr_array of shape (n_users, n_items)
-        How much each item counts before and after the rows.
+    `before` and `after`, of shape (n_users, n_items), hold the weight of each item.
     """
     vectors = user_map.apply(network.item_vectors, after)
     # What a known user's vector has beyond the map stays.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from neumf.interactions.unseen import Strategy
 from neumf.model.network import Blueprint
@@ -22,7 +22,7 @@ EarlyStopping = bool | Literal["refit"]
 _N_AVERAGED = 4
 
 
-class NetworkParameters(Protocol):
+class NetworkParameters:
     """The parameters that both neural recommenders have."""
 
     n_negatives: int
@@ -44,25 +44,9 @@ class NetworkParameters(Protocol):
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What `fit` does with rows: checked parameters without "auto".
+    """What `fit` does with rows: checked parameters without "auto"."""
 
-    Attributes
-    ----------
-    name : str
-        What `verbose` calls the network.
-    blueprint : Blueprint
-        What the network is made of.
-    training : TrainingSettings
-        How to train.
-    recency, epochs, early_stopping, n_iter_no_change, feature_regularization, verbose
-        The parameters of these names.
-    halves : tuple of Blueprint
-        A GMF and an MLP that are trained first and then joined; empty without pretraining.
-    negative_strategy : {"uniform", "popularity"}
-        The parameter of that name.
-    """
-
-    name: str
+    name: str  # of the network in the lines of `verbose`
     blueprint: Blueprint
     training: TrainingSettings
     recency: float
@@ -71,14 +55,13 @@ class FitPlan:
     n_iter_no_change: int
     feature_regularization: float
     verbose: int
-    halves: tuple[Blueprint, ...] = ()
+    halves: tuple[Blueprint, ...] = ()  # a GMF and an MLP that are trained first and then joined
     negative_strategy: Strategy = "uniform"
 
     @property
     def most_epochs(self) -> int:
         """Number of epochs that `fit` runs at most."""
-        refits = self.early_stopping == "refit"
-        return self.epochs * (1 + len(self.halves) + refits)
+        return self.epochs * (1 + len(self.halves) + (self.early_stopping == "refit"))
 
     def with_history_length(self, length: int) -> FitPlan:
         """Return the plan of networks that keep so many last items of each user."""
@@ -110,15 +93,15 @@ def make_plan(
         average_epochs=_N_AVERAGED if blueprint.users.time_gaps else 1,
     )
     return FitPlan(
-        name=name,
-        blueprint=blueprint,
-        training=training,
-        recency=parameters.recency,
-        epochs=parameters.epochs,
-        early_stopping=parameters.early_stopping,
-        n_iter_no_change=parameters.n_iter_no_change,
-        feature_regularization=parameters.feature_regularization,
-        verbose=parameters.verbose,
+        name,
+        blueprint,
+        training,
+        parameters.recency,
+        parameters.epochs,
+        parameters.early_stopping,
+        parameters.n_iter_no_change,
+        parameters.feature_regularization,
+        parameters.verbose,
     )
 
 

@@ -16,12 +16,7 @@ from neumf.training.trainer import OptimizerState
 
 def network_state(network: Network) -> dict[str, Any]:
     """Return what a network has learned, by name."""
-    return {
-        "tables": network.weights.tables,
-        "shared": network.weights.shared,
-        "users": network.users,
-        "items": network.items,
-    }
+    return network.weights._asdict() | {"users": network.users, "items": network.items}
 
 
 def read_network(state: CheckedValues, blueprint: Blueprint, n_users: int, n_items: int) -> Network:
@@ -45,13 +40,6 @@ def read_network(state: CheckedValues, blueprint: Blueprint, n_users: int, n_ite
     )
     users = state.float32s("users", (n_users, layers.width))
     return Network(blueprint, weights, users, items)
-
-
-def user_map_state(user_map: UserMap | None) -> dict[str, Any] | None:
-    """Return the map that makes vectors of new users, by name."""
-    if user_map is None:
-        return None
-    return {"slope": user_map.slope, "intercept": user_map.intercept}
 
 
 def read_user_map(state: CheckedValues, blueprint: Blueprint) -> UserMap | None:
@@ -98,11 +86,6 @@ def read_optimizer(state: CheckedValues, network: Network) -> OptimizerState | N
     )
 
 
-def history_state(history: dict[str, list[float]]) -> dict[str, Any]:
-    """Return the values of each epoch, by name."""
-    return {name: np.array(values) for name, values in history.items()}
-
-
 def read_history(state: CheckedValues) -> dict[str, list[float]]:
     """Return the values of each epoch, by name; NaN where nothing was measured."""
     history = {}
@@ -124,13 +107,7 @@ def read_shape(state: CheckedValues, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def generator_state(generator: np.random.Generator) -> dict[str, Any]:
-    """Return the state of a random generator, by name.
-
-    Raises
-    ------
-    TypeError
-        If its numbers do not come from PCG64.
-    """
+    """Return the state of a random generator of PCG64, by name; raise for others."""
     state: Any = generator.bit_generator.state
     if state["bit_generator"] != "PCG64":
         raise TypeError(

@@ -15,54 +15,24 @@ from neumf.interactions.encoded_rows import EncodedRows, read_rows
 from neumf.interactions.reading import read_input
 from neumf.interactions.vocabulary import extend_index
 from neumf.model.network import Blueprint, Network, Weights
+from neumf.neural import saved_network
 from neumf.neural.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from neumf.neural.fitting import Run, learn
 from neumf.neural.network_recommender import NetworkRecommender
-from neumf.neural.parameters import EarlyStopping, FitPlan, LossName, refuse_other_shape
-from neumf.neural.saved_network import (
-    generator_state,
-    history_state,
-    network_state,
-    optimizer_state,
-    read_generator,
-    read_history,
-    read_network,
-    read_optimizer,
-    read_shape,
-    read_user_map,
-    user_map_state,
-)
+from neumf.neural.parameters import FitPlan, NetworkParameters, refuse_other_shape
 from neumf.neural.training_rows import PreviousFit, prepare, prepare_further, refuse_sparse
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import check_loaded
 from neumf.saving.values import write_values
-from neumf.utils.random import RandomState, make_generator
-from neumf.utils.validation import check_real
+from neumf.utils.random import make_generator
+from neumf.utils.validation import check_option, check_real
 
 
-class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
-    """Base of the neural recommenders.
+class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkParameters):
+    """Base of the neural recommenders: a subclass adds its parameters, `_blueprint` and `_plan`."""
 
-    A subclass has the parameters below and its own, names those that the network has its shape
-    from, and writes `_plan`.
-    """
-
-    n_negatives: int
-    loss: LossName
-    recency: float
-    regularization: float
-    dropout: float
-    learning_rate: float
-    batch_size: int
-    epochs: int
-    early_stopping: EarlyStopping
-    n_iter_no_change: int
-    user_features: Any
-    item_features: Any
-    feature_regularization: float
-    random_state: RandomState
-    verbose: int
-
+    _presets: ClassVar[dict[str, dict[str, Any]]]
+    # The parameters that the network has its shape from.
     _shape_parameters: ClassVar[tuple[str, ...]]
     # What was learned from the tables is in the state.
     _unsaved_parameters = ("user_features", "item_features")
@@ -75,6 +45,41 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
     @abstractmethod
     def _plan(self, y: Any) -> FitPlan:
         """Check all parameters and return what `fit` does with rows that have the labels `y`."""
+
+    @classmethod
+    def from_preset(cls, name: str, **parameters: Any) -> Self:
+        """Return a recommender with parameters that were chosen together.
+
+        Parameters
+        ----------
+        name : str
+            `NeuMFRecommender` has ``"paper-8"``, ``"paper-16"``, ``"paper-32"`` and ``"paper-64"``,
+            the network and training of the paper with that many factors, and
+            ``"paper-64-pretrained"``, the same joined from a trained GMF and a trained MLP.
+
+            `NextItemRecommender` has ``"large"``, for tables of a million rows or more that have
+            timestamps, and ``"large-timed"``, for the same if `recommend` gets the request time.
+        **parameters : Any
+            Parameters to set otherwise, or besides, such as `random_state` and `epochs`.
+
+        Returns
+        -------
+        recommender : recommender of this class
+            Not fitted yet.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is no preset, or no parameter, of such a name.
+
+        Examples
+        --------
+        >>> from neumf import NextItemRecommender
+        >>> NextItemRecommender.from_preset("large", random_state=0).history_length
+        50
+        """
+        check_option("name", name, tuple(cls._presets))
+        return cls(**{**cls._presets[name], **parameters})
 
     @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
@@ -107,8 +112,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         ValueError, TypeError
             If a parameter is out of range, a table cannot be read, X has no order or no timestamps
             where a parameter needs them, X_val is given without `early_stopping`, a user has seen
-            every item, so that no negative can be drawn, or the loss diverges. The estimator then
-            stays as it was.
+            every item, or the loss diverges. The estimator then stays as it was.
         OSError
             If a file of X cannot be read to its end.
 
@@ -117,10 +121,10 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         UserWarning
             If rows of X_val are misses, or pairs of it are in X; both are counted.
         RuntimeWarning
-            If Ctrl-C interrupts the training after an epoch or more: what was learned until then
-            is kept, and `n_iter_` counts the epochs done. Interrupted earlier, or in the halves of
-            a pretraining, the estimator stays as it was. Also if XLA cannot compile the training
-            step on this machine, which then runs slower.
+            If Ctrl-C interrupts the training after an epoch or more: what was learned is kept, and
+            `n_iter_` counts the epochs done. Interrupted earlier, or in a pretraining, the
+            estimator stays as it was. Also if XLA cannot compile the training step, which then
+            runs slower.
         """
         plan = self._plan(y)
         refuse_sparse(plan, X)
@@ -163,10 +167,8 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
             New interactions of known and of new users and items, a table like that of `fit`. A
             user's rows come after all that the user did before, whatever their timestamps say. A
             table without rows changes nothing.
-        y : array-like of shape (n_samples,) or None, default=None
-            Labels, see `fit`.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights, see `fit`.
+        y, sample_weight : array-like of shape (n_samples,) or None, default=None
+            See `fit`.
 
         Returns
         -------
@@ -177,13 +179,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         ------
         ValueError, TypeError, OSError
             As `fit` does; and if X has other columns, its ids are strings where `fit` saw numbers,
-            or the reverse, or a parameter is set that would change the shape of the network. The
-            estimator then stays as it was.
-
-        Warns
-        -----
-        RuntimeWarning
-            As `fit` does.
+            or the reverse, or a parameter is set that would change the shape of the network.
 
         Notes
         -----
@@ -236,9 +232,8 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
     def _shape_now(self) -> dict[str, Any]:
         """Return the parameters that the network has its shape from."""
         shape = {name: getattr(self, name) for name in self._shape_parameters}
-        # Blueprints are compared and hashed.
         return {
-            name: tuple(value) if isinstance(value, list | np.ndarray) else value
+            name: tuple(value) if isinstance(value, list | np.ndarray) else value  # to be hashed
             for name, value in shape.items()
         }
 
@@ -256,25 +251,23 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
 
         Raises
         ------
-        TypeError
-            If a file cannot hold a parameter or an id, or the class is not one of this library.
-        ValueError, OSError
-            If the file cannot be written, or something other than a regular file is at the path.
+        TypeError, ValueError, OSError
+            As of every recommender, see :meth:`neumf.base.BaseRecommender.save`.
         """
         check_is_fitted(self)
         write_values(path, self._description(self._state(optimizer=optimizer)))
 
     def _state(self, *, optimizer: bool = False) -> dict[str, Any]:
         return super()._state() | {
-            "network_": network_state(self.network_),
-            "user_map_": user_map_state(self.user_map_),
+            "network_": saved_network.network_state(self.network_),
+            "user_map_": None if self.user_map_ is None else vars(self.user_map_),
             "histories_": self.histories_,
             "history_seconds_": self.history_seconds_,
-            "history_": history_state(self.history_),
+            "history_": {name: np.array(values) for name, values in self.history_.items()},
             "best_iter_": self.best_iter_,
             "_shape": self._shape,
-            "_optimizer": optimizer_state(self._optimizer, whole=optimizer),
-            "_generator": generator_state(self._generator),
+            "_optimizer": saved_network.optimizer_state(self._optimizer, whole=optimizer),
+            "_generator": saved_network.generator_state(self._generator),
         }
 
     def _restore(self, state: CheckedValues) -> None:
@@ -283,16 +276,17 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         check_loaded(check_real, "recency", self.recency)
         n_users, n_items = len(self.users_), len(self.items_)
         self.histories_ = state.indices("histories_", (n_users, None), n_items, at_least=-1)
-        self._shape = read_shape(state.part("_shape"), self._shape_parameters)
+        self._shape = saved_network.read_shape(state.part("_shape"), self._shape_parameters)
         blueprint = check_loaded(self._blueprint, self._shape)
         blueprint = blueprint.with_history_length(self.histories_.shape[1])
-        self.network_ = read_network(state.part("network_"), blueprint, n_users, n_items)
-        self.user_map_ = read_user_map(state, blueprint)
+        network = state.part("network_")
+        self.network_ = saved_network.read_network(network, blueprint, n_users, n_items)
+        self.user_map_ = saved_network.read_user_map(state, blueprint)
         self.history_seconds_ = None
         if blueprint.users.time_gaps:
             self.history_seconds_ = state.floats("history_seconds_", self.histories_.shape)
-        self.history_ = read_history(state.part("history_"))
+        self.history_ = saved_network.read_history(state.part("history_"))
         self.best_iter_ = state.integer("best_iter_", 0, self.n_iter_)
-        self._optimizer = read_optimizer(state, self.network_)
-        self._generator = read_generator(state.part("_generator"))
+        self._optimizer = saved_network.read_optimizer(state, self.network_)
+        self._generator = saved_network.read_generator(state.part("_generator"))
         self._model = self._own_rows = None

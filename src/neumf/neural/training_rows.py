@@ -31,55 +31,25 @@ from neumf.utils.arrays import Float32s
 
 @dataclass(frozen=True)
 class PreviousFit:
-    """What `partial_fit` goes on from.
-
-    Attributes
-    ----------
-    network : Network
-        The network as it was trained.
-    optimizer : OptimizerState or None
-        Adam as it was left; None starts it anew.
-    last_items : LastItems
-        The last items of each user. A length of 0 says that the rows so far had no order.
-    seen : csr_array of shape (n_users, n_items)
-        The items that each user has seen.
-    """
+    """What `partial_fit` goes on from."""
 
     network: Network
-    optimizer: OptimizerState | None
-    last_items: LastItems
+    optimizer: OptimizerState | None  # None starts Adam anew
+    last_items: LastItems  # of length 0 if the rows so far had no order
     seen: sp.csr_array
 
 
 @dataclass(frozen=True)
 class PreparedFit:
-    """Rows made ready to be trained on.
+    """Rows made ready to be trained on."""
 
-    Attributes
-    ----------
-    plan : FitPlan
-        How to train; its blueprints know how many last items are kept.
-    rows : TrainingRows
-        What is trained on.
-    seen : csr_array of shape (n_users, n_items)
-        The items that each user has seen, in these rows and before.
-    last_items : LastItems
-        The last items of each user after all rows.
-    item_biases : ndarray of shape (n_items,) or None
-        What the biases of items start at; None if items have none.
-    validate : callable or None
-        Measures weights on what is held out.
-    previous : PreviousFit or None
-        What is trained further; None begins with initial weights.
-    """
-
-    plan: FitPlan
+    plan: FitPlan  # whose blueprints know how many last items are kept
     rows: TrainingRows
-    seen: sp.csr_array
-    last_items: LastItems
-    item_biases: Float32s | None
-    validate: Validate | None = None
-    previous: PreviousFit | None = None
+    seen: sp.csr_array  # in these rows and before
+    last_items: LastItems  # after all rows
+    item_biases: Float32s | None  # the initial ones
+    validate: Validate | None = None  # measures weights on what is held out
+    previous: PreviousFit | None = None  # None begins with initial weights
 
 
 def refuse_sparse(plan: FitPlan, X: Any) -> None:
@@ -100,7 +70,12 @@ def prepare(plan: FitPlan, rows: EncodedRows, X_val: Any = None) -> PreparedFit:
             "X_val is ranked after each epoch to find the best one, so early_stopping must be "
             "True. Received: early_stopping=False. Set it, or leave X_val out."
         )
-    plan = plan.with_history_length(_history_length(plan, rows))
+    length = 0
+    if rows.timelines is not None:
+        # What is longer than the longest history would cost memory and say nothing.
+        longest = max(1, int(rows.timelines.counts.max()))
+        length = min(plan.blueprint.users.history_length, longest)
+    plan = plan.with_history_length(length)
     at_rows = plan.blueprint.users.time_gaps == "request"
     histories = _read_histories(plan, rows)
     last_items = _last_items(rows, histories)
@@ -147,15 +122,6 @@ def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> 
     )
 
 
-def _history_length(plan: FitPlan, rows: EncodedRows) -> int:
-    """Return how many last items of each user are kept; 0 if the rows have no order."""
-    if rows.timelines is None:
-        return 0
-    # What is longer than the longest history would cost memory and say nothing.
-    longest = max(1, int(rows.timelines.counts.max()))
-    return min(plan.blueprint.users.history_length, longest)
-
-
 def _read_histories(
     plan: FitPlan, rows: EncodedRows, before: LastItems | None = None
 ) -> Histories | None:
@@ -185,12 +151,8 @@ def _item_biases(plan: FitPlan, seen: sp.csr_array) -> Float32s | None:
 def _training_rows(
     plan: FitPlan, rows: EncodedRows, histories: Histories | None, seen: sp.csr_array
 ) -> TrainingRows:
-    """Return the rows to train on, with what negatives may be drawn from.
-
-    `seen` tells what the users have seen, in these rows and before.
-    """
+    """Return the rows to train on; `seen` counts these rows and those before."""
     degrees = Degrees(np.diff(seen.indptr), count_users(seen))
-    reads_history = plan.blueprint.users.reads_history
     draws = rows.labels is None and plan.training.loss.draws_negatives
     return TrainingRows(
         rows.users,
@@ -198,7 +160,7 @@ def _training_rows(
         labels=rows.labels,
         weights=_weights(plan, rows, histories),
         negatives=_negatives(plan, rows, seen) if draws else None,
-        histories=histories if reads_history else None,
+        histories=histories if plan.blueprint.users.reads_history else None,
         degrees=degrees,
         centres=_centres(plan, rows, degrees),
     )

@@ -21,7 +21,7 @@ from neumf.interactions.seen import stored_positions
 from neumf.interactions.user_items import UserItems
 from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import candidate_scores
-from neumf.recommenders.restored import restore_span, restore_user_items
+from neumf.recommenders.restored import restore_span
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Indices, Scores
@@ -41,10 +41,8 @@ class ItemWeightsRecommender(BaseRecommender):
     decay: Any
 
     _decay: Span | None
-    # Number of a user's last items that count; None counts all.
-    _length: int | None
-    # Whether an item that occurs twice in a user's history counts twice.
-    _repeats_count = False
+    _length: int | None  # number of a user's last items that count; None counts all
+    _repeats_count = False  # whether an item counts as often as it is in a user's history
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Compute the item weights.
@@ -57,8 +55,8 @@ class ItemWeightsRecommender(BaseRecommender):
         y : array-like of shape (n_samples,) or None, default=None
             Labels in [0, 1]; only rows above 0 count. None counts all.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weight of each row as a successor of other rows in `SequentialRulesRecommender`. The
-            others check it but do not use it: each user counts once per item.
+            Weight of each row as a successor in `SequentialRulesRecommender`. The others only
+            check it: each user counts once per item.
 
         Returns
         -------
@@ -143,7 +141,10 @@ class ItemWeightsRecommender(BaseRecommender):
         weights = state.matrix("item_weights_", (n_items, n_items))
         past = decay = None
         if state.has("user_items_"):
-            past = restore_user_items(state.part("user_items_"), n_users, n_items)
+            part = state.part("user_items_")
+            own = part.indices("items", (None,), n_items)
+            seconds = part.floats("seconds", own.shape) if part.has("seconds") else None
+            past = UserItems(own, part.bounds("bounds", n_users, len(own)), seconds)
         if state.has("decay"):
             decay = restore_span(state.part("decay"))
             if past is None or (decay.in_time and past.seconds is None):

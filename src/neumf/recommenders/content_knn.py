@@ -16,7 +16,7 @@ from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import top_lists
 from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.saving.checked_values import CheckedValues
-from neumf.utils.arrays import Indices, Scores
+from neumf.utils.arrays import Scores
 from neumf.utils.validation import check_int
 
 # Decimals that similarities are rounded to, so that rounding errors do not break ties.
@@ -30,16 +30,15 @@ class ContentKNNRecommender(ItemWeightsRecommender):
 
     .. versionadded:: 0.1
 
-    This is the simplest recommender that finds cold items, which have no interactions. It reads the
-    features of items only, and ignores who else had them. It is the baseline for networks with
-    features.
+    This is the simplest recommender that finds cold items, which have no interactions, and the
+    baseline for networks with features. It ignores who else had an item.
 
     Parameters
     ----------
     item_features : DataFrame
         A row for each item, with its id in the index or in a column `item`, and columns of numbers
-        or booleans, dense or sparse. Items of this table that are not in X join the catalogue
-        behind those of X. Items of X that are not in this table are recommended last.
+        or booleans, dense or sparse. Items that only this table has join the catalogue behind
+        those of X; items that only X has are recommended last.
     n_neighbors : int, default=30
         Number of most similar items that contribute to the score of an item.
     decay : float, duration or None, default=None
@@ -48,20 +47,17 @@ class ContentKNNRecommender(ItemWeightsRecommender):
     Attributes
     ----------
     items_ : pandas.Index of shape (n_items,)
-        The id of each item, by index: those of X, then the cold ones in the order of the table.
+        The items of X, then the cold ones in the order of the table.
     users_, seen_, popularity_, popularity_logits_, has_timestamps_
         See :class:`neumf.base.BaseRecommender`.
     item_vectors_ : csr_array of shape (n_items, n_columns)
         The features of each item, divided by their length; zeros where there are none.
-    item_weights_ : csr_array of shape (n_items, n_items)
-        What an item in the user's history (row) adds to the score of another one (column).
-    user_items_ : UserItems or None
-        The items of each user, oldest first; None without `decay`.
+    item_weights_, user_items_
+        See :class:`ItemKNNRecommender`.
 
     See Also
     --------
     ItemKNNRecommender : Compares items by their users instead of their features.
-    NextItemRecommender : Learns vectors of items, and predicts them from features.
     ColdItemSplitter : Holds out items, to measure how well cold ones are found.
 
     Notes
@@ -71,10 +67,9 @@ class ContentKNNRecommender(ItemWeightsRecommender):
 
     .. math:: \mathrm{sim}_{ij} = \frac{x_i \cdot x_j}{\|x_i\| \, \|x_j\|}
 
-    as far as it is above 0. Many items can have the same few genres: those that tie for the last
-    neighbour share its weight. Neighbours are items of X. Cold items have `n_neighbors` neighbours
-    among the cold ones besides, which count when `interactions` put cold items into the history of
-    a user.
+    as far as it is above 0. Items that tie for the last neighbour share its weight. Neighbours are
+    items of X; `n_neighbors` further ones among the cold items count when `interactions` put cold
+    items into the history of a user.
 
     With all items as neighbours, this is the cosine with the sum of the user's items. Few
     neighbours are better: NDCG@10 among the cold films of MovieLens-1M is 0.257 with 30 neighbours
@@ -137,12 +132,8 @@ class ContentKNNRecommender(ItemWeightsRecommender):
             The score is the cosine of the angle between the items' features.
         """
         check_is_fitted(self)
-        turned = sp.csr_array(self.item_vectors_.T)
-
-        def score(indices: Indices) -> Scores:
-            return _cosines(self.item_vectors_[indices], turned)
-
-        return most_similar("item", items, self.items_, k, score)
+        vectors, turned = self.item_vectors_, sp.csr_array(self.item_vectors_.T)
+        return most_similar("item", items, self.items_, k, lambda i: _cosines(vectors[i], turned))
 
     def _state(self) -> dict[str, Any]:
         return super()._state() | {"item_vectors_": self.item_vectors_}
@@ -163,25 +154,18 @@ def _cosines(some: sp.csr_array, turned: sp.csr_array) -> Scores:
 def _neighbours(vectors: sp.csr_array, n_warm: int, n_neighbors: int) -> sp.csr_array:
     """Return the weight of each item (row) as a neighbour of another one (column).
 
-    The first `n_warm` items have interactions. Neighbours are chosen among these and, apart from
-    them, among the cold ones.
+    The first `n_warm` items have interactions; neighbours among the cold ones are chosen apart.
     """
-    n_items = vectors.shape[0]
-    parts = [
-        _nearest(vectors, vectors[start:stop], start, n_neighbors)
-        for start, stop in ((0, n_warm), (n_warm, n_items))
-        if start < stop
-    ]
+    parts = [_nearest(vectors, vectors[:n_warm], 0, n_neighbors)]
+    if n_warm < vectors.shape[0]:
+        parts.append(_nearest(vectors, vectors[n_warm:], n_warm, n_neighbors))
     return sp.csr_array(sp.vstack(parts))
 
 
 def _nearest(
     vectors: sp.csr_array, others: sp.csr_array, first: int, n_neighbors: int
 ) -> sp.csr_array:
-    """Return the cosine of each other item (row) with the items (columns) it is a neighbour of.
-
-    The rows of `others` are items, the first of which has the index `first`.
-    """
+    """Return the cosine of each other item (row), from the index `first` on, as a neighbour."""
     n_items, n_others = vectors.shape[0], others.shape[0]
     turned = sp.csr_array(others.T)
 

@@ -33,10 +33,9 @@ class EASERecommender(ItemWeightsRecommender):
     users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_
         See :class:`neumf.base.BaseRecommender`.
     item_weights_ : ndarray of shape (n_items, n_items)
-        What an item in the user's history (row) adds to the score of another one (column); 0 on
-        the diagonal.
+        B below, 0 on the diagonal.
     user_items_ : UserItems or None
-        The items of each user, oldest first; None without `decay`.
+        See :class:`ItemKNNRecommender`.
 
     See Also
     --------

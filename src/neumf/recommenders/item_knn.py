@@ -56,9 +56,9 @@ class ItemKNNRecommender(ItemWeightsRecommender):
     a time :math:`\Delta` before the user's last row has the weight
     :math:`e^{-\Delta / \mathrm{decay}}`.
 
-    `decision_function` gives the sum. Items without a neighbour among those of the user score
-    between -1e-6 and 0, below all others, the most popular first. `predict` maps the sum to between
-    0 and 1, but is no calibrated probability.
+    `decision_function` gives the sum, and for items without a neighbour among those of the user
+    between -1e-6 and 0, the most popular first. `predict` maps it to between 0 and 1, but is no
+    calibrated probability.
 
     References
     ----------

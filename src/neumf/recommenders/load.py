@@ -37,16 +37,14 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     recommender : recommender
-        A fitted recommender of the class that was saved, with its parameters. It recommends,
-        predicts and folds in as the saved one did, bit for bit on the same machine.
+        A fitted recommender of the class that was saved. It recommends, predicts and folds in as
+        the saved one did, bit for bit on the same machine.
 
     Raises
     ------
-    ValueError
-        If the file is not regular, was not written by `save`, was written in a later format, or is
-        damaged; the error says which.
-    OSError
-        If it cannot be read.
+    ValueError, OSError
+        If the file is not regular, was not written by `save`, was written in a later format, is
+        damaged or cannot be read.
 
     Notes
     -----
@@ -93,7 +91,7 @@ def _with_parameters(description: CheckedValues) -> Any:
 
 
 def _parameter(value: Any) -> Any:
-    """Return a parameter in which recommenders take the place of their descriptions."""
+    """Return a parameter with recommenders in place of their descriptions."""
     if isinstance(value, dict):
         return _with_parameters(CheckedValues(value))
     if isinstance(value, list | tuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,11 +29,10 @@ class NeuMFRecommender(TrainableRecommender):
 
     .. versionadded:: 0.1
 
-    Learns from implicit feedback: every row of the table is a positive, and each epoch draws new
-    negatives among the items that the user has not seen. Rows need no order in time; if they have
-    one, `recency` uses it. Where the order tells much, `NextItemRecommender` is more accurate.
-
-    ``from_preset("paper-8")`` is the network of the paper, trained as there.
+    Every row of the table is a positive, and each epoch draws new negatives among the items that
+    the user has not seen. Rows need no order in time; if they have one, `recency` uses it. Where
+    the order tells much, `NextItemRecommender` is more accurate. ``from_preset("paper-8")`` is the
+    network of the paper, trained as there.
 
     Parameters
     ----------
@@ -66,8 +65,7 @@ class NeuMFRecommender(TrainableRecommender):
         Only after "binary_crossentropy" is `predict` a calibrated probability.
     pretrain : {"sgd"} or None, default=None
         "sgd" trains GMF and MLP by themselves first (each as `epochs` and `early_stopping` say),
-        then joins them with weight 1/2 each and trains on with plain SGD (section 3.4.1 of the
-        paper). None trains the network from scratch.
+        joins them with weight 1/2 each and trains on with plain SGD (section 3.4.1 of the paper).
     recency : float, default=1.0
         How much more a user's late rows count than the early ones: in the loss, a row weighs
         ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
@@ -93,9 +91,8 @@ class NeuMFRecommender(TrainableRecommender):
         Hold out each user's last row inside `fit` (with `y`, the last one labelled above 0), rank
         it after each epoch among all items that the user has no row of, stop when NDCG@10 has not
         risen for `n_iter_no_change` epochs, and keep the best epoch. The held-out rows are not
-        trained on; "refit" then trains anew, on all rows, for as many epochs as the best one had;
-        not with `pretrain`.
-        With `X_val` given to `fit`, its rows are ranked, and none is held out.
+        trained on; "refit" (not with `pretrain`) then trains anew, on all rows, up to the best
+        epoch. With `X_val` given to `fit`, its rows are ranked, and none is held out.
     n_iter_no_change : int, default=5
         Epochs without a better value that `early_stopping` waits.
     user_features, item_features : DataFrame or None, default=None
@@ -107,9 +104,9 @@ class NeuMFRecommender(TrainableRecommender):
     feature_regularization : float, default=1.0
         Penalty of the map from features to vectors, above 0.
     random_state : int, RandomState, Generator or None, default=None
-        Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
-        give the same weights, bit for bit, on one machine (with large batches: and one number of
-        threads). No global generator is used or changed; None takes fresh entropy.
+        Source of all randomness. Two fits with one int give the same weights, bit for bit, on one
+        machine (with large batches: and one number of threads). No global generator is used or
+        changed; None takes fresh entropy.
     verbose : int, default=0
         1 prints a line per epoch: loss, validation value, seconds, samples per second, time left.
 
@@ -121,15 +118,15 @@ class NeuMFRecommender(TrainableRecommender):
         The last items of each user by index, newest first, filled up with -1; 20, or the length of
         the longest history. No columns for a sparse X.
     user_map_ : object
-        What makes a vector of a new user's `interactions`: the least-squares map, over the users
-        that `fit` saw, from the mean vector of a user's last items (weighted by `recency`; for a
-        sparse X, of all seen items) to the user's own.
+        Makes the vector of a new user in `interactions`: the least-squares map, over the users of
+        `fit`, from the mean vector of a user's last items (weighted by `recency`; for a sparse X,
+        of all seen items) to the user's own.
     network_ : object
         The weights, as NumPy arrays: `users` and `items`, the vectors (a row each, GMF vector then
         MLP vector), and `weights`, all that was learned, by name.
     model_ : keras.Model
-        The same as a Keras model of ``[user indices, item indices]``, whose output is the logit.
-        Built when first asked for; a copy, which does not change the estimator.
+        The same as a Keras model of ``[user indices, item indices]``, whose output is the logit; a
+        copy, built when first asked for.
     history_ : dict of list of float
         Per epoch: "loss", the mean training loss per row, without the penalty, and with
         `early_stopping` "val_ndcg_at_10", NaN in epochs of `partial_fit`. With
@@ -143,7 +140,6 @@ class NeuMFRecommender(TrainableRecommender):
     --------
     NextItemRecommender : What comes next, for tables with an order in time.
     PopularityRecommender : The baseline.
-    compare : Tells whether one recommender is better than another.
 
     Notes
     -----
@@ -195,6 +191,7 @@ class NeuMFRecommender(TrainableRecommender):
     1     4    36
     """
 
+    _presets = NEUMF_PRESETS
     _shape_parameters = ("architecture", "n_factors", "mlp_embedding_dim", "hidden_layer_sizes")
 
     def __init__(
@@ -243,40 +240,6 @@ class NeuMFRecommender(TrainableRecommender):
         self.feature_regularization = feature_regularization
         self.random_state = random_state
         self.verbose = verbose
-
-    @classmethod
-    def from_preset(cls, name: str, **parameters: Any) -> Self:
-        """Return a recommender with the network and the training of the paper.
-
-        Parameters
-        ----------
-        name : str
-            ``"paper-8"``, ``"paper-16"``, ``"paper-32"``, ``"paper-64"``: the network of the paper
-            with that many factors. ``"paper-64-pretrained"``: the same, joined from a trained GMF
-            and a trained MLP.
-        **parameters : Any
-            Parameters to set otherwise, or besides, such as `random_state` and `epochs`.
-
-        Returns
-        -------
-        recommender : NeuMFRecommender
-            Not fitted yet.
-
-        Raises
-        ------
-        ValueError
-            If there is no preset of that name.
-        TypeError
-            If there is no parameter of such a name.
-
-        Examples
-        --------
-        >>> from neumf import NeuMFRecommender
-        >>> NeuMFRecommender.from_preset("paper-16", random_state=0).hidden_layer_sizes
-        (64, 32, 16)
-        """
-        check_option("name", name, tuple(NEUMF_PRESETS))
-        return cls(**{**NEUMF_PRESETS[name], **parameters})
 
     def _plan(self, y: Any) -> FitPlan:
         check_option("negative_strategy", self.negative_strategy, ("uniform", "popularity"))

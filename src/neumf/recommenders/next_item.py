@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 from neumf.model.layers import MFLayers, NeuMFLayers
 from neumf.model.network import Blueprint
@@ -20,13 +20,10 @@ class NextItemRecommender(TrainableRecommender):
 
     .. versionadded:: 0.1
 
-    The vector of a user is made of the vectors of the items that the user had last, and its dot
-    product with the vector of an item is the logit. A new user, and a new interaction, count at
-    once and without training, see `interactions` of `recommend`. X needs an order in time: use
-    `NeuMFRecommender` where the rows have none.
-
-    The defaults suit tables of some thousand to some hundred thousand rows.
-    ``from_preset("large")`` is for a million rows and more.
+    New users and interactions count at once and without training, see `interactions` of
+    `recommend`. X needs an order in time: use `NeuMFRecommender` where the rows have none. The
+    defaults suit tables of some thousand to some hundred thousand rows; ``from_preset("large")`` is
+    for a million rows and more.
 
     Parameters
     ----------
@@ -49,10 +46,9 @@ class NextItemRecommender(TrainableRecommender):
         it.
     share_item_vectors : bool, default=True
         Whether an item in a history counts as the item's own vector, plus a deviation that starts
-        at 0, and each item has a bias, which starts at its log-popularity and is not penalised.
-        What is rare is then learned once, which suits small and sparse tables. With False, items
-        have a vector for histories alone, no bias, and the factors of the dot product have learned
-        weights: for a million rows and more.
+        at 0, and each item has a bias, which starts at its log-popularity and is not penalised:
+        for small and sparse tables. With False, items have a vector for histories alone, no bias,
+        and the factors of the dot product have learned weights: for a million rows and more.
     user_vectors : bool, default=False
         Whether each user also has a vector of their own, which is added to the sum.
         `user_features` need it.
@@ -73,14 +69,9 @@ class NextItemRecommender(TrainableRecommender):
         Negatives drawn for each row and epoch, with equal probability among all items but the
         row's own.
     recency : float, default=0.0
-        How much more a user's late rows count than the early ones: in the loss, a row weighs
-        ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
-        to a mean of 1 over all rows. `sample_weight` multiplies it.
+        How much more a user's late rows count than the early ones, see :class:`NeuMFRecommender`.
     regularization : float, default=0.5
-        Weight of the squared L2 norm of each vector: a sample adds `regularization` times the
-        squared norm of its user's own vector divided by the number of items that the user has, and
-        of its item's divided by the number of users that have it. Kernels are penalised as if
-        divided by 8.
+        Weight of the squared L2 norm of each vector, see :class:`NeuMFRecommender`.
     dropout : float, default=0.5
         Share of the values of a user's vector that are dropped while training.
     learning_rate : float, default=4e-3
@@ -90,25 +81,18 @@ class NextItemRecommender(TrainableRecommender):
     epochs : int, default=9
         Passes over the rows.
     early_stopping : bool or "refit", default=False
-        Hold out each user's last row inside `fit` (with `y`, the last one labelled above 0), rank
-        it after each epoch among all items that the user has no row of, stop when NDCG@10 has not
-        risen for `n_iter_no_change` epochs, and keep the best epoch. The held-out rows are not
-        trained on; "refit" then trains anew, on all rows, for as many epochs as the best one had.
-        With `X_val` given to `fit`, its rows are ranked, and none is held out.
+        Stop when NDCG@10 of each user's last row, held out for it, or of `X_val` given to `fit`
+        has not risen for `n_iter_no_change` epochs, and keep the best epoch; "refit" then trains
+        anew on all rows. See :class:`NeuMFRecommender`.
     n_iter_no_change : int, default=5
         Epochs without a better value that `early_stopping` waits.
     user_features, item_features : DataFrame or None, default=None
-        Features of users and of items: a row for each, with its id in the index or in a column
-        `user` or `item`, and columns of numbers or booleans, dense or sparse, without missing
-        values. Vectors are pulled to what their features predict, see Notes. Users and items that
-        only these tables have join behind those of X, so that items without interactions are
-        recommended.
+        Features of users and of items, see :class:`NeuMFRecommender`: vectors are pulled to what
+        their features predict, and items without interactions are recommended.
     feature_regularization : float, default=1.0
         Penalty of the map from features to vectors, above 0.
     random_state : int, RandomState, Generator or None, default=None
-        Source of all randomness: initial weights, order, negatives, dropout. Two fits with one int
-        give the same weights, bit for bit, on one machine (with large batches: and one number of
-        threads). No global generator is used or changed; None takes fresh entropy.
+        Source of all randomness, see :class:`NeuMFRecommender`.
     verbose : int, default=0
         1 prints a line per epoch: loss, validation value, seconds, samples per second, time left.
 
@@ -124,17 +108,8 @@ class NextItemRecommender(TrainableRecommender):
     network_ : object
         The weights, as NumPy arrays: `users` and `items`, the vectors of users after their last
         row and of items, and `weights`, all that was learned, by name.
-    model_ : keras.Model
-        The same as a Keras model of ``[user indices, item indices]``, whose output is the logit.
-        Built when first asked for; a copy, which does not change the estimator.
-    history_ : dict of list of float
-        Per epoch: "loss", the mean training loss per row, without the penalty, and with
-        `early_stopping` "val_ndcg_at_10", NaN in epochs of `partial_fit`. With
-        ``early_stopping="refit"``, those of the first training.
-    n_iter_ : int
-        Number of epochs in `history_`.
-    best_iter_ : int
-        Epoch of the weights, from 1: the best by validation, else the last.
+    model_, history_, n_iter_, best_iter_
+        See :class:`NeuMFRecommender`.
 
     See Also
     --------
@@ -166,26 +141,12 @@ class NextItemRecommender(TrainableRecommender):
     vector :math:`x` becomes :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at
     0.
 
-    With features f, the penalty of a vector is not that of its squared norm, but of its squared
-    distance from :math:`M f + c`, the ridge regression of vectors on features, computed before
-    each epoch; a vector of an item that n users had weighs :math:`n / (n + 20)` in it. Items (and
-    users) with features and no row get :math:`M f + c`. Columns with values beyond -1 and 1 are
-    standardised or, sparse ones, divided by their largest value. `partial_fit` reads the tables
-    again: give it new ones by `set_params` before. Files of `save` leave the tables out.
-
-    Adam is lazy: vectors that a batch does not touch stay where they are, and so do their moments
-    (``loss="softmax"`` touches all items). From scikit-learn 1.9 on, ``set_callbacks`` takes
-    scikit-learn's callbacks, which are called after each epoch.
+    Features, Adam and scikit-learn's callbacks work as in :class:`NeuMFRecommender`.
 
     References
     ----------
     He, Liao, Zhang, Nie, Hu, Chua (2017), Neural Collaborative Filtering, WWW,
-    doi 10.1145/3038912.3052569.
-
-    Rendle, Freudenthaler, Gantner, Schmidt-Thieme (2009), BPR: Bayesian personalized ranking from
-    implicit feedback, UAI, arXiv 1205.2618.
-
-    Kingma, Ba (2015), Adam: a method for stochastic optimization, ICLR, arXiv 1412.6980.
+    doi 10.1145/3038912.3052569. Those of BPR and Adam: see :class:`NeuMFRecommender`.
 
     Examples
     --------
@@ -202,6 +163,7 @@ class NextItemRecommender(TrainableRecommender):
     1     4    36
     """
 
+    _presets = NEXT_ITEM_PRESETS
     _shape_parameters = (
         "n_factors",
         "history_length",
@@ -260,39 +222,6 @@ class NextItemRecommender(TrainableRecommender):
         self.feature_regularization = feature_regularization
         self.random_state = random_state
         self.verbose = verbose
-
-    @classmethod
-    def from_preset(cls, name: str, **parameters: Any) -> Self:
-        """Return a recommender with parameters that were chosen and measured together.
-
-        Parameters
-        ----------
-        name : {"large", "large-timed"}
-            "large" is for tables of a million rows or more that have timestamps; "large-timed" for
-            the same if `recommend` is given the request time, `at`.
-        **parameters : Any
-            Parameters to set otherwise, or besides, such as `random_state` and `epochs`.
-
-        Returns
-        -------
-        recommender : NextItemRecommender
-            Not fitted yet.
-
-        Raises
-        ------
-        ValueError
-            If there is no preset of that name.
-        TypeError
-            If there is no parameter of such a name.
-
-        Examples
-        --------
-        >>> from neumf import NextItemRecommender
-        >>> NextItemRecommender.from_preset("large", random_state=0).history_length
-        50
-        """
-        check_option("name", name, tuple(NEXT_ITEM_PRESETS))
-        return cls(**{**NEXT_ITEM_PRESETS[name], **parameters})
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that a sparse X, whose rows have no order, is refused."""

@@ -99,9 +99,8 @@ class PopularityRecommender(BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If `half_life` is no number or duration above 0, a table cannot be read, or, with
-            `half_life`, X is a sparse matrix, whose rows have no order, or lacks timestamps where
-            it needs them.
+            If `half_life` is no number or duration above 0, a table cannot be read, or X lacks an
+            order or timestamps that `half_life` needs.
         """
         rows = read_rows(X, y, sample_weight)
         learned: dict[str, Any] = {"_recent_rows": None}
@@ -109,8 +108,7 @@ class PopularityRecommender(BaseRecommender):
             span = read_span(self.half_life, "half_life")
             require_order(rows, span, "X", f"half_life={self.half_life!r}")
             recent = RecentRows.of_rows(rows, span)
-            logits = recent.logits_at_the_end()
-            learned = {"_recent_rows": recent, "popularity_logits_": logits}
+            learned = {"_recent_rows": recent, "popularity_logits_": recent.logits_at_the_end()}
         keep_rows(self, rows, **learned)
         return self
 
@@ -120,10 +118,7 @@ class PopularityRecommender(BaseRecommender):
         return PopularityRanker(self.popularity_logits_)
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
-        """Return a ranker of queries; with `half_life` it counts the rows before each request time.
-
-        See :class:`neumf.protocols.TimedRecommender`.
-        """
+        """Return a ranker of queries; with `half_life`, by the rows before each request time."""
         if self._recent_rows is None:
             return QueryRanker(self.ranker_, users)
         return RecentPopularityRanker.at(self._recent_rows, seconds)
@@ -147,22 +142,12 @@ class PopularityRecommender(BaseRecommender):
 
 @dataclass(frozen=True)
 class RecentRows:
-    """Rows that lose weight with age, oldest first.
-
-    Attributes
-    ----------
-    items, seconds, weights : ndarray of shape (n_rows,)
-        Item, timestamp (None without timestamps) and weight at age 0 (None means 1) of each row.
-    n_items : int
-        Size of the catalogue.
-    half_life : Span
-        Number of rows, or time, after which a weight halves.
-    """
+    """Rows that lose weight with age, oldest first."""
 
     items: Indices
     seconds: Float64s | None
-    weights: NDArray[np.float32] | None
-    n_items: int
+    weights: NDArray[np.float32] | None  # at age 0; None means 1
+    n_items: int  # of the catalogue
     half_life: Span
 
     @classmethod
@@ -235,13 +220,10 @@ class RecentRows:
 
 @dataclass(frozen=True)
 class RecentPopularityRanker:
-    """Rank items by their popularity just before the request time of each query.
-
-    `n_before` and `clocks` are as in :meth:`RecentRows.logits`, for all queries.
-    """
+    """Rank items by their popularity just before the request time of each query."""
 
     rows: RecentRows
-    n_before: Indices
+    n_before: Indices  # of each query, as in `RecentRows.logits`
     clocks: Float64s
 
     @classmethod

@@ -44,7 +44,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
     users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_
         See :class:`neumf.base.BaseRecommender`.
     item_weights_ : csr_array of shape (n_items, n_items)
-        What an item in the user's history (row) adds to the score of another one (column).
+        See :class:`ItemKNNRecommender`.
     user_items_ : UserItems
         The last items of each user, oldest first.
 
@@ -70,10 +70,8 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
     The scores of a user are w B, where w is the row of S that would come next: the last item has
     weight 1, and durations are counted from the user's last row. Items with a score of 0 get one
     between -1e-6 and 0, below all others, the most popular first. `decision_function` gives the
-    score. `predict` maps it to between 0 and 1, but is no calibrated probability.
-
-    Time grows with the number of rows times `history_length`. Memory, besides `item_weights_`,
-    grows with the number of rows.
+    score. `predict` maps it to between 0 and 1, but is no calibrated probability. Time grows with
+    the number of rows times `history_length`.
 
     References
     ----------
@@ -127,25 +125,19 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
 
 @dataclass(frozen=True)
 class NextItemCounts:
-    """Weighted counts of each pair of an earlier and a later item, a block of items at a time.
-
-    `row_weights` are the weights of the rows as successors; `history_length` is the number of
-    predecessors of a row.
-    """
+    """Weighted counts of each pair of an earlier and a later item, a block of items at a time."""
 
     past: UserItems
     n_items: int
-    row_weights: Float64s | None
-    history_length: int
+    row_weights: Float64s | None  # of the rows as successors
+    history_length: int  # number of predecessors of a row
     decay: Span
 
     @property
     def targets(self) -> Float64s:
         """Weighted number of rows of each item, shape (n_items,)."""
-        counts: Float64s = np.bincount(
-            self.past.items, weights=self.row_weights, minlength=self.n_items
-        ).astype(np.float64)
-        return counts
+        counts: Any = np.bincount(self.past.items, self.row_weights, self.n_items)
+        return np.asarray(counts, np.float64)
 
     def blocks(self) -> Iterator[tuple[sp.csr_array, Float64s]]:
         """Yield a block of rows of S'T, and the column sums of S squared for its items."""
@@ -178,10 +170,8 @@ class NextItemCounts:
         parts = weights.astype(np.float32), self.past.items[later], later_bounds
         of_positions = sp.csr_array(parts, shape=(len(positions), self.n_items))
         by_item = bounds - bounds[0]
-        ones = np.ones(len(positions), dtype=np.float32)
-        gather = sp.csr_array(
-            (ones, np.arange(len(positions)), by_item), shape=(len(by_item) - 1, len(positions))
-        )
+        of_items = np.ones(len(positions), np.float32), np.arange(len(positions)), by_item
+        gather = sp.csr_array(of_items, shape=(len(by_item) - 1, len(positions)))
         sums = np.append(0, np.cumsum(squares))[later_bounds[by_item]]
         return sp.csr_array(gather @ of_positions), np.diff(sums)
 
@@ -192,9 +182,8 @@ def _weigh(counts: NextItemCounts, shrinkage: float, max_entries: int | None) ->
     parts = []
     for together, squares in counts.blocks():
         together.eliminate_zeros()  # of rows without weight, or too long after the item
-        source_factors = np.repeat(
-            _power(squares + shrinkage, _SOURCE_POWER), np.diff(together.indptr)
-        )
+        of_rows = _power(squares + shrinkage, _SOURCE_POWER)
+        source_factors = np.repeat(of_rows, np.diff(together.indptr))
         together.data *= (source_factors * target_factors[together.indices]).astype(np.float32)
         parts.append(_largest_of_rows(together, max_entries))
     return sp.csr_array(sp.vstack(parts, format="csr"))

@@ -60,16 +60,14 @@ class VotingRecommender(BaseRecommender):
 
     Notes
     -----
-    With the scores :math:`s_{mui}` of member m, that of
-    item i for user u is the weighted mean of z-scores (CombSUM)
+    With the scores :math:`s_{mui}` of member m, the score of item i for user u is the weighted mean
+    of z-scores (CombSUM)
 
     .. math:: \frac{1}{\sum_m w_m} \sum_m w_m \, \frac{s_{mui} - \mu_{mu}}{\sigma_{mu}},
 
     where :math:`\mu_{mu}` and :math:`\sigma_{mu}` are mean and standard deviation over the whole
-    catalogue. A member that gives all items one score adds nothing.
-
-    `decision_function` gives the mean. `predict` maps it to between 0 and 1, but is no calibrated
-    probability.
+    catalogue. A member that gives all items one score adds nothing. `decision_function` gives the
+    mean. `predict` maps it to between 0 and 1, but is no calibrated probability.
 
     References
     ----------
@@ -156,10 +154,8 @@ class VotingRecommender(BaseRecommender):
         ----------
         X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
             Interactions, as the members take them.
-        y : array-like of shape (n_samples,) or None, default=None
-            Labels in [0, 1]; only rows above 0 are positives. None makes all rows positives.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows, which all members get if given.
+        y, sample_weight : array-like of shape (n_samples,) or None, default=None
+            Labels and weights of the rows, see :func:`neumf.base.read_rows`. All members get them.
 
         Returns
         -------
@@ -175,13 +171,8 @@ class VotingRecommender(BaseRecommender):
         check_n_jobs(self.n_jobs, "members")
         rows = read_rows(X, y, sample_weight)
         weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
-        # The table is read once; members that are no recommenders of this library read it anew.
-        tasks = (
-            delayed(clone(member).fit)(
-                rows if isinstance(member, BaseRecommender) else X, y, **weighted
-            )
-            for _, member in members
-        )
+        # The table is read once, for all.
+        tasks = (delayed(clone(member).fit)(rows, y, **weighted) for _, member in members)
         in_order = Parallel(n_jobs=self.n_jobs)(tasks)
         fitted = {name: member for (name, _), member in zip(members, in_order, strict=True)}
         catalogue, *others = (member.items_ for member in fitted.values())
@@ -196,10 +187,7 @@ class VotingRecommender(BaseRecommender):
         return self._ranker_of([member.ranker_ for member in self.estimators_])
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> VotingRanker:
-        """Return a ranker of queries, which asks each member at their request times.
-
-        See :class:`neumf.protocols.TimedRecommender`.
-        """
+        """Return a ranker of queries, which asks each member at their request times."""
         return self._ranker_of([member.ranker_at(users, seconds) for member in self.estimators_])
 
     def _ranker_of(self, rankers: list[Ranker]) -> VotingRanker:
@@ -255,7 +243,7 @@ class VotingRanker:
 
 
 def _attributes_of_members(members: dict[str, Any]) -> dict[str, Any]:
-    """Return fitted members, by name, as the attributes that hold them."""
+    """Return the attributes that hold the fitted members."""
     return {"named_estimators_": Bunch(**members), "estimators_": list(members.values())}
 
 
