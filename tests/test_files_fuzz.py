@@ -288,10 +288,3 @@ def test_sparse_matrix_of_float16_is_refused(saved):
     name = "state.item_weights_.data"
     arrays[name] = arrays[name].astype(np.float16)
     assert load(path, signed(text, arrays)) is None
-
-
-def test_parameter_that_scores_depend_on_is_checked(saved):
-    path, _ = saved("voting")
-    text, arrays = read_file(path)
-    for value in ('"none"', '{"@array": "state.popularity_"}', "[]"):
-        assert load(path, signed(text.replace('"zscore"', value), arrays)) is None

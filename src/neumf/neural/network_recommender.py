@@ -141,7 +141,7 @@ class NetworkRecommender(BaseRecommender):
         if interactions is not None:
             new = read_input(interactions, "interactions", may_be_empty=True)
             known = self._for_users(ids, new)
-        index = find_ids(ids, known.users_, "user", " or that interactions have")
+        index = find_ids(ids, known.users_, "user", " or interactions")
         labels = read_ids(items, "items", self.items_)
         indices = find_ids(labels, self.items_, "items")
         network = known.network_.with_users(known.network_.users[index])

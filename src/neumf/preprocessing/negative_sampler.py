@@ -200,7 +200,8 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
 
     def _seen_with(self, rows: Interactions, users: Indices, ids: pd.Index) -> sp.csr_array:
         """Return the seen items of the users of the rows, in `fit` and in the rows themselves."""
+        before = lookup_ids(ids.to_numpy(), self.users_, "X: user ids")
         items = lookup_ids(rows.items, self.items_, "X: item ids")
         shape = (len(ids), len(self.items_))
         seen = seen_matrix(users[items >= 0], items[items >= 0], shape)
-        return join_seen(self.seen_, lookup_ids(ids.to_numpy(), self.users_, "X: user ids"), seen)
+        return join_seen(self.seen_, before, seen)
