@@ -15,13 +15,10 @@ from neumf.utils.time_gaps import HistoryInputs
 
 
 class Weights(NamedTuple):
-    """All that is learned, by name.
+    """All that is learned, by name."""
 
-    `tables` have a row per user or item, the vectors; `shared` are the weights of all rows.
-    """
-
-    tables: dict[str, Float32s]
-    shared: dict[str, Float32s]
+    tables: dict[str, Float32s]  # the vectors, a row per user or item
+    shared: dict[str, Float32s]  # the weights of all rows
 
     def grown(self, new: dict[str, Float32s]) -> Weights:
         """Return the weights with the rows of new users and items behind those of the known."""
@@ -31,15 +28,7 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What a network is made of: sizes and equations, no weights. Equal ones share compiled code.
-
-    Attributes
-    ----------
-    layers : NeuMFLayers
-        What makes a logit of two vectors.
-    users, items : UserTower, ItemIds
-        What makes the vectors of users and items.
-    """
+    """The sizes and equations of a network, without weights. Equal ones share compiled code."""
 
     layers: NeuMFLayers
     users: UserTower
@@ -104,23 +93,12 @@ class Blueprint:
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network, ready to score.
-
-    Attributes
-    ----------
-    blueprint : Blueprint
-        What it is made of.
-    weights : Weights
-        What it has learned.
-    users, items : ndarray of shape (n, width)
-        The vectors of users after their last row, and of items: GMF vector, then MLP vector; behind
-        those of items, the bias, if they have one.
-    """
+    """A trained network, ready to score."""
 
     blueprint: Blueprint
     weights: Weights
-    users: Float32s
-    items: Float32s
+    users: Float32s  # vectors after the last row: GMF vector, then MLP vector
+    items: Float32s  # as those of users, with the bias, if there is one, behind
 
     @classmethod
     def of_weights(

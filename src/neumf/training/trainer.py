@@ -12,14 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neumf.model.network import Blueprint, Weights
-from neumf.training.batches import (
-    BatchSizes,
-    Chunk,
-    TrainingRows,
-    chunks_of,
-    make_chunk,
-    new_order,
-)
+from neumf.training.batches import BatchSizes, Chunk, TrainingRows, chunks_of, make_chunk, new_order
 from neumf.training.centres import Centres
 from neumf.training.losses import Loss
 from neumf.training.program import compile_program
@@ -34,9 +27,8 @@ from neumf.training.variables import (
 )
 from neumf.utils.arrays import Float32s, Indices
 
-# The weight of the kernels' penalty relative to that of vectors, in every batch: that of the
-# vector of a user or item with eight rows. With less, the position weights of histories overfit
-# tables of 100,000 rows.
+# The weight of the kernels' penalty: that of the vector of a user or item with eight rows. With
+# less, the position weights of histories overfit tables of 100,000 rows.
 KERNEL_SHARE = 1 / 8
 
 
@@ -56,28 +48,14 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """Adam's moments and number of steps, for a training that goes on later.
+    """Adam's moments and number of steps, for a training that goes on later."""
 
-    Attributes
-    ----------
-    tables : dict of ndarray of shape (n, 2 * width)
-        Both moments of each row, side by side, by the name of the table; or no rows.
-    n_rows : dict of int
-        Number of rows of each table that have been trained.
-    mean_squares : dict of ndarray of shape (1, width)
-        The mean of the second moments, which stands in where those of the rows are missing. With a
-        second moment of 0, the first step of a row would be as long as the learning rate, whatever
-        its gradient.
-    shared : ndarray of shape (1, 2 * n_weights)
-        The moments of the weights that all rows share.
-    n_steps : int
-        Number of steps.
-    """
-
-    tables: dict[str, Float32s]
-    n_rows: dict[str, int]
+    tables: dict[str, Float32s]  # both moments, of shape (n, 2 * width), by table; or no rows
+    n_rows: dict[str, int]  # of each table, that have been trained
+    # Means of the second moments, shape (1, width), for rows without them: with 0, the first step
+    # of a row would be as long as the learning rate, whatever its gradient.
     mean_squares: dict[str, Float32s]
-    shared: Float32s
+    shared: Float32s  # the moments of the weights that all rows share, shape (1, 2 * n_weights)
     n_steps: int
 
     def moments(self, name: str, n_rows: int) -> Float32s:
@@ -90,25 +68,10 @@ class OptimizerState:
 
 
 class Trainer:
-    """Trains weights epoch by epoch, which it holds as TensorFlow variables.
+    """Train weights, which it holds as TensorFlow variables, epoch by epoch.
 
-    Parameters
-    ----------
-    blueprint : Blueprint
-        Sizes and equations of the network.
-    weights : Weights
-        Initial weights.
-    rows : TrainingRows
-        Training data.
-    settings : TrainingSettings
-        How to train.
-    rng : Generator
-        Draws the order of the rows, the negatives and dropout.
-
-    Attributes
-    ----------
-    n_samples : int
-        Number of samples of an epoch, positives and negatives together.
+    `rng` draws the order of the rows, the negatives and dropout. `n_samples` counts the positives
+    and negatives of an epoch.
     """
 
     def __init__(
@@ -177,10 +140,7 @@ class Trainer:
         return _mean([*self._earlier, self._newest_weights()])
 
     def finish(self, keep_moments: bool) -> tuple[Weights, OptimizerState]:
-        """Return the averaged weights, and Adam with or without the moments of each row.
-
-        The trainer frees its memory table by table and cannot go on.
-        """
+        """Return the averaged weights, and Adam; the trainer frees its memory and cannot go on."""
         weights, moments, mean_squares = {}, {}, {}
         for name, (n_rows, width) in self._table_shapes.items():
             table = self._variables.tables.pop(name)
