@@ -33,28 +33,14 @@ _CSR_KEYS = {"shape", "indices", "indptr"}
 
 
 def write_values(path: str | os.PathLike[str], values: dict[str, Any]) -> None:
-    """Write values, by name, to a file.
-
-    Raises
-    ------
-    TypeError
-        If a file cannot hold a value.
-    ValueError, OSError
-        If the file cannot be written.
-    """
+    """Write values, by name, to a file; raise a TypeError if a file cannot hold one of them."""
     encoder = _Encoder()
     encoded = {name: encoder.encode(value, name) for name, value in values.items()}
     write_file(path, json.dumps(encoded, allow_nan=False), encoder.arrays)
 
 
 def read_values(path: str | os.PathLike[str]) -> Any:
-    """Read the values that `write_values` wrote; the file may hold anything of these kinds.
-
-    Raises
-    ------
-    ValueError, OSError
-        If the file cannot be read.
-    """
+    """Read the values that `write_values` wrote; the file may hold anything of these kinds."""
     text, arrays = read_file(path)
     try:
         return _decode(read_json(text), arrays)
@@ -82,7 +68,10 @@ class _Encoder:
         if isinstance(value, sp.csr_array):
             return {"@csr": self._encode_sparse(value, name)}
         if isinstance(value, pd.Index):
-            return self._encode_ids(value, name)
+            labels = labels_of_ids(value, name)
+            if labels is None:
+                return {"@ids": self._store(value.to_numpy(), name)}
+            return {"@labels": self._store(labels, name)}
         if type(value) in (list, tuple):
             parts = [self.encode(part, f"{name}[{row}]") for row, part in enumerate(value)]
             return parts if type(value) is list else {"@tuple": parts}
@@ -110,12 +99,6 @@ class _Encoder:
         if value.dtype != np.bool_ or not value.data.all():
             kept.append("data")
         return parts | {part: self._store(getattr(value, part), f"{name}.{part}") for part in kept}
-
-    def _encode_ids(self, ids: pd.Index, name: str) -> dict[str, str]:
-        labels = labels_of_ids(ids, name)
-        if labels is None:
-            return {"@ids": self._store(ids.to_numpy(), name)}
-        return {"@labels": self._store(labels, name)}
 
 
 def _refusal(value: Any, name: str) -> TypeError:

@@ -39,13 +39,11 @@ def check_option(name: str, value: Any, options: Sequence[Any]) -> None:
 
 def check_int(name: str, value: Any, minimum: int) -> None:
     """Raise unless the value is an int (no bool) of at least the minimum."""
+    received = f"{name} must be an int >= {minimum}. Received: {value!r}"
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(
-            f"{name} must be an int >= {minimum}. Received: {value!r} of type "
-            f"{type(value).__name__}."
-        )
+        raise TypeError(f"{received} of type {type(value).__name__}.")
     if value < minimum:
-        raise ValueError(f"{name} must be an int >= {minimum}. Received: {value!r}.")
+        raise ValueError(f"{received}.")
 
 
 def check_n_jobs(n_jobs: Any, what: str) -> None:
@@ -72,14 +70,13 @@ def check_real(
 ) -> None:
     """Raise unless the value is a number within the bounds."""
     lower = f">= {at_least:g}" if above is None else f"> {above:g}"
-    rule = f"a number {lower}" + (f" and < {below:g}" if below < 1e30 else "")
+    upper = f" and < {below:g}" if below < 1e30 else ""
+    received = f"{name} must be a number {lower}{upper}. Received: {value!r}"
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(
-            f"{name} must be {rule}. Received: {value!r} of type {type(value).__name__}."
-        )
+        raise TypeError(f"{received} of type {type(value).__name__}.")
     low_enough = float(value) >= at_least if above is None else float(value) > above
     if not (low_enough and float(value) < below):
-        raise ValueError(f"{name} must be {rule}. Received: {value!r}.")
+        raise ValueError(f"{received}.")
 
 
 def check_labels(y: Any, n_rows: int) -> NDArray[np.float32]:
