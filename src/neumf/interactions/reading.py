@@ -56,13 +56,8 @@ def _read_stored(stored: StoredTable, argument: str, with_timestamps: bool) -> I
             times.append(read_column(values))
     # Times come first, as in a table in memory: of two errors, the same one is raised.
     timestamps = times.finish() if "timestamp" in sides else None
-    return Interactions(
-        users.finish(),
-        items.finish(),
-        timestamps,
-        ticks_per_second=times.ticks_per_second,
-        header=stored.header,
-    )
+    ids, ticks = (users.finish(), items.finish()), times.ticks_per_second
+    return Interactions(*ids, timestamps, ticks_per_second=ticks, header=stored.header)
 
 
 class _IdColumn:

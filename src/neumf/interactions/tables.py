@@ -103,8 +103,7 @@ def locate_columns(table: Table, argument: str = "X") -> dict[str, int]:
                 raise ValueError(
                     f"{argument} has neither a user nor an item column, so its first two columns "
                     f"must be user and item. Received columns {table.names}, where the {role} is "
-                    "one of the two. Rename the columns of the users and of the items to 'user' "
-                    "and 'item'."
+                    "one of the two. Rename the columns of the ids to 'user' and 'item'."
                 )
         return {"user": 0, "item": 1} | found
     for role in ("user", "item"):

@@ -37,9 +37,7 @@ class UserItems:
         order = time_order(rows.users, rows.timestamps)
         if rows.positive is not None:
             order = order[rows.positive[order]]
-        seconds = None
-        if with_seconds and rows.seconds is not None:
-            seconds = rows.seconds[order]
+        seconds = rows.seconds[order] if with_seconds and rows.seconds is not None else None
         users = rows.users[order]
         return cls.of_sorted_rows(users, rows.items[order], seconds, rows.shape[0]), order
 

@@ -103,7 +103,7 @@ class NeuMFLayers:
                 shared[name] = np.zeros(shape, np.float32)
             else:
                 limit_squared = 3 / shape[0] if name == "output_kernel" else 6 / sum(shape)
-                shared[name] = uniform(rng, *shape, limit_squared)
+                shared[name] = uniform(rng, shape[0], shape[1], limit_squared)
         return shared
 
     def join_shared(

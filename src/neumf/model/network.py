@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
 from neumf.model.item_towers import ItemIds
 from neumf.model.layers import BLOCK_SIZE, NeuMFLayers
@@ -44,22 +45,14 @@ class Blueprint:
         return replace(self, users=replace(self.users, history_length=length))
 
     def initial_tables(
-        self,
-        n_users: int,
-        n_items: int,
-        rng: np.random.Generator,
-        item_biases: Float32s | None = None,
+        self, n_users: int, n_items: int, rng: Generator, item_biases: Float32s | None = None
     ) -> dict[str, Float32s]:
         """Draw the rows of users and items; biases of items start at the given ones, or at 0."""
         of_users = self.users.initial_tables(n_users, n_items, rng)
         return of_users | self.items.initial_tables(n_items, rng, item_biases)
 
     def initial_weights(
-        self,
-        n_users: int,
-        n_items: int,
-        rng: np.random.Generator,
-        item_biases: Float32s | None = None,
+        self, n_users: int, n_items: int, rng: Generator, item_biases: Float32s | None = None
     ) -> Weights:
         """Draw all weights."""
         tables = self.initial_tables(n_users, n_items, rng, item_biases)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from neumf.model.layers import Shared
@@ -40,9 +41,7 @@ class UserTower(ABC):
     reads_history: ClassVar[bool] = True
 
     @abstractmethod
-    def initial_tables(
-        self, n_users: int, n_items: int, rng: np.random.Generator
-    ) -> dict[str, Float32s]:
+    def initial_tables(self, n_users: int, n_items: int, rng: Generator) -> dict[str, Float32s]:
         """Draw the tables by name, a row per user or item, each of the width of the vectors."""
 
     @abstractmethod
@@ -54,7 +53,7 @@ class UserTower(ABC):
         such a row, shape (n, n_per_row).
         """
 
-    def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
+    def initial_shared(self, rng: Generator) -> dict[str, Float32s]:
         """Draw the shared weights by name."""
         return {}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.random import Generator
 
 from neumf.model.initial import normal, uniform
 from neumf.model.layers import Shared
@@ -20,9 +21,7 @@ class UserIds(UserTower):
 
     reads_history: ClassVar[bool] = False
 
-    def initial_tables(
-        self, n_users: int, n_items: int, rng: np.random.Generator
-    ) -> dict[str, Float32s]:
+    def initial_tables(self, n_users: int, n_items: int, rng: Generator) -> dict[str, Float32s]:
         """Draw the vectors of users."""
         return {"users": normal(rng, n_users, self.width, self.std)}
 
@@ -69,9 +68,7 @@ class UserHistories(UserTower):
     shares_item_vectors: bool = False
     has_last_item_vector: bool = False  # whether the newest item adds a further vector
 
-    def initial_tables(
-        self, n_users: int, n_items: int, rng: np.random.Generator
-    ) -> dict[str, Float32s]:
+    def initial_tables(self, n_users: int, n_items: int, rng: Generator) -> dict[str, Float32s]:
         """Draw the vectors of items in histories; deviations start at 0."""
         std = 0.0 if self.shares_item_vectors else self.std
         tables = {"history": normal(rng, n_items, self.width, std)}
@@ -119,7 +116,7 @@ class UserHistories(UserTower):
             shapes["history_output"] = (size, width)
         return shapes
 
-    def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
+    def initial_shared(self, rng: Generator) -> dict[str, Float32s]:
         """Let the weights of positions fall from 1; gaps and the hidden layer start at 0."""
         shapes = self.shared_shapes().items()
         shared = {name: np.zeros(shape, np.float32) for name, shape in shapes}
@@ -177,9 +174,7 @@ class UserHistories(UserTower):
 class UserIdsAndHistories(UserHistories):
     """Both: the user's own vector is added to the sum over the history."""
 
-    def initial_tables(
-        self, n_users: int, n_items: int, rng: np.random.Generator
-    ) -> dict[str, Float32s]:
+    def initial_tables(self, n_users: int, n_items: int, rng: Generator) -> dict[str, Float32s]:
         """Draw the vectors of users, and those of items in histories; deviations start at 0."""
         own = normal(rng, n_users, self.width, 0.0 if self.shares_item_vectors else self.std)
         return {"users": own} | super().initial_tables(n_users, n_items, rng)

@@ -20,8 +20,7 @@ from safetensors.numpy import save as serialize
 
 from neumf._version import __version__
 
-# The format that is written. Older ones are read, later ones are refused.
-FORMAT = 1
+FORMAT = 1  # that is written; older ones are read, later ones are refused
 
 DTYPES = {
     "BOOL": np.dtype(np.bool_),

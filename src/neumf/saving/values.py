@@ -1,7 +1,7 @@
 """Nested values as one JSON text with arrays, and back.
 
-Values are what JSON has, tuples, arrays of numbers, sparse matrices and indexes of ids. JSON itself
-lacks the last four: an object with one key, which starts with "@", stands for each of them.
+JSON lacks tuples, arrays of numbers, sparse matrices and indexes of ids: an object with one key,
+which starts with "@", stands for each of them.
 """
 
 from __future__ import annotations
@@ -143,9 +143,8 @@ def _decode_sparse(parts: Any, arrays: Arrays) -> sp.csr_array:
     if len(sizes) != 2 or sizes != shape or not 0 <= min(sizes) <= max(sizes) < 2**31:
         raise damaged_file_error(f"a sparse matrix has the shape {short_repr(shape)}")
     indices, indptr = (_decode_array(parts[part], arrays) for part in ("indices", "indptr"))
-    data = np.ones(indices.shape, dtype=bool)
-    if "data" in parts:
-        data = _decode_array(parts["data"], arrays)
+    has_data = "data" in parts
+    data = _decode_array(parts["data"], arrays) if has_data else np.ones(indices.shape, dtype=bool)
     for array in (indices, indptr):
         if array.ndim != 1 or array.dtype not in (np.int32, np.int64):
             raise damaged_file_error("the indices of a sparse matrix are not a list of ints")

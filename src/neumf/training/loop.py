@@ -92,12 +92,8 @@ def train(
         if not losses:
             raise
         interrupted = True
-        warnings.warn(
-            f"Training was interrupted after {len(losses)} of {epochs} epochs; what was learned "
-            "until then is kept.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        message = f"Training was interrupted after {len(losses)} of {epochs} epochs; what was "
+        warnings.warn(f"{message}learned until then is kept.", RuntimeWarning, stacklevel=2)
     optimizer = None
     if best is None:
         best, optimizer = trainer.finish(keep_moments)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neumf.model.network import Blueprint, Weights
 from neumf.training.batches import BatchSizes, Chunk, TrainingRows, chunks_of, make_chunk, new_order
@@ -158,7 +157,10 @@ class Trainer:
         """Return the rates before the first epoch, with centres of 0; `degrees` by table."""
         tf, shapes = import_tensorflow(), self._table_shapes
         n_rows = {name: table.shape[0] for name, table in self._variables.tables.items()}
-        in_catalogue = _in_catalogue(degrees.get("items"), shapes["items"][0], n_rows["items"])
+        # Neither spare rows nor cold items are in the catalogue.
+        in_catalogue = np.arange(n_rows["items"]) < shapes["items"][0]
+        if "items" in degrees:
+            in_catalogue[: shapes["items"][0]] &= degrees["items"] > 0
         return Rates(
             tf.constant(settings.learning_rate, tf.float32),
             {
@@ -208,12 +210,8 @@ class Trainer:
                 raise
             except tf.errors.OpError as error:
                 # What XLA cannot compile has changed nothing yet.
-                warnings.warn(
-                    f"XLA could not compile the training step, which will be slower without it: "
-                    f"{error.message}",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                message = "XLA could not compile the training step, which will be slower without it"
+                warnings.warn(f"{message}: {error.message}", RuntimeWarning, stacklevel=2)
                 self._with_xla = False
         return float(_called(compile_program(self._plan, with_xla=False), arguments))
 
@@ -225,20 +223,11 @@ def _called(function: Any, arguments: tuple[Any, ...]) -> Any:
 
 def _penalties(regularization: float, degrees: Indices | None, capacity: int) -> Float32s:
     """Return the weight of the squared norm of each row of a table, and 0 of spare rows."""
-    penalties = np.zeros(capacity, np.float32)
     if degrees is None:
-        penalties[:] = regularization
-    else:
-        penalties[: len(degrees)] = regularization / np.maximum(degrees, 1)
+        return np.full(capacity, regularization, np.float32)
+    penalties = np.zeros(capacity, np.float32)
+    penalties[: len(degrees)] = regularization / np.maximum(degrees, 1)
     return penalties
-
-
-def _in_catalogue(degrees: Indices | None, n_items: int, capacity: int) -> NDArray[np.bool_]:
-    """Return which rows of the table of items are in the catalogue: no spare and no cold ones."""
-    in_catalogue = np.arange(capacity) < n_items
-    if degrees is not None:
-        in_catalogue[:n_items] &= degrees > 0
-    return in_catalogue
 
 
 def _mean(parts: list[Weights]) -> Weights:

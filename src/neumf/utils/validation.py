@@ -60,9 +60,8 @@ def check_n_jobs(n_jobs: Any, what: str) -> None:
 def check_bool(name: str, value: Any) -> None:
     """Raise a TypeError unless the value is True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(
-            f"{name} must be True or False. Received: {value!r} of type {type(value).__name__}."
-        )
+        kind = type(value).__name__
+        raise TypeError(f"{name} must be True or False. Received: {value!r} of type {kind}.")
 
 
 def check_real(
@@ -103,20 +102,15 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[np.float32]:
 
 
 def _check_column(name: str, values: Any, n_rows: int) -> NDArray[np.float32]:
+    rule = f"{name} must hold finite numbers"
     if np.ma.is_masked(values):
-        raise ValueError(
-            f"{name} must hold finite numbers. Received a masked value. Fill it first."
-        )
+        raise ValueError(f"{rule}. Received a masked value. Fill it first.")
     column = np.asarray(values)
     if column.shape != (n_rows,):
-        raise ValueError(
-            f"{name} must hold one number per row of X, shape ({n_rows},). Received shape "
-            f"{column.shape}."
-        )
+        expected = f"one number per row of X, shape ({n_rows},)"
+        raise ValueError(f"{name} must hold {expected}. Received shape {column.shape}.")
     if column.dtype == object:
         column = pd.to_numeric(column, errors="coerce")
     if column.dtype.kind not in "biuf" or not np.isfinite(column).all():
-        raise ValueError(
-            f"{name} must hold finite numbers. Received dtype {column.dtype} with other values."
-        )
+        raise ValueError(f"{rule}. Received dtype {column.dtype} with other values.")
     return column.astype(np.float32)
