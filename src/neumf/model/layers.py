@@ -97,13 +97,11 @@ class NeuMFLayers:
     def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
         """Draw weights: hidden layers Glorot uniform, h LeCun uniform, biases 0."""
         shapes = self.shared_shapes()
-        shared = {}
-        for name, shape in shapes.items():
-            if len(shape) == 1:
-                shared[name] = np.zeros(shape, np.float32)
-            else:
-                limit_squared = 3 / shape[0] if name == "output_kernel" else 6 / sum(shape)
-                shared[name] = uniform(rng, shape[0], shape[1], limit_squared)
+        shared = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        for name in self.kernels:
+            n_in, n_out = shapes[name]
+            limit_squared = 3 / n_in if name == "output_kernel" else 6 / (n_in + n_out)
+            shared[name] = uniform(rng, n_in, n_out, limit_squared)
         return shared
 
     def join_shared(
@@ -233,10 +231,6 @@ class MFLayers(NeuMFLayers):
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of b."""
         return {"output_bias": (1,)}
-
-    def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
-        """Return b, 0."""
-        return {"output_bias": np.zeros(1, np.float32)}
 
 
 # The kinds of layers, by the name that files have for them.

@@ -81,17 +81,13 @@ def round_up(n: int) -> int:
 
 
 class Chunk(NamedTuple):
-    """Rows to train on, batch by batch, as arrays or tensors; the first `n_rows` count.
+    """Rows to train on, batch by batch, as arrays or tensors; the first `n_rows` count."""
 
-    Indices into each table have shape (n_batches, batch_rows, n_per_row), labels and weights lack
-    the last dimension. The seed is that of dropout.
-    """
-
-    indices: dict[str, Any]
-    labels: Any
+    indices: dict[str, Any]  # into each table, shape (n_batches, batch_rows, n_per_row)
+    labels: Any  # shape (n_batches, batch_rows)
     weights: Any
     n_rows: Any
-    seed: Any
+    seed: Any  # of dropout
 
 
 def new_order(n_rows: int, rng: Generator) -> Indices:
