@@ -37,19 +37,14 @@ def read_amazon_reviews(
 
     .. versionadded:: 0.1
 
-    Reads the dumps of 2014, 2018 and 2023 that the groups of Julian McAuley published, line by
-    line: the texts are never in memory.
+    Reads the dumps of 2014, 2018 and 2023 of Julian McAuley's groups, without the texts.
 
     Parameters
     ----------
     path : str or path-like
-        The file, plain or gzip-compressed. The end of its name, `.gz` apart, gives the format:
-
-        - `.json` or `.jsonl`: one review per line, a JSON object with the fields `reviewerID`,
-          `asin`, `unixReviewTime` and `overall` (2014 and 2018), or `user_id`, `parent_asin`,
-          `timestamp` and `rating` (2023);
-        - `.csv`: ratings only, four fields separated by commas, without a header or with
-          `user_id,parent_asin,rating,timestamp` (2023).
+        The file, plain or gzip-compressed: `.json` or `.jsonl` with one review per line, a JSON
+        object, or `.csv` with ratings only, four fields separated by commas (in 2023 with a
+        header).
     csv_columns : sequence of str, default=("user", "item", "rating", "timestamp")
         Order of the fields in a `.csv` without a header. The default is that of 2014; the files
         of 2018 have ("item", "user", "rating", "timestamp").
@@ -63,9 +58,8 @@ def read_amazon_reviews(
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, its name has another end, `csv_columns` are not the four columns,
-        users and items of a `.csv` are swapped, or a line is broken. The message names the file,
-        the line and the field.
+        If the file is missing or has another format, `csv_columns` are not the four columns, or
+        users and items of a `.csv` are swapped. The message names the file, line and field.
 
     See Also
     --------
@@ -163,10 +157,7 @@ def _read_csv(path: StrPath, columns: Sequence[str]) -> pd.DataFrame:
     first = dict(zip(columns, line.split(","), strict=False))
     user, item = first.get("user", ""), first.get("item", "")
     if _ASIN.fullmatch(user) and _REVIEWER_ID.fullmatch(item):
-        raise line_error(
-            path,
-            number,
-            f"field 'user' holds a product and field 'item' a reviewer. Received: {user!r} and "
-            f"{item!r}; swap 'user' and 'item' in csv_columns",
-        )
+        message = "field 'user' holds a product and field 'item' a reviewer. Received: "
+        message += f"{user!r} and {item!r}; swap 'user' and 'item' in csv_columns"
+        raise line_error(path, number, message)
     return read_table(path, Layout(",", tuple(columns), id_type=str))

@@ -28,8 +28,7 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
 
     .. versionadded:: 0.1
 
-    Reads the files `meta_*.json.gz` of 2014 and 2018 and `meta_*.jsonl.gz` of 2023 that the groups
-    of Julian McAuley published, line by line: only the four columns are kept in memory.
+    Reads the files `meta_*` of 2014, 2018 and 2023 of Julian McAuley's groups.
 
     Parameters
     ----------
@@ -46,17 +45,15 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
         - `title` (str);
         - `brand` (str): in 2023 the field `store`;
         - `categories` (str): the names of all categories, each once, joined by "|" (a "|" within a
-          name becomes "/"); paths such as "Books", "Arts" (`categories` of 2014) are flattened;
-        - `price` (float64): a number, or a text of one amount such as "$1,299.00"; NaN for
-          anything else, such as a range.
+          name becomes "/");
+        - `price` (float64): a number, or a text of one amount such as "$1,299.00"; else NaN.
 
-        Where a field is missing, texts are empty and prices NaN.
+        Where a field is missing, texts are empty.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or a line is broken or has no id. The message names the file, the
-        line and the field.
+        If the file is missing, or a line is broken. The message names the file, line and field.
 
     Warns
     -----
@@ -106,7 +103,10 @@ def _parse_product(line: str) -> tuple[str, tuple[str, str, str, float]]:
     if not isinstance(values["item"], str) or not values["item"]:
         rule = "an id (in files of 2023, 'parent_asin' is), a text that is not empty"
         raise FieldError("asin", rule, values["item"])
-    title, brand = (_read_text(column, values[column]) for column in ("title", "brand"))
+    for column in ("title", "brand"):
+        if values[column] is not None and not isinstance(values[column], str):
+            raise FieldError(column, "a text", values[column])
+    title, brand = values["title"] or "", values["brand"] or ""
     categories, price = _read_categories(values["categories"]), _read_price(values["price"])
     return values["item"], (title, brand, categories, price)
 
@@ -120,12 +120,6 @@ def _parse_literal(line: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise ValueError(f"every line must be one object with fields. Received: {quoted(record)}")
     return record
-
-
-def _read_text(column: str, value: Any) -> str:
-    if value is not None and not isinstance(value, str):
-        raise FieldError(column, "a text", value)
-    return value or ""
 
 
 def _read_categories(value: Any) -> str:

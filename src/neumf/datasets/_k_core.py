@@ -18,8 +18,7 @@ def filter_k_core(X: Any, k: int) -> Any:
 
     .. versionadded:: 0.1
 
-    Users and items with fewer than `k` interactions are dropped until all that are left have `k`
-    or more. The result, the *k-core*, is the largest such table.
+    Drops users and items with fewer than `k` interactions until all that are left have `k`.
 
     Parameters
     ----------
@@ -31,8 +30,7 @@ def filter_k_core(X: Any, k: int) -> Any:
     Returns
     -------
     DataFrame, Arrow table or ndarray
-        The rows of `X` that are left, in their order, with their columns and index. It has no
-        rows if there is no k-core.
+        The rows of `X` that are left, in their order, with their columns and index.
 
     Raises
     ------
@@ -60,11 +58,10 @@ def filter_k_core(X: Any, k: int) -> Any:
     interactions = read_interactions(X, with_timestamps=False)
     users, items = index_ids(interactions.users)[0], index_ids(interactions.items)[0]
     rows = np.arange(len(users))
-    while not (kept := _are_frequent(users[rows], k) & _are_frequent(items[rows], k)).all():
+
+    def are_frequent(indices: Indices) -> NDArray[np.bool_]:
+        return np.bincount(indices[rows])[indices[rows]] >= k
+
+    while not (kept := are_frequent(users) & are_frequent(items)).all():
         rows = rows[kept]
     return take_rows(X, rows)
-
-
-def _are_frequent(indices: Indices, k: int) -> NDArray[np.bool_]:
-    """Return which indices occur at least k times."""
-    return np.bincount(indices)[indices] >= k

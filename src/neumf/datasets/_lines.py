@@ -7,6 +7,7 @@ import math
 import os
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -108,16 +109,13 @@ def check_width(fields: list[str], columns: tuple[str, ...], separator: str) -> 
 
 
 def parse_int64(name: str | int, text: str) -> int:
-    """Parse a 64-bit integer."""
+    """Parse a 64-bit integer; some tools write 7 as 7.0."""
+    number = 2**63
     try:
-        try:
-            number = int(text)
-        except ValueError:
-            if not float(text).is_integer():  # some tools write 7 as 7.0
-                raise
-            number = int(float(text))
+        number = int(text)
     except ValueError:
-        raise FieldError(name, "a 64-bit integer", text) from None
+        with suppress(ValueError):
+            number = int(float(text)) if float(text).is_integer() else number
     if not -(2**63) <= number < 2**63:
         raise FieldError(name, "a 64-bit integer", text)
     return number

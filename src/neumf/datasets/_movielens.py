@@ -37,8 +37,8 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, the folder holds none or several of them, or a line is broken. The
-        message names the file, the line and the field.
+        If the file is missing, the folder holds several of them, or a line is broken. The message
+        names the file, line and field.
 
     See Also
     --------
@@ -70,12 +70,9 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
     for separator in ("::", "\t"):
         if separator in line:
             return read_table(file, Layout(separator))
-    raise line_error(
-        file,
-        number,
-        f"the file must start with the header {_CSV_HEADER!r}, or hold the fields user, item, "
-        f"rating and timestamp separated by '::' or tabs. Received: {quoted(line)}",
-    )
+    expected = f"start with the header {_CSV_HEADER!r}, or hold the fields user, item, "
+    expected += "rating and timestamp separated by '::' or tabs"
+    raise line_error(file, number, f"the file must {expected}. Received: {quoted(line)}")
 
 
 def find_file(path: StrPath, file_names: Sequence[str]) -> Path:

@@ -29,6 +29,7 @@ _GENRES = (
     *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery"),
     *("Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
+_FLAGGED_COLUMNS = ("item", "title", "release date", "video release date", "URL", *_GENRES)
 _NO_GENRE = {"unknown", "(no genres listed)"}
 
 # What the numbers in `users.dat` stand for, by its README.
@@ -53,7 +54,12 @@ class _Format(NamedTuple):
 
     def parse_line(self, line: str) -> tuple[int, Mapping[str, Any]]:
         """Return the id and the record of a line."""
-        fields = _split_csv(line) if self.is_csv else line.split(self.separator)
+        try:
+            cells = csv.reader([line], strict=True)
+            fields = next(cells) if self.is_csv else line.split(self.separator)
+        except csv.Error as error:
+            message = f"the quotes must be closed ({error}). Received: {quoted(line)}"
+            raise ValueError(message) from None
         check_width(fields, self.columns, self.separator)
         key = parse_int64(self.columns[0], fields[0])
         return key, self.parse(dict(zip(self.columns[1:], fields[1:], strict=True)))
@@ -88,8 +94,8 @@ def read_movielens_items(path: StrPath) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, the folder holds none or several of them, a line is broken, or an
-        id occurs twice. The message names the file, the line and the field.
+        If the file is missing, the folder holds several of them, a line is broken, or an id occurs
+        twice. The message names the file, line and field.
 
     See Also
     --------
@@ -108,11 +114,6 @@ def read_movielens_items(path: StrPath) -> pd.DataFrame:
        item      title    year            genres
     0     1  Toy Story  1995.0  Animation|Comedy
     1     6       Heat  1995.0            Action
-
-    >>> items["genres"].str.get_dummies("|").reset_index()
-       item  Action  Animation  Comedy
-    0     1       0          1       1
-    1     6       1          0       0
     """
     file = find_file(path, ("u.item", "movies.dat", "movies.csv"))
     expected = (
@@ -143,10 +144,9 @@ def read_movielens_users(path: StrPath) -> pd.DataFrame:
     DataFrame
         A row per user in file order, indexed by `user` (int64), with the columns
 
-        - `age` (int64): in years; in `users.dat` the youngest age of a bracket (1, 18, 25, 35, 45,
-          50, 56; 1 stands for under 18);
+        - `age` (int64): in years; in `users.dat` the youngest age of a bracket (1 for under 18);
         - `gender` (str): "F" or "M";
-        - `occupation` (str): in words; the README of `users.dat` explains its numbers.
+        - `occupation` (str): in words.
 
     Raises
     ------
@@ -196,13 +196,6 @@ def _read(path: Path, formats: dict[str, _Format], expected: str) -> pd.DataFram
     return pd.DataFrame([*records.values()], pd.Index([*records], dtype="int64", name=name))
 
 
-def _split_csv(line: str) -> list[str]:
-    try:
-        return next(csv.reader([line], strict=True))
-    except csv.Error as error:
-        raise ValueError(f"the quotes must be closed ({error}). Received: {quoted(line)}") from None
-
-
 def _parse_item(fields: _Fields) -> dict[str, str]:
     genres = [genre for genre in fields["genres"].split("|") if genre not in _NO_GENRE]
     return {"title": fields["title"], "genres": "|".join(genres)}
@@ -236,11 +229,7 @@ def _check_option(name: str, text: str, options: tuple[str, str]) -> None:
 _ITEM_FORMATS = {
     f"{_CSV_HEADER}$": _Format(",", ("item", "title", "genres"), _parse_item, is_csv=True),
     r"\d+::": _Format("::", ("item", "title", "genres"), _parse_item),
-    r"\d+\|": _Format(
-        "|",
-        ("item", "title", "release date", "video release date", "URL", *_GENRES),
-        _parse_flags,
-    ),
+    r"\d+\|": _Format("|", _FLAGGED_COLUMNS, _parse_flags),
 }
 _USER_FORMATS = {
     r"\d+\|": _Format("|", ("user", "age", "gender", "occupation", "zip code"), _parse_user),

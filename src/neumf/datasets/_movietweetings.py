@@ -51,15 +51,13 @@ def load_movietweetings(*, return_titles: bool = False, return_items: bool = Fal
     Returns
     -------
     interactions : DataFrame of shape (100000, 4)
-        Columns `user`, `item`, `timestamp` (int64, seconds since 1970) and `rating` (float64,
-        0 to 10), sorted by user and item as published, not by time. `item` is the number of the
-        film at IMDb without leading zeros: 1074638 is https://www.imdb.com/title/tt1074638.
+        Columns `user`, `item` (the film's number at IMDb), `timestamp` (int64, seconds since 1970)
+        and `rating` (float64, 0 to 10), sorted by user and item, not by time.
     titles : Series of shape (10506,)
         Title and year of each film, indexed by item. Only if `return_titles` is True.
     items : DataFrame of shape (10506, 3)
-        Columns `title` (str, without the year), `year` (int64: every film has one) and `genres`
-        (str, joined by "|"; empty for the 66 films that have none), indexed by item. Only if
-        `return_items` is True.
+        Columns `title` (str, without the year), `year` (int64) and `genres` (str, joined by "|"),
+        indexed by item. Only if `return_items` is True.
 
     References
     ----------

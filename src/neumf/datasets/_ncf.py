@@ -47,13 +47,11 @@ def read_ncf(prefix: StrPath) -> NCFData:
     ------
     FileNotFoundError, ValueError
         If `.train.rating` or `.test.rating` is missing, a line is broken, or the lines of
-        `.test.negative` are not those of `.test.rating`. The message names the file, the line and
-        the field.
+        `.test.negative` and `.test.rating` differ. The message names the file, line and field.
 
     Notes
     -----
-    The negatives are returned as published. In the MovieLens file, the lists of 156 users hold
-    their own test item: drop it before ranking.
+    In the MovieLens file, the negatives of 156 users hold their own test item: drop it first.
 
     References
     ----------

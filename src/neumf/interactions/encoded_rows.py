@@ -47,15 +47,8 @@ class EncodedRows:
         cls, rows: Interactions, users: tuple[Indices, pd.Index], items: tuple[Indices, pd.Index]
     ) -> EncodedRows:
         """Join the indices of rows with the ids that they stand for."""
-        return cls(
-            user_ids=users[1],
-            item_ids=items[1],
-            users=users[0],
-            items=items[0],
-            timestamps=rows.timestamps,
-            ordered=rows.ordered,
-            ticks_per_second=rows.ticks_per_second,
-        )
+        encoded = cls(users[1], items[1], users[0], items[0], rows.timestamps, rows.ordered)
+        return replace(encoded, ticks_per_second=rows.ticks_per_second)
 
     def with_labels(self, y: Any, sample_weight: Any) -> EncodedRows:
         """Return the rows with labels and weights, which are checked."""
@@ -111,19 +104,16 @@ class EncodedRows:
     def with_features(self, of_users: Any, of_items: Any) -> EncodedRows:
         """Return the rows with the features of two tables; ids that only a table has come last."""
         rows = self
-        if of_users is not None:
-            ids, features = join_features(of_users, "user_features", "user", self.user_ids)
-            rows = replace(rows, user_ids=ids, user_features=features)
-        if of_items is not None:
-            ids, features = join_features(of_items, "item_features", "item", self.item_ids)
-            rows = replace(rows, item_ids=ids, item_features=features)
+        for side, table in (("user", of_users), ("item", of_items)):
+            if table is not None:
+                name, known = f"{side}_features", getattr(self, f"{side}_ids")
+                ids, features = join_features(table, name, side, known)
+                changed: dict[str, Any] = {f"{side}_ids": ids, name: features}
+                rows = replace(rows, **changed)
         return rows
 
     def without_last(self, last: Indices) -> EncodedRows:
-        """Return all rows but these, each the last positive of its user.
-
-        Users and items keep their index, and the other rows their position in time.
-        """
+        """Return all rows but these, each the last positive of its user; indices stay."""
         columns: dict[str, Any] = {}
         for name in ("users", "items", "timestamps", "labels", "weights"):
             column = getattr(self, name)
@@ -143,11 +133,10 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-        Interactions. What is array-like here, and in all of the library where no rows of a table
-        are returned, may also be the path of a Parquet file or of a folder of such files, a
-        `pyarrow.dataset.Dataset`, or a DataFrame of dask. These are read once, part by part,
-        the files of a folder in the order of their paths. Rows that are read already are returned
-        as they are.
+        Interactions. Here, and wherever no rows of a table are returned, an array-like may also
+        be the path of a Parquet file or of a folder of such files, a `pyarrow.dataset.Dataset`,
+        or a DataFrame of dask. These are read once, part by part, files in the order of their
+        paths. Rows that are read already are returned as they are.
     y : array-like of shape (n_samples,) or None, default=None
         Labels in [0, 1]; rows above 0 are positives. None makes all rows positives.
     sample_weight : array-like of shape (n_samples,) or None, default=None

@@ -27,11 +27,9 @@ class SideFeatures:
 def join_features(
     table: Any, argument: str, side: str, ids: pd.Index
 ) -> tuple[pd.Index, SideFeatures]:
-    """Return the ids with those of a table behind them, and what the table says of all.
+    """Return the ids with those of a table behind them, and the features of all.
 
-    The table has a row for each id of a `side`, "user" or "item", and the ids are its index or its
-    column of that name; the other columns are features. A table that names none of the ids is
-    refused.
+    The ids of the table are its index, or its column named as the side, "user" or "item".
     """
     of_table, columns = _read_ids(table, argument, side)
     indices = lookup_ids(of_table, ids, f"{argument}: ids").copy()
@@ -111,11 +109,7 @@ def _read_numbers(columns: pd.DataFrame, argument: str) -> sp.csr_array:
 
 
 def _scaled(matrix: sp.csr_array, columns: pd.DataFrame) -> sp.csr_array:
-    """Return columns of comparable scale: those within -1 and 1 stay as they are.
-
-    The others are standardised, or divided by their largest value if they are sparse: zeros must
-    stay zeros.
-    """
+    """Standardise columns that leave [-1, 1]; scale sparse ones, whose zeros must stay zeros."""
     wide = abs(matrix).max(axis=0).toarray().ravel() > 1
     dense = np.array([not isinstance(dtype, pd.SparseDtype) for dtype in columns.dtypes])
     if not wide.any():

@@ -16,13 +16,10 @@ _BLOCK_USERS = 2**16
 
 
 class LastItems(NamedTuple):
-    """The last items of users, newest first, shape (n_users, length), filled up with -1.
-
-    `seconds` tells when each was, 0 where there is none; None if no times are read.
-    """
+    """The last items of users, newest first, shape (n_users, length), filled up with -1."""
 
     items: Indices
-    seconds: Float64s | None = None
+    seconds: Float64s | None = None  # 0 where there is no item; None if no times are read
 
     def inputs(self, at: Float64s | None = None) -> HistoryInputs:
         """Return what a network reads; ages count from `at`, or with None from the newest item."""
@@ -96,10 +93,9 @@ def read_histories(
     before: LastItems | None = None,
     seconds: Float64s | None = None,
 ) -> Histories:
-    """Find the history of each row: the positives of its user before it.
+    """Find the history of each row: the positives of its user before it, at most `length`.
 
-    `items` and `seconds` are those of the rows, `length` is that of the longest history, and
-    `before` holds what each user had before all rows. Without `seconds` no times are read.
+    `items` and `seconds` are those of the rows; users had the items `before` before all rows.
     """
     n_before = np.zeros_like(timelines.counts)
     if before is not None:

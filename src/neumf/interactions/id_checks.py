@@ -39,10 +39,8 @@ class BadRows:
 
 def missing_ids(argument: str) -> BadRows:
     """Return a count of missing ids; none is found yet."""
-    return BadRows(
-        f"{argument} must not be missing or infinite (NaN, None, inf)",
-        "Drop them, for example with dropna.",
-    )
+    rule = f"{argument} must not be missing or infinite (NaN, None, inf)"
+    return BadRows(rule, "Drop them, for example with dropna.")
 
 
 def check_ids(column: pd.Series, argument: str) -> Ids:

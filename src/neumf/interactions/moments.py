@@ -15,53 +15,33 @@ from neumf.interactions.tables import Interactions
 
 
 def read_request_time(value: Any, argument: str) -> float:
-    """Return a request time in seconds, of a datetime those since 1970.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the value is no finite number and no datetime.
-    """
+    """Return a request time in seconds, of a datetime those since 1970; refuse other values."""
     rule = f"{argument} must be a finite number or a datetime, as the timestamps of fit are"
     if isinstance(value, str | dt.date | np.datetime64):
         try:
             moment = pd.Timestamp(value)
         except ValueError as error:
             raise ValueError(f"{rule}. Received: {value!r}.") from error
-        if pd.isna(moment):
-            raise ValueError(f"{rule}. Received: {value!r}.")
-        return moment.timestamp()
-    if not isinstance(value, Real) or isinstance(value, bool):
+        seconds = np.nan if pd.isna(moment) else moment.timestamp()
+    elif isinstance(value, Real) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
         raise TypeError(f"{rule}. Received: {value!r} of type {type(value).__name__}.")
-    if not np.isfinite(float(value)):
+    if not np.isfinite(seconds):
         raise ValueError(f"{rule}. Received: {value!r}.")
-    return float(value)
+    return seconds
 
 
 @dataclass(frozen=True)
 class Span:
-    """How far apart rows are: in rows, or in time.
+    """How far apart rows are: in rows, or in time."""
 
-    Attributes
-    ----------
-    length : float
-        So many rows, or seconds.
-    in_time : bool
-        Tells which.
-    """
-
-    length: float
+    length: float  # a number of rows, or of seconds
     in_time: bool
 
 
 def read_span(value: Any, argument: str) -> Span:
-    """Return the span that a parameter names: a number counts rows, a duration is one of time.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the value is no number and no duration, or not above 0.
-    """
+    """Return the span that a parameter names; refuse what is no number or duration above 0."""
     rule = (
         f"{argument} must be a number of rows above 0, or a duration above 0 such as "
         "pandas.Timedelta(days=30) or '30D'"

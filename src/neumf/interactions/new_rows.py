@@ -28,27 +28,13 @@ from neumf.utils.validation import warn_caller
 
 @dataclass(frozen=True)
 class NewRows:
-    """New interactions of some users, by index.
+    """New interactions of some users, by index."""
 
-    Attributes
-    ----------
-    user_ids : Index of shape (n_users,)
-        The users who are known after these rows, by their new index.
-    indices : ndarray of shape (n_users,)
-        The index that each of them had before, -1 for new ones.
-    new : UserItems
-        The items of these rows, of users by their new index.
-    seen : csr_array of shape (n_users, n_items)
-        All that the users have seen after these rows.
-    table : Interactions
-        The rows as they were read, those of other users included.
-    """
-
-    user_ids: pd.Index
-    indices: Indices
-    new: UserItems
-    seen: sp.csr_array
-    table: Interactions
+    user_ids: pd.Index  # the users who are known after these rows, by their new index
+    indices: Indices  # the index that each of them had before, -1 for new ones
+    new: UserItems  # the items of these rows, of users by their new index
+    seen: sp.csr_array  # all that the users have seen, of shape (n_users, n_items)
+    table: Interactions  # the rows as they were read, those of other users included
 
 
 def read_new(interactions: Any) -> Interactions | None:
@@ -65,11 +51,6 @@ def match_new_rows(
 
     `users`, `items` and `seen` are those of `fit`. Users who are neither among them nor in a row
     with a known item are left out. So are rows of items that `fit` did not see, with a warning.
-
-    Raises
-    ------
-    ValueError
-        If no row is of a user asked for, or has a known item, because strings meet numbers.
     """
     row_items = lookup_ids(new.items, items, "interactions: item ids")
     if (row_items < 0).any():

@@ -25,16 +25,9 @@ from neumf.utils.arrays import Ids, Indices, as_index
 
 
 def read_input(
-    X: Any,
-    argument: str = "X",
-    *,
-    with_timestamps: bool = True,
-    may_be_empty: bool = False,
+    X: Any, argument: str = "X", *, with_timestamps: bool = True, may_be_empty: bool = False
 ) -> Interactions:
-    """Read what `read_interactions` reads, or once and part by part a table that is not in memory.
-
-    It raises a ValueError, TypeError, OSError or ImportError if the table cannot be read.
-    """
+    """Read a table in memory, or once and part by part one that is not."""
     stored = open_stored(X, argument)
     if stored is None:
         return read_interactions(
@@ -63,13 +56,8 @@ def _read_stored(stored: StoredTable, argument: str, with_timestamps: bool) -> I
             times.append(read_column(values))
     # Times come first, as in a table in memory: of two errors, the same one is raised.
     timestamps = times.finish() if "timestamp" in sides else None
-    return Interactions(
-        users.finish(),
-        items.finish(),
-        timestamps,
-        ticks_per_second=times.ticks_per_second,
-        header=stored.header,
-    )
+    ids, ticks = (users.finish(), items.finish()), times.ticks_per_second
+    return Interactions(*ids, timestamps, ticks_per_second=ticks, header=stored.header)
 
 
 class _IdColumn:

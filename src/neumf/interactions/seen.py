@@ -12,15 +12,9 @@ from neumf.utils.arrays import Float32s, Indices, Scores
 
 
 def seen_matrix(
-    users: Indices,
-    items: Indices,
-    shape: tuple[int, int],
-    counted: NDArray[np.bool_] | None = None,
+    users: Indices, items: Indices, shape: tuple[int, int], counted: NDArray[np.bool_] | None = None
 ) -> sp.csr_array:
-    """Return the boolean users x items matrix of what was seen, each pair once.
-
-    `counted` tells which rows count; None counts all.
-    """
+    """Return the boolean users x items matrix of the counted rows (None: all), each pair once."""
     rows = slice(None) if counted is None else counted
     # From 64 bits, scipy makes a matrix with indices of 64 bits.
     pairs = tuple(indices[rows].astype(np.int32, copy=False) for indices in (users, items))
@@ -28,10 +22,7 @@ def seen_matrix(
 
 
 def join_seen(before: sp.csr_array, indices: Indices, seen: sp.csr_array) -> sp.csr_array:
-    """Add to `seen` what its users had seen before.
-
-    `indices` has the row of each user in `before`, -1 for a new one; `seen` may have more items.
-    """
+    """Add to `seen` the rows of `before` with these indices, -1 for a new user."""
     rows = seen_rows(before, indices)
     parts = (rows.data, rows.indices, rows.indptr)
     return sp.csr_array(sp.csr_array(parts, shape=seen.shape) + seen)
@@ -43,10 +34,7 @@ def count_users(seen: sp.csr_array) -> NDArray[np.int64]:
 
 
 def log_popularity(seen: sp.csr_array) -> Float32s:
-    """Return the log of how many users have seen each item, and one more, relative to the mean.
-
-    This is the best logit of an item, up to a constant, where nothing is known of the user.
-    """
+    """Return the best logits of items, up to a constant, for unknown users."""
     counts = count_users(seen) + 1.0
     logs: Float32s = np.log(counts / counts.mean()).astype(np.float32)
     return logs

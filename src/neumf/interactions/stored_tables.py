@@ -1,7 +1,4 @@
-"""Tables that are not in memory: Parquet files, datasets of Arrow, DataFrames of dask.
-
-pyarrow is imported where a path is given, and dask never: who passes its DataFrame has done that.
-"""
+"""Tables that are not in memory: Parquet files, datasets of Arrow, DataFrames of dask."""
 
 from __future__ import annotations
 

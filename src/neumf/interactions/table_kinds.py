@@ -1,7 +1,4 @@
-"""Tables of pandas, polars and Arrow, and arrays, behind one face.
-
-polars and pyarrow are never imported here: who passes their tables has imported them already.
-"""
+"""Tables of pandas, polars and Arrow, and arrays; polars and pyarrow are never imported here."""
 
 from __future__ import annotations
 
@@ -35,7 +32,12 @@ class Table:
     shape: tuple[int, int]
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        self.frame = _native_frame(frame)
+        for position, dtype in enumerate(frame.dtypes):
+            if isinstance(dtype, np.dtype) and not dtype.isnative:
+                frame = frame.copy(deep=False)
+                column: Any = native(frame.iloc[:, position])
+                frame.isetitem(position, column)
+        self.frame = frame
         self.names = list(frame.columns)
         self.index_names = list(frame.index.names)
         self.index_is_time = isinstance(frame.index, pd.DatetimeIndex)
@@ -199,7 +201,14 @@ def _as_pandas(X: Any, argument: str) -> pd.DataFrame:
 
 def _as_rows(X: Any, argument: str) -> NDArray[Any] | Sequence[Any]:
     rows = X if isinstance(X, Sequence | np.ma.MaskedArray) else np.asarray(X)
-    if not _is_table(rows):
+    if isinstance(rows, np.ndarray):
+        is_table = rows.ndim == 2
+    else:
+        first = rows[0] if len(rows) else []
+        is_row = isinstance(first, list | tuple | np.ndarray | pd.Series)
+        # A tuple in a row is an id, not a third dimension.
+        is_table = is_row and not any(isinstance(cell, list | np.ndarray) for cell in first)
+    if not is_table:
         raise ValueError(
             f"{argument} must be a table with one row per interaction. Expected 2D array, got "
             f"{type(X).__name__} of another shape instead. Reshape your data to (n_samples, 2) or "
@@ -212,16 +221,6 @@ def _as_rows(X: Any, argument: str) -> NDArray[Any] | Sequence[Any]:
     return rows
 
 
-def _is_table(rows: Sequence[Any] | NDArray[Any]) -> bool:
-    """Tell whether rows have two dimensions; a tuple in a row is an id, not a third one."""
-    if isinstance(rows, np.ndarray):
-        return rows.ndim == 2
-    first = rows[0] if len(rows) else []
-    return isinstance(first, list | tuple | np.ndarray | pd.Series) and not any(
-        isinstance(cell, list | np.ndarray) for cell in first
-    )
-
-
 def _unmask(column: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
     """Return a column with None where it is masked."""
     mask = np.ma.getmaskarray(column)
@@ -230,13 +229,3 @@ def _unmask(column: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
     cells = column.data.astype(object)
     cells[mask] = None
     return cells
-
-
-def _native_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose numbers have the machine's order of bytes: pandas takes no others."""
-    for position, dtype in enumerate(frame.dtypes):
-        if isinstance(dtype, np.dtype) and not dtype.isnative:
-            frame = frame.copy(deep=False)
-            column: Any = native(frame.iloc[:, position])
-            frame.isetitem(position, column)
-    return frame

@@ -53,17 +53,9 @@ class Interactions:
 
 
 def read_interactions(
-    X: Any,
-    argument: str = "X",
-    *,
-    with_timestamps: bool = True,
-    may_be_empty: bool = False,
+    X: Any, argument: str = "X", *, with_timestamps: bool = True, may_be_empty: bool = False
 ) -> Interactions:
-    """Read a DataFrame, an Arrow table, an array-like or a sparse users x items matrix.
-
-    Errors name the argument. Timestamps that nothing will be ordered by need not be read, nor be
-    sound.
-    """
+    """Read a DataFrame, an Arrow table, an array-like or a sparse users x items matrix."""
     if sp.issparse(X):
         return _read_sparse(X, argument, may_be_empty)
     table = open_table(X, argument)
@@ -95,10 +87,9 @@ def no_rows(table: Table, argument: str) -> ValueError:
 
 
 def locate_columns(table: Table, argument: str = "X") -> dict[str, int]:
-    """Return the positions of the user, item, timestamp and rating columns that the table has.
+    """Return the positions of the user, item, timestamp and rating columns, found by their names.
 
-    Columns count by their names. Where there is neither a user nor an item column, or columns have
-    no names, the first two are user and item, and nothing tells what the others are.
+    Where no name tells the users or the items, the first two columns are user and item.
     """
     found = {} if table.names is None else _find_names(table, argument)
     if table.shape[1] < 2:
@@ -112,8 +103,7 @@ def locate_columns(table: Table, argument: str = "X") -> dict[str, int]:
                 raise ValueError(
                     f"{argument} has neither a user nor an item column, so its first two columns "
                     f"must be user and item. Received columns {table.names}, where the {role} is "
-                    "one of the two. Rename the columns of the users and of the items to 'user' "
-                    "and 'item'."
+                    "one of the two. Rename the columns of the ids to 'user' and 'item'."
                 )
         return {"user": 0, "item": 1} | found
     for role in ("user", "item"):

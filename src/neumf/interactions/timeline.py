@@ -50,11 +50,10 @@ def read_timelines(
 ) -> Timelines:
     """Find the position of each row in time.
 
-    The table does not say which positive a row labelled 0 was drawn for. With timestamps it is one
-    of the same user and time, otherwise one of the same user: of k such rows and m such positives,
-    the j-th row belongs to the positive number ``j * m // k``, in the order of the table. That is
-    right for the same number of negatives for each positive, behind it or behind all positives.
-    No row stands behind a positive that comes later.
+    The table does not say which positive a row labelled 0 was drawn for. It is one of the same user
+    and, with timestamps, time: of k such rows and m such positives, the j-th row belongs to the
+    positive number ``j * m // k``, in the order of the table. That is right for the same number of
+    negatives for each positive, behind it or behind all positives.
     """
     counts = np.bincount(users if positive is None else users[positive], minlength=n_users)
     # NumPy sorts integers of 16 bits several times as fast as larger ones.

@@ -21,22 +21,10 @@ _BLOCK_SIZE = 2**15
 class UnseenItems:
     """The items that each user has not seen, addressable by position.
 
-    Every item owns as many tickets as its weight (one, if there are no weights). A user's unseen
-    tickets are numbered from 0 in the order of the catalogue; `at` says whose the t-th one is.
-    A ticket drawn at random is thus an unseen item drawn in proportion to its weight, without
-    rejection, however few are left.
-
-    Parameters
-    ----------
-    seen : csr_array of shape (n_users, n_items)
-        Sorted, each pair once.
-    weights : ndarray of shape (n_items,) of int or None
-        Tickets per item.
-
-    Attributes
-    ----------
-    n_tickets : ndarray of shape (n_users,)
-        Unseen tickets of each user.
+    Every item owns a number of tickets, its weight (one without weights). A user's unseen tickets,
+    `n_tickets`, are numbered from 0 in the order of the catalogue; `at` returns the owner of the
+    t-th one. A random ticket is thus an unseen item drawn in proportion to its weight, without
+    rejection. `seen`, shape (n_users, n_items), must be sorted and hold each pair once.
     """
 
     def __init__(self, seen: sp.csr_array, weights: NDArray[np.int64] | None = None) -> None:
@@ -70,9 +58,8 @@ class UnseenItems:
             # `take` with "clip" is several times as fast as indexing.
             if self._last_tickets is None:
                 # item - (position - first) unseen ones stand before the item
-                stands_before = (
-                    self._items.take(position, mode="clip") - position <= tickets - first
-                )
+                unseen = self._items.take(position, mode="clip") - position
+                stands_before = unseen <= tickets - first
             else:
                 stands_before = self._before.take(position, mode="clip") <= tickets
             after += (stands_before & (position < end)) * step
@@ -88,10 +75,7 @@ class UnseenItems:
 def sample_unseen_items(
     unseen: UnseenItems, users: Indices, n_negatives: int, rng: np.random.Generator
 ) -> Indices:
-    """Draw items with replacement, shape (len(users), n_negatives).
-
-    No user may have seen everything; `refuse_saturated` tells.
-    """
+    """Draw items with replacement, shape (len(users), n_negatives), after `refuse_saturated`."""
     return unseen_items_of(users, rng.random((len(users), n_negatives)), unseen)
 
 

@@ -17,21 +17,11 @@ from neumf.utils.arrays import Float64s, Indices
 
 @dataclass(frozen=True)
 class UserItems:
-    """The items of users, user by user, each oldest first.
+    """The items of users, user by user, each oldest first."""
 
-    Attributes
-    ----------
-    items : ndarray of shape (n_rows,)
-        Indices of items. A position is a position in this array.
-    bounds : ndarray of shape (n_users + 1,)
-        Where the items of each user begin, and end.
-    seconds : ndarray of shape (n_rows,) or None
-        Timestamps; None if there are none or nobody needs them.
-    """
-
-    items: Indices
-    bounds: Indices
-    seconds: Float64s | None = None
+    items: Indices  # a position is a position in this array
+    bounds: Indices  # where the items of each user begin, and end, shape (n_users + 1,)
+    seconds: Float64s | None = None  # timestamps; None if there are none or nobody needs them
 
     @classmethod
     def of_sorted_rows(
@@ -47,9 +37,7 @@ class UserItems:
         order = time_order(rows.users, rows.timestamps)
         if rows.positive is not None:
             order = order[rows.positive[order]]
-        seconds = None
-        if with_seconds and rows.seconds is not None:
-            seconds = rows.seconds[order]
+        seconds = rows.seconds[order] if with_seconds and rows.seconds is not None else None
         users = rows.users[order]
         return cls.of_sorted_rows(users, rows.items[order], seconds, rows.shape[0]), order
 
@@ -96,7 +84,7 @@ class UserItems:
     ) -> sp.csr_array:
         """Return the weight of each item after the user's last row, shape (n, n_items).
 
-        The last `length` items count, None for all. An item that a user had twice is stored twice.
+        The last `length` items count, None for all. Repeated items are stored repeatedly.
         """
         last = self.take(users, length)
         ends = last.ends
@@ -108,10 +96,10 @@ class UserItems:
     def weigh_for_later(
         self, positions: Indices, ends: Indices, decay: Span, length: int
     ) -> tuple[Indices, Indices, Float64s]:
-        """Return how much the items at these positions count for up to `length` rows after them.
+        """Return the weights of items for up to `length` rows after their positions.
 
-        `ends` are where the items of each one's user end. The values are where the rows after
-        each position begin and end, shape (n + 1,), the positions of these rows, and their weights.
+        `ends` are where the items of each one's user end. The values are the bounds of the rows
+        after each position, shape (n + 1,), the positions of these rows, and their weights.
         """
         counts = np.minimum(ends - positions - 1, length)
         bounds, later = _runs(positions + 1, counts)

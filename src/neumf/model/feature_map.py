@@ -18,25 +18,19 @@ _MOST_STEPS = 200
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """The linear map from features to vectors.
+    """The linear map from features to vectors: a weighted and penalised least-squares fit."""
 
-    Attributes
-    ----------
-    slope, intercept : ndarray of shape (n_columns, width) and (width,)
-        The weighted least-squares fit whose slope is penalised.
-    """
-
-    slope: Float64s
-    intercept: Float64s
+    slope: Float64s  # of shape (n_columns, width)
+    intercept: Float64s  # of shape (width,)
 
     @classmethod
     def fit(
         cls, features: sp.csr_array, vectors: Float32s, weights: Float64s, penalty: float
     ) -> Self:
-        """Fit to vectors that training has learned, of which each counts by its weight.
+        """Fit to learned vectors, by their weights.
 
-        The normal equations are solved by conjugate gradients, for all dimensions of the vectors at
-        once: a matrix of columns by columns would not fit in memory where words are columns.
+        Conjugate gradients solve the normal equations for all dimensions of the vectors at once: a
+        matrix of columns by columns would not fit in memory where words are columns.
         """
         counted = weights > 0
         features, weights = features[counted], weights[counted, None]

@@ -14,21 +14,11 @@ from neumf.utils.arrays import Float32s
 
 @dataclass(frozen=True)
 class ItemIds:
-    """A vector for each item, learned by itself, in the table "items".
+    """A vector for each item, learned by itself, in the table "items"."""
 
-    Attributes
-    ----------
-    width : int
-        Width of the vectors, without the bias.
-    bias : bool
-        Whether a bias, which is not penalised, stands behind each vector.
-    std : float
-        Standard deviation of the initial vectors.
-    """
-
-    width: int
-    bias: bool = False
-    std: float = 0.01
+    width: int  # of the vectors, without the bias
+    bias: bool = False  # whether a bias, which is not penalised, stands behind each vector
+    std: float = 0.01  # of the initial vectors
 
     def initial_tables(
         self, n_items: int, rng: np.random.Generator, biases: Float32s | None
@@ -49,8 +39,5 @@ class ItemIds:
         return tables["items"]
 
     def norms(self, xp: Any, rows: Any) -> Any:
-        """Return the mean squared norm of the candidates of each row, shape (n,).
-
-        `rows` has shape (n, n_candidates, width + bias).
-        """
+        """Return mean squared norms, (n, n_candidates, width + bias) -> (n,)."""
         return xp.reduce_sum(rows[:, :, : self.width] ** 2, (1, 2)) / rows.shape[1]

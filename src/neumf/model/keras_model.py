@@ -24,33 +24,28 @@ def build_keras_model(network: Network) -> Any:
     user = keras.Input(shape=(), dtype="int32", name="user")
     item = keras.Input(shape=(), dtype="int32", name="item")
 
-    def embed(name: str, inputs: Any, table: Float32s) -> Any:
-        layer = keras.layers.Embedding(*table.shape, embeddings_initializer="zeros", name=name)
+    def apply(layer: Any, inputs: Any, *weights: Float32s) -> Any:
         output = layer(inputs)
-        layer.set_weights([table])
+        layer.set_weights(weights)
         return output
 
+    def embed(name: str, inputs: Any, table: Float32s) -> Any:
+        layer = keras.layers.Embedding(*table.shape, embeddings_initializer="zeros", name=name)
+        return apply(layer, inputs, table)
+
     def dense(name: str, inputs: Any, kernel: Float32s, bias: Float32s, activation: Any) -> Any:
-        layer = keras.layers.Dense(
-            len(bias), activation=activation, kernel_initializer="zeros", name=name
-        )
-        output = layer(inputs)
-        layer.set_weights([kernel, bias])
-        return output
+        layer = keras.layers.Dense(len(bias), activation, kernel_initializer="zeros", name=name)
+        return apply(layer, inputs, kernel, bias)
 
     halves = []
     if g:
-        vectors = [
-            embed("gmf_user", user, network.users[:, :g]),
-            embed("gmf_item", item, network.items[:, :g]),
-        ]
-        halves.append(keras.layers.Multiply(name="gmf")(vectors))
+        of_user = embed("gmf_user", user, network.users[:, :g])
+        of_item = embed("gmf_item", item, network.items[:, :g])
+        halves.append(keras.layers.Multiply(name="gmf")([of_user, of_item]))
     if layers.hidden_layer_sizes:
-        vectors = [
-            embed("mlp_user", user, network.users[:, g:]),
-            embed("mlp_item", item, network.item_vectors[:, g:]),
-        ]
-        hidden = keras.layers.Concatenate(name="mlp_input")(vectors)
+        of_user = embed("mlp_user", user, network.users[:, g:])
+        of_item = embed("mlp_item", item, network.item_vectors[:, g:])
+        hidden = keras.layers.Concatenate(name="mlp_input")([of_user, of_item])
         for number in range(1, len(layers.hidden_layer_sizes) + 1):
             kernel, bias = shared[f"kernel_{number}"], shared[f"bias_{number}"]
             hidden = dense(f"mlp_layer_{number}", hidden, kernel, bias, "relu")

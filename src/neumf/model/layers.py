@@ -23,11 +23,9 @@ import numpy as np
 from neumf.model.initial import uniform
 from neumf.utils.arrays import Float32s
 
-# Pairs that are computed at once: enough for the matrix products, little enough for the processor's
-# cache.
+# What fits the processor's cache: pairs, and values of the first hidden layer where items lie along
+# rows.
 BLOCK_SIZE = 2**15
-
-# The same where items lie along rows: values of the first hidden layer.
 TILE_SIZE = 2**17
 
 # Arrays, or tensors while training, by name.
@@ -44,29 +42,16 @@ def no_dropout(values: Any) -> Any:
 class NeuMFLayers:
     """The layers of the whole network, or of one of its halves.
 
-    Attributes
-    ----------
-    n_factors : int
-        Width of the GMF vectors; 0 leaves the GMF half out.
-    mlp_embedding_dim : int
-        Width of the MLP vectors; 0 leaves the MLP half out.
-    hidden_layer_sizes : tuple of int
-        Widths of the layers of the MLP half; empty without it.
-    item_bias : bool
-        Whether each item has a bias, the last value of its vector.
-
-    Notes
-    -----
     The class holds sizes only. The weights come in by name: ``kernel_1`` and ``bias_1`` to the last
     hidden layer, where the first kernel has the rows for the user and then those for the item; h as
     ``output_kernel``, shape (n_factors + width of the last layer, 1), and b as ``output_bias``.
     A vector of a user or an item is its GMF vector, then its MLP vector.
     """
 
-    n_factors: int
-    mlp_embedding_dim: int
-    hidden_layer_sizes: tuple[int, ...]
-    item_bias: bool = False
+    n_factors: int  # width of the GMF vectors; 0 leaves the GMF half out
+    mlp_embedding_dim: int  # width of the MLP vectors; 0 leaves the MLP half out
+    hidden_layer_sizes: tuple[int, ...]  # empty without the MLP half
+    item_bias: bool = False  # whether each item has a bias, the last value of its vector
 
     @property
     def width(self) -> int:
@@ -111,14 +96,12 @@ class NeuMFLayers:
 
     def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
         """Draw weights: hidden layers Glorot uniform, h LeCun uniform, biases 0."""
-        sizes = (2 * self.mlp_embedding_dim, *self.hidden_layer_sizes)
-        shared = {}
-        for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
-            shared[f"kernel_{number}"] = uniform(rng, n_in, n_out, 6 / (n_in + n_out))
-            shared[f"bias_{number}"] = np.zeros(n_out, np.float32)
-        n_inputs = self.n_factors + sizes[-1]
-        shared["output_kernel"] = uniform(rng, n_inputs, 1, 3 / n_inputs)
-        shared["output_bias"] = np.zeros(1, np.float32)
+        shapes = self.shared_shapes()
+        shared = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        for name in self.kernels:
+            n_in, n_out = shapes[name]
+            limit_squared = 3 / n_in if name == "output_kernel" else 6 / (n_in + n_out)
+            shared[name] = uniform(rng, n_in, n_out, limit_squared)
         return shared
 
     def join_shared(
@@ -135,24 +118,10 @@ class NeuMFLayers:
     def logits(
         self, xp: Any, shared: Shared, users: Any, items: Any, dropout: Dropout = no_dropout
     ) -> Any:
-        """Return the logit of each user with each of its candidates.
+        """Return the logit of each user with each of its candidates, shape (n, n_candidates).
 
-        Parameters
-        ----------
-        xp : module
-            numpy or tensorflow.
-        shared : mapping of str to array
-            The weights.
-        users : array of shape (n, width)
-            Vectors of users.
-        items : array of shape (n, n_candidates, item_width)
-            Vectors of items.
-        dropout : callable
-            Applied to the GMF product and to the output of every hidden layer.
-
-        Returns
-        -------
-        logits : array of shape (n, n_candidates)
+        `users` are vectors of shape (n, width), `items` of shape (n, n_candidates, item_width).
+        Dropout applies to the GMF product and to the output of every hidden layer.
         """
         g = self.n_factors
         h = self.output_kernel(shared)[:, 0]
@@ -173,10 +142,7 @@ class NeuMFLayers:
         return xp.reshape(total, items.shape[:2])
 
     def product_logits(self, xp: Any, shared: Shared, users: Any, items: Any) -> Any:
-        """Return the logits of the GMF half and the biases for all pairs of users and items.
-
-        p_u * q_i summed with weights h is one matrix product over all pairs.
-        """
+        """Return the logits of the GMF half and the biases for all pairs of users and items."""
         g = self.n_factors
         h, b = self.output_kernel(shared), shared["output_bias"]
         logits = (users[:, :g] * h[:g, 0]) @ xp.transpose(items[:, :g])
@@ -206,10 +172,9 @@ class NeuMFLayers:
     def _add_mlp(self, logits: Float32s, shared: Shared, users: Float32s, items: Float32s) -> None:
         """Add the MLP half to the logits of all pairs of users and items.
 
-        relu(a + b) is max(a, -b) + b. Where b is what a user adds to a layer, it is the same for
-        all items, and need not be added to each: what it adds to the next layer joins that layer's
-        own b. So a layer takes one product and one maximum of each pair. The items lie along the
-        last axis, which makes the loops long.
+        relu(a + b) is max(a, -b) + b. The addend b of a user is the same for all items: its product
+        with the next kernel joins that layer's own b. So a layer takes one product and one maximum
+        of each pair. The items lie along the last axis, which makes the loops long.
         """
         of_users, of_items = self._first_layer(shared, users, items)
         of_items = np.ascontiguousarray(of_items.T)
@@ -234,10 +199,7 @@ class NeuMFLayers:
                 logits[i : i + height, j : j + width] += h @ hidden
 
     def _first_layer(self, shared: Shared, users: Any, items: Any) -> tuple[Any, Any]:
-        """Return what users and items add to the first layer: W_1 [p', q'] + b_1 is their sum.
-
-        Each is computed once, however many pairs there are.
-        """
+        """Return the addends of users and of items, whose sum is W_1 [p', q'] + b_1."""
         kernel, bias = shared["kernel_1"], shared["bias_1"]
         width = self.mlp_embedding_dim
         return users @ kernel[:width] + bias, items @ kernel[width:]
@@ -270,27 +232,13 @@ class MFLayers(NeuMFLayers):
         """Return the shape of b."""
         return {"output_bias": (1,)}
 
-    def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
-        """Return b, 0."""
-        return {"output_bias": np.zeros(1, np.float32)}
-
 
 # The kinds of layers, by the name that files have for them.
 LAYERS: dict[str, type[NeuMFLayers]] = {"neumf": NeuMFLayers, "mf": MFLayers}
 
-
-def _gmf(n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...]) -> NeuMFLayers:
-    return NeuMFLayers(n_factors, 0, ())
-
-
-def _mlp(n_factors: int, mlp_embedding_dim: int, sizes: tuple[int, ...]) -> NeuMFLayers:
-    return NeuMFLayers(0, mlp_embedding_dim, sizes)
-
-
-# By the name that `architecture` takes: what makes the layers of `n_factors`, `mlp_embedding_dim`
-# and `hidden_layer_sizes`.
+# By the parameter `architecture`: (n_factors, mlp_embedding_dim, hidden_layer_sizes) -> layers
 ARCHITECTURES: dict[str, Callable[[int, int, tuple[int, ...]], NeuMFLayers]] = {
     "neumf": NeuMFLayers,
-    "gmf": _gmf,
-    "mlp": _mlp,
+    "gmf": lambda n_factors, mlp_embedding_dim, sizes: NeuMFLayers(n_factors, 0, ()),
+    "mlp": lambda n_factors, mlp_embedding_dim, sizes: NeuMFLayers(0, mlp_embedding_dim, sizes),
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
 from neumf.model.item_towers import ItemIds
 from neumf.model.layers import BLOCK_SIZE, NeuMFLayers
@@ -15,13 +16,10 @@ from neumf.utils.time_gaps import HistoryInputs
 
 
 class Weights(NamedTuple):
-    """All that is learned, by name.
+    """All that is learned, by name."""
 
-    `tables` have a row per user or item, the vectors; `shared` are the weights of all rows.
-    """
-
-    tables: dict[str, Float32s]
-    shared: dict[str, Float32s]
+    tables: dict[str, Float32s]  # the vectors, a row per user or item
+    shared: dict[str, Float32s]  # the weights of all rows
 
     def grown(self, new: dict[str, Float32s]) -> Weights:
         """Return the weights with the rows of new users and items behind those of the known."""
@@ -31,15 +29,7 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What a network is made of: sizes and equations, no weights. Equal ones share compiled code.
-
-    Attributes
-    ----------
-    layers : NeuMFLayers
-        What makes a logit of two vectors.
-    users, items : UserTower, ItemIds
-        What makes the vectors of users and items.
-    """
+    """The sizes and equations of a network, without weights. Equal ones share compiled code."""
 
     layers: NeuMFLayers
     users: UserTower
@@ -55,22 +45,14 @@ class Blueprint:
         return replace(self, users=replace(self.users, history_length=length))
 
     def initial_tables(
-        self,
-        n_users: int,
-        n_items: int,
-        rng: np.random.Generator,
-        item_biases: Float32s | None = None,
+        self, n_users: int, n_items: int, rng: Generator, item_biases: Float32s | None = None
     ) -> dict[str, Float32s]:
         """Draw the rows of users and items; biases of items start at the given ones, or at 0."""
         of_users = self.users.initial_tables(n_users, n_items, rng)
         return of_users | self.items.initial_tables(n_items, rng, item_biases)
 
     def initial_weights(
-        self,
-        n_users: int,
-        n_items: int,
-        rng: np.random.Generator,
-        item_biases: Float32s | None = None,
+        self, n_users: int, n_items: int, rng: Generator, item_biases: Float32s | None = None
     ) -> Weights:
         """Draw all weights."""
         tables = self.initial_tables(n_users, n_items, rng, item_biases)
@@ -104,23 +86,12 @@ class Blueprint:
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network, ready to score.
-
-    Attributes
-    ----------
-    blueprint : Blueprint
-        What it is made of.
-    weights : Weights
-        What it has learned.
-    users, items : ndarray of shape (n, width)
-        The vectors of users after their last row, and of items: GMF vector, then MLP vector; behind
-        those of items, the bias, if they have one.
-    """
+    """A trained network, ready to score."""
 
     blueprint: Blueprint
     weights: Weights
-    users: Float32s
-    items: Float32s
+    users: Float32s  # vectors after the last row: GMF vector, then MLP vector
+    items: Float32s  # as those of users, with the bias, if there is one, behind
 
     @classmethod
     def of_weights(

@@ -9,30 +9,20 @@ import scipy.sparse as sp
 
 from neumf.utils.arrays import Float32s, Indices
 
-# The users that a map is fitted to: enough for its few thousand numbers, few enough for a moment's
-# memory.
+# The users that a map is fitted to: enough for its few thousand numbers, and little memory.
 MOST_USERS = 100_000
 
 
 @dataclass(frozen=True)
 class UserMap:
-    """The linear map from the weighted mean of a user's items to the user's vector.
+    """The linear map from the weighted mean of a user's items to the user's vector."""
 
-    Attributes
-    ----------
-    slope, intercept : ndarray of shape (width, width) and (width,)
-        The least-squares fit over the users of training.
-    """
-
-    slope: Float32s
-    intercept: Float32s
+    slope: Float32s  # of shape (width, width)
+    intercept: Float32s  # of shape (width,)
 
     @classmethod
     def fit(cls, users: Float32s, items: Float32s, weights: sp.csr_array) -> UserMap:
-        """Fit to the vectors of users and of items that training learned.
-
-        `weights`, shape (n_users, n_items), tells how much each item counts for each of the users.
-        """
+        """Fit to learned vectors; `weights`, shape (n_users, n_items): how much items count."""
         inputs = np.column_stack([_means(items, weights), np.ones(len(users), np.float32)])
         solution = np.linalg.lstsq(inputs, users, rcond=None)[0].astype(np.float32)
         return cls(solution[:-1], solution[-1])
@@ -44,16 +34,9 @@ class UserMap:
 
 
 def position_weights(histories: Indices, n_items: int, of_positions: Float32s) -> sp.csr_array:
-    """Return how much each item counts for each user: its places in the history decide.
+    """Return the weight of each item for each user, given that of each position in a history.
 
-    Parameters
-    ----------
-    histories : ndarray of shape (n_users, history_length)
-        Last items, newest first, filled up with -1.
-    n_items : int
-        Size of the catalogue.
-    of_positions : ndarray of shape (history_length,)
-        How much each place counts.
+    `histories` have shape (n_users, history_length), newest item first, filled up with -1.
     """
     present = histories >= 0
     weights = np.broadcast_to(of_positions, histories.shape)[present]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from neumf.model.layers import Shared
@@ -28,54 +29,31 @@ Rows = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class UserTower(ABC):
-    """Make the vectors of users.
-
-    Attributes
-    ----------
-    width : int
-        Width of the vectors.
-    history_length : int
-        Number of last items that are kept of each user.
-    std : float
-        Standard deviation of the initial vectors.
-    time_gaps : {"newest", "request"} or None
-        What the ages of the items in a history are counted from; None reads no times.
-    reads_history : bool
-        Whether the vector of a row's user is made of what the user had before the row. Rows then
-        need an order in time, and negatives must not tell what the user had later.
-    """
+    """Make the vectors of users."""
 
     width: int
-    history_length: int
-    std: float = 0.01
-    time_gaps: TimeGaps | None = None
+    history_length: int  # number of last items that are kept of each user
+    std: float = 0.01  # of the initial vectors
+    time_gaps: TimeGaps | None = None  # what ages are counted from; None reads no times
 
+    # Whether the vector of a row's user comes from the items before the row. Rows then need an
+    # order in time, and negatives must not tell what the user had later.
     reads_history: ClassVar[bool] = True
 
     @abstractmethod
-    def initial_tables(
-        self, n_users: int, n_items: int, rng: np.random.Generator
-    ) -> dict[str, Float32s]:
+    def initial_tables(self, n_users: int, n_items: int, rng: Generator) -> dict[str, Float32s]:
         """Draw the tables by name, a row per user or item, each of the width of the vectors."""
 
     @abstractmethod
     def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
         """Return the vectors of users, shape (n, width).
 
-        Parameters
-        ----------
-        xp : module
-            numpy or tensorflow.
-        rows : mapping of str to array
-            The rows that `indices` names, of shape (n, n_per_row, width), zeros where there is no
-            such row; or numbers that are no rows (see `is_row`), of shape (n, n_per_row).
-        present : mapping of str to array of bool
-            Where there is such a row, shape (n, n_per_row), by table.
-        shared : mapping of str to array
-            The shared weights.
+        `rows` are those that `indices` names, of shape (n, n_per_row, width), zeros where there is
+        none; or numbers that are no rows, of shape (n, n_per_row). `present` tells where there is
+        such a row, shape (n, n_per_row).
         """
 
-    def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
+    def initial_shared(self, rng: Generator) -> dict[str, Float32s]:
         """Draw the shared weights by name."""
         return {}
 
@@ -85,13 +63,10 @@ class UserTower(ABC):
 
     @abstractmethod
     def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
-        """Return the rows of each table that make the vectors, shape (n, n_per_row); -1 is none.
-
-        Numbers that are no rows of a table, see `is_row`, come beside them.
-        """
+        """Return the rows of each table, shape (n, n_per_row), -1 is none; and other numbers."""
 
     def is_row(self, name: str) -> bool:
-        """Tell whether what `indices` names so are rows of a table."""
+        """Tell whether `indices` returns rows of a table under this name, not other numbers."""
         return True
 
     def table_of(self, name: str) -> str:

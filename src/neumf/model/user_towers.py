@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.random import Generator
 
 from neumf.model.initial import normal, uniform
 from neumf.model.layers import Shared
@@ -20,9 +21,7 @@ class UserIds(UserTower):
 
     reads_history: ClassVar[bool] = False
 
-    def initial_tables(
-        self, n_users: int, n_items: int, rng: np.random.Generator
-    ) -> dict[str, Float32s]:
+    def initial_tables(self, n_users: int, n_items: int, rng: Generator) -> dict[str, Float32s]:
         """Draw the vectors of users."""
         return {"users": normal(rng, n_users, self.width, self.std)}
 
@@ -54,18 +53,6 @@ _HIDDEN_KERNELS = ("history_kernel", "history_output")
 class UserHistories(UserTower):
     """A sum of vectors of the user's last items, weighted by position and dimension.
 
-    Attributes
-    ----------
-    hidden_size : int
-        Width of the hidden layer that refines the sum; 0 leaves it out.
-    shares_item_vectors : bool
-        Whether an item in a history counts as its own vector plus a deviation, and not as a vector
-        that is learned for histories alone.
-    has_last_item_vector : bool
-        Whether the newest item of a history adds a further vector.
-
-    Notes
-    -----
     The table "history" has the vectors (or deviations) of items in histories, and "newest" those
     that only the newest item adds. The shared weights are ``position_weights``, shape
     (history_length, width), the newest item first, and, with a hidden layer, ``history_kernel``,
@@ -75,13 +62,13 @@ class UserHistories(UserTower):
     same shape, and scales the row of "newest" by 1 plus a row of ``newest_weights``.
     """
 
-    hidden_size: int = 0
+    hidden_size: int = 0  # of the layer that refines the sum; 0 leaves it out
+    # Whether an item in a history counts as its own vector plus a deviation, and not as a vector
+    # that is learned for histories alone.
     shares_item_vectors: bool = False
-    has_last_item_vector: bool = False
+    has_last_item_vector: bool = False  # whether the newest item adds a further vector
 
-    def initial_tables(
-        self, n_users: int, n_items: int, rng: np.random.Generator
-    ) -> dict[str, Float32s]:
+    def initial_tables(self, n_users: int, n_items: int, rng: Generator) -> dict[str, Float32s]:
         """Draw the vectors of items in histories; deviations start at 0."""
         std = 0.0 if self.shares_item_vectors else self.std
         tables = {"history": normal(rng, n_items, self.width, std)}
@@ -114,10 +101,8 @@ class UserHistories(UserTower):
     @property
     def _weights_by_gap(self) -> tuple[str, ...]:
         """The names of the weights that have a row per bucket."""
-        if self.time_gaps is None:
-            return ()
-        if self.time_gaps == "newest":
-            return ("gap_weights",)
+        if self.time_gaps != "request":
+            return () if self.time_gaps is None else ("gap_weights",)
         newest = ("newest_weights",) if self.has_last_item_vector else ()
         return ("gap_weights", "pause_vectors", *newest)
 
@@ -131,17 +116,14 @@ class UserHistories(UserTower):
             shapes["history_output"] = (size, width)
         return shapes
 
-    def initial_shared(self, rng: np.random.Generator) -> dict[str, Float32s]:
+    def initial_shared(self, rng: Generator) -> dict[str, Float32s]:
         """Let the weights of positions fall from 1; gaps and the hidden layer start at 0."""
+        shapes = self.shared_shapes().items()
+        shared = {name: np.zeros(shape, np.float32) for name, shape in shapes}
         positions = np.arange(1, self.history_length + 1, dtype=np.float32)
-        weights = np.repeat(positions[:, None] ** np.float32(-0.5), self.width, axis=1)
-        shared: dict[str, Float32s] = {"position_weights": weights}
-        for name in self._weights_by_gap:
-            shared[name] = np.zeros((N_BUCKETS, self.width), np.float32)
+        shared["position_weights"] += positions[:, None] ** np.float32(-0.5)
         if size := self.hidden_size:
             shared["history_kernel"] = uniform(rng, self.width, size, 6 / (self.width + size))
-            shared["history_bias"] = np.zeros(size, np.float32)
-            shared["history_output"] = np.zeros((size, self.width), np.float32)
         return shared
 
     def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
@@ -156,8 +138,8 @@ class UserHistories(UserTower):
     def kernel_norms(self, xp: Any, shared: Shared) -> list[Any]:
         """Return the mean squared norm of a position's weights, and those of the hidden kernels.
 
-        The weights of gaps are not penalised: few rows have a gap of some buckets, and in steps of
-        Adam a penalty alone takes weights to 0 as fast as rows move them.
+        Those of gaps are not penalised: few rows have a gap of some buckets, and in steps of Adam a
+        penalty alone takes weights to 0 as fast as rows move them.
         """
         norms = [xp.reduce_sum(shared["position_weights"] ** 2) / self.history_length]
         if self.hidden_size:
@@ -192,9 +174,7 @@ class UserHistories(UserTower):
 class UserIdsAndHistories(UserHistories):
     """Both: the user's own vector is added to the sum over the history."""
 
-    def initial_tables(
-        self, n_users: int, n_items: int, rng: np.random.Generator
-    ) -> dict[str, Float32s]:
+    def initial_tables(self, n_users: int, n_items: int, rng: Generator) -> dict[str, Float32s]:
         """Draw the vectors of users, and those of items in histories; deviations start at 0."""
         own = normal(rng, n_users, self.width, 0.0 if self.shares_item_vectors else self.std)
         return {"users": own} | super().initial_tables(n_users, n_items, rng)

@@ -19,11 +19,6 @@ class CheckedValues:
     """Values by name, from a file that anyone may have written.
 
     Each method returns the value of a name, and raises a ValueError if it is of another kind.
-
-    Parameters
-    ----------
-    values : dict
-        The values by name; anything else raises.
     """
 
     def __init__(self, values: Any) -> None:

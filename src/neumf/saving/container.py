@@ -20,8 +20,7 @@ from safetensors.numpy import save as serialize
 
 from neumf._version import __version__
 
-# The format that is written. Older ones are read, later ones are refused.
-FORMAT = 1
+FORMAT = 1  # that is written; older ones are read, later ones are refused
 
 DTYPES = {
     "BOOL": np.dtype(np.bool_),
@@ -55,20 +54,11 @@ def check_loaded(check: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def write_file(path: str | os.PathLike[str], text: str, arrays: Arrays) -> None:
-    """Write a text and arrays, and leave an existing file as it was if that fails.
-
-    Raises
-    ------
-    ValueError
-        If something other than a regular file is at the path.
-    """
+    """Write a text and arrays; an existing file stays until the new one is on the disk."""
     metadata = {"neumf_format": str(FORMAT), "neumf_version": __version__, "neumf_values": text}
     metadata["neumf_checksum"] = checksum_of(metadata, arrays)
-    _replace(Path(os.path.realpath(path)), serialize(dict(arrays), metadata))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file beside the path, and move it to the path when it is on the disk."""
+    content = serialize(dict(arrays), metadata)
+    path = Path(os.path.realpath(path))
     mode = _mode_of_regular_file(path) if path.exists() else None
     temporary = path.with_name(f".neumf-{secrets.token_hex(8)}.tmp")
     try:
@@ -95,15 +85,7 @@ def _mode_of_regular_file(path: Path) -> int:
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[str, dict[str, NDArray[Any]]]:
-    """Read the text and the arrays that `write_file` wrote.
-
-    Raises
-    ------
-    ValueError
-        If the file is not regular, not from `write_file`, damaged or of a later format.
-    OSError
-        If it cannot be read.
-    """
+    """Read the text and the arrays that `write_file` wrote; refuse any other file."""
     _mode_of_regular_file(Path(path))
     content = Path(path).read_bytes()
     try:
@@ -175,13 +157,7 @@ def checksum_of(metadata: Mapping[str, str], arrays: Arrays) -> str:
 
 
 def read_json(text: str) -> Any:
-    """Read JSON, and refuse repeated keys and numbers that are not finite.
-
-    Raises
-    ------
-    ValueError
-        If the text is anything else.
-    """
+    """Read JSON, and refuse repeated keys and numbers that are not finite."""
 
     def finite(number: str) -> float:
         if not math.isfinite(float(number)):

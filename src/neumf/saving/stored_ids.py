@@ -18,13 +18,7 @@ _LIMIT = 2.0**53
 
 
 def labels_of_ids(ids: pd.Index, name: str) -> NDArray[np.uint8] | None:
-    """Return ids as JSON, a tuple as a list; None where the array of numbers itself will do.
-
-    Raises
-    ------
-    TypeError
-        If an id is not an int, a string, a float below 2**53 or a tuple of these.
-    """
+    """Return ids as JSON, a tuple as a list; None where the array of numbers itself will do."""
     labels = ids.to_numpy()
     if labels.dtype.char in _NUMBERS and _are_exact(labels):
         return None
@@ -41,26 +35,14 @@ def labels_of_ids(ids: pd.Index, name: str) -> NDArray[np.uint8] | None:
 
 
 def ids_of_numbers(labels: NDArray[Any]) -> pd.Index:
-    """Return the index of ids that are numbers.
-
-    Raises
-    ------
-    ValueError
-        If they are not, or an id appears twice.
-    """
+    """Return the index of ids that are numbers, each only once; refuse any others."""
     if labels.ndim != 1 or labels.dtype.char not in _NUMBERS or not _are_exact(labels):
         raise damaged_file_error(f"its ids are of dtype {labels.dtype} and shape {labels.shape}")
     return _unique_index(labels)
 
 
 def ids_of_labels(array: NDArray[Any]) -> pd.Index:
-    """Return the index of ids that `labels_of_ids` wrote.
-
-    Raises
-    ------
-    ValueError
-        If the array holds anything else, or an id appears twice.
-    """
+    """Return the index of ids that `labels_of_ids` wrote, each only once; refuse any others."""
     if array.ndim != 1 or array.dtype != np.uint8:
         raise damaged_file_error(f"its ids are of dtype {array.dtype} and shape {array.shape}")
     try:

@@ -1,7 +1,7 @@
 """Nested values as one JSON text with arrays, and back.
 
-Values are what JSON has, tuples, arrays of numbers, sparse matrices and indexes of ids. JSON itself
-lacks the last four: an object with one key, which starts with "@", stands for each of them.
+JSON lacks tuples, arrays of numbers, sparse matrices and indexes of ids: an object with one key,
+which starts with "@", stands for each of them.
 """
 
 from __future__ import annotations
@@ -33,28 +33,14 @@ _CSR_KEYS = {"shape", "indices", "indptr"}
 
 
 def write_values(path: str | os.PathLike[str], values: dict[str, Any]) -> None:
-    """Write values, by name, to a file.
-
-    Raises
-    ------
-    TypeError
-        If a file cannot hold a value.
-    ValueError, OSError
-        If the file cannot be written.
-    """
+    """Write values, by name, to a file; raise a TypeError if a file cannot hold one of them."""
     encoder = _Encoder()
     encoded = {name: encoder.encode(value, name) for name, value in values.items()}
     write_file(path, json.dumps(encoded, allow_nan=False), encoder.arrays)
 
 
 def read_values(path: str | os.PathLike[str]) -> Any:
-    """Read the values that `write_values` wrote; the file may hold anything of these kinds.
-
-    Raises
-    ------
-    ValueError, OSError
-        If the file cannot be read.
-    """
+    """Read the values that `write_values` wrote; the file may hold anything of these kinds."""
     text, arrays = read_file(path)
     try:
         return _decode(read_json(text), arrays)
@@ -82,7 +68,10 @@ class _Encoder:
         if isinstance(value, sp.csr_array):
             return {"@csr": self._encode_sparse(value, name)}
         if isinstance(value, pd.Index):
-            return self._encode_ids(value, name)
+            labels = labels_of_ids(value, name)
+            if labels is None:
+                return {"@ids": self._store(value.to_numpy(), name)}
+            return {"@labels": self._store(labels, name)}
         if type(value) in (list, tuple):
             parts = [self.encode(part, f"{name}[{row}]") for row, part in enumerate(value)]
             return parts if type(value) is list else {"@tuple": parts}
@@ -110,12 +99,6 @@ class _Encoder:
         if value.dtype != np.bool_ or not value.data.all():
             kept.append("data")
         return parts | {part: self._store(getattr(value, part), f"{name}.{part}") for part in kept}
-
-    def _encode_ids(self, ids: pd.Index, name: str) -> dict[str, str]:
-        labels = labels_of_ids(ids, name)
-        if labels is None:
-            return {"@ids": self._store(ids.to_numpy(), name)}
-        return {"@labels": self._store(labels, name)}
 
 
 def _refusal(value: Any, name: str) -> TypeError:
@@ -160,9 +143,8 @@ def _decode_sparse(parts: Any, arrays: Arrays) -> sp.csr_array:
     if len(sizes) != 2 or sizes != shape or not 0 <= min(sizes) <= max(sizes) < 2**31:
         raise damaged_file_error(f"a sparse matrix has the shape {short_repr(shape)}")
     indices, indptr = (_decode_array(parts[part], arrays) for part in ("indices", "indptr"))
-    data = np.ones(indices.shape, dtype=bool)
-    if "data" in parts:
-        data = _decode_array(parts["data"], arrays)
+    has_data = "data" in parts
+    data = _decode_array(parts["data"], arrays) if has_data else np.ones(indices.shape, dtype=bool)
     for array in (indices, indptr):
         if array.ndim != 1 or array.dtype not in (np.int32, np.int64):
             raise damaged_file_error("the indices of a sparse matrix are not a list of ints")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from neumf.interactions.histories import Histories
@@ -17,8 +18,7 @@ from neumf.training.centres import SideCentres
 from neumf.utils.arrays import Float32s, Float64s, Indices
 from neumf.utils.time_gaps import HistoryInputs
 
-# Rows that one call of the compiled program trains on: so many that the cost of the call does not
-# count, so few that their negatives take little memory.
+# Rows of one call of the compiled program: its cost is spread, and negatives take little memory.
 _CHUNK_ROWS = 2**15
 
 # The smallest sizes of a chunk: all small updates share compiled code.
@@ -28,18 +28,10 @@ _LEAST_BATCHES = 16
 
 @dataclass(frozen=True)
 class Negatives:
-    """From what the negatives of each row are drawn.
+    """The items that negatives are drawn from."""
 
-    Attributes
-    ----------
-    unseen : UnseenItems
-        The items that may be drawn for each user, or, with histories, for each item.
-    drawn_for : ndarray of shape (n_rows,)
-        The index into `unseen`: the row's user, or, with histories, the row's item.
-    """
-
-    unseen: UnseenItems
-    drawn_for: Indices
+    unseen: UnseenItems  # the items that may be drawn for each user, or, with histories, each item
+    drawn_for: Indices  # each row's index into `unseen`: its user, or, with histories, its item
 
 
 class Degrees(NamedTuple):
@@ -51,34 +43,16 @@ class Degrees(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The rows of an epoch, and what else the penalty needs.
-
-    Attributes
-    ----------
-    users, items : ndarray of shape (n_rows,)
-        Indices.
-    labels : ndarray of shape (n_rows,) or None
-        In [0, 1]; None means 1 each.
-    weights : ndarray of shape (n_rows,) or None
-        Weight of each row, and of the negatives drawn for it; None means 1 each.
-    negatives : Negatives or None
-        Where negatives come from; None draws none.
-    histories : Histories or None
-        The history of each row, if the user tower reads it.
-    degrees : Degrees or None
-        The divisors of the penalty of each vector; None means 1.
-    centres : SideCentres or None
-        The points that the penalty pulls vectors towards; None means 0.
-    """
+    """The rows of an epoch, arrays of shape (n_rows,), and the arguments of the penalty."""
 
     users: Indices
     items: Indices
-    labels: Float32s | None = None
-    weights: Float32s | None = None
-    negatives: Negatives | None = None
-    histories: Histories | None = None
-    degrees: Degrees | None = None
-    centres: SideCentres | None = None
+    labels: Float32s | None = None  # in [0, 1]; None: 1 each
+    weights: Float32s | None = None  # of each row and the negatives drawn for it; None: 1 each
+    negatives: Negatives | None = None  # None draws none
+    histories: Histories | None = None  # of each row, if the user tower reads them
+    degrees: Degrees | None = None  # the divisors of the penalty of each vector; None: 1
+    centres: SideCentres | None = None  # what the penalty pulls vectors towards; None: 0
 
     def __len__(self) -> int:
         return len(self.users)
@@ -107,20 +81,16 @@ def round_up(n: int) -> int:
 
 
 class Chunk(NamedTuple):
-    """Rows to train on, batch by batch, as arrays or tensors; the first `n_rows` count.
+    """Rows to train on, batch by batch, as arrays or tensors; the first `n_rows` count."""
 
-    Indices into each table have shape (n_batches, batch_rows, n_per_row), labels and weights lack
-    the last dimension. The seed is that of dropout.
-    """
-
-    indices: dict[str, Any]
-    labels: Any
+    indices: dict[str, Any]  # into each table, shape (n_batches, batch_rows, n_per_row)
+    labels: Any  # shape (n_batches, batch_rows)
     weights: Any
     n_rows: Any
-    seed: Any
+    seed: Any  # of dropout
 
 
-def new_order(n_rows: int, rng: np.random.Generator) -> Indices:
+def new_order(n_rows: int, rng: Generator) -> Indices:
     """Return the numbers of all rows in random order."""
     order: Indices = np.arange(n_rows, dtype=np.int32 if n_rows < 2**31 else np.int64)
     rng.shuffle(order)
@@ -128,11 +98,7 @@ def new_order(n_rows: int, rng: np.random.Generator) -> Indices:
 
 
 def chunks_of(
-    rows: TrainingRows,
-    order: Indices,
-    tower: UserTower,
-    sizes: BatchSizes,
-    rng: np.random.Generator,
+    rows: TrainingRows, order: Indices, tower: UserTower, sizes: BatchSizes, rng: Generator
 ) -> Iterator[Chunk]:
     """Yield the rows in this order, with new negatives."""
     step = sizes.n_batches * sizes.n_rows
@@ -141,11 +107,7 @@ def chunks_of(
 
 
 def make_chunk(
-    rows: TrainingRows,
-    order: Indices,
-    tower: UserTower,
-    sizes: BatchSizes,
-    rng: np.random.Generator,
+    rows: TrainingRows, order: Indices, tower: UserTower, sizes: BatchSizes, rng: Generator
 ) -> Chunk:
     """Return the chunk of these rows, with new negatives."""
     draws = rng.random((len(order), sizes.n_drawn))
@@ -173,10 +135,7 @@ def _look_up(rows: TrainingRows, order: Indices, draws: Float64s) -> dict[str, A
 
 
 def _fill(found: dict[str, Any], tower: UserTower, sizes: BatchSizes, seed: Any) -> Chunk:
-    """Return the chunk of these rows.
-
-    It is filled up with the last row, so that an unfinished batch touches nothing else.
-    """
+    """Return a chunk, filled up with the last row: an unfinished batch touches nothing else."""
     n_rows = len(found["users"])
     batches = (sizes.n_batches, sizes.n_rows)
     if n_spare := math.prod(batches) - n_rows:

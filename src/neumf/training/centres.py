@@ -11,34 +11,21 @@ from neumf.interactions.features import SideFeatures
 from neumf.model.feature_map import FeatureMap
 from neumf.utils.arrays import Float32s, Indices
 
-# A vector with this many interactions has half the weight, in the fit of the map, of one with very
-# many. A vector with few is mostly what the map itself has made of it.
+# A vector with this many interactions has half the weight in the fit of the map of one with very
+# many. A vector with few is mostly a result of the map itself.
 _HALF_WEIGHT = 20
 
 
 @dataclass(frozen=True)
 class Centres:
-    """The features of users or items, and how many interactions their vectors learn from.
-
-    Attributes
-    ----------
-    features : SideFeatures
-        Features of each user or item, by index.
-    degrees : ndarray of shape (n,)
-        The number of items of each user, or of users of each item; 0 for cold ones.
-    penalty : float
-        The penalty of the map's slope.
-    """
+    """The features of users or items, and how many interactions their vectors learn from."""
 
     features: SideFeatures
-    degrees: Indices
-    penalty: float
+    degrees: Indices  # the number of items of each user, or of users of each item; 0: cold
+    penalty: float  # of the map's slope
 
     def of(self, vectors: Float32s) -> Float32s:
-        """Return the centre of each user or item, 0 for those without features.
-
-        The map is fitted to `vectors`, those of the first users or items.
-        """
+        """Fit the map to the first users or items; return all centres, 0 without features."""
         n, known = len(vectors), self.features.known
         weights = np.where(known[:n], self.degrees[:n] / (self.degrees[:n] + _HALF_WEIGHT), 0.0)
         centres = np.zeros((len(known), vectors.shape[1]), np.float32)

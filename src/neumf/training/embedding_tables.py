@@ -1,9 +1,8 @@
 """The embedding tables while a program trains them: how rows are read and updated.
 
-A table that is longer than the number of rows a batch refers to stays in one piece. A row carries
-its two Adam moments beside its weights, so that a step gathers once and scatters once. A shorter
-table is cut into weights and moments, which are updated as a whole: on a CPU, XLA's scatter and
-concatenation cost more than one pass over a short table.
+A long table stays in one piece: a row carries its two Adam moments beside its weights, so that a
+step gathers once and scatters once. A short one is cut into weights and moments, which are updated
+as a whole: on a CPU, XLA's scatter and concatenation cost more than one pass over a short table.
 """
 
 from __future__ import annotations
@@ -18,14 +17,10 @@ Update = Callable[[WithMoments, Any], WithMoments]
 
 
 class LongTable(NamedTuple):
-    """A table that is longer than the number of rows a batch refers to.
+    """A table that is longer than the number of rows a batch refers to."""
 
-    `packed` has the weights of each row and both moments, shape (n_rows, 3 * width). `owners` has
-    one integer per row, see `_sum_over_duplicates`.
-    """
-
-    packed: Any
-    owners: Any
+    packed: Any  # the weights of each row and both moments, shape (n_rows, 3 * width)
+    owners: Any  # one integer per row, see `_sum_over_duplicates`
 
     def packed_rows(self, tf: Any) -> Any:
         """Return the rows with their moments."""
@@ -68,10 +63,7 @@ class ShortTable(NamedTuple):
 
 
 def unpack_table(tf: Any, packed: Any, n_indices: int) -> LongTable | ShortTable:
-    """Return a long or a short table of these rows with their moments.
-
-    `n_indices` is the number of row references in a batch, with repeats.
-    """
+    """Return a long or short table; `n_indices`: row references in a batch, with repeats."""
     n_rows = packed.shape[0]
     if n_indices < n_rows:
         return LongTable(packed, tf.zeros(n_rows, tf.int32))
@@ -81,9 +73,8 @@ def unpack_table(tf: Any, packed: Any, n_indices: int) -> LongTable | ShortTable
 def _sum_over_duplicates(tf: Any, gradients: Any, indices: Any, owners: Any) -> tuple[Any, Any]:
     """Sum the gradients of equal indices; each of them gets the sum.
 
-    Each position of the batch writes its number into `owners`, at its row. One of the positions
-    with the same row wins, and the sum is collected at its number. So nothing is sorted, and
-    nothing as long as the table is computed.
+    Each position of the batch writes its number into `owners`, at its row. One position per row
+    wins, and collects the sum: nothing is sorted, and nothing as long as the table is computed.
     """
     n = indices.shape[0]
     owners = _write(tf, owners, indices, tf.range(n))

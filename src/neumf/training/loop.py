@@ -15,44 +15,22 @@ from neumf.training.trainer import OptimizerState, Trainer
 
 @dataclass(frozen=True)
 class Validation:
-    """How the best epoch is found.
+    """How the best epoch is found."""
 
-    Attributes
-    ----------
-    measure : callable
-        ``measure(weights)`` returns the value of the weights; larger is better.
-    patience : int
-        Training stops after this many epochs without a better value.
-    """
-
-    measure: Callable[[Weights], float]
-    patience: int = 1
+    measure: Callable[[Weights], float]  # larger is better
+    patience: int = 1  # training stops after this many epochs without a better value
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of `train`.
+    """The result of `train`."""
 
-    Attributes
-    ----------
-    weights : Weights
-        Those of the best epoch by validation, or of the last one without validation.
-    optimizer : OptimizerState or None
-        Adam as it was at the end; None with validation.
-    losses, values : list of float
-        Mean training loss and validation value of each epoch; `values` is empty without validation.
-    best_epoch : int
-        The epoch of the weights, from 1.
-    interrupted : bool
-        Whether Ctrl-C ended the training.
-    """
-
-    weights: Weights
-    optimizer: OptimizerState | None
-    losses: list[float]
-    values: list[float]
-    best_epoch: int
-    interrupted: bool
+    weights: Weights  # of the best epoch by validation, or of the last one without validation
+    optimizer: OptimizerState | None  # Adam as it was at the end; None with validation
+    losses: list[float]  # mean training loss of each epoch
+    values: list[float]  # validation value of each epoch; empty without validation
+    best_epoch: int  # the epoch of the weights, from 1
+    interrupted: bool  # by Ctrl-C
 
 
 class EpochReport(NamedTuple):
@@ -71,10 +49,7 @@ class Watcher(Protocol):
         """Handle the begin of an epoch."""
 
     def end_epoch(self, report: EpochReport, weights: Callable[[], Weights]) -> bool:
-        """Handle the end of an epoch; return whether the training should stop.
-
-        `weights` returns the weights after the epoch.
-        """
+        """Handle the end of an epoch, given its weights; return whether training should stop."""
 
 
 def train(
@@ -89,8 +64,7 @@ def train(
 
     Ctrl-C ends the training too, and keeps what was learned, once an epoch is done.
     """
-    losses: list[float] = []
-    values: list[float] = []
+    losses, values = list[float](), list[float]()
     best: Weights | None = None
     best_epoch = 0
     interrupted = False
@@ -118,12 +92,8 @@ def train(
         if not losses:
             raise
         interrupted = True
-        warnings.warn(
-            f"Training was interrupted after {len(losses)} of {epochs} epochs; what was learned "
-            "until then is kept.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        message = f"Training was interrupted after {len(losses)} of {epochs} epochs; what was "
+        warnings.warn(f"{message}learned until then is kept.", RuntimeWarning, stacklevel=2)
     optimizer = None
     if best is None:
         best, optimizer = trainer.finish(keep_moments)

@@ -11,29 +11,15 @@ from typing import Any, Literal
 class Loss:
     """The loss of each row, and the candidates that it compares.
 
-    Attributes
-    ----------
-    per_row : callable
-        ``per_row(tf, scores, own, labels)`` returns the loss of each row, shape (n,):
-
-        - `scores`: logits of the row's candidates, shape (n, n_candidates). A logit of -inf marks
-          a column that is no candidate of the row.
-        - `own`: logit of the row's own item, shape (n,).
-        - `labels`: label of each row, shape (n,).
-    candidates : {"negatives", "batch", "catalogue"}, default="negatives"
-        - "negatives": the row's own item, which comes first, and the negatives drawn for it.
-        - "batch": its own item, which comes first, and the negatives drawn for all rows of the
-          batch.
-        - "catalogue": all items, by index.
-
-        The last two need layers that score many items in one product of matrices.
-    takes_labels : bool, default=False
-        Whether `y` may be given. Rows with labels get no negatives.
+    The candidates of a row are its own item, which comes first, and the "negatives" drawn for it or
+    for its whole "batch"; or all items of the "catalogue", by index.
     """
 
+    # (tf, logits of the candidates, of shape (n, n_candidates), -inf where there is none, logit of
+    # each row's own item, label of each row) -> loss of each row, shape (n,)
     per_row: Callable[[Any, Any, Any, Any], Any]
     candidates: Literal["negatives", "batch", "catalogue"] = "negatives"
-    takes_labels: bool = False
+    takes_labels: bool = False  # whether `y` may be given; rows with labels get no negatives
 
     @property
     def draws_negatives(self) -> bool:

@@ -1,7 +1,7 @@
 """The compiled program that trains on a chunk of rows, one step per batch.
 
-All batches of a chunk run in one XLA program. It writes to long tables in place, and a step in it
-starts without the 80 microseconds that TensorFlow takes to start an XLA program.
+It writes to long tables in place, and a step in it starts without the 80 microseconds that
+TensorFlow takes to start an XLA program.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from neumf.training.variables import Variables
 
 @lru_cache(maxsize=64)
 def compile_program(plan: Plan, with_xla: bool) -> Any:
-    """Return the compiled function that trains on a chunk of rows, batch by batch.
+    """Return the compiled function: it trains on a chunk, and returns the sum of its losses.
 
-    It holds no data and no weights, so that every fit of the same plan shares it. It returns the
-    sum of the losses of the rows.
+    It holds no data and no weights, so that every fit of the same plan shares it.
     """
     tf = import_tensorflow()
     batch_rows = plan.batches.n_rows
@@ -51,10 +50,7 @@ def compile_program(plan: Plan, with_xla: bool) -> Any:
 
 
 def _unpack(step: Step, variables: Variables, batch: Batch) -> Tables:
-    """Return the tables of the variables, long or short by the number of indices in a batch.
-
-    All batches have indices of the same names and shapes, and only these are read.
-    """
+    """Return the tables, long or short by the number of indices, which all batches share."""
     indices = step.indices(batch)
     return {
         table: unpack_table(

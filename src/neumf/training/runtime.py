@@ -16,18 +16,10 @@ _forked_after_tensorflow = False
 
 @cache
 def import_tensorflow() -> Any:
-    """Import TensorFlow, without its start-up messages and with the threads that are granted.
+    """Import TensorFlow without its messages; raise where it is missing or was forked.
 
-    Where the environment asks for a log level, the messages come. OMP_NUM_THREADS, by which joblib
-    gives each process of a search its share of the cores, limits TensorFlow too, which does not
-    read it by itself, unless TF_NUM_INTRAOP_THREADS says otherwise.
-
-    Raises
-    ------
-    RuntimeError
-        In a process forked after TensorFlow has run.
-    ImportError
-        If TensorFlow is not installed.
+    The environment may ask for messages. TensorFlow itself does not read OMP_NUM_THREADS, by which
+    joblib gives each process its share of the cores.
     """
     variables = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit():
@@ -43,7 +35,12 @@ def import_tensorflow() -> Any:
                 "by neumf.load without it."
             ) from error
 
-        _refuse_after_fork()
+        if _forked_after_tensorflow:
+            raise RuntimeError(
+                "TensorFlow cannot be used in a process that was forked after it had run, where it "
+                "would wait for ever. Start processes with multiprocessing's method 'spawn' or "
+                "with joblib's back end 'loky', or fork before the first fit."
+            )
         with suppress(tf.errors.OpError):  # without XLA, training will say so
             tf.function(lambda: tf.constant(0), jit_compile=True)()
     return tf
@@ -61,27 +58,13 @@ def _set_where_missing(variables: dict[str, str]) -> Iterator[None]:
             del os.environ[name]
 
 
-def _has_run() -> bool:
-    """Tell whether TensorFlow has started its threads in this process."""
-    context = getattr(sys.modules.get("tensorflow.python.eager.context"), "_context", None)
-    return context is not None and getattr(context, "_initialized", True)
-
-
 def _note_fork() -> None:
     global _forked_after_tensorflow
-    if _has_run():
+    context = getattr(sys.modules.get("tensorflow.python.eager.context"), "_context", None)
+    if context is not None and getattr(context, "_initialized", True):  # its threads had started
         _forked_after_tensorflow = True
         # What was imported before the fork must be refused after it.
         import_tensorflow.cache_clear()
-
-
-def _refuse_after_fork() -> None:
-    if _forked_after_tensorflow:
-        raise RuntimeError(
-            "TensorFlow cannot be used in a process that was forked after it had run, where it "
-            "would wait for ever. Start processes with multiprocessing's method 'spawn' or with "
-            "joblib's back end 'loky', or fork before the first fit."
-        )
 
 
 if hasattr(os, "register_at_fork"):

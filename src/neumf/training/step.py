@@ -1,8 +1,7 @@
 """One training step: from a batch to gradients and new weights.
 
-Each step gathers the rows of the tables that its batch refers to, runs the network forward and
-backward and the optimizer, and writes the rows back. Rows that a batch does not refer to stay as
-they are ("lazy" Adam): a step costs the same for a thousand items and for a million.
+A step gathers, updates and writes only the rows of the tables that its batch refers to ("lazy"
+Adam): it costs the same for a thousand items and for a million.
 """
 
 from __future__ import annotations
@@ -25,19 +24,15 @@ Tables = dict[str, LongTable | ShortTable]
 
 
 class Plan(NamedTuple):
-    """What fixes a program: equal plans share compiled code.
-
-    `table_rows` has the number of rows of each table, spare ones included. `shared_shapes` has the
-    shapes of the shared weights by name, in the order in which they stand in `Variables.shared`.
-    """
+    """What fixes a program: equal plans share compiled code."""
 
     blueprint: Blueprint
     loss: Loss
     optimizer: str
     with_dropout: bool
     batches: BatchSizes
-    table_rows: tuple[tuple[str, int], ...]
-    shared_shapes: tuple[tuple[str, tuple[int, ...]], ...]
+    table_rows: tuple[tuple[str, int], ...]  # with spare rows
+    shared_shapes: tuple[tuple[str, tuple[int, ...]], ...]  # in the order of `Variables.shared`
 
     def table_of(self, name: str) -> str:
         """Return the table that holds the rows of this name, see `UserTower.indices`."""
@@ -45,21 +40,15 @@ class Plan(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Numbers that may change without a new program.
-
-    `penalties` has the weight of each row's squared norm by table, `kernel_penalty` is that of the
-    kernels. `centres` has what is subtracted from the rows of a table before the norm is taken, for
-    some tables. `in_catalogue` marks the rows of the table of items that are candidates of a
-    softmax over the catalogue, `n_items` is their number.
-    """
+    """Numbers that may change without a new program."""
 
     learning_rate: Any
-    penalties: dict[str, Any]
+    penalties: dict[str, Any]  # the weight of each row's squared norm, by table
     kernel_penalty: Any
     dropout: Any
-    centres: dict[str, Any]
-    in_catalogue: Any
-    n_items: Any
+    centres: dict[str, Any]  # what some tables subtract from their rows before the norm is taken
+    in_catalogue: Any  # the items that are candidates of a softmax over the catalogue, as a mask
+    n_items: Any  # their number
 
 
 class Batch(NamedTuple):
@@ -84,43 +73,21 @@ class Batch(NamedTuple):
 
 
 class _Inputs(NamedTuple):
-    """What the network reads for one batch.
+    """The inputs of the network for one batch."""
 
-    Attributes
-    ----------
-    users : dict of tensor
-        What the user tower reads, by the names of `UserTower.indices`: rows of tables, shape
-        (n_batch, n_per_row, width), or plain numbers.
-    present : dict of tensor of bool
-        Whether there is such a row.
-    items : tensor of shape (n, width)
-        The rows of items that were gathered.
-    candidates : tensor of shape (n_batch, n_candidates, width)
-        The rows of each row's own item, first, and of the negatives drawn for it.
-    shared : dict of tensor
-        The shared weights.
-    """
-
+    # By the names of `UserTower.indices`: rows of tables, shape (n_batch, n_per_row, width), or
+    # plain numbers.
     users: dict[str, Any]
-    present: dict[str, Any]
-    items: Any
+    present: dict[str, Any]  # whether there is such a row
+    items: Any  # the rows of items that were gathered, shape (n, width)
+    # Rows of each own item, first, and of its negatives, shape (n_batch, n_candidates, width).
     candidates: Any
     shared: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Step:
-    """The training step of a plan.
-
-    Attributes
-    ----------
-    tf : module
-        TensorFlow.
-    plan : Plan
-        Network, loss, optimizer and sizes.
-    rates : Rates
-        Learning rate, penalties, dropout.
-    """
+    """The training step of a plan."""
 
     tf: Any
     plan: Plan
@@ -147,10 +114,7 @@ class Step:
     def train(
         self, batch: Batch, t: Any, tables: Tables, shared: WithMoments
     ) -> tuple[Any, Tables, WithMoments]:
-        """Take the t-th step; return the summed loss of the batch, the tables, the shared weights.
-
-        The loss is that before the step.
-        """
+        """Take the t-th step; return the summed loss before it, the tables, the shared weights."""
         tf, optimizer = self.tf, OPTIMIZERS[self.plan.optimizer]
         indices = self.indices(batch)
         rows = {
@@ -217,8 +181,9 @@ class Step:
         users = dropout(users)
         if loss.candidates == "batch":
             scores = self._batch_scores(batch, inputs, users)
-            return loss.per_row(tf, scores, scores[:, 0], batch.labels)
-        scores, own = self._catalogue_scores(batch, inputs, users)
+            own = scores[:, 0]
+        else:
+            scores, own = self._catalogue_scores(batch, inputs, users)
         return loss.per_row(tf, scores, own, batch.labels)
 
     def _dropout(self, batch: Batch) -> Dropout:
@@ -260,10 +225,7 @@ class Step:
         return scores, own
 
     def _penalties(self, batch: Batch, inputs: _Inputs) -> tuple[Any, list[Any]]:
-        """Return the penalty of each row, shape (n_batch,), and the squared norms of the kernels.
-
-        The penalty is per sample: a row's user is in all of its samples, each of its items in one.
-        """
+        """Return each row's mean penalty per sample, and the squared norms of the kernels."""
         tf, blueprint, rates = self.tf, self.plan.blueprint, self.rates
 
         def weighted(name: str, rows: Any) -> Any:

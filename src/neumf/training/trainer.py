@@ -9,17 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neumf.model.network import Blueprint, Weights
-from neumf.training.batches import (
-    BatchSizes,
-    Chunk,
-    TrainingRows,
-    chunks_of,
-    make_chunk,
-    new_order,
-)
+from neumf.training.batches import BatchSizes, Chunk, TrainingRows, chunks_of, make_chunk, new_order
 from neumf.training.centres import Centres
 from neumf.training.losses import Loss
 from neumf.training.program import compile_program
@@ -34,9 +26,8 @@ from neumf.training.variables import (
 )
 from neumf.utils.arrays import Float32s, Indices
 
-# The weight of the kernels' penalty relative to that of vectors, in every batch: that of the
-# vector of a user or item with eight rows. With less, the position weights of histories overfit
-# tables of 100,000 rows.
+# The weight of the kernels' penalty: that of the vector of a user or item with eight rows. With
+# less, the position weights of histories overfit tables of 100,000 rows.
 KERNEL_SHARE = 1 / 8
 
 
@@ -56,28 +47,14 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """Adam's moments and number of steps, for a training that goes on later.
+    """Adam's moments and number of steps, for a training that goes on later."""
 
-    Attributes
-    ----------
-    tables : dict of ndarray of shape (n, 2 * width)
-        Both moments of each row, side by side, by the name of the table; or no rows.
-    n_rows : dict of int
-        Number of rows of each table that have been trained.
-    mean_squares : dict of ndarray of shape (1, width)
-        The mean of the second moments, which stands in where those of the rows are missing. With a
-        second moment of 0, the first step of a row would be as long as the learning rate, whatever
-        its gradient.
-    shared : ndarray of shape (1, 2 * n_weights)
-        The moments of the weights that all rows share.
-    n_steps : int
-        Number of steps.
-    """
-
-    tables: dict[str, Float32s]
-    n_rows: dict[str, int]
+    tables: dict[str, Float32s]  # both moments, of shape (n, 2 * width), by table; or no rows
+    n_rows: dict[str, int]  # of each table, that have been trained
+    # Means of the second moments, shape (1, width), for rows without them: with 0, the first step
+    # of a row would be as long as the learning rate, whatever its gradient.
     mean_squares: dict[str, Float32s]
-    shared: Float32s
+    shared: Float32s  # the moments of the weights that all rows share, shape (1, 2 * n_weights)
     n_steps: int
 
     def moments(self, name: str, n_rows: int) -> Float32s:
@@ -90,25 +67,10 @@ class OptimizerState:
 
 
 class Trainer:
-    """Trains weights epoch by epoch, which it holds as TensorFlow variables.
+    """Train weights, which it holds as TensorFlow variables, epoch by epoch.
 
-    Parameters
-    ----------
-    blueprint : Blueprint
-        Sizes and equations of the network.
-    weights : Weights
-        Initial weights.
-    rows : TrainingRows
-        Training data.
-    settings : TrainingSettings
-        How to train.
-    rng : Generator
-        Draws the order of the rows, the negatives and dropout.
-
-    Attributes
-    ----------
-    n_samples : int
-        Number of samples of an epoch, positives and negatives together.
+    `rng` draws the order of the rows, the negatives and dropout. `n_samples` counts the positives
+    and negatives of an epoch.
     """
 
     def __init__(
@@ -177,10 +139,7 @@ class Trainer:
         return _mean([*self._earlier, self._newest_weights()])
 
     def finish(self, keep_moments: bool) -> tuple[Weights, OptimizerState]:
-        """Return the averaged weights, and Adam with or without the moments of each row.
-
-        The trainer frees its memory table by table and cannot go on.
-        """
+        """Return the averaged weights, and Adam; the trainer frees its memory and cannot go on."""
         weights, moments, mean_squares = {}, {}, {}
         for name, (n_rows, width) in self._table_shapes.items():
             table = self._variables.tables.pop(name)
@@ -198,7 +157,10 @@ class Trainer:
         """Return the rates before the first epoch, with centres of 0; `degrees` by table."""
         tf, shapes = import_tensorflow(), self._table_shapes
         n_rows = {name: table.shape[0] for name, table in self._variables.tables.items()}
-        in_catalogue = _in_catalogue(degrees.get("items"), shapes["items"][0], n_rows["items"])
+        # Neither spare rows nor cold items are in the catalogue.
+        in_catalogue = np.arange(n_rows["items"]) < shapes["items"][0]
+        if "items" in degrees:
+            in_catalogue[: shapes["items"][0]] &= degrees["items"] > 0
         return Rates(
             tf.constant(settings.learning_rate, tf.float32),
             {
@@ -248,12 +210,8 @@ class Trainer:
                 raise
             except tf.errors.OpError as error:
                 # What XLA cannot compile has changed nothing yet.
-                warnings.warn(
-                    f"XLA could not compile the training step, which will be slower without it: "
-                    f"{error.message}",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                message = "XLA could not compile the training step, which will be slower without it"
+                warnings.warn(f"{message}: {error.message}", RuntimeWarning, stacklevel=2)
                 self._with_xla = False
         return float(_called(compile_program(self._plan, with_xla=False), arguments))
 
@@ -265,20 +223,11 @@ def _called(function: Any, arguments: tuple[Any, ...]) -> Any:
 
 def _penalties(regularization: float, degrees: Indices | None, capacity: int) -> Float32s:
     """Return the weight of the squared norm of each row of a table, and 0 of spare rows."""
-    penalties = np.zeros(capacity, np.float32)
     if degrees is None:
-        penalties[:] = regularization
-    else:
-        penalties[: len(degrees)] = regularization / np.maximum(degrees, 1)
+        return np.full(capacity, regularization, np.float32)
+    penalties = np.zeros(capacity, np.float32)
+    penalties[: len(degrees)] = regularization / np.maximum(degrees, 1)
     return penalties
-
-
-def _in_catalogue(degrees: Indices | None, n_items: int, capacity: int) -> NDArray[np.bool_]:
-    """Return which rows of the table of items are in the catalogue: no spare and no cold ones."""
-    in_catalogue = np.arange(capacity) < n_items
-    if degrees is not None:
-        in_catalogue[:n_items] &= degrees > 0
-    return in_catalogue
 
 
 def _mean(parts: list[Weights]) -> Weights:

@@ -1,9 +1,8 @@
 """Weights and Adam's moments as TensorFlow variables.
 
-A row of a variable holds the weights and both moments of one user or item, side by side. Spare rows
-at the end leave room for new users and items, so that a table that grows a little needs no new
-program. Values are copied in and out block by block: TensorFlow would copy whole tables once or
-twice on the way.
+Spare rows at the end leave room for new users and items, so that a table that grows a little needs
+no new program. Values are copied in and out block by block: TensorFlow would copy whole tables once
+or twice on the way.
 """
 
 from __future__ import annotations
@@ -25,14 +24,10 @@ _LARGE_TABLE = 2**16
 
 
 class Variables(NamedTuple):
-    """Weights with both moments side by side.
+    """Weights with both moments side by side."""
 
-    `tables` has a variable of shape (n_rows + n_spare, 3 * width) by the name of the table,
-    `shared` is one of shape (1, 3 * n_weights) for the weights that all rows share.
-    """
-
-    tables: dict[str, Any]
-    shared: Any
+    tables: dict[str, Any]  # of shape (n_rows + n_spare, 3 * width)
+    shared: Any  # the weights that all rows share, shape (1, 3 * n_weights)
 
     @classmethod
     def of_weights(cls, tf: Any, weights: Weights) -> Self:
@@ -94,10 +89,7 @@ def mean_of_trained(variable: Any, n_rows: int, columns: slice) -> Float32s:
 
 
 def _capacity(n_rows: int) -> int:
-    """Return the number of rows with room for new ones, at least one of them spare.
-
-    A large table has at most a sixteenth to spare.
-    """
+    """Return the number of rows with at least one spare; of a large table, at most 1/16 more."""
     n = n_rows + 1
     if n <= _LARGE_TABLE:
         return round_up(n)
@@ -113,10 +105,7 @@ def _variable_of(tf: Any, weights: Float32s, capacity: int) -> Any:
 
 
 def _read_block(variable: Any, start: int, end: int, columns: slice) -> Float32s:
-    """Return some columns of a block of rows.
-
-    The rows are gathered. A slice would copy the whole variable each time, once it was written to
-    in place.
-    """
+    """Return some columns of a block of rows."""
+    # A slice would copy the whole variable each time, once it was written to in place.
     values: Float32s = variable.sparse_read(np.arange(start, end))[:, columns].numpy()
     return values

@@ -26,12 +26,9 @@ def make_generator(random_state: RandomState) -> np.random.Generator:
 
 
 def hash_mix(keys: NDArray[np.uint64], counter: int) -> NDArray[np.uint64]:
-    """Return the `counter`-th random number of each key's own stream (splitmix64).
+    """Return the `counter`-th random number of each key's own stream.
 
-    References
-    ----------
-    Steele, Lea, Flood (2014), Fast splittable pseudorandom number generators, OOPSLA,
-    doi 10.1145/2660193.2660195.
+    This is splitmix64 (Steele, Lea and Flood, OOPSLA 2014, doi 10.1145/2660193.2660195).
     """
     step = np.uint64((counter + 1) * 0x9E3779B97F4A7C15 % 2**64)
     mixed = keys + step  # wraps around, as intended

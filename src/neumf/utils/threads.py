@@ -1,8 +1,7 @@
 """Work on parts of the data side by side, in threads.
 
-NumPy, SciPy and BLAS let other threads run while they compute. Each thread here computes its part
-with one thread of BLAS: BLAS's own threads wait for each other at every small product, which costs
-several times the product itself where other work keeps a core busy.
+Each thread uses one thread of BLAS: BLAS's own threads wait for each other at every small product,
+which costs several times the product itself where other work keeps a core busy.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ _limiting = Lock()
 
 
 def map_threads(function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
-    """Yield what a function returns for each part, in order.
+    """Yield the result of a function for each part, in order; a few are held at once.
 
-    At most two results more than there are threads are held at once. The number of threads is that
-    of the cores, or the share of them that joblib grants a process by OMP_NUM_THREADS.
+    The number of threads is that of the cores, or the share of them that joblib grants a process by
+    OMP_NUM_THREADS.
     """
     parts = list(parts)
     n_threads = _count_threads() if len(parts) > 1 else 1
@@ -49,10 +48,7 @@ def map_threads(function: Callable[[Part], Result], parts: Iterable[Part]) -> It
 
 @contextmanager
 def _one_blas_thread() -> Iterator[None]:
-    """Let BLAS compute in the thread that calls it alone.
-
-    The limit is one of the process: only one of several calls at once sets it, and restores it.
-    """
+    """Let BLAS compute in the calling thread alone; one call at a time sets the process's limit."""
     if not _limiting.acquire(blocking=False):
         yield
         return

@@ -18,19 +18,10 @@ _BUCKETS_PER_OCTAVE = 2
 
 
 class HistoryInputs(NamedTuple):
-    """The histories of a batch, newest item first, filled up with -1.
-
-    Attributes
-    ----------
-    items : ndarray of int of shape (n, length)
-        Indices of items.
-    gaps : ndarray of int of shape (n, length) or None
-        The bucket of each item's age, -1 where there is no item; None for a network that reads
-        no times.
-    """
+    """The histories of a batch, shape (n, length), newest item first, filled up with -1."""
 
     items: Indices
-    gaps: Indices | None = None
+    gaps: Indices | None = None  # the bucket of each item's age; None if no times are read
 
 
 def bucket_of(gaps: Float64s) -> Indices:
@@ -41,16 +32,9 @@ def bucket_of(gaps: Float64s) -> Indices:
 
 
 def with_gaps(items: Indices, seconds: Float64s, at: Float64s | None = None) -> HistoryInputs:
-    """Add the bucket of each item's age to histories.
+    """Add the bucket of each item's age to histories, shape (n, length).
 
-    Parameters
-    ----------
-    items : ndarray of shape (n, length)
-        Histories, newest item first, filled up with -1.
-    seconds : ndarray of shape (n, length)
-        When each item was.
-    at : ndarray of shape (n,) or None
-        The time that ages are counted from; None counts from the newest item of each history.
+    Ages count from `at`, shape (n,), or from the newest item of each history.
     """
     until = seconds[:, :1] if at is None else at[:, None]
     return HistoryInputs(items, np.where(items < 0, -1, bucket_of(until - seconds)))

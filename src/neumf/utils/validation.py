@@ -39,13 +39,11 @@ def check_option(name: str, value: Any, options: Sequence[Any]) -> None:
 
 def check_int(name: str, value: Any, minimum: int) -> None:
     """Raise unless the value is an int (no bool) of at least the minimum."""
+    received = f"{name} must be an int >= {minimum}. Received: {value!r}"
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(
-            f"{name} must be an int >= {minimum}. Received: {value!r} of type "
-            f"{type(value).__name__}."
-        )
+        raise TypeError(f"{received} of type {type(value).__name__}.")
     if value < minimum:
-        raise ValueError(f"{name} must be an int >= {minimum}. Received: {value!r}.")
+        raise ValueError(f"{received}.")
 
 
 def check_n_jobs(n_jobs: Any, what: str) -> None:
@@ -62,9 +60,8 @@ def check_n_jobs(n_jobs: Any, what: str) -> None:
 def check_bool(name: str, value: Any) -> None:
     """Raise a TypeError unless the value is True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(
-            f"{name} must be True or False. Received: {value!r} of type {type(value).__name__}."
-        )
+        kind = type(value).__name__
+        raise TypeError(f"{name} must be True or False. Received: {value!r} of type {kind}.")
 
 
 def check_real(
@@ -72,14 +69,13 @@ def check_real(
 ) -> None:
     """Raise unless the value is a number within the bounds."""
     lower = f">= {at_least:g}" if above is None else f"> {above:g}"
-    rule = f"a number {lower}" + (f" and < {below:g}" if below < 1e30 else "")
+    upper = f" and < {below:g}" if below < 1e30 else ""
+    received = f"{name} must be a number {lower}{upper}. Received: {value!r}"
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(
-            f"{name} must be {rule}. Received: {value!r} of type {type(value).__name__}."
-        )
+        raise TypeError(f"{received} of type {type(value).__name__}.")
     low_enough = float(value) >= at_least if above is None else float(value) > above
     if not (low_enough and float(value) < below):
-        raise ValueError(f"{name} must be {rule}. Received: {value!r}.")
+        raise ValueError(f"{received}.")
 
 
 def check_labels(y: Any, n_rows: int) -> NDArray[np.float32]:
@@ -106,20 +102,15 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[np.float32]:
 
 
 def _check_column(name: str, values: Any, n_rows: int) -> NDArray[np.float32]:
+    rule = f"{name} must hold finite numbers"
     if np.ma.is_masked(values):
-        raise ValueError(
-            f"{name} must hold finite numbers. Received a masked value. Fill it first."
-        )
+        raise ValueError(f"{rule}. Received a masked value. Fill it first.")
     column = np.asarray(values)
     if column.shape != (n_rows,):
-        raise ValueError(
-            f"{name} must hold one number per row of X, shape ({n_rows},). Received shape "
-            f"{column.shape}."
-        )
+        expected = f"one number per row of X, shape ({n_rows},)"
+        raise ValueError(f"{name} must hold {expected}. Received shape {column.shape}.")
     if column.dtype == object:
         column = pd.to_numeric(column, errors="coerce")
     if column.dtype.kind not in "biuf" or not np.isfinite(column).all():
-        raise ValueError(
-            f"{name} must hold finite numbers. Received dtype {column.dtype} with other values."
-        )
+        raise ValueError(f"{rule}. Received dtype {column.dtype} with other values.")
     return column.astype(np.float32)
