@@ -26,17 +26,8 @@ class UnseenItems:
     A ticket drawn at random is thus an unseen item drawn in proportion to its weight, without
     rejection, however few are left.
 
-    Parameters
-    ----------
-    seen : csr_array of shape (n_users, n_items)
-        Sorted, each pair once.
-    weights : ndarray of shape (n_items,) of int or None
-        Tickets per item.
-
-    Attributes
-    ----------
-    n_tickets : ndarray of shape (n_users,)
-        Unseen tickets of each user.
+    `seen` is a sorted users x items matrix, `weights` the tickets per item, and `n_tickets` the
+    number of unseen tickets of each user.
     """
 
     def __init__(self, seen: sp.csr_array, weights: NDArray[np.int64] | None = None) -> None:
