@@ -18,7 +18,8 @@ from neumf import (
 )
 from neumf.datasets import filter_k_core
 from neumf.interactions.columns import read_ids
-from neumf.interactions.tables import add_column, read_interactions
+from neumf.interactions.table_kinds import open_table
+from neumf.interactions.tables import read_interactions
 
 INTS = pd.Index([1, 2])
 
@@ -442,4 +443,6 @@ class TestCollectionsOfIds:
 
 
 def test_a_new_column_of_an_array_is_its_last():
-    assert add_column(np.array([[1, 2]]), "rank", np.array([7])).tolist() == [[1, 2, 7]]
+    assert open_table(np.array([[1, 2]])).with_new_column("rank", np.array([7])).tolist() == [
+        [1, 2, 7]
+    ]

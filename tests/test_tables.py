@@ -14,7 +14,6 @@ from pandas.testing import assert_frame_equal
 from neumf.interactions.table_kinds import open_table
 from neumf.interactions.tables import (
     Interactions,
-    concatenate_tables,
     locate_columns,
     read_interactions,
     replace_ids,
@@ -572,10 +571,10 @@ class TestConcatenateTables:
     def test_of_frames_numbers_rows_anew(self):
         X = table().set_axis([7, 7])
         expected = X.iloc[[0, 1, 0]].reset_index(drop=True)
-        assert_frame_equal(concatenate_tables(X, X.iloc[:1]), expected)
+        assert_frame_equal(open_table(X).with_rows(X.iloc[:1]), expected)
 
     def test_of_arrays_is_an_array(self):
-        joined = concatenate_tables(np.array([[1, 2]]), np.array([[3, 4]]))
+        joined = open_table(np.array([[1, 2]])).with_rows(np.array([[3, 4]]))
         assert joined.tolist() == [[1, 2], [3, 4]]
 
 

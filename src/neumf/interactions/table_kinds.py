@@ -92,13 +92,11 @@ class _ArrayTable(Table):
     def take(self, rows: Indices) -> NDArray[Any]:
         return (self._as_array() if self.array is None else self.array)[rows]
 
-    def with_columns(self, columns: dict[int, Ids]) -> NDArray[Any]:
-        array: NDArray[Any] = super().with_columns(columns).to_numpy()
-        return array
+    def with_columns(self, columns: dict[int, Ids]) -> Any:
+        return super().with_columns(columns).to_numpy()
 
-    def with_new_column(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
-        array: NDArray[Any] = super().with_new_column(name, values).to_numpy()
-        return array
+    def with_new_column(self, name: str, values: NDArray[Any]) -> Any:
+        return super().with_new_column(name, values).to_numpy()
 
     def with_rows(self, rows: Any) -> NDArray[Any]:
         return np.concatenate([self._as_array(), rows])

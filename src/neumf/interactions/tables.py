@@ -158,16 +158,6 @@ def replace_ids(X: Any, *, users: Ids | None = None, items: Ids | None = None) -
     return table.with_columns({columns[role]: ids for role, ids in given if ids is not None})
 
 
-def add_column(X: Any, name: str, values: NDArray[Any]) -> Any:
-    """Return a copy of X with one more column, or with other values in the one of that name."""
-    return open_table(X).with_new_column(name, values)
-
-
-def concatenate_tables(first: Any, second: Any) -> Any:
-    """Return the rows of one table after those of another of its type."""
-    return open_table(first).with_rows(second)
-
-
 def _read_sparse(X: Any, argument: str, may_be_empty: bool) -> Interactions:
     """Read a sparse matrix: each stored value is an interaction, but for a stored zero."""
     if X.ndim != 2:

@@ -13,7 +13,8 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf.interactions.tables import Interactions, add_column, read_interactions, take_rows
+from neumf.interactions.table_kinds import open_table
+from neumf.interactions.tables import Interactions, read_interactions, take_rows
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Indices
@@ -141,7 +142,7 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
             row, rows with equal timestamps share a rank.
         """
         check_is_fitted(self)
-        return add_column(X, "rank", dense_ranks(read_ordered(X)))
+        return open_table(X).with_new_column("rank", dense_ranks(read_ordered(X)))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the columns that `transform` returns."""

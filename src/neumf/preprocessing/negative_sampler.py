@@ -12,13 +12,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf.interactions.seen import count_users, join_seen, seen_matrix
-from neumf.interactions.tables import (
-    Interactions,
-    concatenate_tables,
-    read_interactions,
-    replace_ids,
-    take_rows,
-)
+from neumf.interactions.table_kinds import open_table
+from neumf.interactions.tables import Interactions, read_interactions, replace_ids, take_rows
 from neumf.interactions.unseen import Strategy, UnseenItems, refuse_saturated, sample_unseen_items
 from neumf.interactions.vocabulary import index_ids, lookup_ids
 from neumf.utils.arrays import Ids, Indices
@@ -164,7 +159,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         negatives = self._draw(rows).ravel()
         copies = take_rows(X, np.repeat(np.arange(len(rows)), self.n_negatives))
         return (
-            concatenate_tables(X, replace_ids(copies, items=negatives)),
+            open_table(X).with_rows(replace_ids(copies, items=negatives)),
             np.concatenate([labels, np.zeros(len(negatives))]),
         )
 

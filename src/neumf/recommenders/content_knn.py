@@ -110,7 +110,13 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         check_int("n_neighbors", self.n_neighbors, 1)
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows:
-        return read_rows(X, y, sample_weight).with_item_features(self.item_features)
+        rows = read_rows(X, y, sample_weight)
+        if self.item_features is None:
+            raise TypeError(
+                "item_features must be a DataFrame with a row for each item. Received: NoneType. "
+                "Use ItemKNNRecommender where nothing is known of items."
+            )
+        return rows.with_features(None, self.item_features)
 
     def _learn(self, rows: EncodedRows) -> dict[str, Any]:
         vectors = sp.csr_array(normalize(rows.item_features.values))  # type: ignore[union-attr]
