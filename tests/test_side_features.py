@@ -103,7 +103,7 @@ def fitted(X):
         model_of_ids(),
         model_of_ids(loss="softmax"),
         model_of_ids(loss="batch_softmax", negative_strategy="popularity"),
-        model_of_ids(architecture="mlp"),
+        model_of_ids(architecture="mlp", learning_rate=0.01, regularization=0.001, epochs=60),
         model_of_ids(architecture="neumf", loss="bpr"),
         model_of_ids(architecture="neumf", pretrain="sgd"),
         model_of_ids(early_stopping=True),

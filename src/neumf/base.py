@@ -174,7 +174,8 @@ class BaseRecommender(BaseEstimator, ABC):
         Returns
         -------
         probability : ndarray of shape (n_samples,)
-            The sigmoid of `decision_function`.
+            The sigmoid of `decision_function`: calibrated only of `PopularityRecommender`, and of
+            networks after "binary_crossentropy".
         """
         return expit(self.decision_function(X, interactions=interactions, at=at))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from neumf.model.network import Weights
@@ -68,31 +69,32 @@ class FitTasks:
             self._fit.call_on_fit_task_end(estimator=self._estimator, **self._data)
 
 
+@dataclass
 class EpochWatcher:
     """Prints a line per epoch, if `verbose`, and tells callbacks."""
 
-    def __init__(
-        self, name: str, epochs: int, n_samples: int, verbose: int, tasks: FitTasks | None
-    ) -> None:
-        self._name, self._epochs, self._n_samples = name, epochs, n_samples
-        self._verbose, self._tasks = verbose, tasks
+    name: str
+    epochs: int
+    n_samples: int
+    verbose: int
+    tasks: FitTasks | None
 
     def begin_epoch(self) -> None:
         """Start the clock."""
         self._start = time.perf_counter()
-        if self._tasks is not None:
-            self._tasks.begin_epoch()
+        if self.tasks is not None:
+            self.tasks.begin_epoch()
 
     def end_epoch(self, report: EpochReport, weights: Callable[[], Weights]) -> bool:
         """Print the report and pass it on; return whether a callback wants no more."""
-        if self._verbose:
+        if self.verbose:
             seconds = time.perf_counter() - self._start  # validation included
             watched = "" if report.value is None else f"  val_ndcg_at_10 {report.value:.4f}"
             print(  # noqa: T201 - what verbose=1 asks for
-                f"{self._name} epoch {report.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
+                f"{self.name} epoch {report.epoch:>{len(str(self.epochs))}}/{self.epochs}  "
                 f"loss {report.loss:.4f}{watched}  {seconds:.1f} s  "
-                f"{self._n_samples / report.seconds:,.0f} samples/s  "
-                f"{(self._epochs - report.epoch) * seconds:.0f} s left",
+                f"{self.n_samples / report.seconds:,.0f} samples/s  "
+                f"{(self.epochs - report.epoch) * seconds:.0f} s left",
                 flush=True,
             )
-        return self._tasks is not None and self._tasks.end_epoch(weights)
+        return self.tasks is not None and self.tasks.end_epoch(weights)

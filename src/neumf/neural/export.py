@@ -54,7 +54,14 @@ def export_lists(model: ListModel, path: str | os.PathLike[str], kind: str, k: i
             f"path must be a folder that is not there yet. Received {folder}, which exists. "
             "Remove it, or name another."
         )
-    tf, write = _import_tensorflow(), _WRITERS[kind]()
+    try:
+        tf = import_tensorflow()
+    except ImportError as error:
+        raise ImportError(
+            f"export makes its graphs with TensorFlow: {error.__cause__}. Install it: pip install "
+            "tensorflow keras. What save wrote is read by neumf.load without it."
+        ) from error
+    write = _WRITERS[kind]()
     function = _ListFunction(tf, model, min(k, len(model.items)))
     tables = {"items": _json_ids(model.items, "items_")}
     if "user" in function.inputs:
@@ -164,16 +171,6 @@ _WRITERS: dict[str, Callable[[], _Writer]] = {
     "tf_saved_model": _saved_model_writer,
     "onnx": _onnx_writer,
 }
-
-
-def _import_tensorflow() -> Any:
-    try:
-        return import_tensorflow()
-    except ImportError as error:
-        raise ImportError(
-            f"export makes its graphs with TensorFlow: {error.__cause__}. Install it: pip install "
-            "tensorflow keras. What save wrote is read by neumf.load without it."
-        ) from error
 
 
 def _json_ids(ids: pd.Index, name: str) -> list[Any]:

@@ -191,7 +191,7 @@ class NetworkRecommender(BaseRecommender):
         fewer items are left; and ``score``, float32 of the same shape, logits, -inf beside -1.
         Unknown users get the most popular items. Scores may differ from those of `recommend` in
         their last digits. A call takes memory for n times the catalogue; with an MLP, times the
-        widths of its layers. A file of ONNX holds less than 2 GB.
+        widths of its layers. ONNX files hold less than 2 GB.
         """
         check_is_fitted(self)
         model = ListModel(self.network_, self.popularity_logits_, self.users_, self.items_)
@@ -263,7 +263,7 @@ class NetworkRecommender(BaseRecommender):
         return after.attributes | {"network_": network, "_own_rows": own_rows}
 
     def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:
-        """Return what recommending needs besides, by the names of the attributes."""
+        """Return the attributes that a network makes, by name."""
         last_items = LastItems(of_rows["histories_"], of_rows["history_seconds_"])
         profile = UserProfile(last_items, of_rows["seen_"])
         user_map = fit_user_map(network, profile, self.recency)

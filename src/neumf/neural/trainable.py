@@ -97,10 +97,9 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row, and of the negatives drawn for it, in the loss.
         X_val : array-like of shape (n_val, n_features >= 2) or None, default=None
-            Rows after X, for `early_stopping`: they are ranked after each epoch, in place of each
-            user's last row of X, and all of X is trained on. Rows of users or items that are not
-            in X are misses. In a search they are the same for all folds, so that no row of a test
-            fold may be in them.
+            Rows after X, for `early_stopping`: they are ranked after each epoch in place of each
+            user's last row of X. Rows of users or items that are not in X are misses. In a search
+            they are the same for all folds, so that no row of a test fold may be in them.
 
         Returns
         -------
@@ -119,7 +118,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         Warns
         -----
         UserWarning
-            If rows of X_val are misses, or pairs of it are in X; both are counted.
+            If rows of X_val are misses, or pairs of it are in X.
         RuntimeWarning
             If Ctrl-C interrupts the training after an epoch or more: what was learned is kept, and
             `n_iter_` counts the epochs done. Interrupted earlier, or in a pretraining, the
@@ -184,14 +183,13 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         Notes
         -----
         Training goes `epochs` times through the new rows. After `fit`, Adam goes on with its step
-        count and the mean of its second moments over the rows of each table, which is all that
-        `fit` keeps of them; from then on, with the moments of each row, which take twice the memory
-        of the vectors. ``benchmarks/quality/README.md`` compares it with a fit of all rows.
+        count and the mean of its second moments over the rows of each table; from then on, with
+        the moments of each row, which take twice the memory of the vectors.
 
         New users and items get initial vectors as in `fit`, behind the known ones. The vectors of
         users without a new row, and of items that neither a row nor a negative names, stay as they
-        are; the shared layers move. All rows are trained on: neither `early_stopping` nor a
-        pretraining acts. Scikit-learn's callbacks are called by `fit` alone.
+        are; the shared layers move. `early_stopping`, pretraining and scikit-learn's callbacks act
+        in `fit` alone.
         """
         if not hasattr(self, "network_"):
             self.fit(X, y, sample_weight)

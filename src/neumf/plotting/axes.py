@@ -35,7 +35,7 @@ def require_matplotlib() -> None:
 
 
 def axes_or_new(axes: Any, n: int = 1) -> Any:
-    """Return the axes or, for None, n new ones side by side (not in an array if n is 1)."""
+    """Return the axes or, for None, n new ones side by side (one alone in no array)."""
     require_matplotlib()
     if axes is None:
         import matplotlib.pyplot as plt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from neumf.plotting.axes import METRIC_NAMES, axes_or_new
 
 
+@dataclass(eq=False, repr=False)
 class LearningCurveDisplay:
     """Plot the loss and, with `early_stopping`, the validation metric of each epoch.
 
@@ -20,7 +22,7 @@ class LearningCurveDisplay:
     ----------
     history : dict of list of float
         Values per epoch: "loss" and perhaps "val_ndcg_at_10", as in `NeuMFRecommender.history_`.
-        NaN, where an epoch was not validated, leaves a gap.
+        NaN leaves a gap.
     best_epoch : int or None, default=None
         The epoch that was kept, from 1; a dot marks it, unless its value is NaN.
     name : str or None, default=None
@@ -31,11 +33,6 @@ class LearningCurveDisplay:
     figure_, axes_, lines_
         The figure, an array of the axes of each key of the history, and a list of their curves.
 
-    See Also
-    --------
-    neumf.NeuMFRecommender : Has the history.
-    neumf.NextItemRecommender : Has it too.
-
     Examples
     --------
     >>> from neumf.plotting import LearningCurveDisplay
@@ -45,15 +42,9 @@ class LearningCurveDisplay:
     ['training loss', 'validation NDCG@10']
     """
 
-    def __init__(
-        self,
-        history: Mapping[str, Sequence[float]],
-        best_epoch: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        self.history = history
-        self.best_epoch = best_epoch
-        self.name = name
+    history: Mapping[str, Sequence[float]]
+    best_epoch: int | None = None
+    name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -102,7 +93,12 @@ class LearningCurveDisplay:
         ValueError
             If the number of axes is wrong, or `best_epoch` is not an epoch of the history.
         """
-        self._check_best_epoch()
+        watched = [len(values) for key, values in self.history.items() if key != "loss"]
+        if self.best_epoch is not None and watched and not 1 <= self.best_epoch <= min(watched):
+            raise ValueError(
+                f"best_epoch must be an epoch of the history, from 1 to {min(watched)}. Received: "
+                f"{self.best_epoch!r}. Give None to mark no epoch."
+            )
         self.axes_ = np.atleast_1d(axes_or_new(axes, len(self.history)))
         from matplotlib.ticker import MaxNLocator
 
@@ -126,11 +122,3 @@ class LearningCurveDisplay:
         if self.name is not None:
             self.axes_[0].legend(frameon=False)
         return self
-
-    def _check_best_epoch(self) -> None:
-        watched = [len(values) for key, values in self.history.items() if key != "loss"]
-        if self.best_epoch is not None and watched and not 1 <= self.best_epoch <= min(watched):
-            raise ValueError(
-                f"best_epoch must be an epoch of the history, from 1 to {min(watched)}. Received: "
-                f"{self.best_epoch!r}. Give None to mark no epoch."
-            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import pandas as pd
@@ -11,6 +12,7 @@ from neumf.evaluation.compare import evaluate
 from neumf.plotting.axes import METRIC_NAMES, axes_or_new, require_matplotlib
 
 
+@dataclass(eq=False, repr=False)
 class MetricAtKDisplay:
     """Plot a metric against the length of the list, with error bands.
 
@@ -36,8 +38,8 @@ class MetricAtKDisplay:
 
     Notes
     -----
-    The bands are one standard error over users to both sides. To tell whether one recommender is
-    better than another, the paired differences of `compare` are sharper.
+    The bands are one standard error over users to both sides. The paired differences of `compare`
+    are sharper.
 
     Examples
     --------
@@ -49,10 +51,9 @@ class MetricAtKDisplay:
     [0.5, 1.0]
     """
 
-    def __init__(self, results: pd.DataFrame, metric: str = "ndcg", ranking: str = "exact") -> None:
-        self.results = results
-        self.metric = metric
-        self.ranking = ranking
+    results: pd.DataFrame
+    metric: str = "ndcg"
+    ranking: str = "exact"
 
     @classmethod
     def from_results(
@@ -86,8 +87,8 @@ class MetricAtKDisplay:
             Lengths of the list.
         name : str or None, default=None
             Name of the curve in the legend; None takes the name of the class.
-        ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+        ax
+            See :meth:`plot`.
 
         Returns
         -------
@@ -123,8 +124,7 @@ class MetricAtKDisplay:
                 f"metric={self.metric!r}, ranking={self.ranking!r}; the table has {pairs}."
             )
         self.ax_ = axes_or_new(ax)
-        self.figure_ = self.ax_.figure
-        self.lines_ = []
+        self.figure_, self.lines_ = self.ax_.figure, []
         named = "estimator" in drawn
         for name, part in drawn.groupby("estimator", sort=False) if named else [(None, drawn)]:
             k, value = part["k"].to_numpy(int), part["value"].to_numpy()

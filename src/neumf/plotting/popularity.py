@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from neumf.interactions.vocabulary import indices_of
 from neumf.plotting.axes import axes_or_new, require_matplotlib
 
 
+@dataclass(eq=False, repr=False)
 class PopularityDisplay:
     """Plot how often items are recommended against how popular they are.
 
@@ -49,12 +51,9 @@ class PopularityDisplay:
     [1, 1, 1]
     """
 
-    def __init__(
-        self, popularity: NDArray[Any], exposure: NDArray[Any], name: str | None = None
-    ) -> None:
-        self.popularity = popularity
-        self.exposure = exposure
-        self.name = name
+    popularity: NDArray[Any]
+    exposure: NDArray[Any]
+    name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -88,8 +87,7 @@ class PopularityDisplay:
             The drawn display.
         """
         require_matplotlib()
-        items = estimator.recommend(users, k=k)["item"].to_numpy()
-        indices = indices_of(items, estimator.items_)
+        indices = indices_of(estimator.recommend(users, k=k)["item"].to_numpy(), estimator.items_)
         exposure = np.bincount(indices, minlength=len(estimator.items_))
         name = name or type(estimator).__name__
         return cls(estimator.popularity_, exposure, name).plot(ax=ax, **kwargs)

@@ -25,24 +25,20 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     .. versionadded:: 0.1
 
     Ids are numbered in order of first appearance; other columns pass through. The recommenders read
-    raw ids by themselves: this transformer is for other tools that need integers, and for a
-    :class:`~sklearn.pipeline.Pipeline`.
+    raw ids by themselves: this transformer is for other tools that need integers.
 
     Parameters
     ----------
     handle_unknown : {"error", "use_encoded_value"}, default="error"
         What `transform` does with an id that `fit` did not see: raise, or encode it as
-        `unknown_value`. A pipeline that is scored on held-out rows needs
-        ``"use_encoded_value"``: the scorers count unknown ids as misses.
+        `unknown_value`, as a pipeline needs that is scored on held-out rows.
     unknown_value : int, default=-1
         The index of unknown ids, below 0.
 
     Attributes
     ----------
-    users_ : pandas.Index of shape (n_users,)
-        The id of each user, by index.
-    items_ : pandas.Index of shape (n_items,)
-        The id of each item, by index.
+    users_, items_ : pandas.Index of shape (n_users,) or (n_items,)
+        The id of each user and item, by index.
     n_features_in_, feature_names_in_
         Number of columns of X in `fit`, and their names, where all are strings.
 
@@ -162,8 +158,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that ids may be strings and categories."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
+        tags.input_tags.string = tags.input_tags.categorical = True
         return tags
 
     def _convert(self, X: Any, convert: Callable[[Ids, pd.Index, str], Ids]) -> Any:

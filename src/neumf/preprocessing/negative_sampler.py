@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -16,7 +14,7 @@ from neumf.interactions.table_kinds import open_table
 from neumf.interactions.tables import Interactions, read_interactions, replace_ids, take_rows
 from neumf.interactions.unseen import Strategy, UnseenItems, refuse_saturated, sample_unseen_items
 from neumf.interactions.vocabulary import index_ids, lookup_ids
-from neumf.utils.arrays import Ids, Indices
+from neumf.utils.arrays import Ids
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_int, check_option
 
@@ -37,16 +35,8 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    users_ : pandas.Index of shape (n_users,)
-        The id of each user, by index.
-    items_ : pandas.Index of shape (n_items,)
-        The catalogue: the id of each item, by index.
-    seen_ : csr_array of shape (n_users, n_items)
-        The items that each user has seen.
-    popularity_ : ndarray of shape (n_items,)
-        Number of users who interacted with each item.
-    n_features_in_, feature_names_in_
-        Number of columns of X in `fit`, and their names, where all are strings.
+    users_, items_, seen_, popularity_, n_features_in_, feature_names_in_
+        See :class:`neumf.base.BaseRecommender`.
 
     See Also
     --------
@@ -54,9 +44,8 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Draws are independent, with replacement and without rejection, so users who have seen nearly
-    everything cost no more than others. Negatives are for training; to rank a held-out item among
-    99 unseen ones, use ``hr_scorer(n_negatives=99)``.
+    Draws are independent, with replacement and without rejection. Negatives are for training; to
+    rank a held-out item among 99 unseen ones, use ``hr_scorer(n_negatives=99)``.
 
     Examples
     --------
@@ -125,9 +114,8 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
     def fit_resample(self, X: Any, y: Any = None) -> tuple[Any, NDArray[np.float64]]:
         """Return the table with its negatives as further rows, and labels.
 
-        imbalanced-learn's pipelines call it while fitting only. Hold out first, and resample the
-        training rows: negatives leave out all items of the user in X, so they would give away a
-        held-out row in it.
+        imbalanced-learn's pipelines call it while fitting only. Hold out first: negatives leave out
+        all items of the user in X, so they would give away a held-out row in it.
 
         Parameters
         ----------
@@ -166,9 +154,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that ids may be strings and categories, and X sparse."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
-        tags.input_tags.sparse = True
+        tags.input_tags.string = tags.input_tags.categorical = tags.input_tags.sparse = True
         return tags
 
     def _fit_rows(self, X: Any) -> Interactions:
@@ -187,9 +173,13 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         """Draw ids of negatives, shape (len(rows), n_negatives)."""
         users, ids = index_ids(rows.users)
         weights = None if self.negative_strategy == "uniform" else self.popularity_
-        unseen = UnseenItems(self._seen_with(rows, users, ids), weights)
+        items = lookup_ids(rows.items, self.items_, "X: item ids")
+        seen = seen_matrix(users[items >= 0], items[items >= 0], (len(ids), len(self.items_)))
+        before = lookup_ids(ids.to_numpy(), self.users_, "X: user ids")
+        unseen = UnseenItems(join_seen(self.seen_, before, seen), weights)
         refuse_saturated(unseen, users, ids)
         rng = make_generator(self.random_state)
+<<<<<<< HEAD
         items = sample_unseen_items(unseen, users, self.n_negatives, rng)
         return self.items_.to_numpy()[items]
 
@@ -200,3 +190,6 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         shape = (len(ids), len(self.items_))
         seen = seen_matrix(users[items >= 0], items[items >= 0], shape)
         return join_seen(self.seen_, before, seen)
+=======
+        return self.items_.to_numpy()[sample_unseen_items(unseen, users, self.n_negatives, rng)]
+>>>>>>> squeezea

@@ -51,11 +51,9 @@ class EASERecommender(ItemWeightsRecommender):
     the solution is :math:`B_{ij} = -P_{ij} / P_{jj}`. Time grows with the cube and memory with the
     square of the number of items: 20,000 items take about 10 GB.
 
-    With `decay`, the user's row of X holds weights in place of ones when scores are computed, as in
-    :class:`ItemKNNRecommender`. B stays the same.
-
-    `decision_function` gives X B, about 1 for what a user surely likes. `predict` maps it to
-    between 0 and 1, but is no calibrated probability.
+    `decision_function` gives X B, about 1 for what a user surely likes. With `decay`, the user's
+    row of X holds weights in place of ones there, as in :class:`ItemKNNRecommender`; B stays the
+    same.
 
     References
     ----------

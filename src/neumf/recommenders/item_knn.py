@@ -57,8 +57,7 @@ class ItemKNNRecommender(ItemWeightsRecommender):
     :math:`e^{-\Delta / \mathrm{decay}}`.
 
     `decision_function` gives the sum, and for items without a neighbour among those of the user
-    between -1e-6 and 0, the most popular first. `predict` maps it to between 0 and 1, but is no
-    calibrated probability.
+    between -1e-6 and 0, the most popular first.
 
     References
     ----------

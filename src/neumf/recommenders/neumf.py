@@ -56,13 +56,10 @@ class NeuMFRecommender(TrainableRecommender):
         - "binary_crossentropy": of every positive and negative (equation 7 of the paper); the only
           one that takes `y`.
         - "bpr": the Bayesian personalised ranking of a positive above each of its negatives.
-        - "batch_softmax": the softmax of a positive among the negatives of its whole batch; needs
-          ``architecture="gmf"``.
-        - "softmax": the softmax among all items; costs as much as the catalogue is long, and needs
-          ``architecture="gmf"``.
+        - "batch_softmax": the softmax of a positive among the negatives of its whole batch, which
+          stand for all items; needs GMF.
+        - "softmax": the softmax among all items; costs as much as the catalogue is long; needs GMF.
         - "auto", the default: "sampled_softmax", and with `y` "binary_crossentropy".
-
-        Only after "binary_crossentropy" is `predict` a calibrated probability.
     pretrain : {"sgd"} or None, default=None
         "sgd" trains GMF and MLP by themselves first (each as `epochs` and `early_stopping` say),
         joins them with weight 1/2 each and trains on with plain SGD (section 3.4.1 of the paper).

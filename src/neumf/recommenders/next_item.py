@@ -53,18 +53,8 @@ class NextItemRecommender(TrainableRecommender):
         Whether each user also has a vector of their own, which is added to the sum.
         `user_features` need it.
     loss : {"auto", "batch_softmax", "softmax", "sampled_softmax", "bpr", "binary_crossentropy"}
-        What is minimised.
-
-        - "batch_softmax": the softmax of a row's item among the negatives of all rows of its
-          batch, which stand for all items.
-        - "softmax": the softmax among all items; costs as much as the catalogue is long.
-        - "sampled_softmax": the softmax among the row's item and the negatives drawn for it.
-        - "bpr": the Bayesian personalised ranking of the row's item above each of its negatives.
-        - "binary_crossentropy": of the row's item and each of its negatives; the only one that
-          takes `y`.
-        - "auto", the default: "batch_softmax", and with `y` "binary_crossentropy".
-
-        Only after "binary_crossentropy" is `predict` a calibrated probability.
+        What is minimised, see :class:`NeuMFRecommender`; no loss needs an architecture here.
+        "auto", the default: "batch_softmax", and with `y` "binary_crossentropy".
     n_negatives : int, default=1
         Negatives drawn for each row and epoch, with equal probability among all items but the
         row's own.

@@ -195,22 +195,17 @@ class RecentRows:
         for query in np.argsort(clocks, kind="stable"):
             stop = int(n_before[query])
             recent *= self._decay(clocks[query] - clock)
-            clock = clocks[query]
-            self._add(recent, all_rows, slice(start, stop), clock)
+            clock, rows = clocks[query], slice(start, stop)
+            items, times = self.items[rows], np.arange(start + 1.0, stop + 1.0)
+            if self.half_life.in_time and self.seconds is not None:
+                times = self.seconds[rows]
+            weights: Any = np.ones(len(items)) if self.weights is None else self.weights[rows]
+            recent += np.bincount(items, weights * self._decay(clock - times), self.n_items)
+            all_rows += np.bincount(items, weights, self.n_items)
             start = stop
             counts = recent + _OLD_ROW / (stop + 1) * all_rows
             logits[query] = logit((counts + 1) / (counts.sum() + 2))
         return logits
-
-    def _add(self, recent: Float64s, all_rows: Float64s, rows: slice, clock: float) -> None:
-        """Add rows to both counts: in the first, with the weights that they have at a time."""
-        items = self.items[rows]
-        times = np.arange(rows.start + 1.0, rows.stop + 1.0)
-        if self.half_life.in_time and self.seconds is not None:
-            times = self.seconds[rows]
-        weights: Any = np.ones(len(items)) if self.weights is None else self.weights[rows]
-        recent += np.bincount(items, weights * self._decay(clock - times), self.n_items)
-        all_rows += np.bincount(items, weights, self.n_items)
 
     def _decay(self, ages: Float64s) -> Float64s:
         """Return the factors by which weights have fallen at some ages."""

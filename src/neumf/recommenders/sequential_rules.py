@@ -69,9 +69,8 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
 
     The scores of a user are w B, where w is the row of S that would come next: the last item has
     weight 1, and durations are counted from the user's last row. Items with a score of 0 get one
-    between -1e-6 and 0, below all others, the most popular first. `decision_function` gives the
-    score. `predict` maps it to between 0 and 1, but is no calibrated probability. Time grows with
-    the number of rows times `history_length`.
+    between -1e-6 and 0, the most popular first. `decision_function` gives the score. Time grows
+    with the number of rows times `history_length`.
 
     References
     ----------

@@ -67,7 +67,7 @@ class VotingRecommender(BaseRecommender):
 
     where :math:`\mu_{mu}` and :math:`\sigma_{mu}` are mean and standard deviation over the whole
     catalogue. A member that gives all items one score adds nothing. `decision_function` gives the
-    mean. `predict` maps it to between 0 and 1, but is no calibrated probability.
+    mean.
 
     References
     ----------
@@ -263,7 +263,16 @@ def _check_members(
         raise TypeError(
             f"recommenders must be a list of (name, recommender). Received: {recommenders!r}."
         )
-    _check_names([name for name, _ in recommenders])
+    names = [name for name, _ in recommenders]
+    parameters = VotingRecommender._get_param_names()
+    bad = [name for name in names if not name or "__" in name or name in parameters]
+    if bad:
+        raise ValueError(
+            "recommenders must have names that are not empty, without '__' and other than "
+            f"{', '.join(map(repr, parameters))}. Received: {bad[0]!r}."
+        )
+    if len(set(names)) < len(names):
+        raise ValueError(f"recommenders must have a name of its own each. Received: {names}.")
     for name, member in recommenders:
         if not isinstance(member, BaseRecommender) and member != "drop":
             raise TypeError(
@@ -293,16 +302,3 @@ def _are_pairs(recommenders: Any) -> bool:
         isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
         for pair in recommenders
     )
-
-
-def _check_names(names: list[str]) -> None:
-    """Raise unless each name is unique and usable as the name of a parameter."""
-    parameters = VotingRecommender._get_param_names()
-    bad = [name for name in names if not name or "__" in name or name in parameters]
-    if bad:
-        raise ValueError(
-            "recommenders must have names that are not empty, without '__' and other than "
-            f"{', '.join(map(repr, parameters))}. Received: {bad[0]!r}."
-        )
-    if len(set(names)) < len(names):
-        raise ValueError(f"recommenders must have a name of its own each. Received: {names}.")
