@@ -173,23 +173,10 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         """Draw ids of negatives, shape (len(rows), n_negatives)."""
         users, ids = index_ids(rows.users)
         weights = None if self.negative_strategy == "uniform" else self.popularity_
+        before = lookup_ids(ids.to_numpy(), self.users_, "X: user ids")
         items = lookup_ids(rows.items, self.items_, "X: item ids")
         seen = seen_matrix(users[items >= 0], items[items >= 0], (len(ids), len(self.items_)))
-        before = lookup_ids(ids.to_numpy(), self.users_, "X: user ids")
         unseen = UnseenItems(join_seen(self.seen_, before, seen), weights)
         refuse_saturated(unseen, users, ids)
         rng = make_generator(self.random_state)
-<<<<<<< HEAD
-        items = sample_unseen_items(unseen, users, self.n_negatives, rng)
-        return self.items_.to_numpy()[items]
-
-    def _seen_with(self, rows: Interactions, users: Indices, ids: pd.Index) -> sp.csr_array:
-        """Return the seen items of the users of the rows, in `fit` and in the rows themselves."""
-        before = lookup_ids(ids.to_numpy(), self.users_, "X: user ids")
-        items = lookup_ids(rows.items, self.items_, "X: item ids")
-        shape = (len(ids), len(self.items_))
-        seen = seen_matrix(users[items >= 0], items[items >= 0], shape)
-        return join_seen(self.seen_, before, seen)
-=======
         return self.items_.to_numpy()[sample_unseen_items(unseen, users, self.n_negatives, rng)]
->>>>>>> squeezea
