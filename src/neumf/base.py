@@ -125,8 +125,8 @@ class BaseRecommender(BaseEstimator, ABC):
     ...     def fit(self, X, y=None):
     ...         rows = read_rows(X, y)
     ...         users, sizes, items = np.linalg.svd(rows.seen.toarray(), full_matrices=False)
-    ...         users, items = (users * sizes)[:, : self.n_components], items[: self.n_components].T
-    ...         keep_rows(self, rows, user_factors_=users, item_factors_=items)
+    ...         n = self.n_components
+    ...         keep_rows(self, rows, logits_=(users * sizes)[:, :n] @ items[:n])
     ...         return self
     ...
     ...     @property
@@ -134,10 +134,10 @@ class BaseRecommender(BaseEstimator, ABC):
     ...         return self
     ...
     ...     def score_items(self, users):
-    ...         return self.user_factors_[users] @ self.item_factors_.T
+    ...         return self.logits_[users]
     ...
     ...     def score_candidates(self, users, items):
-    ...         return np.einsum("nf,ncf->nc", self.user_factors_[users], self.item_factors_[items])
+    ...         return self.logits_[users[:, None], items]
     >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 2], ["c", 1], ["d", 3], ["e", 3]]
     >>> SVDRecommender().fit(X).recommend("c", k=1)[["user", "item"]]
       user  item
@@ -375,9 +375,8 @@ class BaseRecommender(BaseEstimator, ABC):
 
     def _after(self, rows: NewRows) -> Self:
         """Return a copy that knows the users of these rows alone."""
-        known = copy(self)
-        of_users = {"users_": rows.user_ids, "seen_": rows.seen}
-        known._commit(of_users | self._with_interactions(rows))
+        known, changed = copy(self), self._with_interactions(rows)
+        known._commit({"users_": rows.user_ids, "seen_": rows.seen} | changed)
         return known
 
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:

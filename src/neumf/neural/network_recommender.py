@@ -13,8 +13,7 @@ from neumf.base import BaseRecommender
 from neumf.interactions.columns import read_ids
 from neumf.interactions.histories import LastItems, read_histories
 from neumf.interactions.moments import require_times_of_gaps
-from neumf.interactions.new_rows import NewRows
-from neumf.interactions.reading import read_input
+from neumf.interactions.new_rows import NewRows, read_new
 from neumf.interactions.seen import seen_rows
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.vocabulary import find_ids
@@ -96,19 +95,15 @@ class NetworkRecommender(BaseRecommender):
         user : id
             A user that `fit` saw, or one of `interactions`.
         items : id or array-like of ids
-            Items that `fit` saw, such as those of the user's list.
+            Items that `fit` saw.
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
             What users did since `fit`, see `recommend`.
 
         Returns
         -------
         explanation : DataFrame
-            A row for each item and each item of the user's history (an item that the user had
-            twice has two rows), those of an item by falling values, with the columns
-
-            - `item`: the item that is explained;
-            - `history_item`: an item of the history;
-            - `rank`: the position among the rows of this item, from 1.
+            A row for each item and each item of the user's history, by falling values, with the
+            columns `item`, `history_item` and `rank`, from 1 within the item.
 
             `NextItemRecommender` adds `contribution`, the term of the history item in the logit,
             and `rest`, the other terms: the biases and, with `user_vectors`, the user's own vector.
@@ -137,10 +132,7 @@ class NetworkRecommender(BaseRecommender):
         ids = read_ids(user, "user", self.users_)
         if len(ids) != 1:
             raise ValueError(f"user must be one id. Received {len(ids)} ids.")
-        known = self
-        if interactions is not None:
-            new = read_input(interactions, "interactions", may_be_empty=True)
-            known = self._for_users(ids, new)
+        known = self._for_users(ids, read_new(interactions))
         index = find_ids(ids, known.users_, "user", " or interactions")
         labels = read_ids(items, "items", self.items_)
         indices = find_ids(labels, self.items_, "items")
@@ -160,8 +152,8 @@ class NetworkRecommender(BaseRecommender):
         Parameters
         ----------
         path : str or path
-            A folder that is not there yet. For TensorFlow it is a SavedModel; for ONNX it has the
-            file ``model.onnx``. Both have the file ``ids.json``: the id of each index.
+            A folder that is not there yet: a SavedModel, or with ONNX the file ``model.onnx``. The
+            file ``ids.json`` in it holds the id of each index.
         format : {"tf_saved_model", "onnx"}, default="tf_saved_model"
             What to write. ONNX needs the extra: ``pip install "scikit-neumf[onnx]"``.
         k : int, default=10
@@ -182,8 +174,7 @@ class NetworkRecommender(BaseRecommender):
         The graph is a function of batches of n users. Its inputs, all int32, are
 
         - ``user``, shape (n,): indices of users, where users have vectors of their own;
-        - ``history``, shape (n, history_length), of `NextItemRecommender`: indices of the last
-          items of each user, newest first and filled up with -1, as in `histories_`;
+        - ``history``, shape (n, history_length), of `NextItemRecommender`: as in `histories_`;
         - ``seen``, shape (n, any): indices of items that must not be in the list, in any order and
           filled up with -1.
 
@@ -221,7 +212,7 @@ class NetworkRecommender(BaseRecommender):
         return self.network_
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
-        """Return what scores users, each at a request time."""
+        """Return a ranker of queries, see :class:`neumf.protocols.TimedRecommender`."""
         blueprint, weights = self.network_.blueprint, self.network_.weights
         if blueprint.users.time_gaps != "request":
             return super().ranker_at(users, seconds)

@@ -66,12 +66,7 @@ class FitPlan:
     def with_history_length(self, length: int) -> FitPlan:
         """Return the plan of networks that keep so many last items of each user."""
         halves = tuple(half.with_history_length(length) for half in self.halves)
-        whole = self.blueprint.with_history_length(length)
-        return replace(self, blueprint=whole, halves=halves)
-
-    def without_early_stopping(self, epochs: int) -> FitPlan:
-        """Return the plan of a fit to all rows, for a number of epochs."""
-        return replace(self, early_stopping=False, epochs=epochs)
+        return replace(self, blueprint=self.blueprint.with_history_length(length), halves=halves)
 
 
 def make_plan(

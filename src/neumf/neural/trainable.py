@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -146,7 +147,8 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         trained, network = learn(Run(prepared, rng, tasks))
         first = trained
         if refits and not first.interrupted:
-            prepared = prepare(plan.without_early_stopping(first.best_epoch), rows)
+            plan = replace(plan, early_stopping=False, epochs=first.best_epoch)
+            prepared = prepare(plan, rows)
             trained, network = learn(Run(prepared, rng, tasks))
         history = {"loss": first.losses}
         if first.values:

@@ -106,7 +106,7 @@ def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> 
             "X must be a table whose rows have an order in time, as that of fit. Received a sparse "
             "matrix. Pass a table of user and item, each user's oldest row first."
         )
-    plan = plan.with_history_length(length).without_early_stopping(plan.epochs)
+    plan = replace(plan.with_history_length(length), early_stopping=False)
     n_known = previous.seen.shape[0]
     indices = np.pad(np.arange(n_known), (0, rows.shape[0] - n_known), constant_values=-1)
     seen = join_seen(previous.seen, indices, rows.seen)
@@ -154,6 +154,7 @@ def _training_rows(
     """Return the rows to train on; `seen` counts these rows and those before."""
     degrees = Degrees(np.diff(seen.indptr), count_users(seen))
     draws = rows.labels is None and plan.training.loss.draws_negatives
+    penalty, users, items = plan.feature_regularization, rows.user_features, rows.item_features
     return TrainingRows(
         rows.users,
         rows.items,
@@ -162,7 +163,10 @@ def _training_rows(
         negatives=_negatives(plan, rows, seen) if draws else None,
         histories=histories if plan.blueprint.users.reads_history else None,
         degrees=degrees,
-        centres=_centres(plan, rows, degrees),
+        centres=SideCentres(
+            None if users is None else Centres(users, degrees.users, penalty),
+            None if items is None else Centres(items, degrees.items, penalty),
+        ),
     )
 
 
@@ -175,15 +179,6 @@ def _weights(plan: FitPlan, rows: EncodedRows, histories: Histories | None) -> F
     if rows.weights is not None:
         weights *= rows.weights
     return weights
-
-
-def _centres(plan: FitPlan, rows: EncodedRows, degrees: Degrees) -> SideCentres:
-    """Return what pulls the vectors of users and items that have features."""
-    penalty, users, items = plan.feature_regularization, rows.user_features, rows.item_features
-    return SideCentres(
-        None if users is None else Centres(users, degrees.users, penalty),
-        None if items is None else Centres(items, degrees.items, penalty),
-    )
 
 
 def _negatives(plan: FitPlan, rows: EncodedRows, seen: sp.csr_array) -> Negatives:

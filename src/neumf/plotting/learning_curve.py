@@ -78,8 +78,8 @@ class LearningCurveDisplay:
         Parameters
         ----------
         axes : sequence of Axes or None, default=None
-            Where to draw, one for each key of the history; None makes a figure. The `axes_` of
-            another display put both into one plot.
+            One for each key of the history, such as the `axes_` of another display; None makes a
+            figure.
         **kwargs : dict
             Passed on to `Axes.plot`.
 

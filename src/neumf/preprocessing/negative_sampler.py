@@ -127,8 +127,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         Returns
         -------
         X_resampled : DataFrame, Arrow table or ndarray of n_samples * (1 + n_negatives) rows
-            The rows of X, then `n_negatives` copies of each row with another item. Further columns,
-            such as ratings, are copied.
+            The rows of X, then `n_negatives` copies of each row with another item.
         y_resampled : ndarray of shape (n_samples * (1 + n_negatives),)
             Labels; 0 for the negatives.
 

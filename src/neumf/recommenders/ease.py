@@ -12,9 +12,6 @@ from neumf.interactions.encoded_rows import EncodedRows
 from neumf.recommenders._item_weights import ItemWeightsRecommender, users_in_common
 from neumf.utils.validation import check_real
 
-# Matrices of all pairs of items that `fit` holds at once.
-_N_MATRICES = 3
-
 
 class EASERecommender(ItemWeightsRecommender):
     r"""Predict each item from the others by a linear model, solved in closed form.
@@ -88,7 +85,7 @@ class EASERecommender(ItemWeightsRecommender):
 
 def _require_memory(n_items: int) -> None:
     """Raise if the matrices of all pairs of items cannot fit into the machine's memory."""
-    needed, memory = 8 * _N_MATRICES * n_items**2, _physical_memory()
+    needed, memory = 3 * 8 * n_items**2, _physical_memory()  # `fit` holds three at once
     if needed > memory:
         raise MemoryError(
             f"X must have fewer items: this recommender solves for all pairs of items at once. "

@@ -67,17 +67,15 @@ class NeuMFRecommender(TrainableRecommender):
         How much more a user's late rows count than the early ones: in the loss, a row weighs
         ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
         to a mean of 1 over all rows. `sample_weight` multiplies it. 0 weighs all alike, as in the
-        paper; 1 makes the last row count ten times the tenth from the end. Rows of a sparse matrix
-        have no order and weigh alike.
+        paper. Rows of a sparse matrix have no order and weigh alike.
     regularization : float, default=0.005
         Weight of the squared L2 norm of each vector: a sample adds `regularization` times the
         squared norm of its user's vector divided by the number of items that the user has, and of
         its item's divided by the number of users that have it. Kernels are penalised as if divided
         by 8.
     dropout : float, default=0.5
-        Share of the values that are dropped, while training, from the GMF product (with
-        ``loss="softmax"`` or ``"batch_softmax"``, from the user's vector) and from the output of
-        each layer of the MLP.
+        Share of the values that training drops from the GMF product (with "softmax" and
+        "batch_softmax", from the user's vector) and from the output of each layer of the MLP.
     learning_rate : float, default=1e-3
         Step size of Adam.
     batch_size : int, default=4096
@@ -125,9 +123,8 @@ class NeuMFRecommender(TrainableRecommender):
         The same as a Keras model of ``[user indices, item indices]``, whose output is the logit; a
         copy, built when first asked for.
     history_ : dict of list of float
-        Per epoch: "loss", the mean training loss per row, without the penalty, and with
-        `early_stopping` "val_ndcg_at_10", NaN in epochs of `partial_fit`. With
-        ``early_stopping="refit"``, those of the first training.
+        Per epoch: "loss", the mean per row without the penalty, and with `early_stopping`
+        "val_ndcg_at_10", NaN in epochs of `partial_fit`. Of "refit", the first training.
     n_iter_ : int
         Number of epochs in `history_`.
     best_iter_ : int
@@ -159,9 +156,8 @@ class NeuMFRecommender(TrainableRecommender):
 
     Vectors start at N(0, 0.01), hidden layers at Glorot uniform, h at LeCun uniform, biases at 0.
     Two things differ from the paper's code. A batch holds whole groups, a positive with its
-    negatives. Adam is lazy: vectors that a batch does not touch stay where they are, and so do
-    their moments (``loss="softmax"`` touches all items). From scikit-learn 1.9 on,
-    ``set_callbacks`` takes scikit-learn's callbacks, which are called after each epoch.
+    negatives. Adam is lazy: vectors that a batch does not touch, and their moments, stay as they
+    are. From scikit-learn 1.9 on, ``set_callbacks`` takes scikit-learn's callbacks.
 
     References
     ----------

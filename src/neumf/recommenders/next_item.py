@@ -33,17 +33,16 @@ class NextItemRecommender(TrainableRecommender):
         Number of last items that make a user's vector. No more are kept than the longest history
         of `fit` has.
     hidden_size : int, default=0
-        Width of a hidden layer that refines the sum over the history; 0 leaves it out. It helps on
-        a million rows, and overfits on a hundred thousand.
+        Width of a hidden layer after the sum over the history; 0 leaves it out. It helps on a
+        million rows, and overfits on a hundred thousand.
     time_gaps : {"newest", "request"} or None, default=None
         Let the weight of an item in a history also depend on its age: before the newest item of
         the history, or before the request time. Needs timestamps, in `interactions` too. The
-        request time is that of each row in `fit`, and `at` in `recommend` and the like; without
-        `at`, it is the time of the user's newest item. With time gaps, the weights of `fit` are
-        the mean of those after the last four epochs.
+        request time is that of each row in `fit`, and `at` in `recommend` and the like (by
+        default, the time of the user's newest item). The weights are then the mean of those after
+        the last four epochs.
     last_item_vector : bool, default=False
-        Whether the newest item of a history adds a vector of its own: what often comes just after
-        it.
+        Whether the newest item of a history adds a vector of its own.
     share_item_vectors : bool, default=True
         Whether an item in a history counts as the item's own vector, plus a deviation that starts
         at 0, and each item has a bias, which starts at its log-popularity and is not penalised:
@@ -91,8 +90,8 @@ class NextItemRecommender(TrainableRecommender):
     users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_
         See :class:`neumf.base.BaseRecommender`.
     histories_ : ndarray of shape (n_users, n_last)
-        The last items of each user by index, newest first, filled up with -1. `n_last` is
-        `history_length` or, if shorter, the length of the longest history.
+        The last items of each user by index, newest first, filled up with -1; `history_length`, or
+        the length of the longest history.
     history_seconds_ : ndarray of shape (n_users, n_last) or None
         When each of these was, with `time_gaps`.
     network_ : object

@@ -185,8 +185,7 @@ class RecentRows:
     def logits(self, n_before: Indices, clocks: Float64s) -> Float64s:
         """Return the logits of all items at request times, shape (n_queries, n_items).
 
-        `n_before` is the number of rows before each one; `clocks` are the request times, in seconds
-        or as the number of rows before.
+        `n_before` counts the rows before each one; `clocks` are the times, in seconds or in rows.
         """
         logits = np.empty((len(n_before), self.n_items))
         recent, all_rows = np.zeros((2, self.n_items))

@@ -157,8 +157,7 @@ class NextItemCounts:
     ) -> tuple[sp.csr_array, Float64s]:
         """Count the successors of the rows at these positions, sorted by item.
 
-        `ends` are where the rows of each one's user end; `bounds`, of shape (n_block_items + 1,),
-        where the positions of each item start and end, up to a constant.
+        The rows of each one's user end at `ends`; `bounds` divide the positions by item.
         """
         later_bounds, later, weights = self.past.weigh_for_later(
             positions, ends, self.decay, self.history_length

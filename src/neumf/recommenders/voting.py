@@ -31,26 +31,21 @@ class VotingRecommender(BaseRecommender):
     Parameters
     ----------
     recommenders : list of (str, recommender)
-        The members, by name: recommenders of this library, or classes derived from
-        :class:`neumf.base.BaseRecommender`. They are cloned before they are fitted. A member is
-        replaced by ``set_params(name=recommender)``, left out by ``set_params(name="drop")``, and
-        its parameters are set by ``set_params(name__parameter=value)``, also in a search.
+        The members, by name, derived from :class:`neumf.base.BaseRecommender`; `fit` clones them.
+        ``set_params(name=recommender)`` replaces a member, ``set_params(name="drop")`` leaves it
+        out, and ``set_params(name__parameter=value)`` sets its parameters, also in a search.
     weights : array-like of shape (n_recommenders,) or None, default=None
-        Weight of each member: numbers of at least 0, not all of them 0. None gives all the same
-        weight.
+        Weight of each member, at least 0; None gives all the same weight.
     n_jobs : int or None, default=None
         Number of members that joblib fits at the same time, each in a process of its own. -1 means
         one for each processor. None means 1, unless a `joblib.parallel_config` says otherwise.
 
     Attributes
     ----------
-    estimators_ : list of recommenders
+    estimators_, named_estimators_ : list and Bunch of recommenders
         The fitted members, without those that are dropped.
-    named_estimators_ : Bunch
-        The fitted members, by name.
     items_ : pandas.Index of shape (n_items,)
-        The id of each item, by index. Cold items that members know by features are in it if all
-        members have the same ones.
+        The catalogue; with the cold items that members know by features if all have the same ones.
     users_, seen_, popularity_, popularity_logits_, has_timestamps_
         See :class:`neumf.base.BaseRecommender`.
 
@@ -129,8 +124,7 @@ class VotingRecommender(BaseRecommender):
         Parameters
         ----------
         **parameters : Any
-            `recommenders`, `weights`, `n_jobs`, ``name`` (a recommender or "drop"), or
-            ``name__parameter``.
+            `recommenders`, `weights`, `n_jobs`, ``name`` or ``name__parameter``.
 
         Returns
         -------
