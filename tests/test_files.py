@@ -315,7 +315,7 @@ def test_numpy_scalar_comes_back_as_a_python_scalar(value, tmp_path):
 
 @pytest.mark.parametrize(
     "duration",
-    [pd.Timedelta("1.5h"), pd.Timedelta(7, "ns"), dt.timedelta(1, 2, 3), np.timedelta64(2, "W")],
+    [pd.Timedelta("1.5h"), pd.Timedelta(7, "us"), dt.timedelta(1, 2, 3), np.timedelta64(2, "W")],
 )
 def test_duration_comes_back_as_text_that_means_the_same(duration, tmp_path):
     model = PopularityRecommender(half_life=duration).fit(walks())
