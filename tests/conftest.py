@@ -3,12 +3,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compiled_programs import CompiledPrograms
 from hypothesis import settings
 
 # The first call of a function in pandas or scikit-learn may import a module and miss a deadline.
 # Continuous integration judges the change, not the luck of a draw.
 settings.register_profile("neumf", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("neumf")
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(CompiledPrograms())
 
 
 @pytest.fixture

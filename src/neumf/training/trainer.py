@@ -88,6 +88,9 @@ class Trainer:
         self._variables = Variables.of_weights(tf, weights)
         self._centres: dict[str, Centres] = blueprint.by_table(rows.centres)
         self._rates = self._initial_rates(blueprint.by_table(rows.degrees), settings)
+        if not blueprint.users.reads_history:
+            # Their length changes nothing, so that it shall compile nothing anew.
+            blueprint = blueprint.with_history_length(0)
         self._plan = Plan(
             blueprint,
             settings.loss,

@@ -19,7 +19,9 @@ from neumf.utils.arrays import Float32s
 # Rows of a table that are copied at once.
 _BLOCK_ROWS = 2**16
 
-# Shorter tables are filled up to a power of two, since their spare rows take little memory.
+# Shorter tables are filled up to a power of two, at least this one: their spare rows take little
+# memory, and tables of equal size share compiled code.
+_LEAST_CAPACITY = 64
 _LARGE_TABLE = 2**16
 
 
@@ -92,7 +94,7 @@ def _capacity(n_rows: int) -> int:
     """Return the number of rows with at least one spare; of a large table, at most 1/16 more."""
     n = n_rows + 1
     if n <= _LARGE_TABLE:
-        return round_up(n)
+        return max(_LEAST_CAPACITY, round_up(n))
     step = 1 << (n.bit_length() - 5)
     return -(-n // step) * step
 
