@@ -160,7 +160,7 @@ def _training_rows(
         rows.items,
         labels=rows.labels,
         weights=_weights(plan, rows, histories),
-        negatives=_negatives(plan, rows, seen) if draws else None,
+        negatives=_negatives(plan, rows, seen, degrees) if draws else None,
         histories=histories if plan.blueprint.users.reads_history else None,
         degrees=degrees,
         centres=SideCentres(
@@ -181,9 +181,9 @@ def _weights(plan: FitPlan, rows: EncodedRows, histories: Histories | None) -> F
     return weights
 
 
-def _negatives(plan: FitPlan, rows: EncodedRows, seen: sp.csr_array) -> Negatives:
+def _negatives(plan: FitPlan, rows: EncodedRows, seen: sp.csr_array, degrees: Degrees) -> Negatives:
     """Return what negatives are drawn from."""
-    counts = count_users(seen)
+    counts = degrees.items
     weights: NDArray[np.int64] | None = counts
     if plan.negative_strategy == "uniform":
         # That nobody has had an item yet does not tell that nobody wants it.
