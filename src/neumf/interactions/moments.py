@@ -78,14 +78,27 @@ def require_times_of_gaps(seconds: Any, table: str) -> None:
     require_timestamps(seconds, table, "time_gaps is set", "fit with time_gaps=None")
 
 
-def require_order(rows: Interactions | EncodedRows, span: Span, table: str, parameter: str) -> None:
-    """Raise if rows lack the order, or the timestamps, that the span of a parameter counts by."""
-    if not rows.ordered:
+def require_order(ordered: bool, table: str, reason: str, remedy: str) -> None:
+    """Raise if the rows of a table have no order in time."""
+    if not ordered:
         raise ValueError(
-            f"{table} must be a table whose rows have an order in time: {parameter} counts the "
-            "last rows most. Received a sparse matrix. Pass a table of user and item, the oldest "
-            "row first or with timestamps."
+            f"{table} must be a table whose rows have an order in time{reason}. Received a sparse "
+            f"matrix. Pass {remedy}."
         )
+
+
+def require_order_of_fit(rows: Interactions | EncodedRows, table: str) -> None:
+    """Raise if rows that follow those of `fit` have no order in time."""
+    remedy = "a table of user and item, each user's oldest row first"
+    require_order(rows.ordered, table, ", as that of fit", remedy)
+
+
+def require_order_of_span(
+    rows: Interactions | EncodedRows, span: Span, table: str, parameter: str
+) -> None:
+    """Raise if rows lack the order, or the timestamps, that the span of a parameter counts by."""
+    remedy = "a table of user and item, the oldest row first or with timestamps"
+    require_order(rows.ordered, table, f": {parameter} counts the last rows most", remedy)
     if span.in_time:
         name = parameter.partition("=")[0]
         reason = f"{parameter} is a duration"

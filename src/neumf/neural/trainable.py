@@ -21,7 +21,12 @@ from neumf.neural.callbacks import CallbackSupportMixin, FitTasks, with_callback
 from neumf.neural.fitting import Run, learn
 from neumf.neural.network_recommender import NetworkRecommender
 from neumf.neural.parameters import FitPlan, NetworkParameters, refuse_other_shape
-from neumf.neural.training_rows import PreviousFit, prepare, prepare_further, refuse_sparse
+from neumf.neural.training_rows import (
+    PreviousFit,
+    prepare,
+    prepare_further,
+    require_order_of_histories,
+)
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import check_loaded
 from neumf.saving.values import write_values
@@ -127,7 +132,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             runs slower.
         """
         plan = self._plan(y)
-        refuse_sparse(plan, X)
+        require_order_of_histories(plan, X)
         rows = read_rows(X, y, sample_weight)
         rows = rows.with_features(self.user_features, self.item_features)
         rng = make_generator(self.random_state)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.moments import Span, read_span, require_order
+from neumf.interactions.moments import Span, read_span, require_order_of_span
 from neumf.interactions.new_rows import NewRows
 from neumf.interactions.seen import stored_positions
 from neumf.interactions.user_items import UserItems
@@ -73,7 +73,7 @@ class ItemWeightsRecommender(BaseRecommender):
         span = None if self.decay is None else read_span(self.decay, "decay")
         rows = self._read(X, y, sample_weight)
         if span is not None:
-            require_order(rows, span, "X", f"decay={self.decay!r}")
+            require_order_of_span(rows, span, "X", f"decay={self.decay!r}")
         learned = {"user_items_": None, "_decay": span, "_length": None} | self._learn(rows)
         if span is not None and learned["user_items_"] is None:
             learned["user_items_"] = UserItems.of_rows(rows, with_seconds=span.in_time)[0]
@@ -162,7 +162,7 @@ class ItemWeightsRecommender(BaseRecommender):
 
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
         if self._decay is not None and len(rows.table):
-            require_order(rows.table, self._decay, "interactions", f"decay={self.decay!r}")
+            require_order_of_span(rows.table, self._decay, "interactions", f"decay={self.decay!r}")
         if self.user_items_ is None:
             return {}
         return {"user_items_": self.user_items_.take(rows.indices).followed_by(rows.new)}

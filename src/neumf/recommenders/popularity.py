@@ -11,7 +11,7 @@ from scipy.special import logit
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.moments import Span, read_span, require_order, require_timestamps
+from neumf.interactions.moments import Span, read_span, require_order_of_span, require_timestamps
 from neumf.interactions.new_rows import NewRows
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker
@@ -106,7 +106,7 @@ class PopularityRecommender(BaseRecommender):
         learned: dict[str, Any] = {"_recent_rows": None}
         if self.half_life is not None:
             span = read_span(self.half_life, "half_life")
-            require_order(rows, span, "X", f"half_life={self.half_life!r}")
+            require_order_of_span(rows, span, "X", f"half_life={self.half_life!r}")
             recent = RecentRows.of_rows(rows, span)
             learned = {"_recent_rows": recent, "popularity_logits_": recent.logits_at_the_end()}
         keep_rows(self, rows, **learned)
