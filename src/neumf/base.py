@@ -31,10 +31,10 @@ from neumf.protocols import Ranker
 from neumf.ranking.lists import CatalogueScores, best_items
 from neumf.ranking.rankers import QueryRanker, pair_scores, ranker_at
 from neumf.saving.checked_values import CheckedValues
+from neumf.saving.description import describe
 from neumf.saving.fitted_rows import read_fitted_rows, state_of_rows
 from neumf.saving.values import write_values
 from neumf.utils.arrays import Float64s, Ids, Indices
-from neumf.utils.description import describe
 from neumf.utils.validation import check_int
 
 __all__ = ["BaseRecommender", "keep_rows", "read_rows"]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.tables import Interactions
+from neumf.saving.checked_values import CheckedValues
 
 
 def read_request_time(value: Any, argument: str) -> float:
@@ -38,6 +39,11 @@ class Span:
 
     length: float  # a number of rows, or of seconds
     in_time: bool
+
+    @classmethod
+    def restore(cls, state: CheckedValues) -> Span:
+        """Return the span in a file."""
+        return cls(state.number("length", above=0), state.of_type("in_time", bool))
 
 
 def read_span(value: Any, argument: str) -> Span:

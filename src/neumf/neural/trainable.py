@@ -30,6 +30,7 @@ from neumf.neural.training_rows import (
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import check_loaded
 from neumf.saving.values import write_values
+from neumf.training.loop import Trained
 from neumf.utils.random import make_generator
 from neumf.utils.validation import check_option, check_real
 
@@ -159,8 +160,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         if first.values:
             history["val_ndcg_at_10"] = first.values
         of_rows |= {"_shape": self._shape_now(), "best_iter_": trained.best_epoch}
-        of_training = {"history_": history, "_optimizer": trained.optimizer, "_generator": rng}
-        self._commit(of_rows | of_training | self._attributes_of_network(network, of_rows))
+        self._commit_training(of_rows, history, trained, network, rng)
         tasks.end()
         return self
 
@@ -217,9 +217,20 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         }
         of_rows = rows.attributes(prepared.seen) | prepared.last_items.attributes
         of_rows |= {"best_iter_": len(history["loss"])}
+        self._commit_training(of_rows, history, trained, network, rng)
+        return self
+
+    def _commit_training(
+        self,
+        of_rows: dict[str, Any],
+        history: dict[str, list[float]],
+        trained: Trained,
+        network: Network,
+        rng: np.random.Generator,
+    ) -> None:
+        """Set all that a training changes."""
         of_training = {"history_": history, "_optimizer": trained.optimizer, "_generator": rng}
         self._commit(of_rows | of_training | self._attributes_of_network(network, of_rows))
-        return self
 
     def _read_further(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows | None:
         """Return the rows of `partial_fit`, new ids behind the known; None if there are no rows."""

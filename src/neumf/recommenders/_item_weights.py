@@ -21,7 +21,6 @@ from neumf.interactions.seen import stored_positions
 from neumf.interactions.user_items import UserItems
 from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import candidate_scores
-from neumf.recommenders.restored import restore_span
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Indices, Scores
@@ -146,7 +145,7 @@ class ItemWeightsRecommender(BaseRecommender):
             seconds = part.floats("seconds", own.shape) if part.has("seconds") else None
             past = UserItems(own, part.bounds("bounds", n_users, len(own)), seconds)
         if state.has("decay"):
-            decay = restore_span(state.part("decay"))
+            decay = Span.restore(state.part("decay"))
             if past is None or (decay.in_time and past.seconds is None):
                 raise damaged_file_error("it has a decay, but lacks the items or times that decay")
         self._length = state.integer("length", 1) if state.has("length") else None

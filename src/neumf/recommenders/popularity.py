@@ -16,7 +16,6 @@ from neumf.interactions.new_rows import NewRows
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker
 from neumf.ranking.top_k import candidate_scores
-from neumf.recommenders.restored import restore_span
 from neumf.saving.checked_values import CheckedValues
 from neumf.utils.arrays import Float64s, Indices, Scores
 
@@ -164,7 +163,7 @@ class RecentRows:
     @classmethod
     def restore(cls, state: CheckedValues, n_items: int) -> RecentRows:
         """Return the rows in a file."""
-        half_life = restore_span(state.part("half_life"))
+        half_life = Span.restore(state.part("half_life"))
         items = state.indices("items", (None,), n_items)
         seconds = weights = None
         if half_life.in_time or state.has("seconds"):
