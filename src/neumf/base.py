@@ -22,9 +22,9 @@ from sklearn.utils.validation import check_is_fitted
 from neumf.evaluation.scorers import ndcg_scorer
 from neumf.interactions.columns import barred_items, read_ids
 from neumf.interactions.encoded_rows import EncodedRows, read_rows
-from neumf.interactions.moments import read_request_time, require_timestamps
 from neumf.interactions.new_rows import NewRows, find_users, match_new_rows, read_new
 from neumf.interactions.reading import read_input
+from neumf.interactions.request_times import read_request_time, require_timestamps
 from neumf.interactions.tables import Interactions
 from neumf.interactions.vocabulary import extend_index, index_ids, lookup_ids
 from neumf.protocols import Ranker

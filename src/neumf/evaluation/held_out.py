@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from neumf.evaluation.candidates import PartOfCatalogue, find_candidates
 from neumf.evaluation.pipelines import fold_in_interactions, refuse_merged_users, unwrap
 from neumf.evaluation.task import RankingTask
-from neumf.interactions.moments import require_timestamps
 from neumf.interactions.reading import read_input
+from neumf.interactions.request_times import require_timestamps
 from neumf.interactions.seen import seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions
 from neumf.interactions.vocabulary import IndexedIds, index_ids, lookup_ids

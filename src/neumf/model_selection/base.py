@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf.interactions.moments import require_order
+from neumf.interactions.request_times import require_order
 from neumf.interactions.table_kinds import open_table
 from neumf.interactions.tables import Interactions, read_interactions, take_rows
 from neumf.interactions.timeline import read_timelines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neumf.interactions.moments import require_timestamps
+from neumf.interactions.request_times import require_timestamps
 from neumf.interactions.tables import Interactions
 from neumf.interactions.vocabulary import index_ids
 from neumf.model_selection.base import LeaveLastSplitter, Units, dense_ranks

@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from neumf.base import BaseRecommender
 from neumf.interactions.columns import read_ids
 from neumf.interactions.histories import LastItems, read_histories
-from neumf.interactions.moments import require_order_of_fit, require_times_of_gaps
 from neumf.interactions.new_rows import NewRows, read_new
+from neumf.interactions.request_times import require_order_of_fit, require_times_of_gaps
 from neumf.interactions.seen import seen_rows
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.vocabulary import find_ids

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import Histories, LastItems, read_histories
-from neumf.interactions.moments import (
+from neumf.interactions.request_times import (
     require_order,
     require_order_of_fit,
     require_times_of_gaps,

@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.moments import Span, read_span, require_order_of_span
 from neumf.interactions.new_rows import NewRows
+from neumf.interactions.request_times import Span, read_span, require_order_of_span
 from neumf.interactions.seen import stored_positions
 from neumf.interactions.user_items import UserItems
 from neumf.ranking.similar import most_similar

@@ -11,8 +11,13 @@ from scipy.special import logit
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.moments import Span, read_span, require_order_of_span, require_timestamps
 from neumf.interactions.new_rows import NewRows
+from neumf.interactions.request_times import (
+    Span,
+    read_span,
+    require_order_of_span,
+    require_timestamps,
+)
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker
 from neumf.ranking.top_k import candidate_scores

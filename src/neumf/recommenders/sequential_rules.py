@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.moments import Span, read_span
+from neumf.interactions.request_times import Span, read_span
 from neumf.interactions.user_items import UserItems
 from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.utils.arrays import Float64s, Indices

@@ -1,4 +1,4 @@
-"""Moments in time, and spans of it, that a user of the library names."""
+"""Request times and spans of time that a user of the library names, and what they need of rows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def read_request_time(value: Any, argument: str) -> float:
     rule = f"{argument} must be a finite number or a datetime, as the timestamps of fit are"
     if isinstance(value, str | dt.date | np.datetime64):
         try:
-            moment = pd.Timestamp(value)
+            time = pd.Timestamp(value)
         except ValueError as error:
             raise ValueError(f"{rule}. Received: {value!r}.") from error
-        seconds = np.nan if pd.isna(moment) else moment.timestamp()
+        seconds = np.nan if pd.isna(time) else time.timestamp()
     elif isinstance(value, Real) and not isinstance(value, bool):
         seconds = float(value)
     else:
