@@ -194,8 +194,7 @@ def _found_pairs(rows: HeldOutRows) -> tuple[Indices, Indices]:
 
 def _hash_ids(ids: Ids | pd.Index | IndexedIds) -> NDArray[np.uint64]:
     if isinstance(ids, IndexedIds):
-        of_labels: NDArray[np.uint64] = _hash_ids(ids.labels)[ids.indices]
-        return of_labels
+        return _hash_ids(ids.labels)[ids.indices]
     labels = [
         str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
         for label in ids.tolist()

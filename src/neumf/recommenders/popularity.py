@@ -212,8 +212,7 @@ class RecentRows:
 
     def _decay(self, ages: Float64s) -> Float64s:
         """Return the factors by which weights have fallen at some ages."""
-        factors: Float64s = np.exp2(-ages / self.half_life.length)
-        return factors
+        return np.exp2(-ages / self.half_life.length)
 
 
 @dataclass(frozen=True)

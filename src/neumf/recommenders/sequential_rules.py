@@ -189,8 +189,7 @@ def _weigh(counts: NextItemCounts, shrinkage: float, max_entries: int | None) ->
 
 def _power(counts: Float64s, power: float) -> Float64s:
     """Return counts ** -power, and 0 where the count is 0."""
-    powers: Float64s = np.where(counts > 0, np.maximum(counts, 1e-300) ** -power, 0)
-    return powers
+    return np.where(counts > 0, np.maximum(counts, 1e-300) ** -power, 0)
 
 
 def _largest_of_rows(matrix: sp.csr_array, n: int | None) -> sp.csr_array:
