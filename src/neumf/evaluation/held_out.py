@@ -112,7 +112,9 @@ def read_problem(estimator: Any, X: Any, y: Any, task: RankingTask) -> RankingPr
         held_out = _among(candidates, held_out, rows)
         recommender = PartOfCatalogue(recommender, candidates)
     seen = recommender.seen_
-    barred = seen_matrix(*_found_pairs(held_out), seen.shape)
+    found = ~held_out.missed
+    users = held_out.users[held_out.queries]
+    barred = seen_matrix(users, held_out.items, seen.shape, found)
     if task.exclude_seen:
         advice = "If users come back to items, set exclude_seen=False: all are candidates then."
         warn_of_seen(held_out, seen, advice)
@@ -184,12 +186,6 @@ def _positive_rows(rows: Interactions, y: Any) -> Interactions:
             f"{len(rows)} labels, all 0. Hold out rows before negatives are added to a table."
         )
     return rows.take(positive)
-
-
-def _found_pairs(rows: HeldOutRows) -> tuple[Indices, Indices]:
-    """Return user and item of the rows that are no misses."""
-    found = ~rows.missed
-    return rows.users[rows.queries][found], rows.items[found]
 
 
 def _hash_ids(ids: Ids | pd.Index | IndexedIds) -> NDArray[np.uint64]:
