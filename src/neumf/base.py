@@ -1,8 +1,4 @@
-"""What all recommenders share, and what a recommender of your own is made from.
-
-`fit` of a subclass of :class:`BaseRecommender` starts with :func:`read_rows` and ends with
-:func:`keep_rows`.
-"""
+"""What all recommenders share, and what a recommender of your own is made from."""
 
 from __future__ import annotations
 
@@ -94,7 +90,7 @@ class BaseRecommender(BaseEstimator, ABC):
         The id of each user, by index: in order of first appearance.
     items_ : pandas.Index of shape (n_items,)
         The catalogue: the id of each item, by index.
-    seen_ : csr_array of shape (n_users, n_items)
+    seen_ : csr_array of bool of shape (n_users, n_items)
         The items that each user has seen.
     popularity_ : ndarray of shape (n_items,)
         Number of users who interacted with each item.

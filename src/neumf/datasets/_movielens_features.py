@@ -86,8 +86,7 @@ def read_movielens_items(path: StrPath) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError, ValueError
-        If the file is missing, the folder holds several of them, a line is broken, or an id occurs
-        twice. The message names the file, line and field.
+        As :func:`read_movielens`, and if an id occurs twice.
 
     See Also
     --------

@@ -228,13 +228,8 @@ def auc(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
     Notes
     -----
-    The only metric here whose expectation among sampled negatives is the exact value (Krichene and
-    Rendle 2020).
-
-    References
-    ----------
-    Krichene, Rendle (2020), On sampled metrics for item recommendation, KDD,
-    doi 10.1145/3394486.3403226.
+    The only metric here whose expectation among sampled negatives is the exact value, see
+    :func:`neumf.evaluate`.
 
     Examples
     --------

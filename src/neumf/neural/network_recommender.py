@@ -74,10 +74,8 @@ class NetworkRecommender(BaseRecommender):
 
         Parameters
         ----------
-        users : id or array-like of ids
-            Users that `fit` saw.
-        k : int, default=10
-            Number of users for each.
+        users, k
+            As `items` and `k` of `similar_items`.
 
         Returns
         -------

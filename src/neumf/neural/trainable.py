@@ -258,17 +258,12 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
 
         Parameters
         ----------
-        path : str or path
-            The file. If it exists, it is replaced once the new one is complete, and keeps its mode.
+        path
+            See :meth:`neumf.base.BaseRecommender.save`, also for errors.
         optimizer : bool, default=False
             Also write Adam's moments of each row, which exist after `partial_fit` and take twice
             the space of the vectors. Without them a further `partial_fit` starts from their means,
             as it does after `fit`.
-
-        Raises
-        ------
-        TypeError, ValueError, OSError
-            As of every recommender, see :meth:`neumf.base.BaseRecommender.save`.
         """
         check_is_fitted(self)
         write_values(path, self._description(self._state(optimizer=optimizer)))
