@@ -1,4 +1,4 @@
-"""Request times and spans of time that a user of the library names, and what they need of rows."""
+"""Request times and spans of time that users name, and what they need of rows."""
 
 from __future__ import annotations
 

@@ -159,8 +159,9 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         history = {"loss": first.losses}
         if first.values:
             history["val_ndcg_at_10"] = first.values
-        of_rows |= {"_shape": self._shape_now(), "best_iter_": trained.best_epoch}
-        self._commit_training(of_rows, history, trained, network, rng)
+        of_rows |= {"history_": history, "best_iter_": trained.best_epoch, "_generator": rng}
+        of_rows["_shape"] = self._shape_now()
+        self._commit_training(of_rows, trained, network)
         tasks.end()
         return self
 
@@ -216,21 +217,14 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             for name, values in self.history_.items()
         }
         of_rows = rows.attributes(prepared.seen) | prepared.last_items.attributes
-        of_rows |= {"best_iter_": len(history["loss"])}
-        self._commit_training(of_rows, history, trained, network, rng)
+        of_rows |= {"history_": history, "best_iter_": len(history["loss"]), "_generator": rng}
+        self._commit_training(of_rows, trained, network)
         return self
 
-    def _commit_training(
-        self,
-        of_rows: dict[str, Any],
-        history: dict[str, list[float]],
-        trained: Trained,
-        network: Network,
-        rng: np.random.Generator,
-    ) -> None:
-        """Set all that a training changes."""
-        of_training = {"history_": history, "_optimizer": trained.optimizer, "_generator": rng}
-        self._commit(of_rows | of_training | self._attributes_of_network(network, of_rows))
+    def _commit_training(self, of_rows: dict[str, Any], trained: Trained, network: Network) -> None:
+        """Set all that a training changes, besides the attributes that are known before its end."""
+        of_network = self._attributes_of_network(network, of_rows)
+        self._commit(of_rows | of_network | {"_optimizer": trained.optimizer})
 
     def _read_further(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows | None:
         """Return the rows of `partial_fit`, new ids behind the known; None if there are no rows."""

@@ -181,11 +181,10 @@ def _weights(plan: FitPlan, rows: EncodedRows, histories: Histories | None) -> F
 
 def _negatives(plan: FitPlan, rows: EncodedRows, seen: sp.csr_array, degrees: Degrees) -> Negatives:
     """Return what negatives are drawn from."""
-    counts = degrees.items
-    weights: NDArray[np.int64] | None = counts
+    weights: NDArray[np.int64] | None = degrees.items
     if plan.negative_strategy == "uniform":
         # That nobody has had an item yet does not tell that nobody wants it.
-        weights = None if counts.all() else np.minimum(counts, 1)
+        weights = None if degrees.items.all() else np.minimum(degrees.items, 1)
     if plan.blueprint.users.reads_history:
         # That an item is not drawn must not tell that its user had it later.
         return Negatives(other_items(rows.shape[1], weights), rows.items)

@@ -73,7 +73,7 @@ class MetricAtKDisplay:
         name: str | None = None,
         ax: Any = None,
     ) -> Self:
-        """Measure a fitted recommender on held-out rows, exactly; return the drawn display.
+        """Measure a fitted recommender on held-out rows, exactly; return the display.
 
         Parameters
         ----------
