@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from compiled_programs import CompiledPrograms
 from hypothesis import settings
@@ -19,6 +20,17 @@ def pytest_configure(config):
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """60 users with 6 interactions each among 30 items, with times."""
+    rng = np.random.default_rng(7)
+    items = np.concatenate([rng.choice(30, 6, replace=False) for _ in range(60)])
+    users = np.repeat(np.arange(60), 6)
+    shuffle = rng.permutation(360)
+    columns = {"user": users, "item": items, "timestamp": rng.integers(0, 1000, 360)}
+    return pd.DataFrame(columns).iloc[shuffle].reset_index(drop=True)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Readers of what is known of items and of users."""
+"""Readers of what is known of items."""
 
 import gzip
 import json
@@ -18,7 +18,6 @@ from neumf.datasets import (
     read_amazon_metadata,
     read_movielens,
     read_movielens_items,
-    read_movielens_users,
 )
 
 
@@ -167,55 +166,6 @@ def test_movielens_100k_items(real_data):
     assert (items["genres"] == "").sum() == 2
     assert items["title"].str.contains("Misérables").any()
     assert set(read_movielens(real_data("ml-100k"))["item"]) == set(items.index)
-
-
-# Users of MovieLens
-
-USERS = {
-    "u.user": "1|24|M|technician|85711\n2|53|F|other|94043\n",
-    "users.dat": "1::F::1::10::48067\n2::M::56::16::70072\n",
-}
-
-
-def test_users_of_movielens_100k(tmp_path):
-    table = read_movielens_users(write(tmp_path / "u.user", USERS["u.user"]))
-    expected = pd.DataFrame(
-        {"age": [24, 53], "gender": ["M", "F"], "occupation": ["technician", "other"]},
-        pd.Index([1, 2], name="user"),
-    )
-    assert_frame_equal(table, expected)
-
-
-def test_users_of_movielens_1m_have_names_of_occupations(tmp_path):
-    write(tmp_path / "users.dat", USERS["users.dat"])
-    expected = pd.DataFrame(
-        {"age": [1, 56], "gender": ["F", "M"], "occupation": ["K-12 student", "self-employed"]},
-        pd.Index([1, 2], name="user"),
-    )
-    assert_frame_equal(read_movielens_users(tmp_path), expected)
-
-
-BROKEN_USERS = {
-    "age": ("u.user", "3|x|M|other|1", r"field 'age' must be a 64-bit integer\. Received: 'x'"),
-    "gender": ("u.user", "3|1|x|other|1", r"field 'gender' must be F or M\. Received: 'x'"),
-    "again": ("users.dat", "2::M::1::1::1", r"field 'user' must be an id .* line 2 has it"),
-    "occupation": ("users.dat", "3::M::1::21::1", r"'occupation' must be from 0 to 20\. .*: '21'"),
-    "number": ("users.dat", "3::M::1::x::1", r"'occupation' must be a 64-bit integer\. .*: 'x'"),
-    "too few": ("users.dat", "3::M::1::1", r"the line must hold 5 fields, .* Received 4: "),
-}
-
-
-@pytest.mark.parametrize(("name", "line", "match"), BROKEN_USERS.values(), ids=BROKEN_USERS)
-def test_movielens_users_name_the_broken_line(tmp_path, name, line, match):
-    path = write(tmp_path / name, f"{USERS[name]}{line}\n")
-    with pytest.raises(ValueError, match=rf"{re.escape(name)}, line 3: .*{match}"):
-        read_movielens_users(path)
-
-
-def test_movielens_users_refuse_an_unknown_layout(tmp_path):
-    path = write(tmp_path / "users.csv", "user,age\n1,2\n")
-    with pytest.raises(ValueError, match=r"users\.csv, line 1: the file must hold the fields user"):
-        read_movielens_users(path)
 
 
 # Products of Amazon

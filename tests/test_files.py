@@ -33,7 +33,7 @@ from neumf import (
     VotingRecommender,
 )
 from neumf.base import BaseRecommender
-from neumf.interactions.moments import read_span
+from neumf.interactions.request_times import read_span
 from neumf.interactions.vocabulary import index_ids, indices_of
 from neumf.recommenders.load import MODULES
 from neumf.saving.container import checksum_of, read_file

@@ -22,17 +22,6 @@ def small_model(**changes):
 
 
 @pytest.fixture(scope="module")
-def table():
-    """60 users with 6 interactions each among 30 items, with times."""
-    rng = np.random.default_rng(7)
-    items = np.concatenate([rng.choice(30, 6, replace=False) for _ in range(60)])
-    users = np.repeat(np.arange(60), 6)
-    shuffle = rng.permutation(360)
-    columns = {"user": users, "item": items, "timestamp": rng.integers(0, 1000, 360)}
-    return pd.DataFrame(columns).iloc[shuffle].reset_index(drop=True)
-
-
-@pytest.fixture(scope="module")
 def fitted(table):
     return small_model().fit(table)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neumf.base import read_rows
-from neumf.interactions.moments import Span, read_span
+from neumf.interactions.request_times import Span, read_span
 from neumf.interactions.user_items import UserItems
 
 spans = st.builds(Span, st.floats(0.5, 20), in_time=st.booleans())

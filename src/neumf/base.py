@@ -1,8 +1,4 @@
-"""What all recommenders share, and what a recommender of your own is made from.
-
-`fit` of a subclass of :class:`BaseRecommender` starts with :func:`read_rows` and ends with
-:func:`keep_rows`.
-"""
+"""What all recommenders share, and what a recommender of your own is made from."""
 
 from __future__ import annotations
 
@@ -22,19 +18,19 @@ from sklearn.utils.validation import check_is_fitted
 from neumf.evaluation.scorers import ndcg_scorer
 from neumf.interactions.columns import barred_items, read_ids
 from neumf.interactions.encoded_rows import EncodedRows, read_rows
-from neumf.interactions.moments import read_request_time, require_timestamps
 from neumf.interactions.new_rows import NewRows, find_users, match_new_rows, read_new
 from neumf.interactions.reading import read_input
+from neumf.interactions.request_times import read_request_time, require_timestamps
 from neumf.interactions.tables import Interactions
 from neumf.interactions.vocabulary import extend_index, index_ids, lookup_ids
 from neumf.protocols import Ranker
 from neumf.ranking.lists import CatalogueScores, best_items
 from neumf.ranking.rankers import QueryRanker, pair_scores, ranker_at
 from neumf.saving.checked_values import CheckedValues
+from neumf.saving.description import describe
 from neumf.saving.fitted_rows import read_fitted_rows, state_of_rows
 from neumf.saving.values import write_values
 from neumf.utils.arrays import Float64s, Ids, Indices
-from neumf.utils.description import describe
 from neumf.utils.validation import check_int
 
 __all__ = ["BaseRecommender", "keep_rows", "read_rows"]
@@ -94,7 +90,7 @@ class BaseRecommender(BaseEstimator, ABC):
         The id of each user, by index: in order of first appearance.
     items_ : pandas.Index of shape (n_items,)
         The catalogue: the id of each item, by index.
-    seen_ : csr_array of shape (n_users, n_items)
+    seen_ : csr_array of bool of shape (n_users, n_items)
         The items that each user has seen.
     popularity_ : ndarray of shape (n_items,)
         Number of users who interacted with each item.

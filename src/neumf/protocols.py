@@ -52,14 +52,8 @@ class Recommender(Protocol):
 
     Attributes
     ----------
-    users_ : pandas.Index of shape (n_users,)
-        The id of each user, by index.
-    items_ : pandas.Index of shape (n_items,)
-        The catalogue: the id of each item, by index.
-    seen_ : csr_array of bool of shape (n_users, n_items)
-        The seen items of each user.
-    popularity_ : ndarray of shape (n_items,)
-        Number of users who interacted with each item.
+    users_, items_, seen_, popularity_
+        See :class:`neumf.base.BaseRecommender`.
     ranker_ : Ranker
         Gives the scores.
     """

@@ -1,14 +1,14 @@
 """Real interactions to start with, and readers of the usual public files.
 
-Tables of interactions have the columns `user`, `item`, `timestamp` and `rating`; tables of items or
-users are indexed by id.
+Tables of interactions have the columns `user`, `item`, `timestamp` and `rating`; tables of items
+are indexed by id.
 """
 
 from neumf.datasets._amazon import read_amazon_reviews
 from neumf.datasets._amazon_metadata import read_amazon_metadata
 from neumf.datasets._k_core import filter_k_core
 from neumf.datasets._movielens import read_movielens
-from neumf.datasets._movielens_features import read_movielens_items, read_movielens_users
+from neumf.datasets._movielens_features import read_movielens_items
 from neumf.datasets._movietweetings import load_movietweetings
 from neumf.datasets._ncf import read_ncf
 
@@ -19,6 +19,5 @@ __all__ = [
     "read_amazon_reviews",
     "read_movielens",
     "read_movielens_items",
-    "read_movielens_users",
     "read_ncf",
 ]

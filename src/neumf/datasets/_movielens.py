@@ -43,7 +43,6 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
     See Also
     --------
     read_movielens_items : Titles, years and genres of the films.
-    read_movielens_users : Age, gender and occupation of the users.
 
     References
     ----------

@@ -51,12 +51,8 @@ def read_ncf(prefix: StrPath) -> NCFData:
 
     Notes
     -----
-    In the MovieLens file, the negatives of 156 users hold their own test item: drop it first.
-
-    References
-    ----------
-    .. [1] X. He, L. Liao, H. Zhang, L. Nie, X. Hu and T.-S. Chua, "Neural Collaborative
-       Filtering", WWW 2017, doi 10.1145/3038912.3052569.
+    The paper is that of :class:`neumf.NeuMFRecommender`. In the MovieLens file, the negatives of
+    156 users hold their own test item: drop it first.
 
     Examples
     --------

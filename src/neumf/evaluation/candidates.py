@@ -63,8 +63,7 @@ class PartRanker:
     def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), len(self.items))."""
         # A product with all items is faster than one with some for each user, and gives the same.
-        scores: Scores = self.ranker.score_items(users)[:, self.items]
-        return scores
+        return self.ranker.score_items(users)[:, self.items]
 
     def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of the shape of items."""

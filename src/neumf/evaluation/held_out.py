@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from neumf.evaluation.candidates import PartOfCatalogue, find_candidates
 from neumf.evaluation.pipelines import fold_in_interactions, refuse_merged_users, unwrap
 from neumf.evaluation.task import RankingTask
-from neumf.interactions.moments import require_timestamps
 from neumf.interactions.reading import read_input
+from neumf.interactions.request_times import require_timestamps
 from neumf.interactions.seen import seen_matrix, seen_rows
 from neumf.interactions.tables import Interactions
 from neumf.interactions.vocabulary import IndexedIds, index_ids, lookup_ids
@@ -112,7 +112,9 @@ def read_problem(estimator: Any, X: Any, y: Any, task: RankingTask) -> RankingPr
         held_out = _among(candidates, held_out, rows)
         recommender = PartOfCatalogue(recommender, candidates)
     seen = recommender.seen_
-    barred = seen_matrix(*_found_pairs(held_out), seen.shape)
+    found = ~held_out.missed
+    users = held_out.users[held_out.queries]
+    barred = seen_matrix(users, held_out.items, seen.shape, found)
     if task.exclude_seen:
         advice = "If users come back to items, set exclude_seen=False: all are candidates then."
         warn_of_seen(held_out, seen, advice)
@@ -186,16 +188,9 @@ def _positive_rows(rows: Interactions, y: Any) -> Interactions:
     return rows.take(positive)
 
 
-def _found_pairs(rows: HeldOutRows) -> tuple[Indices, Indices]:
-    """Return user and item of the rows that are no misses."""
-    found = ~rows.missed
-    return rows.users[rows.queries][found], rows.items[found]
-
-
 def _hash_ids(ids: Ids | pd.Index | IndexedIds) -> NDArray[np.uint64]:
     if isinstance(ids, IndexedIds):
-        of_labels: NDArray[np.uint64] = _hash_ids(ids.labels)[ids.indices]
-        return of_labels
+        return _hash_ids(ids.labels)[ids.indices]
     labels = [
         str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
         for label in ids.tolist()

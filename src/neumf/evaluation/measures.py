@@ -19,7 +19,7 @@ from neumf.metrics import tie_averaged
 from neumf.metrics.beyond_accuracy import Recommended, coverage, gini, novelty, overlap
 from neumf.metrics.tie_averaged import TopLists, aucs, describe_tops
 from neumf.ranking.top_k import top_items
-from neumf.utils.arrays import Float64s, Indices
+from neumf.utils.arrays import Float64s
 from neumf.utils.validation import check_int, check_option
 
 _AT_K: dict[str, Callable[[TopLists], Float64s]] = {
@@ -199,8 +199,10 @@ def _measure_rankings(problem: RankingProblem, queries: Queries, settings: Setti
             n_done += len(scores)
     if list_metrics:
         users, items, ranks = (np.concatenate(column) for column in zip(*tops, strict=True))
+        popularity = np.maximum(problem.recommender.popularity_, 1)
+        information = -np.log2(popularity / problem.n_fitted_users)
         for k in settings.cutoffs:
-            shown = _recommended(problem, users[ranks <= k], items[ranks <= k], k)
+            shown = Recommended(users[ranks <= k], items[ranks <= k], k, information)
             for metric in list_metrics:
                 values = _OF_LISTS[metric](shown) if len(users) else np.array([np.nan])
                 parts["exact", metric, k].append(values)
@@ -210,11 +212,6 @@ def _measure_rankings(problem: RankingProblem, queries: Queries, settings: Setti
             for metric, k, values in _accuracy(lists, settings):
                 parts["sampled", metric, k].append(values)
     return {key: np.concatenate(values) for key, values in parts.items()}
-
-
-def _recommended(problem: RankingProblem, users: Indices, items: Indices, k: int) -> Recommended:
-    popularity = np.maximum(problem.recommender.popularity_, 1)
-    return Recommended(users, items, k, -np.log2(popularity / problem.n_fitted_users))
 
 
 def _accuracy(lists: Lists, settings: Settings) -> Iterator[tuple[str, int | None, Float64s]]:

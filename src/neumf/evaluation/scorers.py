@@ -89,12 +89,7 @@ def make_ranking_scorer(
     - Negatives are distinct and depend only on (`random_state`, user, item) and on the items that
       can be drawn: they are the same for every candidate of a search, any ``n_jobs`` and any order
       of rows. The ids are those that reach the recommender, so an encoder changes the draw.
-    - Sampled metrics can order two models differently from exact ones (Krichene and Rendle 2020).
-
-    References
-    ----------
-    Krichene, Rendle (2020), On sampled metrics for item recommendation, KDD,
-    doi 10.1145/3394486.3403226.
+    - Sampled metrics can order two models differently from exact ones, see :func:`evaluate`.
 
     Examples
     --------

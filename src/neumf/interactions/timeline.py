@@ -84,8 +84,7 @@ def _run_starts(*sorted_keys: NDArray[Any]) -> Indices:
     begins[:1] = True
     for keys in sorted_keys:
         begins[1:] |= keys[1:] != keys[:-1]
-    starts: Indices = np.maximum.accumulate(np.where(begins, np.arange(n), 0))
-    return starts
+    return np.maximum.accumulate(np.where(begins, np.arange(n), 0))
 
 
 def _count_before(counted: NDArray[np.bool_], starts: Indices) -> Indices:
@@ -96,5 +95,4 @@ def _count_before(counted: NDArray[np.bool_], starts: Indices) -> Indices:
 
 def recency_weights(from_last: Indices, recency: float) -> Float32s:
     """Return the weight of a row by the number of positives that its user has after it."""
-    weights: Float32s = ((1.0 + from_last) ** -recency).astype(np.float32)
-    return weights
+    return ((1.0 + from_last) ** -recency).astype(np.float32)

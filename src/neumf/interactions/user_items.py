@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.moments import Span
+from neumf.interactions.request_times import Span
 from neumf.interactions.timeline import time_order
 from neumf.utils.arrays import Float64s, Indices
 

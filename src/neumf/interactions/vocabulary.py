@@ -103,8 +103,7 @@ def indices_of(ids: Ids | IndexedIds, vocabulary: pd.Index) -> Indices:
     """Return the index of each id, -1 where it is unknown, whatever the reason."""
     if isinstance(ids, IndexedIds):
         indices, labels = index_ids(ids)
-        of_rows: Indices = indices_of(labels.to_numpy(), vocabulary).astype(np.int32)[indices]
-        return of_rows
+        return indices_of(labels.to_numpy(), vocabulary).astype(np.int32)[indices]
     with _first_lookup:
         _ = vocabulary.is_unique  # makes the table
     if len(ids) == 1:

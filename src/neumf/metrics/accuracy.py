@@ -169,11 +169,8 @@ def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -
     Notes
     -----
     The sum of the precision at the rank of each positive in the list, divided by the number of
-    positives or `k`, whichever is smaller, so that the best list has 1.
-
-    References
-    ----------
-    McSherry, Najork (2008), ECIR, doi 10.1007/978-3-540-78646-7_38, for the expectation over ties.
+    positives or `k`, whichever is smaller, so that the best list has 1. The expectation over ties
+    is that of McSherry and Najork (2008), see :func:`ndcg_at_k`.
 
     Examples
     --------
@@ -228,13 +225,8 @@ def auc(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
     Notes
     -----
-    The only metric here whose expectation among sampled negatives is the exact value (Krichene and
-    Rendle 2020).
-
-    References
-    ----------
-    Krichene, Rendle (2020), On sampled metrics for item recommendation, KDD,
-    doi 10.1145/3394486.3403226.
+    The only metric here whose expectation among sampled negatives is the exact value, see
+    :func:`neumf.evaluate`.
 
     Examples
     --------

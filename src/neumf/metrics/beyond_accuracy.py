@@ -35,8 +35,7 @@ def coverage(lists: Recommended) -> Float64s:
 def novelty(lists: Recommended) -> Float64s:
     """Return the mean information of each list, in bits."""
     _, rows = np.unique(lists.users, return_inverse=True)
-    means: Float64s = np.bincount(rows, lists.information[lists.items]) / np.bincount(rows)
-    return means
+    return np.bincount(rows, lists.information[lists.items]) / np.bincount(rows)
 
 
 def gini(lists: Recommended) -> Float64s:

@@ -136,8 +136,7 @@ def _group_bounds(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.in
 def _first_hit_chance(lists: TopLists) -> Float64s:
     """Return the chance that a position holds a positive if none of its group stands before it."""
     # After a position with chance 1 it may exceed 1, where nothing is left to be found.
-    chance: Float64s = lists.positives / np.maximum(lists.size - lists.offset, 1)
-    return chance
+    return lists.positives / np.maximum(lists.size - lists.offset, 1)
 
 
 def _expected_positives(lists: TopLists) -> Float64s:

@@ -46,8 +46,7 @@ class FeatureMap:
             return product
 
         def apply(slope: Float64s) -> Float64s:
-            product: Float64s = from_rows(features @ slope - means.T @ slope) + penalty * slope
-            return product
+            return from_rows(features @ slope - means.T @ slope) + penalty * slope
 
         # What the equations have on their diagonal makes rare and frequent columns alike.
         diagonal = turned.power(2) @ weights - total * means**2 + penalty

@@ -233,9 +233,6 @@ class MFLayers(NeuMFLayers):
         return {"output_bias": (1,)}
 
 
-# The kinds of layers, by the name that files have for them.
-LAYERS: dict[str, type[NeuMFLayers]] = {"neumf": NeuMFLayers, "mf": MFLayers}
-
 # By the parameter `architecture`: (n_factors, mlp_embedding_dim, hidden_layer_sizes) -> layers
 ARCHITECTURES: dict[str, Callable[[int, int, tuple[int, ...]], NeuMFLayers]] = {
     "neumf": NeuMFLayers,

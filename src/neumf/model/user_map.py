@@ -29,8 +29,7 @@ class UserMap:
 
     def apply(self, items: Float32s, weights: sp.csr_array) -> Float32s:
         """Return the vectors of users for whom the items, by their vectors, count so much."""
-        vectors: Float32s = _means(items, weights) @ self.slope + self.intercept
-        return vectors
+        return _means(items, weights) @ self.slope + self.intercept
 
 
 def position_weights(histories: Indices, n_items: int, of_positions: Float32s) -> sp.csr_array:

@@ -217,11 +217,3 @@ def _mean_norms(xp: Any, items: Any, present: Any) -> Any:
     present = xp.cast(present, xp.float32)
     norms = xp.reduce_sum(items**2, 2) * present
     return xp.reduce_sum(norms, 1) / xp.maximum(xp.reduce_sum(present, 1), 1.0)
-
-
-# By the name that files have for them.
-USER_TOWERS: dict[str, type[UserTower]] = {
-    "id": UserIds,
-    "history": UserHistories,
-    "hybrid": UserIdsAndHistories,
-}

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from neumf.interactions.request_times import require_order
 from neumf.interactions.table_kinds import open_table
 from neumf.interactions.tables import Interactions, read_interactions, take_rows
 from neumf.interactions.timeline import read_timelines
@@ -167,11 +168,7 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
 def read_ordered(X: Any) -> Interactions:
     """Read a table; raise if its rows have no order in time."""
     rows = read_interactions(X)
-    if not rows.ordered:
-        raise ValueError(
-            "X must be a table whose rows have an order in time. Received a sparse matrix. Pass a "
-            "DataFrame or an array of user, item and timestamp."
-        )
+    require_order(rows.ordered, "X", "", "a DataFrame or an array of user, item and timestamp")
     return rows
 
 

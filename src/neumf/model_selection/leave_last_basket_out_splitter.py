@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neumf.interactions.moments import require_timestamps
+from neumf.interactions.request_times import require_timestamps
 from neumf.interactions.tables import Interactions
 from neumf.interactions.vocabulary import index_ids
 from neumf.model_selection.base import LeaveLastSplitter, Units, dense_ranks
@@ -16,9 +16,8 @@ class LeaveLastBasketOutSplitter(LeaveLastSplitter):
     .. versionadded:: 0.1
 
     A scikit-learn cross-validator, for ``cv=``. A basket is all rows of a user with one timestamp:
-    the goods of an order, or the reviews of a day. The first split tests on the last `n_last`
-    baskets of each user and trains on all before them, the second tests on the `n_last` before
-    those, and so on: no later split trains on what an earlier one tests.
+    the goods of an order, or the reviews of a day. The splits are those of
+    :class:`LeaveLastOutSplitter`, with baskets in place of rows.
 
     Parameters
     ----------

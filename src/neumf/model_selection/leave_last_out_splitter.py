@@ -66,13 +66,8 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
     their last timestamp. Row order may then follow the item ids. "shuffle" makes the split
     independent of it, and :class:`LeaveLastBasketOutSplitter` holds out all of these rows.
 
-    Leave-last-out is the protocol of the NeuMF paper. A training row of one user may be later than
-    the test row of another; :class:`TimeSplitter` rules that out.
-
-    References
-    ----------
-    He, Liao, Zhang, Nie, Hu, Chua (2017), Neural Collaborative Filtering, WWW,
-    doi 10.1145/3038912.3052569.
+    Leave-last-out is the protocol of the paper of :class:`NeuMFRecommender`. A training row of one
+    user may be later than the test row of another; :class:`TimeSplitter` rules that out.
 
     Examples
     --------

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf.interactions.moments import read_request_time, require_timestamps
+from neumf.interactions.request_times import read_request_time, require_timestamps
 from neumf.model_selection.base import InteractionSplitter, Masks, read_ordered
 from neumf.utils.validation import check_int, check_real
 

@@ -13,8 +13,8 @@ from neumf.evaluation.held_out import HeldOutRows, match_rows, warn_of_seen
 from neumf.evaluation.ranked_lists import as_queries, exact_lists, mean_over_lists
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import LastItems
-from neumf.interactions.moments import require_times_of_gaps
 from neumf.interactions.reading import read_input
+from neumf.interactions.request_times import require_times_of_gaps
 from neumf.interactions.seen import seen_matrix
 from neumf.metrics import ndcg_at_k
 from neumf.model.network import Blueprint, Network, Weights

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
@@ -23,11 +21,10 @@ def explain_items(network: Network, profile: UserProfile, ids: Ids, items: Indic
     history = profile.last_items.items[0]
     # Where rows have no order, all items.
     history = history[history >= 0] if len(history) else profile.seen.indices
-    labels = _Labels(ids, items, history)
     tower = network.blueprint.users
     if not tower.reads_history:
         vectors = unit_vectors(network.item_vectors.astype(np.float64))
-        return labels.table("similarity", vectors[items] @ vectors[history].T)
+        return _table("similarity", vectors[items] @ vectors[history].T, ids[items], ids[history])
     if isinstance(tower, UserHistories) and tower.hidden_size:
         raise ValueError(
             "explain needs users whose vectors are a sum over their history. Received a "
@@ -42,7 +39,7 @@ def explain_items(network: Network, profile: UserProfile, ids: Ids, items: Indic
     rest = weighted @ others + shared["output_bias"]
     if layers.item_bias:
         rest = rest + network.items[items, -1]
-    table = labels.table("contribution", weighted @ terms.T)
+    table = _table("contribution", weighted @ terms.T, ids[items], ids[history])
     return table.assign(rest=np.repeat(rest, len(history)))
 
 
@@ -61,23 +58,15 @@ def _diagonal(values: Indices, n: int) -> Indices:
     return alone
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """The names in a table of explanations."""
-
-    ids: Ids
-    items: Indices  # that are explained
-    history: Indices
-
-    def table(self, name: str, values: Float64s) -> pd.DataFrame:
-        """Return a row per item and item of the history, those of each item by falling values."""
-        order = np.argsort(-values, axis=1, kind="stable")
-        n_items, n_history = values.shape
-        return pd.DataFrame(
-            {
-                "item": np.repeat(self.ids[self.items], n_history),
-                "history_item": self.ids[self.history[order]].ravel(),
-                name: np.take_along_axis(values, order, axis=1).ravel(),
-                "rank": np.tile(np.arange(1, n_history + 1), n_items),
-            }
-        )
+def _table(name: str, values: Float64s, items: Ids, history: Ids) -> pd.DataFrame:
+    """Return a row per item and item of the history, those of each item by falling values."""
+    order = np.argsort(-values, axis=1, kind="stable")
+    n_items, n_history = values.shape
+    return pd.DataFrame(
+        {
+            "item": np.repeat(items, n_history),
+            "history_item": history[order].ravel(),
+            name: np.take_along_axis(values, order, axis=1).ravel(),
+            "rank": np.tile(np.arange(1, n_history + 1), n_items),
+        }
+    )

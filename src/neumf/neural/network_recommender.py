@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from neumf.base import BaseRecommender
 from neumf.interactions.columns import read_ids
 from neumf.interactions.histories import LastItems, read_histories
-from neumf.interactions.moments import require_times_of_gaps
 from neumf.interactions.new_rows import NewRows, read_new
+from neumf.interactions.request_times import require_order_of_fit, require_times_of_gaps
 from neumf.interactions.seen import seen_rows
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.vocabulary import find_ids
@@ -74,10 +74,8 @@ class NetworkRecommender(BaseRecommender):
 
         Parameters
         ----------
-        users : id or array-like of ids
-            Users that `fit` saw.
-        k : int, default=10
-            Number of users for each.
+        users, k
+            As `items` and `k` of `similar_items`.
 
         Returns
         -------
@@ -229,12 +227,8 @@ class NetworkRecommender(BaseRecommender):
         return LastItems(self.histories_, self.history_seconds_)
 
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
-        if self.histories_.shape[1] and not rows.table.ordered:
-            raise ValueError(
-                "interactions must be a table whose rows have an order in time, as that of fit. "
-                "Received a sparse matrix. Pass a table of user and item, each user's oldest row "
-                "first."
-            )
+        if self.histories_.shape[1]:
+            require_order_of_fit(rows.table, "interactions")
         if self.history_seconds_ is not None:
             require_times_of_gaps(rows.table.timestamps, "interactions")
         was = self.last_items.take(rows.indices)

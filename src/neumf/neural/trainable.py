@@ -21,10 +21,16 @@ from neumf.neural.callbacks import CallbackSupportMixin, FitTasks, with_callback
 from neumf.neural.fitting import Run, learn
 from neumf.neural.network_recommender import NetworkRecommender
 from neumf.neural.parameters import FitPlan, NetworkParameters, refuse_other_shape
-from neumf.neural.training_rows import PreviousFit, prepare, prepare_further, refuse_sparse
+from neumf.neural.training_rows import (
+    PreviousFit,
+    prepare,
+    prepare_further,
+    require_order_of_histories,
+)
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import check_loaded
 from neumf.saving.values import write_values
+from neumf.training.loop import Trained
 from neumf.utils.random import make_generator
 from neumf.utils.validation import check_option, check_real
 
@@ -127,7 +133,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             runs slower.
         """
         plan = self._plan(y)
-        refuse_sparse(plan, X)
+        require_order_of_histories(plan, X)
         rows = read_rows(X, y, sample_weight)
         rows = rows.with_features(self.user_features, self.item_features)
         rng = make_generator(self.random_state)
@@ -153,9 +159,9 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         history = {"loss": first.losses}
         if first.values:
             history["val_ndcg_at_10"] = first.values
-        of_rows |= {"_shape": self._shape_now(), "best_iter_": trained.best_epoch}
-        of_training = {"history_": history, "_optimizer": trained.optimizer, "_generator": rng}
-        self._commit(of_rows | of_training | self._attributes_of_network(network, of_rows))
+        of_rows |= {"history_": history, "best_iter_": trained.best_epoch, "_generator": rng}
+        of_rows["_shape"] = self._shape_now()
+        self._commit_training(of_rows, trained, network)
         tasks.end()
         return self
 
@@ -211,10 +217,14 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             for name, values in self.history_.items()
         }
         of_rows = rows.attributes(prepared.seen) | prepared.last_items.attributes
-        of_rows |= {"best_iter_": len(history["loss"])}
-        of_training = {"history_": history, "_optimizer": trained.optimizer, "_generator": rng}
-        self._commit(of_rows | of_training | self._attributes_of_network(network, of_rows))
+        of_rows |= {"history_": history, "best_iter_": len(history["loss"]), "_generator": rng}
+        self._commit_training(of_rows, trained, network)
         return self
+
+    def _commit_training(self, of_rows: dict[str, Any], trained: Trained, network: Network) -> None:
+        """Set all that a training changes, besides the attributes that are known before its end."""
+        of_network = self._attributes_of_network(network, of_rows)
+        self._commit(of_rows | of_network | {"_optimizer": trained.optimizer})
 
     def _read_further(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows | None:
         """Return the rows of `partial_fit`, new ids behind the known; None if there are no rows."""
@@ -242,17 +252,12 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
 
         Parameters
         ----------
-        path : str or path
-            The file. If it exists, it is replaced once the new one is complete, and keeps its mode.
+        path
+            See :meth:`neumf.base.BaseRecommender.save`, also for errors.
         optimizer : bool, default=False
             Also write Adam's moments of each row, which exist after `partial_fit` and take twice
             the space of the vectors. Without them a further `partial_fit` starts from their means,
             as it does after `fit`.
-
-        Raises
-        ------
-        TypeError, ValueError, OSError
-            As of every recommender, see :meth:`neumf.base.BaseRecommender.save`.
         """
         check_is_fitted(self)
         write_values(path, self._description(self._state(optimizer=optimizer)))

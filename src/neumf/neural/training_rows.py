@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import Histories, LastItems, read_histories
-from neumf.interactions.moments import require_times_of_gaps
+from neumf.interactions.request_times import (
+    require_order,
+    require_order_of_fit,
+    require_times_of_gaps,
+)
 from neumf.interactions.seen import count_users, join_seen, log_popularity
 from neumf.interactions.timeline import recency_weights
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
@@ -52,15 +56,12 @@ class PreparedFit:
     previous: PreviousFit | None = None  # None begins with initial weights
 
 
-def refuse_sparse(plan: FitPlan, X: Any) -> None:
+def require_order_of_histories(plan: FitPlan, X: Any) -> None:
     """Raise if users are made of their histories, and the rows of X have no order in time."""
-    ordered = X.ordered if isinstance(X, EncodedRows) else not sp.issparse(X)
-    if plan.blueprint.users.reads_history and not ordered:
-        raise ValueError(
-            "X must be a table whose rows have an order in time: NextItemRecommender learns what "
-            "comes next. Received a sparse matrix. Pass a table of user and item, or use "
-            "NeuMFRecommender, which needs no order."
-        )
+    if plan.blueprint.users.reads_history:
+        ordered = X.ordered if isinstance(X, EncodedRows) else not sp.issparse(X)
+        remedy = "a table of user and item, or use NeuMFRecommender, which needs no order"
+        require_order(ordered, "X", ": NextItemRecommender learns what comes next", remedy)
 
 
 def prepare(plan: FitPlan, rows: EncodedRows, X_val: Any = None) -> PreparedFit:
@@ -101,11 +102,8 @@ def prepare(plan: FitPlan, rows: EncodedRows, X_val: Any = None) -> PreparedFit:
 def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> PreparedFit:
     """Make the rows of `partial_fit` ready."""
     length = previous.last_items.items.shape[1]
-    if length and not rows.ordered:
-        raise ValueError(
-            "X must be a table whose rows have an order in time, as that of fit. Received a sparse "
-            "matrix. Pass a table of user and item, each user's oldest row first."
-        )
+    if length:
+        require_order_of_fit(rows, "X")
     plan = replace(plan.with_history_length(length), early_stopping=False)
     n_known = previous.seen.shape[0]
     indices = np.pad(np.arange(n_known), (0, rows.shape[0] - n_known), constant_values=-1)
@@ -160,7 +158,7 @@ def _training_rows(
         rows.items,
         labels=rows.labels,
         weights=_weights(plan, rows, histories),
-        negatives=_negatives(plan, rows, seen) if draws else None,
+        negatives=_negatives(plan, rows, seen, degrees) if draws else None,
         histories=histories if plan.blueprint.users.reads_history else None,
         degrees=degrees,
         centres=SideCentres(
@@ -181,13 +179,12 @@ def _weights(plan: FitPlan, rows: EncodedRows, histories: Histories | None) -> F
     return weights
 
 
-def _negatives(plan: FitPlan, rows: EncodedRows, seen: sp.csr_array) -> Negatives:
+def _negatives(plan: FitPlan, rows: EncodedRows, seen: sp.csr_array, degrees: Degrees) -> Negatives:
     """Return what negatives are drawn from."""
-    counts = count_users(seen)
-    weights: NDArray[np.int64] | None = counts
+    weights: NDArray[np.int64] | None = degrees.items
     if plan.negative_strategy == "uniform":
         # That nobody has had an item yet does not tell that nobody wants it.
-        weights = None if counts.all() else np.minimum(counts, 1)
+        weights = None if degrees.items.all() else np.minimum(degrees.items, 1)
     if plan.blueprint.users.reads_history:
         # That an item is not drawn must not tell that its user had it later.
         return Negatives(other_items(rows.shape[1], weights), rows.items)

@@ -50,21 +50,14 @@ class LearningCurveDisplay:
     def from_estimator(
         cls, estimator: Any, *, name: str | None = None, axes: Any = None, **kwargs: Any
     ) -> Self:
-        """Draw the curves of a fitted recommender.
+        """Draw the curves of a fitted recommender; return the display.
 
         Parameters
         ----------
         estimator : NeuMFRecommender or NextItemRecommender
             Fitted.
-        name : str or None, default=None
-            Name of the curves in the legend.
-        axes, **kwargs
-            See :meth:`plot`.
-
-        Returns
-        -------
-        display : LearningCurveDisplay
-            The drawn display.
+        name, axes, **kwargs
+            See the class and :meth:`plot`.
         """
         check_is_fitted(estimator, "history_")
         # After `partial_fit` the weights are those of an epoch that was not validated.
@@ -73,7 +66,7 @@ class LearningCurveDisplay:
         return cls(estimator.history_, best_epoch, name).plot(axes=axes, **kwargs)
 
     def plot(self, *, axes: Any = None, **kwargs: Any) -> Self:
-        """Draw the curves.
+        """Draw the curves; return the display.
 
         Parameters
         ----------
@@ -82,11 +75,6 @@ class LearningCurveDisplay:
             figure.
         **kwargs : dict
             Passed on to `Axes.plot`.
-
-        Returns
-        -------
-        self : LearningCurveDisplay
-            The drawn display.
 
         Raises
         ------

@@ -73,7 +73,7 @@ class MetricAtKDisplay:
         name: str | None = None,
         ax: Any = None,
     ) -> Self:
-        """Measure a fitted recommender on held-out rows, exactly, and draw it.
+        """Measure a fitted recommender on held-out rows, exactly; return the display.
 
         Parameters
         ----------
@@ -81,19 +81,14 @@ class MetricAtKDisplay:
             A fitted recommender, or a pipeline or search that ends in one.
         X : array-like of shape (n_samples, n_features >= 2)
             Held-out interactions.
-        metric : str, default="ndcg"
-            The metric to draw.
+        metric
+            See the class.
         k : sequence of int, default=(1, 2, 5, 10, 20, 50)
             Lengths of the list.
         name : str or None, default=None
             Name of the curve in the legend; None takes the name of the class.
         ax
             See :meth:`plot`.
-
-        Returns
-        -------
-        display : MetricAtKDisplay
-            The drawn display.
         """
         require_matplotlib()
         results = evaluate(estimator, X, metrics=[metric], k=k)
@@ -101,17 +96,12 @@ class MetricAtKDisplay:
         return cls(results, metric).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> Self:
-        """Draw the curves.
+        """Draw the curves; return the display.
 
         Parameters
         ----------
         ax : Axes or None, default=None
             Where to draw; None makes a figure.
-
-        Returns
-        -------
-        self : MetricAtKDisplay
-            The drawn display.
         """
         results = self.results
         if "ranking" not in results:

@@ -66,7 +66,7 @@ class PopularityDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Recommend to users, and draw how popular their lists are.
+        """Recommend to users, draw how popular their lists are, and return the display.
 
         Parameters
         ----------
@@ -80,11 +80,6 @@ class PopularityDisplay:
             Name of the points in the legend; None takes the name of the class.
         ax, **kwargs
             See :meth:`plot`.
-
-        Returns
-        -------
-        display : PopularityDisplay
-            The drawn display.
         """
         require_matplotlib()
         indices = indices_of(estimator.recommend(users, k=k)["item"].to_numpy(), estimator.items_)
@@ -93,7 +88,7 @@ class PopularityDisplay:
         return cls(estimator.popularity_, exposure, name).plot(ax=ax, **kwargs)
 
     def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw the points.
+        """Draw the points; return the display.
 
         Parameters
         ----------
@@ -101,11 +96,6 @@ class PopularityDisplay:
             Where to draw; None makes a figure.
         **kwargs : dict
             Passed on to `Axes.plot`.
-
-        Returns
-        -------
-        self : PopularityDisplay
-            The drawn display.
         """
         self.ax_ = axes_or_new(ax)
         self.figure_ = self.ax_.figure

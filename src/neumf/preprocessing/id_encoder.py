@@ -127,11 +127,6 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         -------
         X_encoded : DataFrame, Arrow table or ndarray of the shape of X
             A copy of X with the user and item columns encoded.
-
-        Raises
-        ------
-        ValueError
-            If an id is unknown and `handle_unknown` is "error".
         """
         return self._convert(X, self._encode)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf.interactions.moments import require_timestamps
+from neumf.interactions.request_times import require_timestamps
 from neumf.protocols import Ranker, Recommender, TimedRecommender
 from neumf.utils.arrays import Float64s, Indices, Scores
 from neumf.utils.validation import warn_caller

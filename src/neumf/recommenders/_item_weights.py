@@ -15,13 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.moments import Span, read_span, require_order
 from neumf.interactions.new_rows import NewRows
+from neumf.interactions.request_times import Span, read_span, require_order_of_span
 from neumf.interactions.seen import stored_positions
 from neumf.interactions.user_items import UserItems
 from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import candidate_scores
-from neumf.recommenders.restored import restore_span
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Indices, Scores
@@ -73,7 +72,7 @@ class ItemWeightsRecommender(BaseRecommender):
         span = None if self.decay is None else read_span(self.decay, "decay")
         rows = self._read(X, y, sample_weight)
         if span is not None:
-            require_order(rows, span, "X", f"decay={self.decay!r}")
+            require_order_of_span(rows, span, "X", f"decay={self.decay!r}")
         learned = {"user_items_": None, "_decay": span, "_length": None} | self._learn(rows)
         if span is not None and learned["user_items_"] is None:
             learned["user_items_"] = UserItems.of_rows(rows, with_seconds=span.in_time)[0]
@@ -146,7 +145,7 @@ class ItemWeightsRecommender(BaseRecommender):
             seconds = part.floats("seconds", own.shape) if part.has("seconds") else None
             past = UserItems(own, part.bounds("bounds", n_users, len(own)), seconds)
         if state.has("decay"):
-            decay = restore_span(state.part("decay"))
+            decay = Span.restore(state.part("decay"))
             if past is None or (decay.in_time and past.seconds is None):
                 raise damaged_file_error("it has a decay, but lacks the items or times that decay")
         self._length = state.integer("length", 1) if state.has("length") else None
@@ -162,7 +161,7 @@ class ItemWeightsRecommender(BaseRecommender):
 
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
         if self._decay is not None and len(rows.table):
-            require_order(rows.table, self._decay, "interactions", f"decay={self.decay!r}")
+            require_order_of_span(rows.table, self._decay, "interactions", f"decay={self.decay!r}")
         if self.user_items_ is None:
             return {}
         return {"user_items_": self.user_items_.take(rows.indices).followed_by(rows.new)}

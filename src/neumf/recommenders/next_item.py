@@ -78,12 +78,8 @@ class NextItemRecommender(TrainableRecommender):
     user_features, item_features : DataFrame or None, default=None
         Features of users and of items, see :class:`NeuMFRecommender`: vectors are pulled to what
         their features predict, and items without interactions are recommended.
-    feature_regularization : float, default=1.0
-        Penalty of the map from features to vectors, above 0.
-    random_state : int, RandomState, Generator or None, default=None
-        Source of all randomness, see :class:`NeuMFRecommender`.
-    verbose : int, default=0
-        1 prints a line per epoch: loss, validation value, seconds, samples per second, time left.
+    feature_regularization, random_state, verbose
+        See :class:`NeuMFRecommender`.
 
     Attributes
     ----------
@@ -134,8 +130,7 @@ class NextItemRecommender(TrainableRecommender):
 
     References
     ----------
-    He, Liao, Zhang, Nie, Hu, Chua (2017), Neural Collaborative Filtering, WWW,
-    doi 10.1145/3038912.3052569. Those of BPR and Adam: see :class:`NeuMFRecommender`.
+    Those of :class:`NeuMFRecommender`.
 
     Examples
     --------

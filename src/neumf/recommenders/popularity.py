@@ -11,12 +11,16 @@ from scipy.special import logit
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.moments import Span, read_span, require_order, require_timestamps
 from neumf.interactions.new_rows import NewRows
+from neumf.interactions.request_times import (
+    Span,
+    read_span,
+    require_order_of_span,
+    require_timestamps,
+)
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker
 from neumf.ranking.top_k import candidate_scores
-from neumf.recommenders.restored import restore_span
 from neumf.saving.checked_values import CheckedValues
 from neumf.utils.arrays import Float64s, Indices, Scores
 
@@ -106,7 +110,7 @@ class PopularityRecommender(BaseRecommender):
         learned: dict[str, Any] = {"_recent_rows": None}
         if self.half_life is not None:
             span = read_span(self.half_life, "half_life")
-            require_order(rows, span, "X", f"half_life={self.half_life!r}")
+            require_order_of_span(rows, span, "X", f"half_life={self.half_life!r}")
             recent = RecentRows.of_rows(rows, span)
             learned = {"_recent_rows": recent, "popularity_logits_": recent.logits_at_the_end()}
         keep_rows(self, rows, **learned)
@@ -164,7 +168,7 @@ class RecentRows:
     @classmethod
     def restore(cls, state: CheckedValues, n_items: int) -> RecentRows:
         """Return the rows in a file."""
-        half_life = restore_span(state.part("half_life"))
+        half_life = Span.restore(state.part("half_life"))
         items = state.indices("items", (None,), n_items)
         seconds = weights = None
         if half_life.in_time or state.has("seconds"):
@@ -208,8 +212,7 @@ class RecentRows:
 
     def _decay(self, ages: Float64s) -> Float64s:
         """Return the factors by which weights have fallen at some ages."""
-        factors: Float64s = np.exp2(-ages / self.half_life.length)
-        return factors
+        return np.exp2(-ages / self.half_life.length)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.moments import Span, read_span
+from neumf.interactions.request_times import Span, read_span
 from neumf.interactions.user_items import UserItems
 from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.utils.arrays import Float64s, Indices
@@ -189,8 +189,7 @@ def _weigh(counts: NextItemCounts, shrinkage: float, max_entries: int | None) ->
 
 def _power(counts: Float64s, power: float) -> Float64s:
     """Return counts ** -power, and 0 where the count is 0."""
-    powers: Float64s = np.where(counts > 0, np.maximum(counts, 1e-300) ** -power, 0)
-    return powers
+    return np.where(counts > 0, np.maximum(counts, 1e-300) ** -power, 0)
 
 
 def _largest_of_rows(matrix: sp.csr_array, n: int | None) -> sp.csr_array:

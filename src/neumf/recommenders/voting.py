@@ -96,18 +96,7 @@ class VotingRecommender(BaseRecommender):
         self.n_jobs = n_jobs
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to include the members, by name, and their parameters.
-
-        Returns
-        -------
-        parameters : dict of str to value
-            By name; a parameter of a member as ``name__parameter``.
-        """
+        """Return the parameters; with `deep`, also the members and theirs."""
         parameters: dict[str, Any] = super().get_params(deep=False)
         # `fit` refuses what is no list of members.
         if deep and _are_pairs(self.recommenders):
@@ -119,18 +108,7 @@ class VotingRecommender(BaseRecommender):
         return parameters
 
     def set_params(self, **parameters: Any) -> Self:
-        """Set parameters, members by their names, or parameters of members.
-
-        Parameters
-        ----------
-        **parameters : Any
-            `recommenders`, `weights`, `n_jobs`, ``name`` or ``name__parameter``.
-
-        Returns
-        -------
-        self : VotingRecommender
-            This recommender.
-        """
+        """Set parameters, members or their parameters, see the class; return self."""
         if "recommenders" in parameters:
             self.recommenders = parameters.pop("recommenders")
         pairs = self.recommenders if _are_pairs(self.recommenders) else []

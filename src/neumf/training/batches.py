@@ -15,8 +15,7 @@ from neumf.interactions.histories import Histories
 from neumf.interactions.unseen import UnseenItems, unseen_items_of
 from neumf.model.user_tower import UserTower
 from neumf.training.centres import SideCentres
-from neumf.utils.arrays import Float32s, Float64s, Indices
-from neumf.utils.time_gaps import HistoryInputs
+from neumf.utils.arrays import Float32s, Indices
 
 # Rows of one call of the compiled program: its cost is spread, and negatives take little memory.
 _CHUNK_ROWS = 2**15
@@ -109,50 +108,30 @@ def chunks_of(
 def make_chunk(
     rows: TrainingRows, order: Indices, tower: UserTower, sizes: BatchSizes, rng: Generator
 ) -> Chunk:
-    """Return the chunk of these rows, with new negatives."""
-    draws = rng.random((len(order), sizes.n_drawn))
+    """Return the chunk of these rows, with new negatives.
+
+    It is filled up with the last row: an unfinished batch touches nothing else.
+    """
+    n_rows, batches = len(order), (sizes.n_batches, sizes.n_rows)
+    draws = rng.random((n_rows, sizes.n_drawn))
     seed = rng.integers(2**30, size=2, dtype=np.int32)
-    return _fill(_look_up(rows, order, draws), tower, sizes, seed)
-
-
-def _look_up(rows: TrainingRows, order: Indices, draws: Float64s) -> dict[str, Any]:
-    """Return the columns, candidates and histories of these rows, by name."""
+    order = np.pad(order, (0, math.prod(batches) - n_rows), mode="edge")
     users, items = (c[order].astype(np.int32, copy=False) for c in (rows.users, rows.items))
-    candidates = items[:, None]
+    candidates = np.repeat(items[:, None], 1 + sizes.n_drawn, axis=1)
     if rows.negatives is not None:
-        negatives = rows.negatives
-        drawn = unseen_items_of(negatives.drawn_for[order], draws, negatives.unseen)
-        candidates = np.hstack([candidates, drawn])
-    found: dict[str, Any] = {"users": users, "items": candidates}
-    for name, column in (("labels", rows.labels), ("weights", rows.weights)):
-        found[name] = np.ones(len(order), np.float32) if column is None else column[order]
-    if rows.histories is not None:
-        histories = rows.histories.before(order)
-        found["histories"] = histories.items
-        if histories.gaps is not None:
-            found["gaps"] = histories.gaps
-    return found
-
-
-def _fill(found: dict[str, Any], tower: UserTower, sizes: BatchSizes, seed: Any) -> Chunk:
-    """Return a chunk, filled up with the last row: an unfinished batch touches nothing else."""
-    n_rows = len(found["users"])
-    batches = (sizes.n_batches, sizes.n_rows)
-    if n_spare := math.prod(batches) - n_rows:
-        found = {
-            name: np.concatenate([values, np.repeat(values[-1:], n_spare, axis=0)])
-            for name, values in found.items()
-        }
-        found["items"][n_rows:] = found["items"][n_rows:, :1]
-        found["weights"][n_rows:] = 0
-    histories = None
-    if "histories" in found:
-        histories = HistoryInputs(found["histories"], found.get("gaps"))
-    indices = tower.indices(found["users"], histories) | {"items": found["items"]}
+        drawn_for, unseen = rows.negatives.drawn_for[order[:n_rows]], rows.negatives.unseen
+        candidates[:n_rows, 1:] = unseen_items_of(drawn_for, draws, unseen)
+    labels, weights = (
+        np.ones(len(order), np.float32) if column is None else column[order]
+        for column in (rows.labels, rows.weights)
+    )
+    weights[n_rows:] = 0
+    histories = None if rows.histories is None else rows.histories.before(order)
+    indices = tower.indices(users, histories) | {"items": candidates}
     return Chunk(
         {name: index.reshape(*batches, -1) for name, index in indices.items()},
-        found["labels"].reshape(batches),
-        found["weights"].reshape(batches),
+        labels.reshape(batches),
+        weights.reshape(batches),
         np.int32(n_rows),
         seed,
     )

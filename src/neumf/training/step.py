@@ -192,8 +192,7 @@ class Step:
         sizes = self.plan.batches
         n_samples = sizes.n_rows * (1 + sizes.n_drawn)
         noise = make_noise(self.tf, n_samples * self.plan.blueprint.layers.n_dropped, batch.seed)
-        dropout: Dropout = make_dropout(self.tf, self.rates.dropout, noise)
-        return dropout
+        return make_dropout(self.tf, self.rates.dropout, noise)
 
     def _batch_scores(self, batch: Batch, inputs: _Inputs, users: Any) -> Any:
         """Return the logits of each row's own item, first, and of all negatives of the batch.

@@ -23,7 +23,7 @@ from neumf import (
     ndcg_scorer,
 )
 from neumf.base import BaseRecommender, keep_rows, read_rows
-from neumf.interactions.moments import read_request_time
+from neumf.interactions.request_times import read_request_time
 from neumf.interactions.tables import read_interactions
 
 NOON = dt.datetime(2024, 5, 6, 12, tzinfo=dt.UTC)
@@ -52,7 +52,7 @@ SECONDS = 1_714_996_800.0  # of NOON, from `date -d 2024-05-06T12:00Z +%s`
     ],
     ids=repr,
 )
-def test_moments_are_seconds_since_1970_whatever_they_come_as(value):
+def test_request_times_are_seconds_since_1970_whatever_they_come_as(value):
     assert read_request_time(value, "at") == SECONDS
 
 
@@ -60,7 +60,7 @@ def test_a_date_is_its_first_moment():
     assert read_request_time(dt.date(1970, 1, 3), "at") == 2 * 86_400
 
 
-def test_moments_keep_parts_of_a_second():
+def test_request_times_keep_parts_of_a_second():
     assert read_request_time(pd.Timestamp(1_500_000_000, unit="ns"), "at") == 1.5
 
 
@@ -69,7 +69,7 @@ def test_moments_keep_parts_of_a_second():
     [math.nan, math.inf, -math.inf, pd.NaT, np.datetime64("NaT"), "tomorrow morning", "row", ""],
     ids=repr,
 )
-def test_what_is_no_moment_is_refused(value):
+def test_what_is_no_request_time_is_refused(value):
     with pytest.raises(ValueError, match=r"at must be a finite number or a datetime.* Received: "):
         read_request_time(value, "at")
 

@@ -1,4 +1,4 @@
-"""Moments in time, and spans of it, that a user of the library names."""
+"""Request times and spans of time that users name, and what they need of rows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.tables import Interactions
+from neumf.saving.checked_values import CheckedValues
 
 
 def read_request_time(value: Any, argument: str) -> float:
@@ -19,10 +20,10 @@ def read_request_time(value: Any, argument: str) -> float:
     rule = f"{argument} must be a finite number or a datetime, as the timestamps of fit are"
     if isinstance(value, str | dt.date | np.datetime64):
         try:
-            moment = pd.Timestamp(value)
+            time = pd.Timestamp(value)
         except ValueError as error:
             raise ValueError(f"{rule}. Received: {value!r}.") from error
-        seconds = np.nan if pd.isna(moment) else moment.timestamp()
+        seconds = np.nan if pd.isna(time) else time.timestamp()
     elif isinstance(value, Real) and not isinstance(value, bool):
         seconds = float(value)
     else:
@@ -38,6 +39,11 @@ class Span:
 
     length: float  # a number of rows, or of seconds
     in_time: bool
+
+    @classmethod
+    def restore(cls, state: CheckedValues) -> Span:
+        """Return the span in a file."""
+        return cls(state.number("length", above=0), state.of_type("in_time", bool))
 
 
 def read_span(value: Any, argument: str) -> Span:
@@ -78,14 +84,27 @@ def require_times_of_gaps(seconds: Any, table: str) -> None:
     require_timestamps(seconds, table, "time_gaps is set", "fit with time_gaps=None")
 
 
-def require_order(rows: Interactions | EncodedRows, span: Span, table: str, parameter: str) -> None:
-    """Raise if rows lack the order, or the timestamps, that the span of a parameter counts by."""
-    if not rows.ordered:
+def require_order(ordered: bool, table: str, reason: str, remedy: str) -> None:
+    """Raise if the rows of a table have no order in time."""
+    if not ordered:
         raise ValueError(
-            f"{table} must be a table whose rows have an order in time: {parameter} counts the "
-            "last rows most. Received a sparse matrix. Pass a table of user and item, the oldest "
-            "row first or with timestamps."
+            f"{table} must be a table whose rows have an order in time{reason}. Received a sparse "
+            f"matrix. Pass {remedy}."
         )
+
+
+def require_order_of_fit(rows: Interactions | EncodedRows, table: str) -> None:
+    """Raise if rows that follow those of `fit` have no order in time."""
+    remedy = "a table of user and item, each user's oldest row first"
+    require_order(rows.ordered, table, ", as that of fit", remedy)
+
+
+def require_order_of_span(
+    rows: Interactions | EncodedRows, span: Span, table: str, parameter: str
+) -> None:
+    """Raise if rows lack the order, or the timestamps, that the span of a parameter counts by."""
+    remedy = "a table of user and item, the oldest row first or with timestamps"
+    require_order(rows.ordered, table, f": {parameter} counts the last rows most", remedy)
     if span.in_time:
         name = parameter.partition("=")[0]
         reason = f"{parameter} is a duration"
