@@ -32,7 +32,7 @@ from neumf import NextItemRecommender, datasets
 # A plugin is set up once in each worker, and again in one that takes the place of another: the file
 # is read once per process, not once for each part of the users.
 class Recommender(WorkerPlugin):
-    """What a worker recommends with."""
+    """The recommender of a worker, read once."""
 
     name = "recommender"
 
@@ -83,7 +83,7 @@ def main(folder):
     table = pd.read_parquet(folder / "lists")
     print(f"{len(table):,} rows in {len(files)} files of {size / 1e6:.1f} MB together")
     alone = model.recommend()
-    print(f"the items are those of one call: {table['item'].equals(alone['item'])}")
+    print(f"one call gives the same items: {table['item'].equals(alone['item'])}")
     user = model.users_[0]
     print(f"\nFor user {user}:")
     for row in table[table["user"] == user].itertuples():

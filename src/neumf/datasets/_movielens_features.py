@@ -32,7 +32,7 @@ _GENRES = (
 _FLAGGED_COLUMNS = ("item", "title", "release date", "video release date", "URL", *_GENRES)
 _NO_GENRE = {"unknown", "(no genres listed)"}
 
-# What the numbers in `users.dat` stand for, by its README.
+# The occupations by their numbers in `users.dat`, from its README.
 _OCCUPATIONS = (
     *("other", "academic/educator", "artist", "clerical/admin", "college/grad student"),
     *("customer service", "doctor/health care", "executive/managerial", "farmer", "homemaker"),

@@ -1,4 +1,4 @@
-"""What several recommenders read from files."""
+"""Values that several recommenders read from files."""
 
 from __future__ import annotations
 
