@@ -11,6 +11,6 @@ def unlink(app, doctree):
 
 
 def setup(app):
-    """Look at each page when it has been read."""
+    """Connect `unlink`, which handles each page after it has been read."""
     app.connect("doctree-read", unlink)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
