@@ -9,7 +9,7 @@ of dask make the lists of all users, part by part, from the file to a folder of 
     python examples/lists_with_dask.py
     python examples/lists_with_dask.py lists    # the folder; else one that is deleted at the end
 
-On a cluster nothing changes but the address: ``Client("tcp://scheduler:8786")`` in the place of a
+On a cluster nothing changes but the address: ``Client("tcp://scheduler:8786")`` instead of a
 ``LocalCluster``, and paths that all machines can read and write.
 """
 

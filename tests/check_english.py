@@ -35,6 +35,7 @@ RULES = [
     (r"\b[Ll]ook(?:s|ed|ing)? at\b|\ba look\b", "'read', 'use', 'check', 'see'"),
     (r"(?<!second\s)\bmoment\b", "'request time', 'timestamp', 'time'"),
     (r"\b(?:the|to a) question\b", "'request', 'query'"),
+    (r"\bin the place of\b", "'instead of', or 'replace … by …'"),
     (r"\bha(?:s|ve|d) 0\.\d", "name the metric: 'NDCG@10 is 0.15'"),
 ]
 COMPILED = [(re.compile(rule.replace(" ", r"\s+"), re.MULTILINE), form) for rule, form in RULES]
@@ -46,7 +47,7 @@ LONGEST_MARKDOWN_LINE = 119
 LONGEST_SUMMARY = 79
 
 CODE = re.compile(
-    r"^(?P<fence> *`{3,})[^`]*?^(?P=fence) *$|^ *(?:>>>|\.\.\.) .*$|`[^`\n]+`", re.MULTILINE
+    r"^(?P<fence> *`{3,})(?s:.*?)^(?P=fence) *$|^ *(?:>>>|\.\.\.) .*$|`[^`\n]+`", re.MULTILINE
 )
 
 

@@ -21,6 +21,7 @@ UNCLEAR = [
     "The test rows are not looked at.",
     "What it knew at that moment?",
     "The moment of the question.",
+    "Indices in the place of ids.",
     "EASE has 0.151 here.",
 ]
 CLEAR = [

@@ -16,8 +16,8 @@ two titles or more) and the decade of its year; ``--features`` chooses among the
 
 ``--model`` takes "random" (all items alike, whose figures are the mean over random orders),
 "content-knn", and the networks of `ncf_protocol.py`: "next-item", "neumf" and presets. ``--set``
-changes their parameters. Without ``--items`` of their own, MovieTweetings and MovieLens
-files in their own format have them in the place of the ratings.
+changes their parameters. Without ``--items``, the features come from the embedded
+MovieTweetings, or from the file of films beside the ratings of MovieLens.
 """
 
 import argparse

@@ -4,7 +4,7 @@ from docutils import nodes
 
 
 def unlink(app, doctree):
-    """Put the text in the place of links to mail addresses, of which the site has none."""
+    """Replace links to mail addresses by their text: the site has no mail addresses."""
     for link in list(doctree.findall(nodes.reference)):
         if link.get("refuri", "").startswith("mailto:"):
             link.replace_self(nodes.Text(link.astext()))

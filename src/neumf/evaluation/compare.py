@@ -95,8 +95,8 @@ def evaluate(
     - "coverage": the share of the catalogue that is in at least one list;
     - "novelty": the mean over a list of :math:`-\log_2(\mathrm{popularity}_i / n_\mathrm{users})`,
       in bits;
-    - "gini": Gini coefficient of the number of lists that each item is in, 0 if all are in equally
-      many, towards 1 if a few are in all;
+    - "gini": Gini coefficient of the number of lists that each item is in, 0 if each is in the
+      same number, towards 1 if a few are in all;
     - "overlap": the mean over pairs of users of the share of their lists that is the same.
 
     Sampled metrics can order two models differently from exact ones, and cannot be corrected: the

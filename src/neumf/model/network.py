@@ -121,7 +121,7 @@ class Network:
         return {"blueprint": self.blueprint, "weights": self.weights, **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Put the tables in the place of what was left out."""
+        """Put the tables back that `__getstate__` left out."""
         tables = state["weights"].tables
         vars(self).update({name: tables[name] for name in ("users", "items") if name in tables})
         vars(self).update(state)
