@@ -1,4 +1,4 @@
-r"""What exact evaluation costs beside recommending to the same users.
+r"""Time exact evaluation, beside recommending to the same users.
 
     python benchmarks/evaluation.py parquet ml-1m/train.parquet
 

@@ -28,7 +28,7 @@ from neumf import NextItemRecommender, load
 
 
 class Recommender(WorkerPlugin):
-    """What a worker recommends with, and the peak of its memory before and after."""
+    """The recommender of a worker, and the peak of its memory before and after."""
 
     name = "recommender"
 

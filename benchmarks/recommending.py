@@ -6,10 +6,10 @@ r"""Lists of ten per second, beside those of `implicit`; one user at a time; mem
 
 `lists` makes lists of all users of MovieLens-1M, then of a synthetic table with a catalogue of
 100,000 items, with what each user has seen left out: by `recommend` of networks and of EASE, and by
-`recommend` of implicit's ALS with as many factors, alternating. Both may use all cores; BLAS is
-limited to one thread for implicit, as it asks for. `one` times calls for one user each. `memory`
-makes lists of a million users in a fresh process that has read a saved recommender. How fast lists
-are made does not depend on how good they are: everything is trained for one epoch.
+`recommend` of implicit's ALS with the same number of factors, alternating. Both may use all cores;
+BLAS is limited to one thread for implicit, as it asks for. `one` times calls for one user each.
+`memory` makes lists of a million users in a fresh process that has read a saved recommender. How
+fast lists are made does not depend on how good they are: everything is trained for one epoch.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def compare_lists(name, X, repeats):
 
 
 def implicit_lists(recommender, n_factors):
-    """Return what makes the lists of all users by implicit, and nothing else."""
+    """Return a function that makes the lists of all users by implicit, and nothing else."""
     from implicit.cpu.als import AlternatingLeastSquares
 
     seen = sp.csr_matrix(recommender.seen_, dtype=np.float32)

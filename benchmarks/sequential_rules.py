@@ -1,11 +1,11 @@
-r"""What sequential rules cost on a large table: seconds, memory, lists per second.
+r"""Measure sequential rules on a large table: seconds, memory, lists per second.
 
     python benchmarks/sequential_rules.py --items 1000000 --users 1000000 --rows 20000000
 
-makes a table of so many rows, with users as active and items as popular as Zipf's law has it, fits
-`SequentialRulesRecommender`, and prints the seconds and the peak memory of `fit`, the size of the
-weights, and how many users a second get their ten best items. The peak is that of the process, the
-table included, whose size is printed beside it.
+makes a table of ``--rows`` rows, in which activity of users and popularity of items follow Zipf's
+law, fits `SequentialRulesRecommender`, and prints the seconds and the peak memory of `fit`, the
+size of the weights, and how many users a second get their ten best items. The peak counts the whole
+process with the table, whose size is printed beside it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-r"""What features cost: an epoch with 0, 20 and 30,000 columns, and the map alone.
+r"""Time features: an epoch with 0, 20 and 30,000 columns, and the map alone.
 
     python benchmarks/side_features.py
     python benchmarks/side_features.py --items 50000

@@ -16,8 +16,8 @@ large float32 matrices by TensorFlow in the same run. ``catalogue`` times a step
 1,000,000 users and items. ``losses`` gives the milliseconds of a step of 512 rows of matrix
 factorization with 128 factors, by loss and number of items. ``accuracy`` holds out the last row of
 each user among the training rows, trains plain Keras for 20 epochs, and measures how long our
-training takes, compilation included, until its NDCG@10 among all unseen items is that of plain
-Keras, in the mean of the seeds. ``memory`` fits `NeuMFRecommender` to 100 million synthetic rows
+training takes, compilation included, until its NDCG@10 among all unseen items equals plain
+Keras's, in the mean of the seeds. ``memory`` fits `NeuMFRecommender` to 100 million synthetic rows
 and prints the peak of resident memory. Only ratios carry over to another machine.
 """
 
@@ -248,7 +248,7 @@ class RankerRecommender(BaseRecommender):
 
     @property
     def ranker_(self):
-        """What gives the scores."""
+        """The ranker."""
         return self.ranker
 
 

@@ -44,7 +44,7 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
-# Without a network no other project's index of names can be read: their names are no links.
+# Without a network no other project's index of names can be read, so their names do not link.
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(ast|datetime|sklearn|numpy|scipy|pandas|keras|matplotlib|joblib|tensorflow)\..*"),

@@ -9,7 +9,7 @@ of dask make the lists of all users, part by part, from the file to a folder of 
     python examples/lists_with_dask.py
     python examples/lists_with_dask.py lists    # the folder; else one that is deleted at the end
 
-On a cluster nothing changes but the address: ``Client("tcp://scheduler:8786")`` in the place of a
+On a cluster nothing changes but the address: ``Client("tcp://scheduler:8786")`` instead of a
 ``LocalCluster``, and paths that all machines can read and write.
 """
 
@@ -32,7 +32,7 @@ from neumf import NextItemRecommender, datasets
 # A plugin is set up once in each worker, and again in one that takes the place of another: the file
 # is read once per process, not once for each part of the users.
 class Recommender(WorkerPlugin):
-    """What a worker recommends with."""
+    """The recommender of a worker, read once."""
 
     name = "recommender"
 
@@ -83,7 +83,7 @@ def main(folder):
     table = pd.read_parquet(folder / "lists")
     print(f"{len(table):,} rows in {len(files)} files of {size / 1e6:.1f} MB together")
     alone = model.recommend()
-    print(f"the items are those of one call: {table['item'].equals(alone['item'])}")
+    print(f"one call gives the same items: {table['item'].equals(alone['item'])}")
     user = model.users_[0]
     print(f"\nFor user {user}:")
     for row in table[table["user"] == user].itertuples():

@@ -41,9 +41,9 @@ print(f"NDCG@10 of the model on the rows kept apart: {search.score(X_test):.3f}"
 # %%
 # How large is the noise?
 # -----------------------
-# The two splits are not equally hard, so their plain difference says little. What is left when the
-# mean of each split is taken away is how differently the splits order the settings: that is the
-# noise of a cell.
+# The two splits are not equally hard, so their plain difference says little. Subtract the mean of
+# each split; the rest shows how differently the splits order the settings: that is the noise of a
+# cell.
 
 scores = np.array([search.cv_results_[f"split{split}_test_score"] for split in (0, 1)])
 centred = scores - scores.mean(axis=1, keepdims=True)

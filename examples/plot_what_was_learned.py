@@ -2,9 +2,9 @@
 What a model has learned of films
 =================================
 
-Nobody told the model what a film is: no genre, no year, no actor. It knows who rated what, and in
-which order. Films whose vectors point the same way are then films that the same people rate, at the
-same time. Here the vectors are drawn in two dimensions.
+The model has no genre, no year and no actor of a film. It knows who rated what, and in which order.
+Films whose vectors point the same way are then films that the same people rate, at the same time.
+Here the vectors are drawn in two dimensions.
 """
 
 # %%

@@ -52,7 +52,7 @@ def load(path):
         X = datasets.read_amazon_reviews(path)
     else:
         X = datasets.read_movielens(path)
-    # Of a user's rows at one moment, the last in the file is held out.
+    # If a user's last rows have equal timestamps, the last in the file is held out.
     return *LeaveLastOutSplitter(ties="row_order").train_test_split(X), titles
 
 

@@ -27,7 +27,7 @@ status   when
 200      a list, which is shorter than k where fewer items are left
 404      the user is unknown, and no interaction with a known item tells of them
 413      the body is larger than 256 KiB
-422      the body is no JSON of this form, or k is not within 1 to 1000; ``detail`` says where
+422      the body is not JSON of this form, or k is not within 1 to 1000; ``detail`` says where
 =======  =====================================================================================
 
 ``GET /health`` tells that the server is up, and what it serves.
@@ -71,7 +71,7 @@ Id = Annotated[StrictInt | StrictStr, AfterValidator(check_text)]
 
 
 class Interaction(BaseModel):
-    """What a user did since `fit`."""
+    """One interaction of a user since `fit`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     item: Id
@@ -105,7 +105,7 @@ class Answer(BaseModel):
 
 
 def answer(model, question):
-    """Return the answer to a question; raise the error that has the right status."""
+    """Return the answer to a request; raise an error with the right status."""
     given = question.interactions
     done = [row for row in given if row.item in model.items_]
     deny = [item for item in question.deny if item in model.items_]
@@ -160,7 +160,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         chunks, size, more = [], 0, True
-        # What is too much is read on and forgotten, up to a bound: a client that is still writing
+        # Too large a body is read on and forgotten, up to a bound: a client that is still writing
         # would not see the answer.
         while more and size <= 256 * MAX_BODY:
             message = await receive()
@@ -224,7 +224,7 @@ def make_app(path=None):
             "n_items": len(model.items_),
         }
 
-    # FastAPI's own answers repeat what came, which may be no valid JSON.
+    # FastAPI's own answers repeat what came, which may not be valid JSON.
     @app.exception_handler(RequestValidationError)
     async def refuse(request: Request, error: RequestValidationError):
         details = [{"loc": part["loc"], "msg": part["msg"]} for part in error.errors()]
@@ -232,7 +232,7 @@ def make_app(path=None):
 
     @app.exception_handler(HTTPException)
     async def explain(request: Request, error: HTTPException):
-        # FastAPI has 400 for what breaks its parser: bytes that are no text, endless brackets.
+        # FastAPI has 400 for what breaks its parser: bytes that are not text, endless brackets.
         return as_json(422 if error.status_code == 400 else error.status_code, error.detail)
 
     return app

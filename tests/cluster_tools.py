@@ -1,4 +1,4 @@
-"""What the workers of a cluster run: they import it, which they cannot do with a file of tests."""
+"""Functions that the workers of a cluster import; they cannot import a file of tests."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a script writes, without what TensorFlow's libraries write before any level can be set."""
+"""Read a script's output, without TensorFlow's first lines, which no log level suppresses."""
 
 import re
 

@@ -260,10 +260,10 @@ BROKEN_PRODUCTS = {
         "{'asin': 'B', 'categories': [[7]]}",
         r"must be a list of names, .* Received: \[\[7\]\]",
     ),
-    "cut literal": ("{'asin': 'B", r"the line is no Python literal \(.*Received: \"\{'asin'"),
-    "code": ("{'asin': exit(3)}", r"the line is no Python literal \(.*malformed"),
+    "cut literal": ("{'asin': 'B", r"the line is not a Python literal \(.*Received: \"\{'asin'"),
+    "code": ("{'asin': exit(3)}", r"the line is not a Python literal \(.*malformed"),
     "set": ("{'asin'}", r"every line must be one object with fields\. Received: \{'asin'\}"),
-    "deep": ("{'a': " + "[" * 99_999, r"the line is no Python literal \("),
+    "deep": ("{'a': " + "[" * 99_999, r"the line is not a Python literal \("),
     "cut JSON": ('{"asin": "B', r"the line is not valid JSON \("),
 }
 

@@ -1,4 +1,4 @@
-"""What a cluster computes is what one process does; it is two processes of this machine."""
+"""A cluster of two processes on this machine gives the same results as one process."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ import cluster_tools as tools  # noqa: E402
 @pytest.fixture(scope="module")
 def client():
     """Two workers that are processes of their own, which are gone afterwards."""
-    # What starts a worker sets variables of its own process too, OMP_NUM_THREADS among them.
+    # The process that starts a worker also sets its own variables, such as OMP_NUM_THREADS.
     with mock.patch.dict(os.environ):
         for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
             os.environ.pop(name, None)

@@ -10,7 +10,7 @@ from neumf import base, datasets, metrics, plotting, protocols
 # It comes with the extra `docs`.
 validate = pytest.importorskip("numpydoc.validate").validate
 
-# What is not asked for, and why.
+# The checks that do not apply, and why.
 IGNORED = {
     "ES01": "one line often says it all; what is longer stands in the Notes",
     "PR04": "parameters that another function explains are named together, without their types",
@@ -25,7 +25,7 @@ IGNORED_OF_METHODS = {
 }
 # Of protocols, which nobody makes instances of.
 IGNORED_OF_PROTOCOLS = {
-    "EX01": "the example is that of `BaseRecommender`",
+    "EX01": "`BaseRecommender` has the example",
     "PR01": "their constructor takes nothing",
 }
 

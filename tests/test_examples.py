@@ -93,7 +93,7 @@ def test_quickstart_reads_files_of_the_paper(tmp_path):
 
 
 def test_the_protocol_of_the_paper_ranks_among_the_given_negatives(tmp_path):
-    # A user's own test item is no negative, though the list holds it.
+    # A user's own test item is not a negative, though the list holds it.
     negatives = [[user % 5 + 5, -user % 5, 24] for user in range(30)]
     write_toy(tmp_path, negatives)
     train = pd.read_csv(tmp_path / "toy.train.rating", sep="\t", header=None)
@@ -173,7 +173,7 @@ def test_workers_of_dask_write_the_lists_of_one_call(tmp_path):
     pytest.importorskip("dask.dataframe")
     stdout = run(ROOT / "examples" / "lists_with_dask.py", tmp_path, tmp_path)
     assert "2 workers made the lists of 4 parts" in stdout
-    assert "the items are those of one call: True" in stdout
+    assert "one call gives the same items: True" in stdout
     assert len(re.findall(r"^ +\d+\. .* \(\d{4}\)$", stdout, re.MULTILINE)) == 10
     assert len(list((tmp_path / "lists").glob("*.parquet"))) == 4
 

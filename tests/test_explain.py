@@ -46,7 +46,7 @@ def fitted(request, X):
 
 
 def vectors_by_hand(model, history):
-    """Return what each item of a history, newest first, brings to the user's vector."""
+    """Yield the contribution of each item, newest first, to the user's vector."""
     tables, shared = model.network_.weights
     for place, item in enumerate(history):
         code = model.items_.get_loc(item)
@@ -64,7 +64,7 @@ def vectors_by_hand(model, history):
 
 
 def terms_by_hand(model, history, item):
-    """Return what each item of a history, newest first, adds to the logit of an item."""
+    """Return the contribution of each item of a history, newest first, to an item's logit."""
     tables, shared = model.network_.weights
     goal = tables["items"][model.items_.get_loc(item)][: model.n_factors]
     h = np.ones(model.n_factors) if model.share_item_vectors else shared["output_kernel"][:, 0]

@@ -120,7 +120,7 @@ def test_columns_within_1_are_as_they_are():
 def test_dense_columns_beyond_1_are_standardised_over_the_table():
     years = values_of([1994, 1994, 2010, 2010])
     np.testing.assert_allclose(years, [-1, -1, 1, 1])
-    # Those of the table that are not in X count too.
+    # Rows of the table whose ids are not in X count too.
     table = pd.DataFrame({"year": [1994, 1994, 2010, 2010]}, index=[*"abcd"])
     np.testing.assert_allclose(join([*"ab"], table)[1].values.toarray().ravel(), years)
 
@@ -151,7 +151,7 @@ def test_a_wide_column_that_says_nothing_is_0():
     assert values_of([7, 7, 7, 7]).tolist() == [0, 0, 0, 0]
 
 
-# What can be read
+# Tables that can be read
 
 KNOWN = pd.DataFrame(
     {"crime": [1, 1, 1, 0, 0, 0], "poems": [0, 0, 0, 1, 1, 1]},

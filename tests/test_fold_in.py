@@ -270,20 +270,20 @@ def test_early_stopping_keeps_the_newest_rows_in_the_histories(X):
     np.testing.assert_array_equal(stopped.network_.users, expected)
 
 
-# What cannot be read as it was meant
+# Tables that are refused or warned about
 
 
 @pytest.mark.parametrize("method", ["recommend", "predict"])
 def test_interactions_of_users_of_another_kind_are_refused(fitted, method):
     new = pd.DataFrame({"user": ["4"], "item": [1000]})
     users = 4 if method == "recommend" else [[4, 1001]]
-    with pytest.raises(ValueError, match=r"kind of the users asked for, numbers.*strings such as"):
+    with pytest.raises(ValueError, match=r"kind of the requested users, numbers.*strings such as"):
         getattr(fitted, method)(users, interactions=new)
 
 
 def test_interactions_of_nobody_who_is_asked_for_are_warned_about(fitted):
     new = pd.DataFrame({"user": [-9], "item": [1000]})
-    with pytest.warns(UserWarning, match="None of the 1 rows of interactions is of a user asked"):
+    with pytest.warns(UserWarning, match="None of the 1 rows of interactions is of a requested"):
         found = fitted.recommend(-1, interactions=new)
     pd.testing.assert_frame_equal(found, fitted.recommend(-1))
     # Known users may have done nothing since.
@@ -312,7 +312,7 @@ def test_a_sparse_matrix_has_no_order_to_fold_in(fitted):
 
 
 def test_after_a_sparse_matrix_all_seen_items_count_alike():
-    """Its rows have no order: the highest columns are no last items."""
+    """Its rows have no order: the highest columns are not the last items."""
     rng = np.random.default_rng(0)
     seen = rng.random((60, 30)) < 0.3
     model = NeuMFRecommender(**SMALL | {"epochs": 3}).fit(sp.csr_array(seen))

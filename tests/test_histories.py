@@ -259,7 +259,7 @@ def timed_rows(draw):
 @given(timed_rows(), st.integers(1, 5), st.booleans())
 def test_gaps_are_those_to_the_row_or_to_the_newest_item_before_it(rows, length, from_rows):
     users, _, times, positive = rows
-    # Rows in the place of items tell when each was.
+    # Row numbers instead of items show when each was.
     rows = (users, np.arange(len(times), dtype=np.int32), times, positive)
     histories = timed_histories_of(*rows, length, from_rows=from_rows)
     found, buckets = histories.before(np.arange(len(times)))

@@ -1,4 +1,4 @@
-"""What fails or is interrupted inside `fit` changes nothing."""
+"""A `fit` that fails or is interrupted leaves the recommender as it was."""
 
 import inspect
 import sys
@@ -40,7 +40,7 @@ class InterruptError(Exception):
 
 
 def trace_lines(files, on_line):
-    """Return a trace function that is told of each line of these files when it is reached first."""
+    """Return a trace function that calls `on_line` when a line of these files is first reached."""
     reached = set()
 
     def trace(frame, event, _):

@@ -60,7 +60,7 @@ def codes_of(model):
     return {item: code for code, item in enumerate(model.items_)}
 
 
-# What they learn
+# Learned weights
 
 
 @given(
@@ -134,7 +134,7 @@ def _dense(model):
     return weights.toarray() if sp.issparse(weights) else weights
 
 
-# What nothing speaks for
+# Items without a weight
 
 
 def test_items_that_nothing_speaks_for_follow_in_the_order_of_popularity():
@@ -179,7 +179,7 @@ def test_decay_weighs_the_last_row_of_each_item(table, decay):
         np.testing.assert_allclose(found, weights @ model.item_weights_, atol=1e-9)
 
 
-# What all of them share
+# All recommenders of item weights
 
 
 @pytest.mark.parametrize("decay", [2.0, "10min"])

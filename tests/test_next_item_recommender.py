@@ -96,7 +96,7 @@ def test_initial_vectors_have_the_documented_spread(share_item_vectors, std):
     assert items[:, :8].std() == pytest.approx(std, rel=0.02)
 
 
-# What is fitted
+# Fitted attributes
 
 
 def test_the_keras_model_gives_the_decision_function(fitted, table):

@@ -293,7 +293,7 @@ class TestErrors:
     def test_tell_of_a_file_that_is_no_parquet(self, tmp_path):
         path = tmp_path / "file.csv"
         path.write_text("user,item\n1,2\n")
-        with pytest.raises(ValueError, match=r"the path of a Parquet file.*file\.csv.*no such"):
+        with pytest.raises(ValueError, match=r"X must be.*file\.csv.*cannot be read as Parquet"):
             PopularityRecommender().fit(path)
 
     def test_say_what_to_install_without_pyarrow(self, X, tmp_path, monkeypatch):
@@ -328,7 +328,7 @@ def small(**parameters):
 
 
 def state(model):
-    """Return what a recommender has learned, as something that can be compared."""
+    """Return the learned state of a recommender as values that can be compared."""
     weights = model.network_.weights
     return {
         "users": model.users_.tolist(),
@@ -456,7 +456,7 @@ def fitted_model(split):
 
 
 class TestQuestions:
-    """Tables that are asked about, or that tell of what users did since fit."""
+    """Stored tables given to methods other than `fit`."""
 
     def test_predictions_are_the_same(self, split, model, kind, tmp_path):
         stored = store(split[1][-50:], kind, tmp_path)

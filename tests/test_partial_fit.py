@@ -292,7 +292,7 @@ def test_every_list_of_the_history_tells_of_every_epoch(early, late):
     assert {len(values) for values in model.history_.values()} == {model.n_iter_}
     assert model.history_["val_ndcg_at_10"][: len(measured)] == measured
     assert np.isnan(model.history_["val_ndcg_at_10"][len(measured) :]).all()
-    # The weights are those of the last epoch, which nothing was held out of.
+    # The weights come from the last epoch, for which no row was held out.
     assert model.best_iter_ == model.n_iter_
 
 

@@ -25,7 +25,7 @@ X = pd.DataFrame(
 
 
 def slow_logits(table, items, half_life, before=None, weights=None):
-    """Sum the rows one by one: all of them, or those strictly before a moment."""
+    """Sum the rows one by one: all of them, or those strictly before a time."""
     weights = np.ones(len(table)) if weights is None else weights
     rows = table.assign(weight=weights).sort_values("timestamp", kind="stable")
     if before is not None:

@@ -161,7 +161,7 @@ def test_the_defaults_fit_a_sparse_matrix(table):
     model.partial_fit(matrix[:2])
 
 
-# What is fitted
+# Fitted attributes
 
 
 def test_fitted_attributes_describe_the_table(fitted, table):
@@ -483,7 +483,7 @@ def test_early_stopping_needs_rows_to_hold_out(X):
         small_model(early_stopping=True).fit(X)
 
 
-# What reaches the training
+# Parameters and rows that reach the training
 
 
 def test_every_parameter_reaches_the_training(table, trainers):
@@ -652,7 +652,7 @@ def test_verbose_names_the_halves_of_pretraining(table, capsys):
 
 @pytest.fixture
 def interrupt_after(monkeypatch):
-    """A function that lets so many epochs pass before Ctrl-C."""
+    """A function that presses Ctrl-C after `n_epochs` epochs."""
 
     def interrupt(n_epochs):
         run_epoch, done = Trainer.run_epoch, []

@@ -30,7 +30,7 @@ NOON = dt.datetime(2024, 5, 6, 12, tzinfo=dt.UTC)
 SECONDS = 1_714_996_800.0  # of NOON, from `date -d 2024-05-06T12:00Z +%s`
 
 
-# Moments that a user names
+# Request times that a user names
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,11 @@ def test_rows_without_timestamps_have_no_seconds():
     assert read_interactions([["a", 1]]).seconds is None
 
 
-# A recommender that reads the moment
+# A recommender that reads the request time
 
 
 class PopularBefore(BaseRecommender):
-    """Ranks by the number of rows strictly before the moment of the question."""
+    """Ranks by the number of rows strictly before the request time."""
 
     def fit(self, X, y=None):
         rows = read_rows(X, y)
@@ -167,7 +167,7 @@ def counts_before(X, moment):
 
 @pytest.fixture(name="X")
 def trending():
-    """80 users; what is popular changes with every 20 moments, no two rows are of one moment."""
+    """80 users; the popular items change every 20 timestamps, and no two timestamps are equal."""
     rng = np.random.default_rng(0)
     rows = []
     for user in range(80):

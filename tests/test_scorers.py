@@ -31,7 +31,7 @@ from neumf.protocols import Recommender
 
 
 class TableRanker:
-    """Looks scores up, and keeps a record of the lists it was asked for."""
+    """Looks scores up, and keeps a record of the requested lists."""
 
     def __init__(self, table):
         self.table = table

@@ -1,4 +1,4 @@
-"""The server of `examples/serve.py`: started, asked by a real client, and stopped."""
+"""The server of `examples/serve.py`: started, called by a real client, and stopped."""
 
 import importlib.util
 import os

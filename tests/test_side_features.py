@@ -1,4 +1,4 @@
-"""What a recommender makes of features of items and users: cold ones are found."""
+"""Recommenders find cold items and cold users by their features."""
 
 import importlib.util
 import json

@@ -176,7 +176,7 @@ def browser():
 
 @pytest.fixture(params=["light", "dark"])
 def open_page(request, browser, address):
-    """Return what opens a page at a width, and the complaints that came of it."""
+    """Return a function that opens a page at a width and returns it with the browser's errors."""
     contexts = []
 
     def open_page(path, width):
@@ -250,7 +250,7 @@ def test_the_search_finds_something(open_page):
     assert complaints == []
 
 
-# The ratio of each text to what is behind it, by WCAG 2; 4.5 is asked for, of large text 3.
+# The contrast of each text with its background, by WCAG 2: at least 4.5, and 3 for large text.
 LOW_CONTRAST = r"""
 () => {
   const channels = (color) => (color.match(/[\d.]+/g) || []).map(Number);

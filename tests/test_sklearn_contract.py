@@ -90,7 +90,7 @@ def test_init_only_stores_what_it_is_given(estimator):
 def test_learned_attributes_end_in_an_underscore(estimator, table):
     fitted = clone(estimator).fit(table)
     learned = set(vars(fitted)) - set(estimator.get_params())
-    # What is nobody's business begins with one.
+    # A private attribute begins with an underscore.
     assert [name for name in learned if not name.endswith("_") and name[0] != "_"] == []
 
 

@@ -47,7 +47,7 @@ def slow_split(X, splitter):
 
 
 def slow_dense_ranks(X):
-    """Count the distinct moments of a user up to each row."""
+    """Count the distinct timestamps of a user up to each row."""
     times = X["timestamp"] if "timestamp" in X else range(len(X))
     rows = list(zip(X["user"], times, strict=True))
     return [len({t for u, t in rows if u == user and t <= time}) for user, time in rows]
@@ -255,7 +255,7 @@ class TestSplit:
 
 
 def tied(n_tied, n_users=20):
-    """Users with two rows each, of which so many users have theirs at one moment."""
+    """Users with two rows each; those of the first `n_tied` users have equal timestamps."""
     users = np.repeat(np.arange(n_users), 2)
     times = np.where(users < n_tied, 5, np.tile([5, 6], n_users))
     return pd.DataFrame({"user": users, "item": range(2 * n_users), "timestamp": times})

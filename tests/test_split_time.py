@@ -24,7 +24,7 @@ def frame(times, users=1):
 
 
 def slow_windows(times, n_splits, test_size):
-    """The share's rows one by one from the latest, and on to the end of the moment."""
+    """Take the share's rows one by one from the latest, and all rows of the last timestamp."""
     order = sorted(range(len(times)), key=lambda row: times[row])
     size = max(1, round(test_size * len(times)))
     splits, end = [], len(times)
@@ -122,7 +122,7 @@ def cases(draw, sizes=shares | durations, starts=any_starts):
     start = draw(starts)
     n_splits = 1 if start is not None else draw(st.integers(1, 3))
     splitter = TimeSplitter(n_splits, draw(sizes), start)
-    if isinstance(splitter.test_size, float):  # many rows of one moment may fill two windows
+    if isinstance(splitter.test_size, float):  # many rows with one timestamp may fill two windows
         windows = slow_windows(X["timestamp"].tolist(), n_splits, splitter.test_size)
         assume(all(train and test for train, test in windows))
     return splitter, X

@@ -74,7 +74,7 @@ def test_eight_threads_get_the_lists_that_one_gets(name, tmp_path):
 
 
 def test_threads_that_ask_first_find_all_users():
-    # pandas makes the table of so many ids outside the lock of Python.
+    # pandas makes the hash table of 300,000 ids outside the lock of Python.
     ids = np.random.default_rng(0).permutation(300_000)
     X = pd.DataFrame({"user": ids, "item": np.arange(len(ids)) % 3})
     content = pickle.dumps(PopularityRecommender().fit(X))

@@ -47,7 +47,7 @@ def test_the_time_between_items_is_learned_from():
 
 
 def share_found_at(model, moved=0):
-    """The share of new users who, asked about at the time of the last row, get its item first."""
+    """The share of new users whose list at the time of their last row begins with its item."""
     new = visits(100, first_user=1000, seed=1, pause_before="third")
     is_last = new["item"].isin([SOON, LATE])
     known = model.with_interactions(new[~is_last])
@@ -229,7 +229,7 @@ def test_rows_to_validate_on_need_times(X):
         model.fit(X, X_val=X[["user", "item"]].assign(item=3))
 
 
-# What has no times
+# Rows without times
 
 
 def test_histories_without_gaps_need_none(X):

@@ -1,4 +1,4 @@
-"""What each user had, held to slow loops over the rows of a table."""
+"""The items of each user, held to slow loops over the rows of a table."""
 
 import datetime as dt
 
@@ -19,7 +19,7 @@ timed_tables = strategies.tables(times="tied")
 
 
 def slow_weights(rows, user, place, span, length):
-    """Return what each item counts for the user's row at a place, as a dense row.
+    """Return the weight of each item for the user's row at a place, as a dense row.
 
     A place behind the last row is the row to come, at the time of the last one.
     """

@@ -1,4 +1,4 @@
-"""What works where neither TensorFlow nor Keras is installed: all but training a network."""
+"""Without TensorFlow and Keras, everything works but training a network."""
 
 import os
 import subprocess

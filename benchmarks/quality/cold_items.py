@@ -6,18 +6,18 @@ r"""Measure how well recommenders find items that training had no interaction of
         --model random content-knn next-item --draws 3
 
 hides all rows of a tenth of the items, drawn at random, trains on the others, and ranks the hidden
-rows' items among the hidden items that the user has not seen, and among the whole catalogue. Draws
-are those of seeds 0, 1, ..., which the networks train with too. ``--after 0.6`` hides what is new
-instead: it trains on the oldest 60 % of the rows, and ranks the later rows of the items that have
-none among them.
+rows' items among the hidden items that the user has not seen, and among the whole catalogue. The
+seeds of the draws are 0, 1, ..., which the networks train with too. ``--after 0.6`` hides new items
+instead: it trains on the oldest 60 % of the rows, and ranks the later rows of the items without a
+row among them.
 
 The features of an item are its genres (a column each), the words of its title (by TF-IDF, words of
 two titles or more) and the decade of its year; ``--features`` chooses among them.
 
 ``--model`` takes "random" (all items alike, whose figures are the mean over random orders),
 "content-knn", and the networks of `ncf_protocol.py`: "next-item", "neumf" and presets. ``--set``
-changes their parameters. Without ``--items`` of their own, MovieTweetings and MovieLens
-files in their own format have them in the place of the ratings.
+changes their parameters. Without ``--items``, the features come from the embedded
+MovieTweetings, or from the file of films beside the ratings of MovieLens.
 """
 
 import argparse
@@ -40,11 +40,11 @@ from neumf import (
 
 
 class AllAlikeRecommender(ContentKNNRecommender):
-    """Scores all items alike: ties are averaged over, so that its figures are those of chance."""
+    """Scores all items alike: ties are averaged over, which gives the figures of chance."""
 
     @property
     def ranker_(self):
-        """What gives the scores."""
+        """The ranker."""
         return self
 
     def score_items(self, users):

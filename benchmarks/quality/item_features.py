@@ -1,4 +1,4 @@
-"""What is known of the films of MovieTweetings and MovieLens, as a table of features."""
+"""Tables of features of the films of MovieTweetings and MovieLens."""
 
 from pathlib import Path
 

@@ -93,7 +93,7 @@ class IALSRecommender(BaseRecommender):
 
     @property
     def ranker_(self):
-        """What gives the scores: the vectors."""
+        """The ranker, which multiplies the vectors."""
         return self
 
     def score_items(self, users):
@@ -142,7 +142,7 @@ def main():
 
 
 def describe_run():
-    """Return what has to be known to do the same again: command, machine and versions."""
+    """Return the facts that a repetition needs: command, machine and versions."""
     words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
     packages = ["scikit-neumf", "tensorflow", "keras", "numpy", "scipy", "pandas", "scikit-learn"]
     cpuinfo = Path("/proc/cpuinfo")
@@ -209,7 +209,7 @@ def read_table(path):
 
 
 def read_negatives(path, X_test):
-    """Return the negatives of each row of X_test, its own item masked: it is no negative."""
+    """Return the negatives of each row of X_test, its own item masked: it is not a negative."""
     lines = [line.split("\t") for line in path.read_text().splitlines()]
     pairs = zip(X_test["user"], X_test["item"], strict=True)
     if [line[0] for line in lines] != [f"({user},{item})" for user, item in pairs]:

@@ -2,10 +2,9 @@ r"""Train the SASRec of RecTools on one table's validation split, and measure it
 
     python benchmarks/quality/transformer.py --train ml-1m.parquet --epochs 4 --every 2
 
-needs ``pip install "rectools[torch]"`` beside this package. Rows and metrics are those of
+needs ``pip install "rectools[torch]"`` beside this package. Rows and metrics follow
 `ncf_protocol.py` without ``--test``: each user's last row is held out, and ranked among all items
-but the user's others. Seconds are those of training alone, in as many threads as ``--threads``
-says.
+but the user's others. Seconds are of training alone, with ``--threads`` threads.
 
 The network has the default parameters of RecTools; ``--set`` changes them, for example
 ``--set n_factors=128 session_max_len=200``.

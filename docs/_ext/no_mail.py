@@ -4,13 +4,13 @@ from docutils import nodes
 
 
 def unlink(app, doctree):
-    """Put the text in the place of links to mail addresses, of which the site has none."""
+    """Replace links to mail addresses by their text: the site has no mail addresses."""
     for link in list(doctree.findall(nodes.reference)):
         if link.get("refuri", "").startswith("mailto:"):
             link.replace_self(nodes.Text(link.astext()))
 
 
 def setup(app):
-    """Look at each page when it has been read."""
+    """Connect `unlink`, which handles each page after it has been read."""
     app.connect("doctree-read", unlink)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

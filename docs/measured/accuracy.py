@@ -11,7 +11,7 @@ opponents and single parameters are in
 # %%
 # Read
 # ----
-# Each user's last row is the test row and is not looked at. The row before it is held out, and the
+# Each user's last row is the test row and is not used. The row before it is held out, and the
 # figures are about that one.
 
 import json

@@ -1,4 +1,4 @@
-"""What all recommenders share, and what a recommender of your own is made from."""
+"""The base class of all recommenders, from which you can also make your own."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class BaseRecommender(BaseEstimator, ABC):
 
     See Also
     --------
-    neumf.protocols.Recommender : What a recommender needs that does not derive from this class.
+    neumf.protocols.Recommender : The methods of a recommender that does not derive from this class.
 
     Examples
     --------
@@ -153,7 +153,7 @@ class BaseRecommender(BaseEstimator, ABC):
     @property
     @abstractmethod
     def ranker_(self) -> Ranker:
-        """What gives the scores, by index of users and items."""
+        """The ranker, which scores items by index of users and items."""
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         """Return a ranker of queries, see :class:`neumf.protocols.TimedRecommender`."""
@@ -248,8 +248,8 @@ class BaseRecommender(BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            If a table cannot be read, `k` is no int of at least 1, ids are missing or strings where
-            `fit` saw numbers, or the reverse, or `at` is no time or `fit` had no timestamps.
+            If a table cannot be read, `k` is not an int of at least 1, ids are missing or strings
+            where `fit` saw numbers, or the reverse, `at` is not a time, or `fit` had no timestamps.
 
         Notes
         -----

@@ -46,8 +46,8 @@ def read_amazon_reviews(
         object, or `.csv` with ratings only, four fields separated by commas (in 2023 with a
         header).
     csv_columns : sequence of str, default=("user", "item", "rating", "timestamp")
-        Order of the fields in a `.csv` without a header. The default is that of 2014; the files
-        of 2018 have ("item", "user", "rating", "timestamp").
+        Order of the fields in a `.csv` without a header. The default is the order of 2014; the
+        files of 2018 have ("item", "user", "rating", "timestamp").
 
     Returns
     -------

@@ -24,7 +24,7 @@ _AMOUNT = re.compile(r"\s*\$?\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*"
 
 
 def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
-    """Read the titles, brands, categories and prices of the products in a dump of Amazon.
+    """Read titles, brands, categories and prices from an Amazon file of products.
 
     .. versionadded:: 0.1
 
@@ -115,7 +115,7 @@ def _parse_literal(line: str) -> dict[str, Any]:
     try:
         record = ast.literal_eval(line)
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        message = f"the line is no Python literal ({quoted(error)}). Received: {quoted(line)}"
+        message = f"the line is not a Python literal ({quoted(error)}). Received: {quoted(line)}"
         raise ValueError(message) from None
     if not isinstance(record, dict):
         raise ValueError(f"every line must be one object with fields. Received: {quoted(record)}")

@@ -27,7 +27,7 @@ class FieldError(ValueError):
 
 
 def open_binary(path: StrPath) -> IO[bytes]:
-    """Open a plain or gzip-compressed file, told apart by its first bytes."""
+    """Open a file; its first bytes show whether it is compressed with gzip."""
     with Path(path).open("rb") as stream:
         is_compressed = stream.read(2) == b"\x1f\x8b"
     # A GzipFile alone takes a Python call per line; the buffer around it is C.
@@ -64,7 +64,7 @@ def numbered_lines(path: StrPath, latin_1: bool = False) -> Iterator[tuple[int, 
 def parse_lines(
     path: StrPath, parse: Callable[[str], Row], n_header: int = 0, latin_1: bool = False
 ) -> Iterator[tuple[int, Row]]:
-    """Yield the number of each line and what `parse` makes of it; raise if there are none."""
+    """Yield the number of each line and its parsed row; raise if the file is empty."""
     lines = itertools.islice(numbered_lines(path, latin_1), n_header, None)
     is_empty = True
     for number, line in lines:

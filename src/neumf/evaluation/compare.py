@@ -51,7 +51,7 @@ def evaluate(
         :func:`make_ranking_scorer`.
     by : str, array-like of shape (n_samples,) or None, default=None
         A column of X, or a label per row: the rows of each label are measured apart. Held-out items
-        of the same user under another label are no candidates.
+        of the same user under another label are left out of the candidates.
     random_state, exclude_seen, interactions
         See :func:`make_ranking_scorer`. Recommended lists follow them too.
     at : "row" or None, default=None
@@ -72,15 +72,15 @@ def evaluate(
         - `metric` and `k` (missing for "auc");
         - `value`: the mean over users;
         - `stderr`: the standard error of that mean over users. NaN for "coverage", "gini" and
-          "overlap", which are no means over users;
+          "overlap", which are not averages over users;
         - `n_users`: number of users; each row of an unknown user counts;
         - `n_misses`: held-out rows whose user or item is unknown. They count as misses.
 
     Raises
     ------
     ValueError, TypeError
-        If a parameter is out of range, two metrics have one name, the estimator is no recommender,
-        or X cannot be read.
+        If a parameter is out of range, two metrics have one name, the estimator is not a
+        recommender, or X cannot be read.
 
     See Also
     --------
@@ -95,8 +95,8 @@ def evaluate(
     - "coverage": the share of the catalogue that is in at least one list;
     - "novelty": the mean over a list of :math:`-\log_2(\mathrm{popularity}_i / n_\mathrm{users})`,
       in bits;
-    - "gini": Gini coefficient of the number of lists that each item is in, 0 if all are in equally
-      many, towards 1 if a few are in all;
+    - "gini": Gini coefficient of the number of lists that each item is in, 0 if each is in the
+      same number, towards 1 if a few are in all;
     - "overlap": the mean over pairs of users of the share of their lists that is the same.
 
     Sampled metrics can order two models differently from exact ones, and cannot be corrected: the

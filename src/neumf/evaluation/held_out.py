@@ -78,7 +78,7 @@ class RankingProblem(NamedTuple):
 
     recommender: Recommender  # knows users of `fit` and `interactions`; has the candidates only
     rows: HeldOutRows
-    # Items that are no candidates unless they are positives of a query: held-out ones and, with
+    # Items that are left out unless they are positives of a query: held-out ones and, with
     # `exclude_seen`, seen ones. Shape (n_users, n_items).
     barred: sp.csr_array
     n_fitted_users: int  # without those of `interactions`
@@ -205,7 +205,7 @@ def _warn_of_few_candidates(rows: HeldOutRows, barred: sp.csr_array, task: Ranki
     if n_short:
         which = "that they have not seen" if task.exclude_seen else "beside the held-out ones"
         warn_caller(
-            f"n_negatives must be at most {n_left.min()} for all users to have so many items "
+            f"n_negatives must be at most {n_left.min()} for all users to have enough items "
             f"{which}. Received: {task.n_negatives}. {n_short} of {len(n_left)} known "
             "users have fewer, and their held-out items are ranked among all of these."
         )

@@ -184,7 +184,7 @@ def _measure_queries(problem: RankingProblem, queries: Queries, settings: Settin
 
 
 def _measure_rankings(problem: RankingProblem, queries: Queries, settings: Settings) -> _Values:
-    """Measure the exact and, where asked for, the sampled ranking."""
+    """Measure the exact ranking and, with `n_negatives`, the sampled one."""
     parts: dict[tuple[str, str, int | None], list[Float64s]] = defaultdict(list)
     list_metrics = [metric for metric in settings.metrics if metric in _OF_LISTS]
     tops = []

@@ -42,11 +42,11 @@ def make_ranking_scorer(
     random_state : int, default=0
         Seed of the sampled items.
     exclude_seen : bool, default=True
-        Whether seen items are no candidates. False is for tables in which users come back to
+        Whether seen items are not ranked. False is for tables in which users come back to
         items, such as the goods of a shop.
     interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
         Rows after `fit` and before X, a table like X. Their users are scored by fold-in, without
-        training: new users are no misses, and known users have longer histories. The rows count
+        training: new users are not misses, and known users have longer histories. The rows count
         as seen. Behind a pipeline they pass through its steps as X does; an encoder that gives all
         new users one id is refused.
     at : "row" or None, default=None
@@ -112,7 +112,7 @@ def make_ranking_scorer(
 def hr_scorer(
     k: int = 10, n_negatives: int | None = None, random_state: int = 0, **options: Any
 ) -> RankingScorer:
-    """Make a scorer of the hit rate: the share of users with a held-out item in the top k.
+    """Make a scorer of the share of users with a held-out item in the top k.
 
     .. versionadded:: 0.1
 

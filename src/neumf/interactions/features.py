@@ -1,4 +1,4 @@
-"""What is known of users or items: tables of features, beside the ids of the rows."""
+"""Tables of features of users or items, matched with the ids of the rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from neumf.utils.arrays import Ids, as_index, find_not_finite, repr_of_row
 
 @dataclass(frozen=True)
 class SideFeatures:
-    """What is known of the users, or of the items, by index."""
+    """The features of the users, or of the items, by index."""
 
     values: sp.csr_array  # of float64: columns of comparable scale, zeros where nothing is known
     known: NDArray[np.bool_]  # which of them the table has a row of
@@ -79,7 +79,7 @@ def _read_ids(table: Any, argument: str, side: str) -> tuple[Ids, pd.DataFrame]:
 
 
 def _read_numbers(columns: pd.DataFrame, argument: str) -> sp.csr_array:
-    """Return the columns as a matrix; refuse what are no finite numbers."""
+    """Return the columns as a matrix; refuse values other than finite numbers."""
     for name, dtype in columns.dtypes.items():
         if not pd.api.types.is_numeric_dtype(dtype):
             raise ValueError(

@@ -22,7 +22,7 @@ class LastItems(NamedTuple):
     seconds: Float64s | None = None  # 0 where there is no item; None if no times are read
 
     def inputs(self, at: Float64s | None = None) -> HistoryInputs:
-        """Return what a network reads; ages count from `at`, or with None from the newest item."""
+        """Return a network's inputs; ages count from `at`, or with None from the newest item."""
         if self.seconds is None:
             return HistoryInputs(self.items)
         return with_gaps(self.items, self.seconds, at)
@@ -50,7 +50,7 @@ def _without(none: Any, items: Indices, seconds: Float64s | None) -> LastItems:
 class Histories:
     """The last items that each row's user had strictly before the row."""
 
-    items: Indices  # of all users, user by user, each oldest first, and one more that is no item
+    items: Indices  # of all users, user by user, each oldest first, and one more as padding
     bounds: Indices  # of shape (n_users + 1,): where the items of each user begin, and end
     starts: Indices  # where the first row of each user stands: behind the items they had before
     timelines: Timelines  # of the rows
@@ -95,7 +95,7 @@ def read_histories(
 ) -> Histories:
     """Find the history of each row: the positives of its user before it, at most `length`.
 
-    `items` and `seconds` are those of the rows; users had the items `before` before all rows.
+    `items` and `seconds` belong to the rows; users had the items `before` before all rows.
     """
     n_before = np.zeros_like(timelines.counts)
     if before is not None:

@@ -38,7 +38,7 @@ class NewRows:
 
 
 def read_new(interactions: Any) -> Interactions | None:
-    """Read the table of an argument `interactions`; None if there is none."""
+    """Read the table of an argument `interactions`; None stays None."""
     if interactions is None:
         return None
     return read_input(interactions, "interactions", may_be_empty=True)
@@ -47,9 +47,9 @@ def read_new(interactions: Any) -> Interactions | None:
 def match_new_rows(
     new: Interactions, ids: Ids, users: pd.Index, items: pd.Index, seen: sp.csr_array
 ) -> NewRows:
-    """Find the rows of the users asked for, `ids`, among new interactions.
+    """Find the rows of the requested users, `ids`, among new interactions.
 
-    `users`, `items` and `seen` are those of `fit`. Users who are neither among them nor in a row
+    `users`, `items` and `seen` come from `fit`. Users who are neither among them nor in a row
     with a known item are left out. So are rows of items that `fit` did not see, with a warning.
     """
     row_items = lookup_ids(new.items, items, "interactions: item ids")
@@ -66,7 +66,7 @@ def match_new_rows(
     before = indices_of(user_ids.to_numpy(), users)
     if len(row_users) and (row_users < 0).all() and (before < 0).any():
         warn_caller(
-            f"None of the {len(row_users)} rows of interactions is of a user asked for, such as "
+            f"None of the {len(row_users)} rows of interactions is of a requested user, such as "
             f"{repr_of_row(user_ids, 0)}. Behind the steps of a pipeline, pass "
             "pipeline[:-1].transform(interactions)."
         )
@@ -93,11 +93,11 @@ def find_users(ids: Ids, users: pd.Index) -> Indices:
 
 
 def _refuse_other_kind(indices: Indices, ids: Ids | IndexedIds, asked: pd.Index) -> None:
-    """Raise if interactions name none of the users asked for because strings meet numbers."""
+    """Raise if interactions name no requested user because strings meet numbers."""
     kinds = kind_of_ids(ids), kind_of_ids(asked)
     if (indices < 0).all() and None not in kinds and kinds[0] != kinds[1]:
         raise ValueError(
-            "interactions: user ids must be of the kind of the users asked for, "
+            "interactions: user ids must be of the kind of the requested users, "
             f"{kinds[1]} such as {repr_of_row(asked, 0)}. Received {kinds[0]} such as "
             f"{repr_of_row(ids, 0)}. Convert them, for example with astype; behind the "
             "steps of a pipeline, pass pipeline[:-1].transform(interactions)."

@@ -1,4 +1,4 @@
-"""Read tables in memory, and others part by part, with indices in the place of ids."""
+"""Read tables in memory, and others part by part, and replace ids by indices."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Span:
 
 
 def read_span(value: Any, argument: str) -> Span:
-    """Return the span that a parameter names; refuse what is no number or duration above 0."""
+    """Return the span that a parameter names; refuse all but numbers and durations above 0."""
     rule = (
         f"{argument} must be a number of rows above 0, or a duration above 0 such as "
         "pandas.Timedelta(days=30) or '30D'"

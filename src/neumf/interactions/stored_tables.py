@@ -24,14 +24,14 @@ class StoredTable(NamedTuple):
 
 
 def open_stored(X: Any, argument: str) -> StoredTable | None:
-    """Return a table that is not in memory, of which no row is read yet; None if X is no such."""
+    """Open a table that is not in memory, without reading a row; None if X is in memory."""
     if is_of(X, "dask.dataframe", "DataFrame"):
         return StoredTable(X._meta, lambda names: _parts_of_dask(X, names, argument))
     if isinstance(X, str | os.PathLike):
         X = _open_files(Path(X), argument)
     elif not is_of(X, "pyarrow.dataset", "Dataset"):
         return None
-    # What pandas wrote as the index of its rows is none of its columns.
+    # The index that pandas wrote with its rows does not become a column.
     header = X.schema.empty_table().to_pandas(date_as_object=False)
     return StoredTable(header, lambda names: _parts_of_dataset(X, names, argument))
 
@@ -59,7 +59,9 @@ def _open_files(path: Path, argument: str) -> Any:
         # The files of a folder are sorted by their paths.
         dataset = pyarrow.dataset.dataset(str(path), format="parquet", partitioning=partitioning)
     except (OSError, pyarrow.lib.ArrowException) as error:
-        raise ValueError(f"{rule}. Received {str(path)!r}, which is no such: {error}") from error
+        raise ValueError(
+            f"{rule}. Received {str(path)!r}, which cannot be read as Parquet: {error}"
+        ) from error
     if not dataset.files:
         raise ValueError(f"{rule}. Received {str(path)!r}, a folder without files.")
     return dataset

@@ -170,8 +170,8 @@ def _read_sparse(X: Any, argument: str, may_be_empty: bool) -> Interactions:
     if bad is not None:
         row, column, value, count = bad
         raise ValueError(
-            f"{argument} must hold finite values: a stored value is an interaction, a stored 0 is "
-            f"none. Received {value!r} in row {row}, column {column} ({count} such values). "
+            f"{argument} must hold finite values: a stored value is an interaction, a stored 0 "
+            f"is not. Received {value!r} in row {row}, column {column} ({count} such values). "
             "Replace them by 1 or 0, for example with X.data = numpy.nan_to_num(X.data)."
         )
     users, items = matrix.nonzero()

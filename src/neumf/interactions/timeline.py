@@ -22,8 +22,8 @@ class Timelines:
     """Where each row stands among the positives of its user."""
 
     users: Indices  # the user of each row
-    # How many positives of the user come before each row. A row that is no positive stands where
-    # the positive stands that it was drawn for.
+    # How many positives of the user come before each row. A negative stands where the positive
+    # stands that it was drawn for.
     positions: NDArray[np.int32]
     counts: NDArray[np.int32]  # how many positives each user has
     positive: NDArray[np.bool_] | None = None  # which rows are positives; None means all

@@ -21,7 +21,7 @@ class UserItems:
 
     items: Indices  # a position is a position in this array
     bounds: Indices  # where the items of each user begin, and end, shape (n_users + 1,)
-    seconds: Float64s | None = None  # timestamps; None if there are none or nobody needs them
+    seconds: Float64s | None = None  # timestamps; None if missing or not needed
 
     @classmethod
     def of_sorted_rows(

@@ -22,7 +22,7 @@ class IndexedIds:
 
     indices: Indices  # of int32: the position of each row's id among the labels
     labels: pd.Index
-    in_order: bool = True  # the labels are those of these rows alone, in order of first appearance
+    in_order: bool = True  # each label occurs, and they are in order of first appearance
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -182,7 +182,7 @@ def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -
 
 
 def reciprocal_rank_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
-    """Compute the reciprocal rank of the first positive, 0 beyond `k`; the mean is MRR@k.
+    """Compute MRR@k: the mean reciprocal rank of the first positive, 0 beyond `k`.
 
     .. versionadded:: 0.1
 

@@ -1,4 +1,4 @@
-"""What features tell of the vectors of users or items."""
+"""Predict the vectors of users or items from their features."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FeatureMap:
         def apply(slope: Float64s) -> Float64s:
             return from_rows(features @ slope - means.T @ slope) + penalty * slope
 
-        # What the equations have on their diagonal makes rare and frequent columns alike.
+        # Dividing by the diagonal of the equations makes rare and frequent columns alike.
         diagonal = turned.power(2) @ weights - total * means**2 + penalty
         slope = _solve(apply, from_rows(vectors[counted] - centre), diagonal)
         return cls(slope, centre - (means.T @ slope)[0])
@@ -69,7 +69,7 @@ def _solve(apply: Callable[[Float64s], Float64s], right: Float64s, diagonal: Flo
         if (error <= enough).all():
             break
         applied = apply(direction)
-        # What is solved, exactly, stays.
+        # A column that is solved exactly has bend 0, and does not move.
         bend = (direction * applied).sum(axis=0)
         step = np.divide(error, bend, out=np.zeros_like(error), where=bend > 0)
         x = x + step * direction

@@ -1,4 +1,4 @@
-"""What makes the vector of an item."""
+"""The towers that make the vectors of items."""
 
 from __future__ import annotations
 

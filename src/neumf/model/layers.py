@@ -1,6 +1,6 @@
 """The layers that all users and items share, and the equations of NeuMF.
 
-The equations are those of He et al. 2017 (doi 10.1145/3038912.3052569). With h split in two, the
+The equations come from He et al. 2017 (doi 10.1145/3038912.3052569). With h split in two, the
 output layer over the joined halves, equation 12, is a sum of two products::
 
     GMF       phi_G = p_u * q_i                                      (9)
@@ -23,8 +23,8 @@ import numpy as np
 from neumf.model.initial import uniform
 from neumf.utils.arrays import Float32s
 
-# What fits the processor's cache: pairs, and values of the first hidden layer where items lie along
-# rows.
+# Sizes that fit the processor's cache: pairs, and values of the first hidden layer where items lie
+# along rows.
 BLOCK_SIZE = 2**15
 TILE_SIZE = 2**17
 

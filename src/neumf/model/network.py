@@ -41,7 +41,7 @@ class Blueprint:
         return cls(layers, users, ItemIds(layers.width, layers.item_bias, users.std))
 
     def with_history_length(self, length: int) -> Blueprint:
-        """Return the blueprint of a network that keeps so many last items of each user."""
+        """Return the blueprint with a history length of `length`."""
         return replace(self, users=replace(self.users, history_length=length))
 
     def initial_tables(
@@ -68,7 +68,7 @@ class Blueprint:
         }
 
     def by_table(self, sides: tuple[Any, Any] | None) -> dict[str, Any]:
-        """Return what is given for users and for items, if it is, by the names of their tables."""
+        """Return the value for users and the value for items by the names of their tables."""
         of_users, of_items = sides or (None, None)
         shapes = self.table_shapes(n_users=1, n_items=0)
         given = {name: of_users if n else of_items for name, (n, _) in shapes.items()}
@@ -121,7 +121,7 @@ class Network:
         return {"blueprint": self.blueprint, "weights": self.weights, **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Put the tables in the place of what was left out."""
+        """Put the tables back that `__getstate__` left out."""
         tables = state["weights"].tables
         vars(self).update({name: tables[name] for name in ("users", "items") if name in tables})
         vars(self).update(state)

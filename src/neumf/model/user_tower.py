@@ -48,9 +48,9 @@ class UserTower(ABC):
     def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
         """Return the vectors of users, shape (n, width).
 
-        `rows` are those that `indices` names, of shape (n, n_per_row, width), zeros where there is
-        none; or numbers that are no rows, of shape (n, n_per_row). `present` tells where there is
-        such a row, shape (n, n_per_row).
+        `rows` holds the rows that `indices` names, shape (n, n_per_row, width), zeros for index -1,
+        or the other numbers of `indices`, shape (n, n_per_row). `present` tells where the index is
+        not -1, shape (n, n_per_row).
         """
 
     def initial_shared(self, rng: Generator) -> dict[str, Float32s]:
@@ -63,7 +63,7 @@ class UserTower(ABC):
 
     @abstractmethod
     def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
-        """Return the rows of each table, shape (n, n_per_row), -1 is none; and other numbers."""
+        """Return the rows of each table, shape (n, n_per_row), -1 for no row; and other numbers."""
 
     def is_row(self, name: str) -> bool:
         """Tell whether `indices` returns rows of a table under this name, not other numbers."""
@@ -110,7 +110,7 @@ class UserTower(ABC):
 
 
 def rows_or_zeros(table: Float32s, index: Indices, present: NDArray[np.bool_]) -> Float32s:
-    """Return the rows that the index names, and zeros where there is none."""
+    """Return the rows that the index names, and zeros where `present` is False."""
     rows = table[np.where(present, index, 0)]
     rows[~present] = 0
     return rows

@@ -1,4 +1,4 @@
-"""What makes the vector of a user: an id, a history, or both."""
+"""The towers that make the vector of a user from an id, a history, or both."""
 
 from __future__ import annotations
 
@@ -56,10 +56,11 @@ class UserHistories(UserTower):
     The table "history" has the vectors (or deviations) of items in histories, and "newest" those
     that only the newest item adds. The shared weights are ``position_weights``, shape
     (history_length, width), the newest item first, and, with a hidden layer, ``history_kernel``,
-    ``history_bias`` and ``history_output``. With time gaps, the weight of an item is that of its
-    position plus that of its age in ``gap_weights``, shape (n_buckets, width). If ages are counted
-    from the request time, the age of the newest item also adds a row of ``pause_vectors``, of the
-    same shape, and scales the row of "newest" by 1 plus a row of ``newest_weights``.
+    ``history_bias`` and ``history_output``. With time gaps, the weight of an item's age in
+    ``gap_weights``, shape (n_buckets, width), is added to the weight of its position. If ages are
+    counted from the request time, the age of the newest item also adds a row of
+    ``pause_vectors``, of the same shape, and scales the row of "newest" by 1 plus a row of
+    ``newest_weights``.
     """
 
     hidden_size: int = 0  # of the layer that refines the sum; 0 leaves it out
@@ -138,7 +139,7 @@ class UserHistories(UserTower):
     def kernel_norms(self, xp: Any, shared: Shared) -> list[Any]:
         """Return the mean squared norm of a position's weights, and those of the hidden kernels.
 
-        Those of gaps are not penalised: few rows have a gap of some buckets, and in steps of Adam a
+        Gap weights are not penalised: few rows have a gap of some buckets, and in steps of Adam a
         penalty alone takes weights to 0 as fast as rows move them.
         """
         norms = [xp.reduce_sum(shared["position_weights"] ** 2) / self.history_length]
@@ -197,7 +198,7 @@ class UserIdsAndHistories(UserHistories):
 def _weighted_sums(xp: Any, vectors: Any, weights: Any, present: Any) -> Any:
     """Return the sums over histories of what is present, shape (n, width)."""
     if xp is np:
-        # What is not present is zeros: one pass, and no array of all products.
+        # Rows that are not present are zeros: one pass, and no array of all products.
         return np.einsum("nld,nld->nd", vectors, np.broadcast_to(weights, vectors.shape))
     # The mask keeps gradients from rows that stand in for none.
     return xp.reduce_sum(xp.where(present[:, :, None], vectors * weights, 0.0), 1)

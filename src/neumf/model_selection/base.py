@@ -37,7 +37,7 @@ class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
     def split(
         self, X: Any, y: Any = None, groups: Any = None
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Generate positions of the training and test rows, each in the order of the table.
+        """Generate positions of training and test rows, each in the order of the table.
 
         Parameters
         ----------

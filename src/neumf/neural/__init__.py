@@ -1,1 +1,1 @@
-"""What the two neural recommenders are made of: parameters, presets, fitting, fold-in, export."""
+"""The parts of the two neural recommenders: parameters, presets, fitting, fold-in, export."""

@@ -1,4 +1,4 @@
-"""Who is told of epochs: the reader of `verbose`, and scikit-learn's callbacks (from 1.9 on)."""
+"""Report epochs: print them for `verbose`, and call scikit-learn's callbacks (from 1.9 on)."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def hold_out_last_rows(rows: EncodedRows) -> tuple[EncodedRows, Indices]:
 def validate_on_table(
     X_val: Any, rows: EncodedRows, last_items: LastItems, *, at_rows: bool
 ) -> Validate:
-    """Return what measures NDCG@10 of a table; with `at_rows`, each row at its own timestamp."""
+    """Return a function that measures NDCG@10 of a table; `at_rows` ranks at each timestamp."""
     new = read_input(X_val, "X_val", with_timestamps=at_rows)
     if at_rows:
         require_times_of_gaps(new.seconds, "X_val")
@@ -56,7 +56,7 @@ def validate_on_table(
 def validate_on_rows(
     held_out: Indices, rows: EncodedRows, kept: EncodedRows, last_items: LastItems, *, at_rows: bool
 ) -> Validate:
-    """Return what measures NDCG@10 of rows of X that are not among the `kept` ones."""
+    """Return a function that measures NDCG@10 of the rows of X that are not `kept`."""
     # Rows labelled 0 do not name the held-out items: as candidates they would give them away.
     seen = kept.seen
     if kept.labels is not None:
@@ -69,7 +69,7 @@ def validate_on_rows(
 
 
 def _make_validate(rows: HeldOutRows, seen: sp.csr_array, last_items: LastItems) -> Validate:
-    """Return what measures NDCG@10 of rows, each at its request time if they have one."""
+    """Return a function that measures NDCG@10 of rows, at their request times if any."""
     held_out, users = rows.gather(), None
     if held_out.seconds is None:
         histories = last_items.inputs()

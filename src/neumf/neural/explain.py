@@ -1,4 +1,4 @@
-"""What of a user's history speaks for an item."""
+"""Which items of a user's history speak for an item."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neumf.utils.time_gaps import HistoryInputs
 def explain_items(network: Network, profile: UserProfile, ids: Ids, items: Indices) -> pd.DataFrame:
     """Explain the scores of `items`, given by index, for the one user of the network.
 
-    The result is that of `NetworkRecommender.explain`; `ids` holds the id of each item.
+    `NetworkRecommender.explain` returns the result; `ids` holds the id of each item.
     """
     history = profile.last_items.items[0]
     # Where rows have no order, all items.
@@ -44,7 +44,7 @@ def explain_items(network: Network, profile: UserProfile, ids: Ids, items: Indic
 
 
 def _terms(network: Network, history: HistoryInputs, n_items: int) -> Float32s:
-    """Return what each item of the history adds to the user's vector, shape (n_items, width)."""
+    """Return each history item's contribution to the user's vector, shape (n_items, width)."""
     # Each item alone, at its position, in the history of somebody who had nothing else.
     gaps = None if history.gaps is None else _diagonal(history.gaps, n_items)
     alone = HistoryInputs(_diagonal(history.items, n_items), gaps)

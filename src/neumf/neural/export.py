@@ -30,7 +30,7 @@ _OPSET = 17
 
 @dataclass(frozen=True)
 class ListModel:
-    """What lists are made of: a network, the popularity for unknown users, the ids by index."""
+    """The parts of a list: a network, the popularity for unknown users, the ids by index."""
 
     network: Network
     popularity_logits: NDArray[np.float64]
@@ -59,7 +59,7 @@ def export_lists(model: ListModel, path: str | os.PathLike[str], kind: str, k: i
     except ImportError as error:
         raise ImportError(
             f"export makes its graphs with TensorFlow: {error.__cause__}. Install it: pip install "
-            "tensorflow keras. What save wrote is read by neumf.load without it."
+            "tensorflow keras. neumf.load reads saved files without it."
         ) from error
     write = _WRITERS[kind]()
     function = _ListFunction(tf, model, min(k, len(model.items)))
@@ -81,7 +81,7 @@ class _ListFunction:
         tower = network.blueprint.users
         self._tf, self._blueprint, self._k = tf, network.blueprint, k
         self._n_items = len(network.items)
-        # What a row of each table is named by: a user, an item of a history.
+        # The name of a row of each table: a user, an item of a history.
         histories = HistoryInputs(np.zeros((1, tower.history_length), np.int32))
         probe = tower.indices(np.zeros(1, np.int32), histories)
         shapes: dict[str, tuple[int | None, ...]] = {"user": (None,)} if "users" in probe else {}

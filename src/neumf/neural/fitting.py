@@ -17,13 +17,13 @@ from neumf.neural.training_rows import PreparedFit
 from neumf.training.loop import Trained, Validation, diverged, train
 from neumf.training.trainer import Trainer
 
-# Rows whose scores are looked at after training.
+# Number of rows whose scores are checked after training.
 _N_CHECKED = 2**12
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the trainings of one `fit` share."""
+    """The data and the generator that all trainings of one `fit` share."""
 
     prepared: PreparedFit
     rng: np.random.Generator
@@ -48,14 +48,14 @@ def learn(run: Run) -> tuple[Trained, Network]:
         trained = _train(run, plan.name, blueprint, lambda: joined)
     else:
         trained = _train(run, plan.name, blueprint, partial(_initial, run, blueprint))
-    # What has diverged overflows, and is refused.
+    # A diverged network overflows, and is refused.
     with np.errstate(over="ignore", invalid="ignore"):
         rows, last_items = run.prepared.rows, run.prepared.last_items.inputs()
         network = Network.of_weights(blueprint, trained.weights, last_items)
         checked = rows.users[:_N_CHECKED], rows.items[:_N_CHECKED, None]
         # The loss is that before a step, so it cannot tell where the last steps led.
         if not np.isfinite(network.score_candidates(*checked)).all():
-            raise diverged("after the last epoch, scores are no finite numbers")
+            raise diverged("after the last epoch, scores are not finite numbers")
     return trained, network
 
 

@@ -16,7 +16,7 @@ from neumf.utils.arrays import Float32s, Indices
 
 @dataclass(frozen=True)
 class UserProfile:
-    """What is known of the items of some users."""
+    """The last items and the seen items of some users."""
 
     last_items: LastItems  # of length 0 where rows have no order
     seen: sp.csr_array
@@ -31,7 +31,7 @@ class UserProfile:
 
 
 def fit_user_map(network: Network, profile: UserProfile, recency: float) -> UserMap | None:
-    """Return what makes a vector of the items of a new user; None if the user tower does."""
+    """Return the map from items to the vector of a new user; None if the user tower makes it."""
     if network.blueprint.users.reads_history:
         return None
     first = UserProfile(LastItems(profile.last_items.items[:MOST_USERS]), profile.seen[:MOST_USERS])
@@ -50,7 +50,7 @@ def move_users(
     `before` and `after`, of shape (n_users, n_items), hold the weight of each item.
     """
     vectors = user_map.apply(network.item_vectors, after)
-    # What a known user's vector has beyond the map stays.
+    # A known user keeps the difference between the own vector and the map's.
     own = network.users[indices] - user_map.apply(network.item_vectors, before)
     vectors += np.where(indices[:, None] < 0, np.float32(0), own)
     return vectors

@@ -1,4 +1,4 @@
-"""What is asked of a recommender that has a fitted network."""
+"""The methods of a recommender that has a fitted network."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class NetworkRecommender(BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If `fit` did not see an item, or `k` is no int of at least 1.
+            If `fit` did not see an item, or `k` is not an int of at least 1.
         """
         check_is_fitted(self)
         return most_similar_vectors("item", items, self.items_, k, self.network_.item_vectors)
@@ -86,7 +86,7 @@ class NetworkRecommender(BaseRecommender):
         return most_similar_vectors("user", users, self.users_, k, self.network_.users)
 
     def explain(self, user: Any, items: Any, *, interactions: Any = None) -> pd.DataFrame:
-        """Return what of a user's history speaks for some items.
+        """Return how much each item of a user's history speaks for some items.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ class NetworkRecommender(BaseRecommender):
         return self._model
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the Keras model out: it is made from the weights when asked for."""
+        """Leave the Keras model out: `model_` makes it again from the weights."""
         state: dict[str, Any] = super().__getstate__()
         return state | {"_model": None} if "_model" in state else state
 
@@ -206,7 +206,7 @@ class NetworkRecommender(BaseRecommender):
 
     @property
     def ranker_(self) -> Network:
-        """What gives the scores: the network."""
+        """The ranker: the network."""
         return self.network_
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
@@ -218,7 +218,7 @@ class NetworkRecommender(BaseRecommender):
         return Network.of_weights(blueprint, weights, histories, self._rows_of(users))
 
     def _rows_of(self, users: Indices) -> Indices:
-        """Return which rows of the tables are these users' own; -1 is none."""
+        """Return the rows of these users in the tables; -1 for users without one."""
         return users if self._own_rows is None else np.where(users < 0, -1, self._own_rows[users])
 
     @property

@@ -64,7 +64,7 @@ class FitPlan:
         return self.epochs * (1 + len(self.halves) + (self.early_stopping == "refit"))
 
     def with_history_length(self, length: int) -> FitPlan:
-        """Return the plan of networks that keep so many last items of each user."""
+        """Return the plan with a history length of `length`."""
         halves = tuple(half.with_history_length(length) for half in self.halves)
         return replace(self, blueprint=self.blueprint.with_history_length(length), halves=halves)
 

@@ -15,7 +15,7 @@ from neumf.training.trainer import OptimizerState
 
 
 def network_state(network: Network) -> dict[str, Any]:
-    """Return what a network has learned, by name."""
+    """Return the learned arrays of a network, by name."""
     return network.weights._asdict() | {"users": network.users, "items": network.items}
 
 
@@ -35,7 +35,7 @@ def read_network(state: CheckedValues, blueprint: Blueprint, n_users: int, n_ite
     table_shapes = blueprint.table_shapes(n_trained, n_items)
     weights = Weights(
         {name: tables.float32s(name, table_shapes[name]) for name in tables.names()},
-        # In the order of the file, which is that of Adam's moments.
+        # In the order of the file; Adam's moments have the same.
         {name: shared.float32s(name, shapes[name]) for name in shared.names()},
     )
     users = state.float32s("users", (n_users, layers.width))

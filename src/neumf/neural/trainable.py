@@ -41,7 +41,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
     _presets: ClassVar[dict[str, dict[str, Any]]]
     # The parameters that the network has its shape from.
     _shape_parameters: ClassVar[tuple[str, ...]]
-    # What was learned from the tables is in the state.
+    # The state holds the values that were learned from the tables.
     _unsaved_parameters = ("user_features", "item_features")
 
     @classmethod
@@ -99,8 +99,8 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             user's rows, else row order does.
         y : array-like of shape (n_samples,) or None, default=None
             None makes every row a positive. Labels in [0, 1] are trained on as they are, without
-            further negatives. A row labelled 0 is in nobody's history; its own history is that of
-            the positive that it was drawn for, in the order of `NegativeSampler.fit_resample`.
+            further negatives. A row labelled 0 is in nobody's history; its own history is the one
+            of the positive that it was drawn for, in the order of `NegativeSampler.fit_resample`.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row, and of the negatives drawn for it, in the loss.
         X_val : array-like of shape (n_val, n_features >= 2) or None, default=None

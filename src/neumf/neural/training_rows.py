@@ -73,7 +73,7 @@ def prepare(plan: FitPlan, rows: EncodedRows, X_val: Any = None) -> PreparedFit:
         )
     length = 0
     if rows.timelines is not None:
-        # What is longer than the longest history would cost memory and say nothing.
+        # Positions beyond the longest history would cost memory and stay empty.
         longest = max(1, int(rows.timelines.counts.max()))
         length = min(plan.blueprint.users.history_length, longest)
     plan = plan.with_history_length(length)
@@ -180,7 +180,7 @@ def _weights(plan: FitPlan, rows: EncodedRows, histories: Histories | None) -> F
 
 
 def _negatives(plan: FitPlan, rows: EncodedRows, seen: sp.csr_array, degrees: Degrees) -> Negatives:
-    """Return what negatives are drawn from."""
+    """Return the distribution that negatives are drawn from."""
     weights: NDArray[np.int64] | None = degrees.items
     if plan.negative_strategy == "uniform":
         # That nobody has had an item yet does not tell that nobody wants it.

@@ -60,7 +60,7 @@ class LearningCurveDisplay:
             See the class and :meth:`plot`.
         """
         check_is_fitted(estimator, "history_")
-        # After `partial_fit` the weights are those of an epoch that was not validated.
+        # After `partial_fit` the weights come from an epoch that was not validated.
         n_validated = len(estimator.history_.get("val_ndcg_at_10", []))
         best_epoch = estimator.best_iter_ if estimator.best_iter_ <= n_validated else None
         return cls(estimator.history_, best_epoch, name).plot(axes=axes, **kwargs)

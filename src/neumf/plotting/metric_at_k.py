@@ -59,7 +59,7 @@ class MetricAtKDisplay:
     def from_results(
         cls, results: pd.DataFrame, *, metric: str = "ndcg", ranking: str = "exact", ax: Any = None
     ) -> Self:
-        """Draw a table of results; the parameters are those of the class and of `plot`."""
+        """Draw a table of results; the class and `plot` document the parameters."""
         return cls(results, metric, ranking).plot(ax=ax)
 
     @classmethod

@@ -105,7 +105,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_option("handle_unknown", self.handle_unknown, ("error", "use_encoded_value"))
         if not isinstance(self.unknown_value, Integral) or self.unknown_value >= 0:
             raise ValueError(
-                "unknown_value must be an int below 0, so that it is no index. "
+                "unknown_value must be an int below 0, so that it is not an index. "
                 f"Received: {self.unknown_value!r}."
             )
         refuse_sparse(X)

@@ -92,7 +92,7 @@ class ItemWeightsRecommender(BaseRecommender):
 
     @property
     def ranker_(self) -> ItemWeightsRanker:
-        """What gives the scores: the items of each user and the item weights."""
+        """The ranker, made of the items of each user and the item weights."""
         default = None
         if sp.issparse(self.item_weights_):
             share = self.popularity_ / (self.popularity_.max() + 1)

@@ -26,7 +26,7 @@ _MOST_TIED = 200
 
 
 class ContentKNNRecommender(ItemWeightsRecommender):
-    r"""Recommend items whose features resemble those of the items that the user has seen.
+    r"""Recommend items whose features are similar to the seen items' features.
 
     .. versionadded:: 0.1
 
@@ -51,7 +51,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
     users_, seen_, popularity_, popularity_logits_, has_timestamps_
         See :class:`neumf.base.BaseRecommender`.
     item_vectors_ : csr_array of shape (n_items, n_columns)
-        The features of each item, divided by their length; zeros where there are none.
+        The features of each item, divided by their length; zeros for an item without features.
     item_weights_, user_items_
         See :class:`ItemKNNRecommender`.
 

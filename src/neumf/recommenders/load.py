@@ -49,7 +49,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Notes
     -----
     No code from the file is run, and memory stays within a few times its size. The checksum finds
-    damage, not forgery: it is no signature.
+    damage, not forgery: it is not a signature.
 
     Examples
     --------

@@ -25,7 +25,7 @@ _HISTORY_LENGTH = 20
 
 
 class NeuMFRecommender(TrainableRecommender):
-    r"""Neural Matrix Factorization: GMF and an MLP over learned vectors of users and items.
+    r"""Neural Matrix Factorization: GMF and an MLP over vectors of users and items.
 
     .. versionadded:: 0.1
 
@@ -121,7 +121,7 @@ class NeuMFRecommender(TrainableRecommender):
         MLP vector), and `weights`, all that was learned, by name.
     model_ : keras.Model
         The same as a Keras model of ``[user indices, item indices]``, whose output is the logit; a
-        copy, built when first asked for.
+        copy, built at the first access.
     history_ : dict of list of float
         Per epoch: "loss", the mean per row without the penalty, and with `early_stopping`
         "val_ndcg_at_10", NaN in epochs of `partial_fit`. Of "refit", the first training.
@@ -132,7 +132,7 @@ class NeuMFRecommender(TrainableRecommender):
 
     See Also
     --------
-    NextItemRecommender : What comes next, for tables with an order in time.
+    NextItemRecommender : The model of the next item, for tables with an order in time.
     PopularityRecommender : The baseline.
 
     Notes

@@ -38,7 +38,7 @@ class NextItemRecommender(TrainableRecommender):
     time_gaps : {"newest", "request"} or None, default=None
         Let the weight of an item in a history also depend on its age: before the newest item of
         the history, or before the request time. Needs timestamps, in `interactions` too. The
-        request time is that of each row in `fit`, and `at` in `recommend` and the like (by
+        request time is the row's own in `fit`, and `at` in `recommend` and the like (by
         default, the time of the user's newest item). The weights are then the mean of those after
         the last four epochs.
     last_item_vector : bool, default=False
@@ -99,7 +99,7 @@ class NextItemRecommender(TrainableRecommender):
     See Also
     --------
     NeuMFRecommender : Who likes what, for tables without an order.
-    SequentialRulesRecommender : What often follows, counted in a second.
+    SequentialRulesRecommender : Count which items follow which, in about a second.
     ndcg_scorer : Measure a fitted recommender on held-out rows.
 
     Notes
@@ -130,7 +130,7 @@ class NextItemRecommender(TrainableRecommender):
 
     References
     ----------
-    Those of :class:`NeuMFRecommender`.
+    See :class:`NeuMFRecommender`.
 
     Examples
     --------

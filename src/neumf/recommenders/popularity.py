@@ -103,8 +103,8 @@ class PopularityRecommender(BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If `half_life` is no number or duration above 0, a table cannot be read, or X lacks an
-            order or timestamps that `half_life` needs.
+            If `half_life` is not a number or duration above 0, a table cannot be read, or X lacks
+            an order or timestamps that `half_life` needs.
         """
         rows = read_rows(X, y, sample_weight)
         learned: dict[str, Any] = {"_recent_rows": None}
@@ -118,7 +118,7 @@ class PopularityRecommender(BaseRecommender):
 
     @property
     def ranker_(self) -> PopularityRanker:
-        """What gives the scores: the same for every user."""
+        """The ranker, which scores items alike for every user."""
         return PopularityRanker(self.popularity_logits_)
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:

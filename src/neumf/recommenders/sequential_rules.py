@@ -64,8 +64,8 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
 
     with two diagonal matrices. For each item, :math:`D_S` holds the sum of its squared weights in S
     plus `shrinkage`, and :math:`D_T` its number of rows plus `shrinkage`. `sample_weight` weights
-    the rows of S and T in the sums: a row of weight 0 is no successor of other items, but it is a
-    predecessor of later rows.
+    the rows of S and T in the sums: a row of weight 0 does not count as a successor, but it does as
+    a predecessor of later rows.
 
     The scores of a user are w B, where w is the row of S that would come next: the last item has
     weight 1, and durations are counted from the user's last row. Items with a score of 0 get one

@@ -98,7 +98,7 @@ class VotingRecommender(BaseRecommender):
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters; with `deep`, also the members and theirs."""
         parameters: dict[str, Any] = super().get_params(deep=False)
-        # `fit` refuses what is no list of members.
+        # `fit` refuses anything but a list of members.
         if deep and _are_pairs(self.recommenders):
             for name, member in self.recommenders:
                 parameters[name] = member
@@ -137,7 +137,7 @@ class VotingRecommender(BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If a parameter is none of those above, or a member refuses what it is given.
+            If a parameter has another value than documented, or a member refuses its input.
         """
         members, weights = _check_members(self.recommenders, self.weights)
         check_n_jobs(self.n_jobs, "members")
@@ -155,7 +155,7 @@ class VotingRecommender(BaseRecommender):
 
     @property
     def ranker_(self) -> VotingRanker:
-        """What gives the scores: those of the members."""
+        """The ranker, which adds the members' scores."""
         return self._ranker_of([member.ranker_ for member in self.estimators_])
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> VotingRanker:

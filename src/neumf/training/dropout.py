@@ -22,7 +22,7 @@ def make_dropout(tf: Any, rate: Any, noise: Any) -> Callable[[Any], Any]:
 def make_noise(tf: Any, n: int, seed: Any) -> Any:
     """Return n numbers in [0, 1): hashes of position and seed, since XLA's own are slow on a CPU.
 
-    The mixing steps are those of the finalizer of MurmurHash3 (32 bits).
+    The mixing steps come from the finalizer of MurmurHash3 (32 bits).
     """
 
     def mix(bits: Any) -> Any:

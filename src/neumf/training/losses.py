@@ -15,8 +15,8 @@ class Loss:
     for its whole "batch"; or all items of the "catalogue", by index.
     """
 
-    # (tf, logits of the candidates, of shape (n, n_candidates), -inf where there is none, logit of
-    # each row's own item, label of each row) -> loss of each row, shape (n,)
+    # (tf, logits of the candidates, of shape (n, n_candidates), -inf for padding, logit of each
+    # row's own item, label of each row) -> loss of each row, shape (n,)
     per_row: Callable[[Any, Any, Any, Any], Any]
     candidates: Literal["negatives", "batch", "catalogue"] = "negatives"
     takes_labels: bool = False  # whether `y` may be given; rows with labels get no negatives

@@ -31,8 +31,8 @@ def import_tensorflow() -> Any:
         except ModuleNotFoundError as error:
             raise ImportError(
                 f"fit and partial_fit of NeuMFRecommender train with TensorFlow: {error}. Install "
-                "it: pip install tensorflow keras. What was trained elsewhere and saved is read "
-                "by neumf.load without it."
+                "it: pip install tensorflow keras. neumf.load reads recommenders that were "
+                "trained elsewhere without it."
             ) from error
 
         if _forked_after_tensorflow:
@@ -63,7 +63,7 @@ def _note_fork() -> None:
     context = getattr(sys.modules.get("tensorflow.python.eager.context"), "_context", None)
     if context is not None and getattr(context, "_initialized", True):  # its threads had started
         _forked_after_tensorflow = True
-        # What was imported before the fork must be refused after it.
+        # A TensorFlow that was imported before the fork must be refused after it.
         import_tensorflow.cache_clear()
 
 

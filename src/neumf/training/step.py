@@ -24,7 +24,7 @@ Tables = dict[str, LongTable | ShortTable]
 
 
 class Plan(NamedTuple):
-    """What fixes a program: equal plans share compiled code."""
+    """The part of a training that fixes its program: equal plans share compiled code."""
 
     blueprint: Blueprint
     loss: Loss
@@ -228,7 +228,7 @@ class Step:
         tf, blueprint, rates = self.tf, self.plan.blueprint, self.rates
 
         def weighted(name: str, rows: Any) -> Any:
-            index = tf.maximum(batch.indices[name], 0)  # -1 is no row, and does not count
+            index = tf.maximum(batch.indices[name], 0)  # -1 stands for no row, and does not count
             table = self.plan.table_of(name)
             if table in rates.centres:
                 rows -= tf.gather(rates.centres[table], index)

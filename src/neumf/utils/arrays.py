@@ -16,7 +16,7 @@ Indices = NDArray[np.integer[Any]]
 Float32s = NDArray[np.float32]
 # Values of metrics.
 Float64s = NDArray[np.float64]
-# What candidates are ranked by.
+# The values by which candidates are ranked.
 Scores = NDArray[np.floating[Any]]
 
 

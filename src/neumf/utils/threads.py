@@ -27,7 +27,7 @@ _limiting = Lock()
 def map_threads(function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
     """Yield the result of a function for each part, in order; a few are held at once.
 
-    The number of threads is that of the cores, or the share of them that joblib grants a process by
+    There is one thread per core, or per core of the share that joblib grants a process by
     OMP_NUM_THREADS.
     """
     parts = list(parts)
@@ -61,7 +61,7 @@ def _one_blas_thread() -> Iterator[None]:
 
 @cache
 def _controller() -> Any:
-    """Return what sets the threads of the libraries that are loaded; to find them takes a while."""
+    """Return the controller of the loaded libraries' threads; to find them takes a while."""
     return ThreadpoolController()
 
 

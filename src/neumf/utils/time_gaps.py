@@ -8,7 +8,7 @@ import numpy as np
 
 from neumf.utils.arrays import Float64s, Indices
 
-# What the age of an item is counted from: the newest item of the history, or the request time.
+# The end from which ages of items are counted: the newest item of the history or the request time.
 TimeGaps = Literal["newest", "request"]
 TIME_GAPS: tuple[str, ...] = get_args(TimeGaps)
 
