@@ -51,7 +51,7 @@ def read_ncf(prefix: StrPath) -> NCFData:
 
     Notes
     -----
-    The paper is that of :class:`neumf.NeuMFRecommender`. In the MovieLens file, the negatives of
+    See :class:`neumf.NeuMFRecommender` for the paper. In the MovieLens file, the negatives of
     156 users hold their own test item: drop it first.
 
     Examples

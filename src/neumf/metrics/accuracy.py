@@ -169,8 +169,8 @@ def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -
     Notes
     -----
     The sum of the precision at the rank of each positive in the list, divided by the number of
-    positives or `k`, whichever is smaller, so that the best list has 1. The expectation over ties
-    is that of McSherry and Najork (2008), see :func:`ndcg_at_k`.
+    positives or `k`, whichever is smaller, so that the best list has 1. McSherry and Najork (2008)
+    give the expectation over ties, see :func:`ndcg_at_k`.
 
     Examples
     --------

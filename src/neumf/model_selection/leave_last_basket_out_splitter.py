@@ -16,8 +16,8 @@ class LeaveLastBasketOutSplitter(LeaveLastSplitter):
     .. versionadded:: 0.1
 
     A scikit-learn cross-validator, for ``cv=``. A basket is all rows of a user with one timestamp:
-    the goods of an order, or the reviews of a day. The splits are those of
-    :class:`LeaveLastOutSplitter`, with baskets in place of rows.
+    the goods of an order, or the reviews of a day. It splits as
+    :class:`LeaveLastOutSplitter` does, with baskets in place of rows.
 
     Parameters
     ----------
