@@ -24,3 +24,14 @@ NEXT_ITEM_OPTIONS = {
     "batch_size": 256,
     "epochs": 20,
 }
+
+# The networks of tests that need no other one: equal sizes share compiled programs.
+SMALL_NEUMF = NEUMF_OPTIONS | {
+    "n_factors": 4,
+    "mlp_embedding_dim": 4,
+    "hidden_layer_sizes": (4,),
+    "dropout": 0.0,
+    "epochs": 2,
+    "random_state": 0,
+}
+SMALL_NEXT_ITEM = NEXT_ITEM_OPTIONS | {"epochs": 2, "random_state": 0}

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from network_options import NEUMF_OPTIONS
+from network_options import SMALL_NEUMF
 from sklearn.model_selection import GridSearchCV
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender, ndcg_scorer
@@ -43,10 +43,10 @@ def table():
 
 
 def small_model(**options):
-    small = {"n_factors": 2, "mlp_embedding_dim": 2, "hidden_layer_sizes": (2,), "epochs": 2}
-    return NeuMFRecommender(**NEUMF_OPTIONS | small | options, random_state=0)
+    return NeuMFRecommender(**SMALL_NEUMF | options)
 
 
+@pytest.mark.xla
 def test_callbacks_hear_of_fit_and_of_each_epoch(table):
     recorder = Recorder()
     small_model().set_callbacks(recorder).fit(table)

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from golden_models import GOLDEN, walks
-from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
+from network_options import SMALL_NEUMF, SMALL_NEXT_ITEM
 from output_tools import own_lines
 
 import neumf
@@ -25,20 +25,12 @@ both_formats = pytest.mark.parametrize(
 
 
 def fit(**changes):
-    parameters = {
-        "n_factors": 4,
-        "mlp_embedding_dim": 4,
-        "hidden_layer_sizes": (4, 2),
-        "learning_rate": 0.02,
-        "epochs": 8,
-        "random_state": 0,
-    }
-    return NeuMFRecommender(**NEUMF_OPTIONS | parameters | changes).fit(walks())
+    options = SMALL_NEUMF | {"learning_rate": 0.02, "epochs": 8}
+    return NeuMFRecommender(**options | changes).fit(walks())
 
 
 def fit_next_item(**changes):
-    parameters = {"n_factors": 4, "epochs": 8, "random_state": 0}
-    return NextItemRecommender(**NEXT_ITEM_OPTIONS | parameters | changes).fit(walks())
+    return NextItemRecommender(**SMALL_NEXT_ITEM | {"epochs": 8} | changes).fit(walks())
 
 
 class Lists:

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from golden_models import GOLDEN, walks, what_it_says
 from hypothesis import given
 from hypothesis import strategies as st
-from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
+from network_options import SMALL_NEUMF, SMALL_NEXT_ITEM
 from safetensors.numpy import save as serialize
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -56,17 +56,9 @@ BASELINES = [
         weights=np.array([1.0, 2.0]),
     ),
 ]
-SMALL = NEUMF_OPTIONS | {
-    "n_factors": 4,
-    "mlp_embedding_dim": 4,
-    "hidden_layer_sizes": (4,),
-    "epochs": 2,
-    "random_state": 0,
-}
-SMALL_NEXT_ITEM = NEXT_ITEM_OPTIONS | {"epochs": 2, "random_state": 0}
 NETWORKS = {
-    "ids": NeuMFRecommender(**SMALL),
-    "pretrained": NeuMFRecommender(**SMALL | {"pretrain": "sgd"}),
+    "ids": NeuMFRecommender(**SMALL_NEUMF),
+    "pretrained": NeuMFRecommender(**SMALL_NEUMF | {"pretrain": "sgd"}),
     "histories": NextItemRecommender(**SMALL_NEXT_ITEM),
     "everything": NextItemRecommender(
         **SMALL_NEXT_ITEM,
@@ -161,7 +153,7 @@ def test_folded_in_users_are_saved(network, tmp_path):
 
 @pytest.mark.parametrize("kind", [np.random.RandomState, np.random.default_rng])
 def test_generator_as_random_state_is_stored_as_none_and_training_goes_on(kind, tmp_path):
-    options = SMALL | {"random_state": kind(0)}
+    options = SMALL_NEUMF | {"random_state": kind(0)}
     model = NeuMFRecommender(**options).fit(walks())
     loaded = saved_and_loaded(model, tmp_path)
     assert loaded.random_state is None

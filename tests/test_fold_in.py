@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
+from network_options import NEUMF_OPTIONS, SMALL_NEUMF, SMALL_NEXT_ITEM
 from pandas.testing import assert_frame_equal
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
@@ -23,17 +23,11 @@ from neumf.model.user_map import UserMap, position_weights
 from neumf.training.trainer import Trainer
 from neumf.utils.time_gaps import HistoryInputs
 
-SMALL = NEUMF_OPTIONS | {
-    "n_factors": 4,
-    "mlp_embedding_dim": 4,
-    "hidden_layer_sizes": (4,),
-    "epochs": 1,
-    "random_state": 0,
-}
+SMALL = SMALL_NEUMF | {"epochs": 1}
 
 
 def next_item_model(**options):
-    return NextItemRecommender(**NEXT_ITEM_OPTIONS | {"epochs": 1, "random_state": 0} | options)
+    return NextItemRecommender(**SMALL_NEXT_ITEM | {"epochs": 1} | options)
 
 
 def cycles(n_users=150, n_items=20, length=8):

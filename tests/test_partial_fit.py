@@ -4,28 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
+from network_options import SMALL_NEUMF, SMALL_NEXT_ITEM
 from sklearn.base import clone
 
 from neumf import LeaveLastOutSplitter, NeuMFRecommender, NextItemRecommender
 from neumf.training.program import compile_program
 from neumf.training.trainer import Trainer
 
-SMALL = NEUMF_OPTIONS | {
-    "n_factors": 4,
-    "mlp_embedding_dim": 4,
-    "hidden_layer_sizes": (4,),
-    "epochs": 2,
-    "random_state": 0,
-}
-
 
 def small_model(**options):
-    return NeuMFRecommender(**SMALL | options)
+    return NeuMFRecommender(**SMALL_NEUMF | options)
 
 
 def next_item_model(**options):
-    return NextItemRecommender(**NEXT_ITEM_OPTIONS | {"epochs": 2, "random_state": 0} | options)
+    return NextItemRecommender(**SMALL_NEXT_ITEM | options)
 
 
 # Vectors of all have a width of 8.

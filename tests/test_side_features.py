@@ -49,16 +49,6 @@ OF_IDS = LEARNING | {
 OF_HISTORIES = LEARNING | {"history_length": 5}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _without_xla():
-    """The same programs, which take a tenth of the time to compile."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            trainer_module, "compile_program", lambda plan, with_xla: compile_program(plan, False)
-        )
-        yield
-
-
 def model_of(**changes):
     return NextItemRecommender(**OF_HISTORIES | {"item_features": BOOKS} | changes)
 

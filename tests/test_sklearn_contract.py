@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from joblib import parallel_backend
-from network_options import NEUMF_OPTIONS
+from network_options import SMALL_NEUMF, SMALL_NEXT_ITEM
 from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import clone
@@ -41,8 +41,8 @@ RECOMMENDERS = [
     PopularityRecommender(),
     ItemKNNRecommender(n_neighbors=7),
     EASERecommender(regularization=3.0),
-    NeuMFRecommender(n_factors=2, hidden_layer_sizes=(4,), epochs=1),
-    NextItemRecommender(n_factors=2, epochs=1),
+    NeuMFRecommender(**SMALL_NEUMF | {"epochs": 1}),
+    NextItemRecommender(**SMALL_NEXT_ITEM | {"epochs": 1}),
 ]
 ESTIMATORS = [
     IdEncoder(unknown_value=-3),
@@ -68,8 +68,7 @@ def table():
 
 
 def small_network():
-    options = {"n_factors": 2, "mlp_embedding_dim": 4, "hidden_layer_sizes": (4,), "epochs": 3}
-    return NeuMFRecommender(**NEUMF_OPTIONS | options, random_state=0)
+    return NeuMFRecommender(**SMALL_NEUMF | {"epochs": 3})
 
 
 def search_over(estimator, grid, **options):
@@ -338,7 +337,7 @@ def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1])
 sizes = []
-model = NeuMFRecommender(epochs=1, batch_size=2048)
+model = NeuMFRecommender(epochs=1, batch_size=2048, n_negatives=1)
 for seed in range(50):
     model.set_params(learning_rate=1e-3 * (1 + seed), random_state=seed).fit(X)
     sizes.append(resident())

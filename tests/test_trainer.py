@@ -123,9 +123,16 @@ def train_obviously(weights, rows, candidates, options, loss, batch_rows, orders
     return optimizer.restore(optimizer.flat)
 
 
+@pytest.fixture(autouse=True)
+def _short_tables(monkeypatch):
+    """Let tables stay shorter than a batch."""
+    monkeypatch.setattr("neumf.training.variables._LEAST_CAPACITY", 1)
+
+
 # Steps
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("regularization", [0.0, 0.1])
 def test_training_on_labels_steps_batch_by_batch(rng, regularization, optimizer):
@@ -149,6 +156,7 @@ def test_training_on_labels_steps_batch_by_batch(rng, regularization, optimizer)
     assert_same_weights(trainer.weights(), expected, rtol=1e-3, atol=2e-4)
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("loss", SAMPLED)
 def test_a_batch_of_positives_and_negatives_is_one_step_of_adam(rng, loss):
     rows, weights = forced_rows(), large_weights(rng)
@@ -250,10 +258,11 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
     [
         (False, {"has_last_item_vector": True}),
         (True, {"item_bias": True}),
-        (
+        pytest.param(
             False,
             {"shares_item_vectors": True, "item_bias": True, "has_last_item_vector": True}
             | {"time_gaps": "request"},
+            marks=pytest.mark.xla,
         ),
         (True, {"shares_item_vectors": True, "time_gaps": "newest"}),
     ],
@@ -323,6 +332,7 @@ def broken_xla(monkeypatch):
     monkeypatch.setattr("neumf.training.trainer.compile_program", compile_without_xla)
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_without_xla_the_same_is_learned_after_one_warning(rng, request, dropout):
     weights, options = large_weights(rng), settings(batch_size=9, dropout=dropout)
@@ -367,6 +377,7 @@ def test_compiling_trains_nothing_and_leaves_nothing_to_compile(rng):
 # Epochs
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("with_histories", [False, True])
 def test_tables_shorter_than_a_batch_are_trained_as_long_ones_are(with_histories, rng):
     # Batches of 8 samples name some of the few rows of each table; histories name items twice.
@@ -390,6 +401,7 @@ def test_tables_shorter_than_a_batch_are_trained_as_long_ones_are(with_histories
             trainer.run_epoch()
         tables, shared = trainer.weights()
         n_rows = {name: len(table) for name, table in short.tables.items()}
+        assert (dict(trainer._plan.table_rows)["items"] > 8) == (weights is long)
         trained.append(Weights({name: tables[name][:n] for name, n in n_rows.items()}, shared))
         for name, n in n_rows.items():
             np.testing.assert_array_equal(tables[name][n:], weights.tables[name][n:])

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from network_options import NEUMF_OPTIONS, NEXT_ITEM_OPTIONS
+from network_options import SMALL_NEUMF, SMALL_NEXT_ITEM
 
 from neumf import (
     LeaveLastOutSplitter,
@@ -13,23 +13,13 @@ from neumf import (
     ndcg_scorer,
 )
 
-SMALL = NEUMF_OPTIONS | {
-    "architecture": "gmf",
-    "n_factors": 4,
-    "learning_rate": 0.02,
-    "epochs": 3,
-    "batch_size": 64,
-    "random_state": 0,
-}
-
 
 def small_model(**changes):
-    return NeuMFRecommender(**(SMALL | changes))
+    return NeuMFRecommender(**SMALL_NEUMF | {"learning_rate": 0.02, "epochs": 3} | changes)
 
 
 def small_next_item_model(**changes):
-    options = {"epochs": 3, "batch_size": 64, "random_state": 0}
-    return NextItemRecommender(**NEXT_ITEM_OPTIONS | options | changes)
+    return NextItemRecommender(**SMALL_NEXT_ITEM | {"epochs": 3} | changes)
 
 
 STOPPING = {"early_stopping": True, "n_iter_no_change": 9}
