@@ -63,6 +63,10 @@ sphinx_gallery_conf = {
     "filename_pattern": r"(plot_\w+|amazon_reviews|accuracy)\.py$",
     "ignore_pattern": r"(lists_with_dask|quickstart|serve)\.py$",
     "abort_on_example_error": True,
+    "parallel": 2,
+    # The examples are tests, too: they run each time, and may not warn.
+    "run_stale_examples": True,
+    "reset_modules": ("matplotlib", "gallery_warnings.turn_into_errors"),
     "backreferences_dir": "reference/backreferences",
     "doc_module": ("neumf",),
     "reference_url": {"neumf": None},

@@ -228,7 +228,7 @@ def use(model):
 @pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("damage", "n"), [(flip_bytes, 1000), (move_parts, 300), (forge, 1200)])
 def test_damaged_file_raises_and_forged_file_does_no_harm(damage, n, times, saved):
-    @settings(max_examples=n * times)
+    @settings(max_examples=n * times * settings.default.max_examples // 100)
     @given(st.data(), names)
     def check(data, name):
         damage(saved, data, name)

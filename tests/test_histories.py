@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from neumf import NegativeSampler
@@ -73,7 +73,6 @@ def test_the_last_history_is_that_of_a_row_to_come(rows, length):
 
 
 @given(rows_in_time(with_labels=True), st.data())
-@settings(max_examples=50)
 def test_a_later_row_changes_no_earlier_history(rows, data):
     users, items, times, positive = rows
     row = data.draw(st.integers(0, len(users) - 1))

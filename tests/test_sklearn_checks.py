@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 import sklearn
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -158,8 +159,12 @@ if sklearn.__version__.startswith("1.6."):
         ScaledPopularityRecommender(half_life=3),
         ScaledNeuMFRecommender(**SMALL),
         ScaledNextItemRecommender(**SMALL_NEXT_ITEM),
-    ],
-    expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],
+    ]
 )
 def test_scikit_learn_finds_nothing_unexpected(estimator, check):
-    check(estimator)
+    # Not `xfail`: for its report, pytest would parse scikit-learn's modules again and again.
+    if check.func.__name__ in EXPECTED_FAILURES[type(estimator).__name__]:
+        with pytest.raises((AssertionError, TypeError, UserWarning, ValueError)):
+            check(estimator)
+    else:
+        check(estimator)
