@@ -379,8 +379,7 @@ def test_compiling_trains_nothing_and_leaves_nothing_to_compile(rng):
 # Epochs
 
 
-@pytest.mark.xla
-@pytest.mark.parametrize("with_histories", [False, True])
+@pytest.mark.parametrize("with_histories", [False, pytest.param(True, marks=pytest.mark.xla)])
 def test_tables_shorter_than_a_batch_are_trained_as_long_ones_are(with_histories, rng):
     # Batches of 8 samples name some of the few rows of each table; histories name items twice.
     options = settings(batch_size=8, learning_rate=0.05)
