@@ -1,4 +1,4 @@
-"""How Sphinx builds the site, see `tox -e docs`."""
+"""How Sphinx builds the site, see `tox -e tests`."""
 
 import os
 import sys
@@ -49,13 +49,6 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(ast|datetime|sklearn|numpy|scipy|pandas|keras|matplotlib|joblib|tensorflow)\..*"),
 ]
-
-doctest_global_setup = """
-import numpy as np
-import pandas as pd
-pd.set_option("display.width", 88, "display.max_columns", 20)
-"""
-doctest_test_doctest_blocks = ""
 
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples", "walkthrough", "measured"],

@@ -300,7 +300,6 @@ def test_a_grid_search_picks_the_table_that_tells(X):
         {"item_features": [None, BOOKS]},
         cv=ColdItemSplitter(1, test_size=0.3, random_state=0),
         scoring=ndcg_scorer(candidates="cold"),
-        n_jobs=2,
     ).fit(X)
     assert search.best_params_["item_features"].columns.tolist() == ["odd", "even"]
     # Without a table cold items are misses.

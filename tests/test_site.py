@@ -1,6 +1,6 @@
 """The site as it was built: its links, its code, and what a browser makes of it.
 
-`tox -e docs` builds it and names its folder by NEUMF_SITE; elsewhere these tests are skipped.
+`tox -e tests` builds it and names its folder by NEUMF_SITE; elsewhere these tests are skipped.
 """
 
 import os
@@ -27,7 +27,7 @@ SEARCH = "search.html?q=evaluate"
 REFERENCE = "reference/generated/neumf.NeuMFRecommender.html"
 
 if not SITE.is_dir():
-    pytest.skip("NEUMF_SITE names no built site, see tox -e docs", allow_module_level=True)
+    pytest.skip("NEUMF_SITE names no built site, see tox -e tests", allow_module_level=True)
 
 
 class Page(HTMLParser):
