@@ -472,13 +472,29 @@ def test_wrong_value_in_the_header_is_refused(before, after, said, old):
         ("state.popularity_", np.arange(11), r"popularity_ has the shape \(11,\)"),
         ("state.popularity_", np.arange(12.0), "popularity_ is not an array of int32"),
         ("state.popularity_", np.arange(12) - 1, "popularity_ has indices outside"),
-        ("state.popularity_logits_", np.full(12, np.nan), "popularity_logits_ has numbers that"),
+        ("state.popularity_logits_", np.zeros((12, 1)), r"logits_ has the shape \(12, 1\)"),
     ],
 )
 def test_wrong_array_is_refused(name, array, said, old):
     rewrite(old, lambda metadata, arrays: arrays.update({name: array}))
     with pytest.raises(ValueError, match=said):
         neumf.load(old)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_array_with_one_number_that_is_not_finite_is_refused(number, old):
+    logits = np.append(np.zeros(11), number)
+    rewrite(old, lambda metadata, arrays: arrays.update({"state.popularity_logits_": logits}))
+    with pytest.raises(ValueError, match="popularity_logits_ has numbers that are not finite"):
+        neumf.load(old)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_sparse_matrix_with_one_number_that_is_not_finite_is_refused(number, tmp_path):
+    model = ItemKNNRecommender().fit(walks())
+    model.item_weights_.data[7] = number
+    with pytest.raises(ValueError, match=r"item_weights_ has dtype float.* or infinite numbers"):
+        saved_and_loaded(model, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["3", "[null]", "[[1, [2]]]", "[true]", '["a", "a"]', "[1, 1.0]"])
@@ -491,10 +507,13 @@ def test_wrong_text_of_ids_is_refused(text, tmp_path):
         neumf.load(path)
 
 
-def test_weight_that_is_not_finite_is_refused(tmp_path):
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_weight_that_is_not_finite_is_refused(number, tmp_path):
     model = neumf.load(GOLDEN / "format_1_neumf.neumf")
-    model.network_.weights.tables["items"] = model.network_.weights.tables["items"] * np.inf
-    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="items has numbers that"):
+    table = model.network_.weights.tables["items"].copy()
+    table[1, 2] = number
+    model.network_.weights.tables["items"] = table
+    with pytest.raises(ValueError, match="items has numbers that are not finite"):
         saved_and_loaded(model, tmp_path)
 
 
