@@ -3,11 +3,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # The first call of a function in pandas or scikit-learn may import a module and miss a deadline.
 # Continuous integration judges the change, not the luck of a draw.
 settings.register_profile("neumf", deadline=None, derandomize="CI" in os.environ)
+# Mutation testing: most mutants fail at one of the first examples; the smallest one is not needed.
+settings.register_profile(
+    "mutation",
+    deadline=None,
+    derandomize=True,
+    max_examples=30,
+    phases=(Phase.explicit, Phase.generate),
+)
 settings.load_profile("neumf")
 
 

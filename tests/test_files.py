@@ -36,6 +36,7 @@ from neumf.base import BaseRecommender
 from neumf.interactions.moments import read_span
 from neumf.interactions.vocabulary import index_ids, indices_of
 from neumf.recommenders.load import MODULES
+from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import checksum_of, read_file
 from neumf.saving.values import read_values, write_values
 from neumf.utils.arrays import object_array
@@ -539,6 +540,90 @@ def test_files_of_other_programs_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=f"Received {len(content)} bytes that cannot be read"):
             neumf.load(path)
+
+
+# Values are checked one by one.
+
+HALF_TRUE = sp.csr_array(np.array([[1, 0, 0], [0, 1, 1]], bool))
+LONG = 2**20 + 2  # floats are checked in blocks of 2**20
+
+
+def with_nan(place):
+    values = np.zeros(LONG)
+    values[place] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (2, lambda part: part.integer("x", 2, 2)),
+        (0, lambda part: part.integer("x")),
+        (2**63 - 1, lambda part: part.integer("x")),
+        (1e-300, lambda part: part.number("x", above=0)),
+        (["a", ""], lambda part: part.strings("x")),
+        (pd.Index([7]), lambda part: part.ids("x")),
+        (np.array([[0.0, 1e300]]), lambda part: part.floats("x", (1, None), at_least=0)),
+        (np.zeros(LONG), lambda part: part.floats("x", (None,))),
+        (np.zeros((0, 3)), lambda part: part.floats("x", (None, 3))),
+        (np.zeros((2, 3), np.float32), lambda part: part.float32s("x", (2, 3))),
+        (np.array([0, 2]), lambda part: part.indices("x", (2,), 3)),
+        (np.array([-1, 2]), lambda part: part.indices("x", (2,), 3, at_least=-1)),
+        (np.array([], np.int32), lambda part: part.indices("x", (None,), 0)),
+        (np.array([0, 0, 5, 5]), lambda part: part.bounds("x", 3, 5)),
+        (HALF_TRUE, lambda part: part.sparse("x", (2, None), np.bool_)),
+        (HALF_TRUE.astype(np.float32), lambda part: part.sparse("x", (2, 3), np.floating)),
+        (HALF_TRUE.astype(np.float64), lambda part: part.matrix("x", (2, 3))),
+        (np.zeros((2, 3)), lambda part: part.matrix("x", (2, 3))),
+    ],
+)
+def test_value_within_its_bounds_is_read_as_it_is(value, read):
+    assert read(CheckedValues({"x": value})) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (1, lambda part: part.integer("x", 2, 9)),
+        (10, lambda part: part.integer("x", 2, 9)),
+        (-1, lambda part: part.integer("x")),
+        (2**63, lambda part: part.integer("x")),
+        (True, lambda part: part.integer("x")),
+        (0.0, lambda part: part.number("x", above=0)),
+        (np.inf, lambda part: part.number("x", above=0)),
+        (1, lambda part: part.number("x", above=0)),
+        (["a", 1], lambda part: part.strings("x")),
+        (("a",), lambda part: part.strings("x")),
+        (pd.Index([]), lambda part: part.ids("x")),
+        ([7], lambda part: part.ids("x")),
+        (np.array([-1e-300]), lambda part: part.floats("x", (1,), at_least=0)),
+        *((with_nan(i), lambda part: part.floats("x", (None,))) for i in (0, 2**20, LONG - 1)),
+        (np.zeros((2, 3)), lambda part: part.floats("x", (None, 2))),
+        (np.zeros((2, 3)), lambda part: part.floats("x", (2,))),
+        (np.zeros(3, np.float16), lambda part: part.floats("x", (3,))),
+        (np.zeros(3, np.int64), lambda part: part.floats("x", (3,))),
+        (np.zeros(3), lambda part: part.float32s("x", (3,))),
+        (np.array([0, 3]), lambda part: part.indices("x", (2,), 3)),
+        (np.array([-1, 0]), lambda part: part.indices("x", (2,), 3)),
+        (np.array([0, 1], np.int16), lambda part: part.indices("x", (2,), 3)),
+        (np.array([1, 5]), lambda part: part.bounds("x", 1, 5)),
+        (np.array([0, 4]), lambda part: part.bounds("x", 1, 5)),
+        (np.array([0, 6]), lambda part: part.bounds("x", 1, 5)),
+        (np.array([0, 3, 2, 5]), lambda part: part.bounds("x", 3, 5)),
+        (np.array([0, 5]), lambda part: part.bounds("x", 2, 5)),
+        (HALF_TRUE, lambda part: part.sparse("x", (3, 3), np.bool_)),
+        (HALF_TRUE, lambda part: part.sparse("x", (2, 2), np.bool_)),
+        (HALF_TRUE, lambda part: part.sparse("x", (2, 3), np.floating)),
+        (HALF_TRUE.toarray(), lambda part: part.sparse("x", (2, 3), np.bool_)),
+        (HALF_TRUE, lambda part: part.matrix("x", (2, 3))),
+        (np.zeros((2, 3)), lambda part: part.matrix("x", (3, 2))),
+        (3, lambda part: part.value("y")),
+        (3, lambda part: part.part("x")),
+    ],
+)
+def test_value_out_of_its_bounds_is_refused(value, read):
+    with pytest.raises(ValueError, match=r"^path must be a file that save wrote: .*The file is"):
+        read(CheckedValues({"x": value}))
 
 
 # Golden files.
