@@ -47,7 +47,7 @@ class Room:
             shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True, ignore=ignore)
         own = {
             "only_mutate": [f"src/neumf/{module}.py" for module in self.modules],
-            "pytest_add_cli_args_test_selection": [*(f"tests/{name}.py" for name in self.tests)],
+            "pytest_add_cli_args_test_selection": [f"tests/{name}" for name in self.tests],
         }
         if self.leave_out:
             own["pytest_add_cli_args_test_selection"] += ["-k", f"not ({self.leave_out})"]

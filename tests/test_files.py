@@ -111,7 +111,7 @@ def assert_same_weights(found, expected):
 # Recommenders.
 
 
-@pytest.mark.parametrize("model", BASELINES, ids=lambda model: str(model)[:40])
+@pytest.mark.parametrize("model", BASELINES, ids=lambda model: type(model).__name__)
 def test_loaded_recommender_equals_the_saved_one(model, tmp_path):
     model.fit(walks())
     assert_same(saved_and_loaded(model, tmp_path), model, tmp_path)
