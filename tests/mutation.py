@@ -56,18 +56,25 @@ class Room:
         header = "[tool.mutmut]\n"
         (folder / "pyproject.toml").write_text(text.replace(header, header + lines))
 
+    def choose(self, folder: Path, seed: int) -> dict[str, int | None]:
+        """Return the status of all mutants or a sample, without those whose strings alone differ.
+
+        Such strings are mostly messages.
+        """
+        results, changes = read_results(folder), read_changes(folder)
+        names = sorted(name for name in results if not changes[name][2])
+        if self.sample is not None:
+            names = random.Random(seed).sample(names, min(self.sample, len(names)))
+        return {name: results[name] for name in names}
+
     def run(self, folder: Path, jobs: int, seed: int) -> None:
-        """Test all mutants or a sample, but those that have been killed before."""
+        """Test the chosen mutants, but those that have been killed before."""
         command = [str(MUTMUT), "run", "--max-children", str(jobs)]
         # Mutants get their names here; mutmut has no command for that alone, and ends with an error
         # since no mutant is called this.
         subprocess.run([*command, "none"], cwd=folder, check=False, stderr=subprocess.DEVNULL)
-        results, changes = read_results(folder), read_changes(folder)
-        # Texts that differ are those of messages, mostly.
-        chosen = sorted(name for name in results if not changes[name][2])
-        if self.sample is not None:
-            chosen = random.Random(seed).sample(chosen, min(self.sample, len(chosen)))
-        if left := [name for name in chosen if OUTCOMES.get(results[name]) not in KILLED]:
+        chosen = self.choose(folder, seed)
+        if left := [name for name in chosen if OUTCOMES.get(chosen[name]) not in KILLED]:
             subprocess.run([*command, *left], cwd=folder, check=True)
 
 
@@ -118,25 +125,23 @@ def is_equivalent(mutant: str, was: str, became: str, known: list[dict[str, str]
     return False
 
 
-def report(room: Room, folder: Path, known: list[dict[str, str]]) -> float:
+def report(room: Room, folder: Path, seed: int, known: list[dict[str, str]]) -> float:
     """Print what became of the mutants, and the survivors; return the score."""
-    changes = read_changes(folder)
-    results = {name: code for name, code in read_results(folder).items() if not changes[name][2]}
-    outcomes = {name: OUTCOMES.get(status, "failed") for name, status in results.items()}
+    changes, chosen = read_changes(folder), room.choose(folder, seed)
+    outcomes = {name: OUTCOMES.get(status, "failed") for name, status in chosen.items()}
     for mutant, outcome in outcomes.items():
-        if outcome == "survived":
-            was, became, _ = changes[mutant]
-            if is_equivalent(mutant, was, became, known):
-                outcomes[mutant] = "equivalent"
-            else:
-                print(f"\n{mutant}\n-{was}\n+{became}")
+        was, became, _ = changes[mutant]
+        if outcome == "survived" and is_equivalent(mutant, was, became, known):
+            outcomes[mutant] = "equivalent"
+        elif outcome not in KILLED:
+            print(f"\n{outcome}: {mutant}\n-{was}\n+{became}")
     counts = Counter(outcomes.values())
-    n_tested = len(results) - counts["untested"]
-    score = 100 * (1 - (counts["survived"] + counts["failed"]) / max(1, n_tested))
+    n_good = sum(counts[outcome] for outcome in (*KILLED, "equivalent"))
+    score = 100 * n_good / len(outcomes)
     parts = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
-    n_texts = len(changes) - len(results)
-    print(f"\n{room.name}: {len(results)} mutants, {n_texts} of texts besides. {n_tested} tested.")
-    print(f"{parts}: {score:.1f} %")
+    n_texts = sum(is_text for _, _, is_text in changes.values())
+    print(f"\n{room.name}: {len(changes)} mutants, {n_texts} of them of texts, not tested")
+    print(f"{len(outcomes)} chosen: {parts}: {score:.1f} %")
     return score
 
 
@@ -160,7 +165,7 @@ def main() -> int:
         if not options.report:
             room.prepare(folder)
             room.run(folder, options.jobs, options.seed)
-        scores.append(report(room, folder, known))
+        scores.append(report(room, folder, options.seed, known))
         print(f"{time.monotonic() - start:.0f} s")
     return int(min(scores) < LEAST_SCORE)
 

@@ -38,7 +38,7 @@ from neumf.interactions.vocabulary import index_ids, indices_of
 from neumf.recommenders.load import MODULES
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import checksum_of, read_file
-from neumf.saving.values import read_values, write_values
+from neumf.saving.values import _decode, read_values, write_values
 from neumf.utils.arrays import object_array
 
 BASELINES = [
@@ -624,6 +624,58 @@ def test_value_within_its_bounds_is_read_as_it_is(value, read):
 def test_value_out_of_its_bounds_is_refused(value, read):
     with pytest.raises(ValueError, match=r"^path must be a file that save wrote: .*The file is"):
         read(CheckedValues({"x": value}))
+
+
+# Sparse matrices are checked before scipy has them.
+
+
+def decode_sparse(shape, indptr, indices, data=None):
+    parts = {"indptr": np.asarray(indptr), "indices": np.asarray(indices)}
+    arrays = parts if data is None else parts | {"data": np.asarray(data)}
+    return _decode({"@csr": {"shape": shape} | {name: name for name in arrays}}, arrays)
+
+
+@pytest.mark.parametrize("shape", [[0, 0], [0, 3], [2, 0], [2, 2**31 - 1]], ids=str)
+def test_sparse_matrix_may_be_empty_in_any_shape(shape):
+    assert decode_sparse(shape, np.zeros(shape[0] + 1, int), np.zeros(0, int)).shape == tuple(shape)
+
+
+def test_sparse_matrix_without_data_holds_true():
+    found = decode_sparse([2, 3], [0, 0, 2], [0, 2])
+    assert found.dtype == bool
+    assert found.toarray().tolist() == [[False] * 3, [True, False, True]]
+    assert decode_sparse([1, 2], [0, 1], [1], [0.5]).toarray().tolist() == [[0, 0.5]]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ([2, 2**31], [0, 0, 1], [0]),
+        ([-1, 2], [], []),
+        ([2], [0, 0, 0], [0]),
+        ([2, 3, 1], [0, 0, 1], [0]),
+        ([2, 3.0], [0, 0, 1], [0]),
+        ([2, True], [0, 0, 1], [0]),
+        ("23", [0, 0, 1], [0]),
+        ([2, 3], [0, 1], [0]),
+        ([2, 3], [1, 1, 2], [0, 1]),
+        ([2, 3], [0, 1, 1], [0, 1]),
+        ([2, 3], [0, 1, 3], [0, 1]),
+        ([3, 3], [0, 2, 1, 2], [0, 1]),
+        ([2, 3], [0, 1, 2], [0, 3]),
+        ([2, 3], [0, 1, 2], [-1, 0]),
+        ([2, 3], [0, 1, 2], [0.0, 1.0]),
+        ([2, 3], [0, 1, 2], [[0, 1]]),
+        ([2, 3], [[0, 1, 2]], [0, 1]),
+        ([2, 3], np.array([0, 1, 2], np.int16), [0, 1]),
+        ([2, 3], [0, 1, 2], [0, 1], [1.0]),
+        ([2, 3], [0, 1, 2], [0, 1], [[1.0, 2.0]]),
+        ([2, 3], [0, 1, 2], [0, 1], np.ones(2, np.float16)),
+    ],
+)
+def test_sparse_matrix_whose_parts_do_not_fit_is_refused(parts):
+    with pytest.raises(ValueError, match=r"^path must be a file that save wrote: .*The file is"):
+        decode_sparse(*parts)
 
 
 # Golden files.
