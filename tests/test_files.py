@@ -314,6 +314,15 @@ def test_numpy_scalar_comes_back_as_a_python_scalar(value, tmp_path):
     assert found == value
 
 
+@pytest.mark.parametrize("order", "<>")
+def test_array_of_either_order_of_bytes_comes_back_equal(order, tmp_path):
+    value = np.arange(6, dtype=f"{order}i4").reshape(2, 3)[:, ::2]
+    write_values(tmp_path / "values", {"value": value})
+    found = read_values(tmp_path / "values")["value"]
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, value)
+
+
 @pytest.mark.parametrize(
     "duration",
     [pd.Timedelta("1.5h"), pd.Timedelta(7, "us"), dt.timedelta(1, 2, 3), np.timedelta64(2, "W")],
