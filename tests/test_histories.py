@@ -321,6 +321,14 @@ def test_times_are_kept_for_rows_to_come(rows, length, cut):
         np.testing.assert_array_equal(found, expected)
 
 
+def test_the_last_items_have_the_times_of_their_rows():
+    users, items = np.array([0, 1, 0, 0]), np.array([5, 6, 7, 8], np.int32)
+    times = np.array([30, 20, 10, 40])
+    last = timed_histories_of(users, items, times, None, 2).last()
+    assert last.items.tolist() == [[8, 5], [6, -1], [-1, -1], [-1, -1]]
+    assert last.seconds.tolist() == [[40, 30], [20, 0], [0, 0], [0, 0]]
+
+
 def test_users_are_taken_with_their_times_and_new_ones_without():
     last = LastItems(np.array([[1, 2], [3, -1]], np.int32), np.array([[9.0, 5.0], [7.0, 0.0]]))
     found = last.take(np.array([1, -1]))
