@@ -5,12 +5,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from compiled_programs import CompiledPrograms
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # The first call of a function in pandas or scikit-learn may import a module and miss a deadline.
 # Continuous integration judges the change, not the luck of a draw.
 settings.register_profile("all", deadline=None, derandomize="CI" in os.environ)
 settings.register_profile("few", settings.get_profile("all"), max_examples=20)
+# Mutation testing: most mutants fail at one of the first examples; the smallest one is not needed.
+settings.register_profile(
+    "mutation",
+    deadline=None,
+    derandomize=True,
+    max_examples=30,
+    phases=(Phase.explicit, Phase.generate),
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "all"))
 
 

@@ -82,6 +82,16 @@ def test_the_map_is_that_up_to_the_tolerance_of_its_equations(rng, penalty, monk
     np.testing.assert_allclose(found.intercept, intercept, atol=0.01)
 
 
+def test_the_map_of_vectors_that_are_longer_is_longer_by_the_same_factor(rng, monkeypatch):
+    monkeypatch.undo()
+    features, vectors, weights = random_ridge(rng, n=90, n_columns=40)
+    plain, long = (
+        FeatureMap.fit(sp.csr_array(features), vectors * np.float32(factor), weights, 0.1)
+        for factor in (1, 1024)
+    )
+    np.testing.assert_array_equal(long.slope, 1024 * plain.slope)
+
+
 def test_the_map_ignores_what_weighs_nothing(rng):
     features, vectors, weights = random_ridge(rng)
     weights[::3] = 0

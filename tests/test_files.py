@@ -36,8 +36,9 @@ from neumf.base import BaseRecommender
 from neumf.interactions.request_times import read_span
 from neumf.interactions.vocabulary import index_ids, indices_of
 from neumf.recommenders.load import MODULES
+from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import checksum_of, read_file
-from neumf.saving.values import read_values, write_values
+from neumf.saving.values import _decode, read_values, write_values
 from neumf.utils.arrays import object_array
 
 BASELINES = [
@@ -102,7 +103,7 @@ def assert_same_weights(found, expected):
 # Recommenders.
 
 
-@pytest.mark.parametrize("model", BASELINES, ids=lambda model: str(model)[:40])
+@pytest.mark.parametrize("model", BASELINES, ids=lambda model: type(model).__name__)
 def test_loaded_recommender_equals_the_saved_one(model, tmp_path):
     model.fit(walks())
     assert_same(saved_and_loaded(model, tmp_path), model, tmp_path)
@@ -305,6 +306,15 @@ def test_numpy_scalar_comes_back_as_a_python_scalar(value, tmp_path):
     assert found == value
 
 
+@pytest.mark.parametrize("order", "<>")
+def test_array_of_either_order_of_bytes_comes_back_equal(order, tmp_path):
+    value = np.arange(6, dtype=f"{order}i4").reshape(2, 3)[:, ::2]
+    write_values(tmp_path / "values", {"value": value})
+    found = read_values(tmp_path / "values")["value"]
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, value)
+
+
 @pytest.mark.parametrize(
     "duration",
     [pd.Timedelta("1.5h"), pd.Timedelta(7, "us"), dt.timedelta(1, 2, 3), np.timedelta64(2, "W")],
@@ -464,13 +474,29 @@ def test_wrong_value_in_the_header_is_refused(before, after, said, old):
         ("state.popularity_", np.arange(11), r"popularity_ has the shape \(11,\)"),
         ("state.popularity_", np.arange(12.0), "popularity_ is not an array of int32"),
         ("state.popularity_", np.arange(12) - 1, "popularity_ has indices outside"),
-        ("state.popularity_logits_", np.full(12, np.nan), "popularity_logits_ has numbers that"),
+        ("state.popularity_logits_", np.zeros((12, 1)), r"logits_ has the shape \(12, 1\)"),
     ],
 )
 def test_wrong_array_is_refused(name, array, said, old):
     rewrite(old, lambda metadata, arrays: arrays.update({name: array}))
     with pytest.raises(ValueError, match=said):
         neumf.load(old)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_array_with_one_number_that_is_not_finite_is_refused(number, old):
+    logits = np.append(np.zeros(11), number)
+    rewrite(old, lambda metadata, arrays: arrays.update({"state.popularity_logits_": logits}))
+    with pytest.raises(ValueError, match="popularity_logits_ has numbers that are not finite"):
+        neumf.load(old)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_sparse_matrix_with_one_number_that_is_not_finite_is_refused(number, tmp_path):
+    model = ItemKNNRecommender().fit(walks())
+    model.item_weights_.data[7] = number
+    with pytest.raises(ValueError, match=r"item_weights_ has dtype float.* or infinite numbers"):
+        saved_and_loaded(model, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["3", "[null]", "[[1, [2]]]", "[true]", '["a", "a"]', "[1, 1.0]"])
@@ -483,10 +509,13 @@ def test_wrong_text_of_ids_is_refused(text, tmp_path):
         neumf.load(path)
 
 
-def test_weight_that_is_not_finite_is_refused(tmp_path):
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_weight_that_is_not_finite_is_refused(number, tmp_path):
     model = neumf.load(GOLDEN / "format_1_neumf.neumf")
-    model.network_.weights.tables["items"] = model.network_.weights.tables["items"] * np.inf
-    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="items has numbers that"):
+    table = model.network_.weights.tables["items"].copy()
+    table[1, 2] = number
+    model.network_.weights.tables["items"] = table
+    with pytest.raises(ValueError, match="items has numbers that are not finite"):
         saved_and_loaded(model, tmp_path)
 
 
@@ -512,6 +541,142 @@ def test_files_of_other_programs_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=f"Received {len(content)} bytes that cannot be read"):
             neumf.load(path)
+
+
+# Values are checked one by one.
+
+HALF_TRUE = sp.csr_array(np.array([[1, 0, 0], [0, 1, 1]], bool))
+LONG = 2**20 + 2  # floats are checked in blocks of 2**20
+
+
+def with_nan(place):
+    values = np.zeros(LONG)
+    values[place] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (2, lambda part: part.integer("x", 2, 2)),
+        (0, lambda part: part.integer("x")),
+        (2**63 - 1, lambda part: part.integer("x")),
+        (1e-300, lambda part: part.number("x", above=0)),
+        (["a", ""], lambda part: part.strings("x")),
+        (pd.Index([7]), lambda part: part.ids("x")),
+        (np.array([[0.0, 1e300]]), lambda part: part.floats("x", (1, None), at_least=0)),
+        (np.zeros(LONG), lambda part: part.floats("x", (None,))),
+        (np.zeros((0, 3)), lambda part: part.floats("x", (None, 3))),
+        (np.zeros((2, 3), np.float32), lambda part: part.float32s("x", (2, 3))),
+        (np.array([0, 2]), lambda part: part.indices("x", (2,), 3)),
+        (np.array([-1, 2]), lambda part: part.indices("x", (2,), 3, at_least=-1)),
+        (np.array([], np.int32), lambda part: part.indices("x", (None,), 0)),
+        (np.array([0, 0, 5, 5]), lambda part: part.bounds("x", 3, 5)),
+        (HALF_TRUE, lambda part: part.sparse("x", (2, None), np.bool_)),
+        (HALF_TRUE.astype(np.float32), lambda part: part.sparse("x", (2, 3), np.floating)),
+        (HALF_TRUE.astype(np.float64), lambda part: part.matrix("x", (2, 3))),
+        (np.zeros((2, 3)), lambda part: part.matrix("x", (2, 3))),
+    ],
+)
+def test_value_within_its_bounds_is_read_as_it_is(value, read):
+    assert read(CheckedValues({"x": value})) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (1, lambda part: part.integer("x", 2, 9)),
+        (10, lambda part: part.integer("x", 2, 9)),
+        (-1, lambda part: part.integer("x")),
+        (2**63, lambda part: part.integer("x")),
+        (True, lambda part: part.integer("x")),
+        (0.0, lambda part: part.number("x", above=0)),
+        (np.inf, lambda part: part.number("x", above=0)),
+        (1, lambda part: part.number("x", above=0)),
+        (["a", 1], lambda part: part.strings("x")),
+        (("a",), lambda part: part.strings("x")),
+        (pd.Index([]), lambda part: part.ids("x")),
+        ([7], lambda part: part.ids("x")),
+        (np.array([-1e-300]), lambda part: part.floats("x", (1,), at_least=0)),
+        *((with_nan(i), lambda part: part.floats("x", (None,))) for i in (0, 2**20, LONG - 1)),
+        (np.zeros((2, 3)), lambda part: part.floats("x", (None, 2))),
+        (np.zeros((2, 3)), lambda part: part.floats("x", (2,))),
+        (np.zeros(3, np.float16), lambda part: part.floats("x", (3,))),
+        (np.zeros(3, np.int64), lambda part: part.floats("x", (3,))),
+        (np.zeros(3), lambda part: part.float32s("x", (3,))),
+        (np.array([0, 3]), lambda part: part.indices("x", (2,), 3)),
+        (np.array([-1, 0]), lambda part: part.indices("x", (2,), 3)),
+        (np.array([0, 1], np.int16), lambda part: part.indices("x", (2,), 3)),
+        (np.array([1, 5]), lambda part: part.bounds("x", 1, 5)),
+        (np.array([0, 4]), lambda part: part.bounds("x", 1, 5)),
+        (np.array([0, 6]), lambda part: part.bounds("x", 1, 5)),
+        (np.array([0, 3, 2, 5]), lambda part: part.bounds("x", 3, 5)),
+        (np.array([0, 5]), lambda part: part.bounds("x", 2, 5)),
+        (HALF_TRUE, lambda part: part.sparse("x", (3, 3), np.bool_)),
+        (HALF_TRUE, lambda part: part.sparse("x", (2, 2), np.bool_)),
+        (HALF_TRUE, lambda part: part.sparse("x", (2, 3), np.floating)),
+        (HALF_TRUE.toarray(), lambda part: part.sparse("x", (2, 3), np.bool_)),
+        (HALF_TRUE, lambda part: part.matrix("x", (2, 3))),
+        (np.zeros((2, 3)), lambda part: part.matrix("x", (3, 2))),
+        (3, lambda part: part.value("y")),
+        (3, lambda part: part.part("x")),
+    ],
+)
+def test_value_out_of_its_bounds_is_refused(value, read):
+    with pytest.raises(ValueError, match=r"^path must be a file that save wrote: .*The file is"):
+        read(CheckedValues({"x": value}))
+
+
+# Sparse matrices are checked before scipy has them.
+
+
+def decode_sparse(shape, indptr, indices, data=None):
+    parts = {"indptr": np.asarray(indptr), "indices": np.asarray(indices)}
+    arrays = parts if data is None else parts | {"data": np.asarray(data)}
+    return _decode({"@csr": {"shape": shape} | {name: name for name in arrays}}, arrays)
+
+
+@pytest.mark.parametrize("shape", [[0, 0], [0, 3], [2, 0], [2, 2**31 - 1]], ids=str)
+def test_sparse_matrix_may_be_empty_in_any_shape(shape):
+    assert decode_sparse(shape, np.zeros(shape[0] + 1, int), np.zeros(0, int)).shape == tuple(shape)
+
+
+def test_sparse_matrix_without_data_holds_true():
+    found = decode_sparse([2, 3], [0, 0, 2], [0, 2])
+    assert found.dtype == bool
+    assert found.toarray().tolist() == [[False] * 3, [True, False, True]]
+    assert decode_sparse([1, 2], [0, 1], [1], [0.5]).toarray().tolist() == [[0, 0.5]]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ([2, 2**31], [0, 0, 1], [0]),
+        ([-1, 2], [], []),
+        ([2], [0, 0, 0], [0]),
+        ([2, 3, 1], [0, 0, 1], [0]),
+        ([2, 3.0], [0, 0, 1], [0]),
+        ([2, True], [0, 0, 1], [0]),
+        ("23", [0, 0, 1], [0]),
+        ([2, 3], [0, 1], [0]),
+        ([2, 3], [1, 1, 2], [0, 1]),
+        ([2, 3], [0, 1, 1], [0, 1]),
+        ([2, 3], [0, 1, 3], [0, 1]),
+        ([3, 3], [0, 2, 1, 2], [0, 1]),
+        ([2, 3], [0, 1, 2], [0, 3]),
+        ([2, 3], [0, 1, 2], [-1, 0]),
+        ([2, 3], [0, 1, 2], [0.0, 1.0]),
+        ([2, 3], [0, 1, 2], [[0, 1]]),
+        ([2, 3], [[0, 1, 2]], [0, 1]),
+        ([2, 3], np.array([0, 1, 2], np.int16), [0, 1]),
+        ([2, 3], [0, 1, 2], [0, 1], [1.0]),
+        ([2, 3], [0, 1, 2], [0, 1], [[1.0, 2.0]]),
+        ([2, 3], [0, 1, 2], [0, 1], np.ones(2, np.float16)),
+    ],
+)
+def test_sparse_matrix_whose_parts_do_not_fit_is_refused(parts):
+    with pytest.raises(ValueError, match=r"^path must be a file that save wrote: .*The file is"):
+        decode_sparse(*parts)
 
 
 # Golden files.

@@ -256,6 +256,17 @@ def test_a_map_of_many_users_is_fitted_to_the_first_of_them(X, monkeypatch):
     np.testing.assert_allclose(model.user_map_.slope, expected.slope, rtol=1e-3)
 
 
+def test_the_map_is_fitted_to_users_with_rows_alone(X):
+    readers = pd.DataFrame({"parity": np.arange(200) % 2})  # the last 50 have no row
+    model = NeuMFRecommender(**SMALL, user_features=readers).fit(X)
+    assert (model.histories_[150:] == -1).all()
+    of_positions = np.arange(1, 9, dtype=np.float32) ** np.float32(-0.5)
+    weights = position_weights(model.histories_[:150], 20, of_positions)
+    expected = UserMap.fit(model.network_.users[:150], model.network_.items, weights)
+    np.testing.assert_allclose(model.user_map_.slope, expected.slope, rtol=1e-3)
+    np.testing.assert_allclose(model.user_map_.intercept, expected.intercept, rtol=1e-3)
+
+
 def test_early_stopping_keeps_the_newest_rows_in_the_histories(X):
     stopped, plain = (next_item_model(early_stopping=stop).fit(X) for stop in (True, False))
     np.testing.assert_array_equal(stopped.histories_, plain.histories_)

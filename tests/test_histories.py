@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from neumf import NegativeSampler
 from neumf.interactions.histories import LastItems, read_histories
-from neumf.interactions.timeline import read_timelines, time_order
+from neumf.interactions.timeline import read_timelines, recency_weights, time_order
 from neumf.utils.time_gaps import bucket_of, with_gaps
 
 
@@ -172,6 +172,15 @@ def test_a_dislike_at_its_own_time_has_all_that_came_before():
     assert timelines.from_last().tolist() == [2, 1, 0, 0]
 
 
+def test_a_dislike_after_the_last_positive_weighs_no_more_than_that_positive():
+    users, times = np.zeros(4, int), np.array([10, 20, 30, 40])
+    positive = np.array([True, True, False, False])
+    timelines = read_timelines(users, times, 1, positive)
+    assert timelines.positions.tolist() == [0, 1, 2, 2]
+    assert timelines.from_last().tolist() == [1, 0, 0, 0]
+    assert recency_weights(timelines.from_last(), 2.0).tolist() == [0.25, 1, 1, 1]
+
+
 # Rows after others
 
 
@@ -212,6 +221,11 @@ def test_buckets_grow_by_the_square_root_of_two():
     gaps = np.array([-5, 0, 0.4, 0.42, 1, 1.83, 3, 7, 60, 86_400, 1e9, 1e300])
     expected = [0, 0, 0, 1, 2, 3, 4, 6, 11, 32, 59, 63]
     assert bucket_of(gaps.astype(float)).tolist() == expected
+
+
+def test_an_item_after_the_request_is_as_old_as_one_at_the_request():
+    items, seconds = np.array([[4, 3, 2]], np.int32), np.array([[1000.0, 50.0, 43.0]])
+    assert with_gaps(items, seconds, np.array([50.0])).gaps.tolist() == [[0, 0, 6]]
 
 
 @given(st.data(), st.booleans())
@@ -304,6 +318,14 @@ def test_times_are_kept_for_rows_to_come(rows, length, cut):
         np.testing.assert_array_equal(found, expected)
     for found, expected in zip(later.last().inputs(), whole.last().inputs(), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_the_last_items_have_the_times_of_their_rows():
+    users, items = np.array([0, 1, 0, 0]), np.array([5, 6, 7, 8], np.int32)
+    times = np.array([30, 20, 10, 40])
+    last = timed_histories_of(users, items, times, None, 2).last()
+    assert last.items.tolist() == [[8, 5], [6, -1], [-1, -1], [-1, -1]]
+    assert last.seconds.tolist() == [[40, 30], [20, 0], [0, 0], [0, 0]]
 
 
 def test_users_are_taken_with_their_times_and_new_ones_without():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neumf.interactions.columns import read_ids
-from neumf.interactions.seen import join_seen, seen_matrix, seen_rows
+from neumf.interactions.seen import join_seen, log_popularity, seen_matrix, seen_rows
 from neumf.interactions.tables import read_interactions
 from neumf.interactions.timeline import time_order
 from neumf.interactions.vocabulary import index_ids, lookup_ids
@@ -196,6 +196,13 @@ def test_join_seen_adds_what_users_had_seen_before(codes):
     found = join_seen(before, np.array(codes), seen)
     np.testing.assert_array_equal(found.toarray(), expected)
     assert found.has_canonical_format
+
+
+def test_log_popularity_counts_one_user_more_for_each_item():
+    seen = sp.csr_array(np.array([[1, 0, 1], [1, 0, 0], [1, 0, 0]], bool))
+    found = log_popularity(seen)
+    np.testing.assert_allclose(found, np.log(np.array([4, 1, 2]) / (7 / 3)), rtol=1e-6)
+    assert found.dtype == np.float32
 
 
 # seen_rows

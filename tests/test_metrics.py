@@ -17,6 +17,7 @@ from neumf.metrics import (
     precision_at_k,
     recall_at_k,
     reciprocal_rank_at_k,
+    tie_averaged,
 )
 
 # The metrics of one list without ties, as plainly as they can be written. `ranked` holds the gains
@@ -133,6 +134,25 @@ def tied_table(rng, n_queries=40, n_candidates=30):
 
 def test_every_public_metric_is_tested_here():
     assert sorted(metrics.__all__) == sorted(metric.__name__ for metric in SLOW)
+
+
+AT_K = [
+    tie_averaged.hit_rates,
+    tie_averaged.ndcgs,
+    tie_averaged.recalls,
+    tie_averaged.precisions,
+    tie_averaged.average_precisions,
+    tie_averaged.reciprocal_ranks,
+]
+
+
+@pytest.mark.parametrize("measure", AT_K, ids=lambda measure: measure.__name__)
+def test_cut_lists_have_the_values_of_a_smaller_k(measure, rng):
+    y_true, y_score = tied_table(rng)
+    long = tie_averaged.describe_tops(y_true, y_score, 8)
+    for k in (1, 3, 8):
+        short = tie_averaged.describe_tops(y_true, y_score, k)
+        np.testing.assert_allclose(measure(long.cut(k)), measure(short), rtol=1e-12)
 
 
 @every_metric

@@ -1,8 +1,12 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from neumf.interactions.histories import LastItems
 from neumf.model import user_towers
+from neumf.model.item_towers import ItemIds
 from neumf.model.keras_model import build_keras_model
 from neumf.model.layers import ARCHITECTURES, MFLayers, NeuMFLayers
 from neumf.model.network import Blueprint, Network
@@ -279,6 +283,84 @@ def test_a_network_has_users_as_after_their_last_items(rng):
     network = Network.of_weights(blueprint, weights, histories)
     expected = [obvious_user(*weights, 0, [4, 2], 2), obvious_user(*weights, 1, [1], 2)]
     np.testing.assert_allclose(network.users, expected, rtol=1e-5)
+
+
+# The parts that training alone uses, of NumPy arrays under TensorFlow's names
+
+ARRAYS = SimpleNamespace(
+    float32=np.float32,
+    cast=lambda values, dtype: values.astype(dtype),
+    gather=lambda table, rows: table[rows],
+    maximum=np.maximum,
+    pad=np.pad,
+    reduce_sum=np.sum,
+    reshape=np.reshape,
+    transpose=np.transpose,
+    where=np.where,
+)
+ALL_PARTS = UserIdsAndHistories(
+    3, 2, hidden_size=4, shares_item_vectors=True, time_gaps="request", has_last_item_vector=True
+)
+
+
+def test_scores_of_pairs_in_one_piece_are_those_of_the_pairs(network):
+    layers, shared = network.blueprint.layers, network.weights.shared
+    found = layers.pair_logits(ARRAYS, shared, network.users, network.items)
+    np.testing.assert_allclose(found, all_obvious_logits(network), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("gaps_from", ["newest", "request"])
+def test_rows_that_are_not_present_leave_no_trace_in_tensors(gaps_from, rng):
+    tower = replace(ALL_PARTS, time_gaps=gaps_from)
+    tables, shared = large_weights(Blueprint.of_towers(LAYERS["gmf"], tower), rng)
+    items, gaps = np.array([[3, 1], [2, -1], [-1, -1]]), np.array([[2, 5], [1, -1], [-1, -1]])
+    users, histories = np.array([5, 1, 2]), HistoryInputs(items, gaps)
+    rows, present = {}, {}
+    for name, index in tower.indices(users, histories).items():
+        rows[name] = tables[tower.table_of(name)][index] if tower.is_row(name) else index
+        present[name] = index >= 0
+    found = tower.vectors(ARRAYS, rows, present, shared)
+    expected = tower.encode(tables, shared, users, histories)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_penalty_of_a_row_is_on_its_user_and_the_mean_of_its_history():
+    rows = {
+        "users": np.array([[[1.0, 2, 3]], [[0, 0, 2]]]),
+        "history": np.array([[[1.0, 0, 0], [0, 3, 0]], [[2, 0, 1], [9, 9, 9]]]),
+        "newest": np.array([[[1.0, 1, 1]], [[0, 2, 0]]]),
+    }
+    present = {"history": np.array([[True, True], [True, False]]), "newest": np.ones((2, 1), bool)}
+    norms = ALL_PARTS.norms(ARRAYS, rows, present)
+    assert [part.tolist() for part in norms] == [[14, 4], [5, 5], [3, 4]]
+    plain = UserHistories(3, 2).norms(ARRAYS, rows, present)
+    assert [part.tolist() for part in plain] == [[5, 5]]
+    assert UserIds(3, 1).norms(ARRAYS, rows, present)[0].tolist() == [14, 4]
+    nobody = {"history": np.zeros((2, 2), bool), "newest": np.zeros((2, 1), bool)}
+    assert UserHistories(3, 2).norms(ARRAYS, rows, nobody)[0].tolist() == [0, 0]
+
+
+def test_the_penalty_of_items_is_on_the_mean_of_the_candidates_without_their_biases():
+    candidates = np.array([[[1.0, 2, 7], [3, 0, 7]], [[0, 0, 7], [0, 2, 7]]])
+    assert ItemIds(2, bias=True).norms(ARRAYS, candidates).tolist() == [7, 2]
+
+
+def test_the_penalty_of_shared_weights_is_on_a_position_and_on_the_kernels():
+    shared = {
+        "position_weights": np.array([[1.0, 2, 3], [0, 0, 2]]),
+        "history_kernel": np.full((3, 4), 2.0),
+        "history_output": np.full((4, 3), 3.0),
+        "gap_weights": np.full((64, 3), 9.0),
+    }
+    assert ALL_PARTS.kernel_norms(ARRAYS, shared) == [9, 48, 108]
+    assert UserHistories(3, 2).kernel_norms(ARRAYS, shared) == [9]
+
+
+def test_a_blueprint_with_another_history_length_is_else_the_same():
+    blueprint = Blueprint.of_towers(LAYERS["gmf"], ALL_PARTS)
+    longer = blueprint.with_history_length(7)
+    assert longer.users.history_length == 7
+    assert longer.with_history_length(2) == blueprint
 
 
 # Joined halves

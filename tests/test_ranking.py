@@ -1,7 +1,9 @@
 import itertools
 import math
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
@@ -19,6 +21,8 @@ from neumf.evaluation.ranked_lists import (
 )
 from neumf.interactions.unseen import UnseenItems
 from neumf.ranking import top_k
+from neumf.ranking.rankers import ranker_at
+from neumf.ranking.similar import most_similar_vectors
 from neumf.ranking.top_k import blocks, top_items, top_lists
 
 score_tables = hnp.arrays(
@@ -139,6 +143,10 @@ def test_top_items_of_no_rows_are_none():
     assert [part.tolist() for part in top_items(np.empty((0, 30)), 3)] == [[], [], []]
 
 
+def test_top_items_of_an_empty_catalogue_are_none():
+    assert [part.tolist() for part in top_items(np.empty((2, 0)), 3)] == [[], [], []]
+
+
 # top_lists
 
 
@@ -187,8 +195,63 @@ def test_blocks_hold_no_more_scores_than_allowed_unless_one_row_does(monkeypatch
     assert {block.stop - block.start for block in blocks(18, 11)} == {1}
 
 
-def test_no_rows_make_one_empty_block():
+def test_no_rows_make_one_empty_block(monkeypatch):
+    set_blocks(monkeypatch, 5)
     assert list(blocks(0, 5)) == [slice(0, 0)]
+    assert list(blocks(1, 5)) == [slice(0, 1)]
+
+
+# Similar ones
+
+
+def test_similar_ones_are_ranked_by_the_cosine_of_their_vectors():
+    ids = pd.Index(["a", "b", "zero", "c"])
+    vectors = np.array([[3, 4], [40, 30], [0, 0], [-3, 4]], np.float32)
+    found = most_similar_vectors("item", ["a", "zero"], ids, 2, vectors)
+    assert found.columns.tolist() == ["item", "similar_item", "score", "rank"]
+    assert found["item"].tolist() == ["a", "a", "zero", "zero"]
+    assert found["similar_item"].tolist() == ["b", "c", "a", "b"]
+    assert found["score"].tolist() == pytest.approx([24 / 25, 7 / 25, 0, 0])
+    assert found["rank"].tolist() == [1, 2, 1, 2]
+
+
+# Rankers of queries
+
+
+@dataclass
+class ByTime:
+    """A recommender whose scores show the user and the request time of each request."""
+
+    users_ = items_ = popularity_ = seen_ = None
+    ranker_: TableRanker
+    has_timestamps_: bool = True
+
+    def ranker_at(self, users, seconds):
+        return TableRanker(100.0 * users[:, None] + seconds[:, None] + np.zeros(4))
+
+
+def test_queries_are_scored_for_their_users_at_their_times():
+    model = ByTime(TableRanker(np.arange(12.0).reshape(3, 4)))
+    users, seconds = np.array([2, 0, 2]), np.array([5.0, 6.0, 7.0])
+    timeless, timed = ranker_at(model, users, None), ranker_at(model, users, seconds)
+    assert timeless.score_items(np.array([1, 2])).tolist() == [[0, 1, 2, 3], [8, 9, 10, 11]]
+    assert timed.score_items(np.array([1, 2])).tolist() == [[6] * 4, [207] * 4]
+    items = np.array([[3], [1]])
+    assert timeless.score_candidates(np.array([0, 1]), items).tolist() == [[11], [1]]
+
+
+def test_a_recommender_without_times_has_no_ranker_at_a_time():
+    model = ByTime(TableRanker(np.zeros((3, 4))), has_timestamps_=False)
+    with pytest.raises(ValueError, match="X of fit must have timestamps where a request time"):
+        ranker_at(model, np.array([0]), np.array([1.0]))
+
+
+def test_recommenders_that_know_no_times_are_ranked_without():
+    class Untimed:
+        ranker_ = TableRanker(np.arange(12.0).reshape(3, 4))
+
+    ranker = ranker_at(Untimed(), np.array([1]), np.array([1.0]))
+    assert ranker.score_items(np.array([0])).tolist() == [[4, 5, 6, 7]]
 
 
 # exact_lists

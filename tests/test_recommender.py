@@ -647,15 +647,15 @@ def test_verbose_names_the_halves_of_pretraining(table, capsys):
 
 @pytest.fixture
 def interrupt_after(monkeypatch):
-    """A function that presses Ctrl-C after `n_epochs` epochs."""
+    """A function that presses Ctrl-C once, after `n_epochs` epochs."""
 
     def interrupt(n_epochs):
         run_epoch, done = Trainer.run_epoch, []
 
         def run_or_interrupt(trainer):
-            if len(done) == n_epochs:
-                raise KeyboardInterrupt
             done.append(None)
+            if len(done) == n_epochs + 1:
+                raise KeyboardInterrupt
             return run_epoch(trainer)
 
         monkeypatch.setattr(Trainer, "run_epoch", run_or_interrupt)

@@ -204,7 +204,6 @@ class TestShape:
             [[[1], [2]]],
             pd.Series([1, 2]),
         ],
-        ids=str,
     )
     def test_refuses_what_is_no_table_and_names_its_type(self, X):
         match = f"Expected 2D array, got {type(X).__name__}"
@@ -294,7 +293,6 @@ class TestIds:
             pd.Categorical(["x", None]),
             pd.to_datetime(["2020", None]),
         ],
-        ids=repr,
     )
     def test_refuse_missing_ones_and_name_the_row(self, word, ids):
         with pytest.raises(ValueError, match=f"X: {word} ids must not be missing.*in row 1"):
@@ -335,7 +333,6 @@ class TestTimestamps:
             pd.Categorical([20, 3]),
             pd.Series([20, 3], dtype=object),
         ],
-        ids=repr,
     )
     def test_may_be_numbers_of_any_type(self, times):
         timestamps = read_interactions(table(timestamp=times)).timestamps
@@ -403,7 +400,6 @@ class TestTimestamps:
             pd.to_datetime(["2020", None], utc=True),
             pd.to_timedelta([1, None]),
         ],
-        ids=repr,
     )
     def test_refuse_what_has_no_place_in_time_and_name_the_row(self, times):
         match = r"X: timestamps must be finite numbers or datetimes.*in row 1 \(1 such"
