@@ -21,6 +21,11 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "all"))
 
+# Tools have no examples, and some need what is not installed everywhere.
+collect_ignore = [
+    path.name for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_")
+]
+
 
 def pytest_configure(config):
     config.pluginmanager.register(CompiledPrograms())
