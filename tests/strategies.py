@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 int_ids = st.integers(-(2**40), 2**40)
 string_ids = st.text(max_size=3)
 tuple_ids = st.tuples(st.integers(0, 3), string_ids)
-any_ids = int_ids | string_ids | tuple_ids
+# 5 beside "5" is refused.
+any_ids = int_ids | string_ids.filter(lambda label: not label.isdecimal()) | tuple_ids
 
 id_kinds = st.sampled_from([int_ids, string_ids, tuple_ids, any_ids])
 

@@ -143,7 +143,7 @@ def test_sparse_columns_stay_sparse():
     rng = np.random.default_rng(0)
     places = rng.integers(50, size=999), rng.integers(2000, size=999)
     matrix = sp.csr_matrix((rng.random(999) * 9, places), shape=(50, 2000))
-    table = pd.DataFrame.sparse.from_spmatrix(matrix)
+    table = pd.DataFrame.sparse.from_spmatrix(matrix).rename_axis("item")
     assert join([*range(50)], table)[1].values.nnz == matrix.nnz
 
 
@@ -181,6 +181,37 @@ def test_features_may_be_of_any_numeric_kind(convert):
     assert ids.equals(expected_ids)
     np.testing.assert_array_equal(features.values.toarray(), expected.values.toarray())
     assert features.known.all()
+
+
+@pytest.mark.parametrize("name", ["item", "movieId", "Product ID", "StockCode"])
+@pytest.mark.parametrize("kind", ["pandas", "filtered", "polars", "pyarrow"])
+def test_ids_stand_in_a_column_named_as_in_x(name, kind):
+    table = KNOWN.rename_axis(name).reset_index()
+    if kind == "filtered":
+        table = table[table["crime"] == 1].iloc[::-1]
+    elif kind == "polars":
+        table = pytest.importorskip(kind).from_dict(table.to_dict("list"))
+    elif kind == "pyarrow":
+        table = pytest.importorskip(kind).table(table.to_dict("list"))
+    ids, features = join(["book 2", "book 0"], table)
+    expected_ids, expected = join(["book 2", "book 0"], KNOWN.loc[table[name].__array__()])
+    assert ids.tolist() == expected_ids.tolist()
+    assert features.values.toarray().tolist() == expected.values.toarray().tolist()
+
+
+def test_row_numbers_are_no_ids_beside_a_column_of_ids():
+    table = pd.DataFrame({"movieId": [3, 2, 1], "comedy": [1, 0, 1]})
+    for X in (table, table.set_axis([0, 1, 2])):
+        ids, features = join([1, 2], X)
+        assert ids.tolist() == [1, 2, 3]
+        assert features.values.toarray().ravel().tolist() == [1, 0, 1]
+
+
+def test_an_index_of_ids_counts_beside_a_column_of_other_things():
+    table = pd.DataFrame({"artist_id": [900, 901], "loud": [0, 1]}, index=[7, 8])
+    ids, features = join([8, 7], table)
+    assert ids.tolist() == [8, 7]
+    assert features.values.shape == (2, 2)
 
 
 BROKEN_TABLES = {
@@ -240,6 +271,12 @@ BROKEN_TABLES = {
     "numbers for ids": (
         KNOWN.reset_index(drop=True),
         ValueError,
+        r"{0}_features must say which {0} each row describes\. Received columns \['crime', 'poems'\]"
+        r".*set_index.*rename_axis\('{0}'\)",
+    ),
+    "numbered ids": (
+        KNOWN.set_axis(range(1, 7)),
+        ValueError,
         r"{0}_features: ids must be of the kind that fit saw, strings such as 'book 0'",
     ),
     "other ids": (
@@ -254,9 +291,24 @@ BROKEN_TABLES = {
         r"{0}_features: ids must not be missing",
     ),
     "unhashable id": (
-        KNOWN.assign(id_=[[0]] * 6),
+        KNOWN.assign(id_=[[0]] * 6).reset_index(drop=True),
         TypeError,
-        r"{0}_features: ids must be hashable",
+        r"{0}_features: ids must be ints, strings",
+    ),
+    "one id in two types": (
+        pd.concat([KNOWN, KNOWN.head(1).set_axis([5]), KNOWN.head(1).set_axis(["5"])]),
+        ValueError,
+        r"{0}_features: ids must have one type\. Received 5 and '5'",
+    ),
+    "two ways": (
+        KNOWN.assign(id_=KNOWN.index[::-1]),
+        ValueError,
+        r"{0}_features can be read in two ways: its column '{0}' and its index both hold {0}s of X",
+    ),
+    "two columns": (
+        KNOWN.assign(id_=KNOWN.index, id_2=KNOWN.index),
+        ValueError,
+        r"{0}_features must have one column of {0} ids\. Received \['{0}', '{0}_id'\]",
     ),
 }
 
@@ -265,7 +317,7 @@ BROKEN_TABLES = {
 @pytest.mark.parametrize(("table", "error", "match"), BROKEN_TABLES.values(), ids=BROKEN_TABLES)
 def test_a_table_that_cannot_be_read_says_what_to_do(table, error, match, word):
     if isinstance(table, pd.DataFrame) and "id_" in table:
-        table = table.rename(columns={"id_": word})
+        table = table.rename(columns={"id_": word, "id_2": f"{word}_id"})
     with pytest.raises(error, match=match.replace("{0}", word)):
         join(KNOWN.index.to_list(), table, word)
 

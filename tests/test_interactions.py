@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from neumf.interactions.columns import read_ids
 from neumf.interactions.seen import join_seen, log_popularity, seen_matrix, seen_rows
-from neumf.interactions.tables import read_interactions
+from neumf.interactions.tables import read_table
 from neumf.interactions.timeline import time_order
 from neumf.interactions.vocabulary import index_ids, lookup_ids
 
@@ -33,7 +33,7 @@ def slow_codes(ids):
 class TestIndexIds:
     @given(strategies.id_kinds.flatmap(lambda ids: strategies.columns_of_ids(ids, 12)))
     def test_numbers_ids_in_order_of_first_appearance(self, ids):
-        rows = read_interactions(pd.DataFrame({"user": ids, "item": 1}))
+        rows = read_table(pd.DataFrame({"user": ids, "item": 1}))
         codes, vocabulary = index_ids(rows.users)
         assert (codes.tolist(), list(vocabulary)) == slow_codes(ids)
 
@@ -44,7 +44,7 @@ class TestIndexIds:
         np.testing.assert_array_equal(index_ids(numbers)[0], index_ids(strings)[0])
 
     def test_of_tuples_makes_no_multi_index(self):
-        rows = read_interactions(table(user=[("a", 1), ("b", 2)]))
+        rows = read_table(table(user=[("a", 1), ("b", 2)]))
         assert not isinstance(index_ids(rows.users)[1], pd.MultiIndex)
 
     def test_codes_are_of_the_type_that_indexes_arrays(self):
@@ -88,7 +88,7 @@ class TestLookupIds:
 
 
 class TestReadIds:
-    @pytest.mark.parametrize("label", ["ab", 3, 3.5, ("a", 1), b"ab", np.int64(3)])
+    @pytest.mark.parametrize("label", ["ab", 3, 3.5, ("a", 1), np.int64(3)])
     def test_takes_one_id(self, label):
         ids = read_ids(label, "users", pd.Index([label], tupleize_cols=False))
         assert ids.shape == (1,)
@@ -133,7 +133,7 @@ class TestReadIds:
             read_ids(ids, "users", INTS)
 
     def test_refuses_lists_in_a_list(self):
-        with pytest.raises(TypeError, match="users must be hashable"):
+        with pytest.raises(TypeError, match="users must be ints, strings"):
             read_ids([[1, 2]], "users", INTS)
 
 

@@ -79,7 +79,7 @@ def test_numbers_are_seconds_to_a_duration():
     ]
 
 
-@pytest.mark.parametrize("dtype", ["uint64", "int8", "float32"])
+@pytest.mark.parametrize("dtype", ["uint64", "int8", "float64"])
 def test_windows_may_begin_before_all_numbers_of_a_type(dtype):
     X = frame(np.arange(5).astype(dtype))
     with pytest.raises(ValueError, match="Split 1 of 1 has no training rows"):

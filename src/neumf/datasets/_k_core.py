@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neumf.interactions.tables import read_interactions, take_rows
+from neumf.interactions.tables import read_table, take_rows
 from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Indices
 from neumf.utils.validation import check_int
@@ -55,7 +55,7 @@ def filter_k_core(X: Any, k: int) -> Any:
     3    b     2
     """
     check_int("k", k, 1)
-    interactions = read_interactions(X, with_timestamps=False)
+    interactions = read_table(X, with_timestamps=False)
     users, items = index_ids(interactions.users)[0], index_ids(interactions.items)[0]
     rows = np.arange(len(users))
 

@@ -34,9 +34,7 @@ def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
     if is_one_tuple or not pd.api.types.is_list_like(ids):
         ids = [ids]
     column = native(read_column(ids)).infer_objects()
-    if column.dtype.kind == "b" and not any(
-        isinstance(label, bool | np.bool_) for label in vocabulary
-    ):
+    if column.dtype.kind == "b":
         known = "users_" if argument == "users" else "items_"
         raise ValueError(
             f"{argument} must hold ids. Received {len(column)} boolean(s), which look like a mask. "

@@ -14,6 +14,7 @@ from scipy.special import logit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
+from neumf.interactions.column_names import match_labels
 from neumf.interactions.features import SideFeatures, join_features
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import count_users, seen_matrix
@@ -21,7 +22,7 @@ from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import Timelines, read_timelines
 from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Float32s, Float64s, Indices
-from neumf.utils.validation import check_labels, check_weights
+from neumf.utils.validation import check_labels, check_weights, warn_caller
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,12 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     if isinstance(X, EncodedRows):  # of a recommender that contains others
         return X
     rows = read_input(X)
+    labels = [] if y is not None else match_labels(list(getattr(X, "columns", [])))
+    if labels:
+        warn_caller(
+            f"X has a column {labels[0]!r}, which is not read: every row counts as a positive. "
+            f"Pass the labels as y=X[{labels[0]!r}], or drop the column."
+        )
     encoded = EncodedRows.encode(rows, index_ids(rows.users), index_ids(rows.items))
     encoded = encoded.with_labels(y, sample_weight)
     probe = BaseEstimator()

@@ -11,8 +11,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
+from neumf.interactions.column_names import match_names
+from neumf.interactions.columns import is_of
 from neumf.interactions.id_checks import check_ids
-from neumf.interactions.vocabulary import lookup_ids
+from neumf.interactions.vocabulary import join_ids, lookup_ids
 from neumf.utils.arrays import Ids, as_index, find_not_finite, repr_of_row
 
 
@@ -29,9 +31,10 @@ def join_features(
 ) -> tuple[pd.Index, SideFeatures]:
     """Return the ids with those of a table behind them, and the features of all.
 
-    The ids of the table are its index, or its column named as the side, "user" or "item".
+    The ids of the table are its column that is named as in X, or else its index.
     """
-    of_table, columns = _read_ids(table, argument, side)
+    frame = _as_frame(table, argument, side)
+    of_table, columns = _read_ids(frame, argument, side, ids)
     indices = lookup_ids(of_table, ids, f"{argument}: ids").copy()
     others = indices < 0
     if others.all():
@@ -44,7 +47,7 @@ def join_features(
     values = _read_numbers(columns, argument)
     indices[others] = len(ids) + np.arange(np.count_nonzero(others))
     if others.any():
-        ids = ids.append(as_index(of_table[others]))
+        ids = join_ids(ids, as_index(of_table[others]), f"{argument}: ids")
     rows = np.arange(len(indices))
     spread = sp.csr_array((np.ones(len(rows)), (indices, rows)), shape=(len(ids), len(rows)))
     known = np.zeros(len(ids), dtype=bool)
@@ -52,14 +55,25 @@ def join_features(
     return ids, SideFeatures(sp.csr_array(spread @ values), known)
 
 
-def _read_ids(table: Any, argument: str, side: str) -> tuple[Ids, pd.DataFrame]:
-    """Return the ids of a table, and its other columns."""
-    if not isinstance(table, pd.DataFrame):
+def _as_frame(table: Any, argument: str, side: str) -> pd.DataFrame:
+    """Return a table of pandas, polars or Arrow as a DataFrame of pandas."""
+    is_other = is_of(table, "polars", "DataFrame") or is_of(table, "pyarrow", "Table")
+    frame = table.to_pandas() if is_other else table
+    if not isinstance(frame, pd.DataFrame):
         raise TypeError(
-            f"{argument} must be a DataFrame with a row for each {side}, whose index are the ids. "
-            f"Received: {type(table).__name__}."
+            f"{argument} must be a DataFrame of pandas or polars, or an Arrow table, with a row "
+            f"for each {side} and a column of ids, or ids as the index. Received: "
+            f"{type(table).__name__}."
         )
-    labels = table[side] if side in table.columns else table.index.to_series()
+    return frame
+
+
+def _read_ids(
+    table: pd.DataFrame, argument: str, side: str, known: pd.Index
+) -> tuple[Ids, pd.DataFrame]:
+    """Return the ids of a table, and its other columns."""
+    column = _find_ids(table, argument, side, known)
+    labels = table.index.to_series() if column is None else table[column]
     ids = check_ids(labels.reset_index(drop=True).infer_objects(), f"{argument}: ids")
     repeated = pd.Series(ids).duplicated().to_numpy()
     if repeated.any():
@@ -69,13 +83,48 @@ def _read_ids(table: Any, argument: str, side: str) -> tuple[Ids, pd.DataFrame]:
             f"{repr_of_row(ids, row)}, again in row {row} ({int(repeated.sum())} such rows). Drop "
             "them, for example with table[~table.index.duplicated()]."
         )
-    columns = table.drop(columns=side, errors="ignore")
+    columns = table if column is None else table.drop(columns=column)
     if columns.shape[1] == 0 or len(ids) == 0:
         raise ValueError(
             f"{argument} must have at least one row, and one column beside the ids. Received a "
             f"table of shape {table.shape}."
         )
     return ids, columns
+
+
+def _find_ids(table: pd.DataFrame, argument: str, side: str, known: pd.Index) -> Any:
+    """Return the name of the column of ids; None if the index holds them."""
+    names, index = list(table.columns), table.index
+    found = [names[position] for position in match_names(names, side)]
+    if len(found) > 1:
+        raise ValueError(
+            f"{argument} must have one column of {side} ids. Received {found}, which all name "
+            f"{side}s. Drop or rename all but one."
+        )
+    is_default = index.name is None and index.equals(pd.RangeIndex(len(index)))
+    if not found:
+        if is_default and isinstance(index, pd.RangeIndex):
+            raise ValueError(
+                f"{argument} must say which {side} each row describes. Received columns "
+                f"{names}, none of which names {side}s, and a default index. Rename the column "
+                f"of ids to {side!r}, or set the index: {argument}.set_index(...), or "
+                f"{argument}.rename_axis({side!r}) if the row numbers are the ids."
+            )
+        return None
+    if is_default or not _holds_any(index, known):
+        return found[0]
+    if not _holds_any(table[found[0]], known):
+        return None
+    raise ValueError(
+        f"{argument} can be read in two ways: its column {found[0]!r} and its index both hold "
+        f"{side}s of X. Call reset_index(drop=True) if the column holds the ids, or drop the "
+        "column if the index does."
+    )
+
+
+def _holds_any(labels: Any, known: pd.Index) -> bool:
+    """Tell whether any label is a known id."""
+    return bool(known.isin(list(labels)).any())
 
 
 def _read_numbers(columns: pd.DataFrame, argument: str) -> sp.csr_array:

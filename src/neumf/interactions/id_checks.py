@@ -1,14 +1,17 @@
-"""Refuse ids that are missing, infinite or not hashable, and name the row."""
+"""Read a column of ids: as int64, as float64, or as objects; refuse everything else by row."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf.utils.arrays import Ids, repr_of_row
+from neumf.utils.arrays import Float64s, Ids, object_array, repr_of_row
 
 
 @dataclass
@@ -52,7 +55,7 @@ def check_ids(column: pd.Series, argument: str) -> Ids:
 
 
 def find_missing(column: pd.Series, argument: str) -> NDArray[np.bool_]:
-    """Tell which ids are missing or infinite."""
+    """Find the ids that are missing or infinite."""
     if column.dtype.kind == "c":
         raise ValueError(
             f"{argument} must be ids. Complex data not supported. Received {column.dtype}."
@@ -62,20 +65,102 @@ def find_missing(column: pd.Series, argument: str) -> NDArray[np.bool_]:
 
 
 def ids_of_column(column: pd.Series, argument: str) -> Ids:
-    """Return a column without missing ids as an array; refuse ids that are not hashable."""
-    ids = column.to_numpy()
-    # pandas has no index of these types.
-    if ids.dtype.kind == "S":
-        ids = ids.astype(object)
-    elif ids.dtype == np.float16:
-        ids = ids.astype(np.float32)
-    for row, label in enumerate(ids if ids.dtype == object else ()):
-        try:
-            hash(label)
-        except TypeError as error:
+    """Return a column without missing ids as an array.
+
+    Equal ids are equal whatever the dtype of the column: ints and whole floats become int64, or
+    objects from 2**63 on; other floats become float64; strings and tuples stay objects.
+    """
+    dtype: Any = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        labels = ids_of_column(pd.Series(dtype.categories), argument)
+        return labels[column.cat.codes.to_numpy()]
+    if dtype.kind == "i":
+        return column.to_numpy(dtype=np.int64)
+    if dtype.kind == "u":
+        unsigned = column.to_numpy(dtype=np.uint64)
+        return _narrow_ints(unsigned.tolist()) if (unsigned >> 63).any() else unsigned.astype("q")
+    if dtype.kind == "f":
+        return _read_floats(column, argument)
+    cells = column.to_numpy(dtype=object)
+    if pd.api.types.infer_dtype(cells, skipna=False) == "string":
+        return cells
+    ids = [_plain_id(label) for label in cells]
+    for row, label in enumerate(ids):
+        if label is None:
+            received = column.iloc[row]
             raise TypeError(
-                f"{argument} must be hashable: an id in this argument must be a string, number or "
-                f"tuple. Received {label!r} of type {type(label).__name__} in row {row}. Turn it "
-                "into one of these."
-            ) from error
-    return ids
+                f"{argument} must be ints, strings, floats below 2**53, or tuples of these: an id "
+                f"in this argument must be a string, number or tuple. Received {received!r} of "
+                f"type {type(received).__name__} in row {row}. Convert the column first, for "
+                "example with astype(str)."
+            )
+    return _ids_of_labels(ids, argument)
+
+
+def refuse_two_types(labels: Iterable[Any], argument: str) -> None:
+    """Raise if an id is there as an int and as a string, as 5 and "5"."""
+    labels = list(labels)
+    ints = {str(label): label for label in labels if isinstance(label, Integral)}
+    for label in labels:
+        if isinstance(label, str) and label in ints:
+            raise ValueError(
+                f"{argument} must have one type. Received {ints[label]!r} and {label!r}, which are "
+                "two different ids. Convert the whole column, for example with astype(str)."
+            )
+
+
+def _read_floats(column: pd.Series, argument: str) -> Ids:
+    """Return floats that are exact: whole ones as int64."""
+    # From here on, a whole float may stand for several ints.
+    dtype: Any = column.dtype
+    limit: int = {2: 2**11, 4: 2**24}.get(dtype.itemsize, 2**53)
+    floats: Float64s = column.to_numpy(dtype=np.float64)
+    too_large = np.abs(floats) >= limit
+    if too_large.any():
+        row = int(np.argmax(too_large))
+        raise ValueError(
+            f"{argument} must be exact: {dtype} cannot tell whole numbers from {limit} on "
+            f"apart. Received {repr_of_row(floats, row)} in row {row} ({int(too_large.sum())} such "
+            "rows). Read the column as int64 or str where it comes from; a missing value turns "
+            "ints into floats."
+        )
+    ints = floats.astype(np.int64)
+    return ints if (ints == floats).all() else floats
+
+
+def _plain_id(label: Any) -> Any:
+    """Return an id as an int, float, string or tuple of these; None if it cannot be one."""
+    if isinstance(label, tuple):
+        parts = [None if isinstance(part, tuple) else _plain_id(part) for part in label]
+        return None if None in parts else tuple(parts)
+    if isinstance(label, str):
+        return str(label)
+    if isinstance(label, bool | np.bool_):
+        return None
+    if isinstance(label, Integral):
+        return int(label)
+    if isinstance(label, float | np.floating) and abs(label) < 2**53:
+        return int(label) if label == int(label) else float(label)
+    return None
+
+
+def _ids_of_labels(labels: list[Any], argument: str) -> Ids:
+    """Return plain ids of any type: numbers as numbers, where they fit."""
+    types = {type(label) for label in labels}
+    if types == {int}:
+        return _narrow_ints(labels)
+    if types and types <= {int, float}:
+        floats: Float64s = np.array(labels, dtype=np.float64)
+        if (np.abs(floats) < 2**53).all():
+            return floats
+    elif {int, str} <= types:
+        refuse_two_types(set(labels), argument)
+    return object_array(labels)
+
+
+def _narrow_ints(labels: list[int]) -> Ids:
+    """Return ints as int64 if all fit, else as objects."""
+    try:
+        return np.array(labels, dtype=np.int64)
+    except OverflowError:
+        return object_array(labels)

@@ -16,8 +16,8 @@ from neumf.interactions.tables import (
     Interactions,
     locate_columns,
     no_rows,
-    read_interactions,
-    warn_of_unnamed_times,
+    read_table,
+    warn_of_unused_times,
 )
 from neumf.interactions.timestamps import TimeColumn, join_parts
 from neumf.interactions.vocabulary import IndexedIds, extend_index, index_ids
@@ -30,9 +30,7 @@ def read_input(
     """Read a table in memory, or once and part by part one that is not."""
     stored = open_stored(X, argument)
     if stored is None:
-        return read_interactions(
-            X, argument, with_timestamps=with_timestamps, may_be_empty=may_be_empty
-        )
+        return read_table(X, argument, with_timestamps=with_timestamps, may_be_empty=may_be_empty)
     rows = _read_stored(stored, argument, with_timestamps)
     if len(rows) == 0 and not may_be_empty:
         raise no_rows(open_table(stored.header), argument)
@@ -41,12 +39,10 @@ def read_input(
 
 def _read_stored(stored: StoredTable, argument: str, with_timestamps: bool) -> Interactions:
     table = open_table(stored.header, argument)
-    positions = locate_columns(table, argument)
-    sides = ["user", "item"]
-    if with_timestamps and "timestamp" in positions:
-        sides.append("timestamp")
-    elif with_timestamps:
-        warn_of_unnamed_times(table, positions, argument)
+    positions = locate_columns(table, argument, with_timestamps=with_timestamps)
+    sides = list(positions)
+    if with_timestamps and "timestamp" not in sides:
+        warn_of_unused_times(table, positions, argument)
     users, items = _IdColumn(f"{argument}: user ids"), _IdColumn(f"{argument}: item ids")
     times = TimeColumn(argument)
     for part in stored.read([stored.header.columns[positions[side]] for side in sides]):

@@ -12,7 +12,9 @@ import pandas as pd
 
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.tables import Interactions
+from neumf.interactions.timestamps import seconds_of_number
 from neumf.saving.checked_values import CheckedValues
+from neumf.utils.validation import warn_caller
 
 
 def read_request_time(value: Any, argument: str) -> float:
@@ -25,7 +27,7 @@ def read_request_time(value: Any, argument: str) -> float:
             raise ValueError(f"{rule}. Received: {value!r}.") from error
         seconds = np.nan if pd.isna(time) else time.timestamp()
     elif isinstance(value, Real) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = seconds_of_number(float(value))
     else:
         raise TypeError(f"{rule}. Received: {value!r} of type {type(value).__name__}.")
     if not np.isfinite(seconds):
@@ -93,6 +95,16 @@ def require_order(ordered: bool, table: str, reason: str, remedy: str) -> None:
         )
 
 
+def warn_of_row_order(rows: Interactions | EncodedRows, what: str, instead: str) -> None:
+    """Warn where the order of rows is read, and no timestamps say what it is."""
+    if rows.ordered and rows.timestamps is None:
+        warn_caller(
+            f"X has no timestamps, and {what}: the order of its rows counts as their order in "
+            "time. If it is, say so in a column of a DataFrame: "
+            f"X.assign(timestamp=range(len(X))). If not, add the times, or {instead}."
+        )
+
+
 def require_order_of_fit(rows: Interactions | EncodedRows, table: str) -> None:
     """Raise if rows that follow those of `fit` have no order in time."""
     remedy = "a table of user and item, each user's oldest row first"
@@ -105,7 +117,10 @@ def require_order_of_span(
     """Raise if rows lack the order, or the timestamps, that the span of a parameter counts by."""
     remedy = "a table of user and item, the oldest row first or with timestamps"
     require_order(rows.ordered, table, f": {parameter} counts the last rows most", remedy)
+    name = parameter.partition("=")[0]
+    if not span.in_time and table == "X":
+        what = f"{parameter} counts the last rows of a user most"
+        warn_of_row_order(rows, what, f"set {name}=None")
     if span.in_time:
-        name = parameter.partition("=")[0]
         reason = f"{parameter} is a duration"
         require_timestamps(rows.timestamps, table, reason, f"give {name} as a number of rows")

@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 from neumf.interactions.columns import is_of, native, read_column
 from neumf.utils.arrays import Ids, Indices
 
-# Rows whose values tell whether a column of Python objects holds datetimes.
-_N_LOOKED_AT = 100
-
 
 class Table:
     """A DataFrame of pandas; subclasses are tables of other kinds.
@@ -46,14 +43,6 @@ class Table:
     def column(self, position: int) -> pd.Series:
         """Return one column."""
         return self.frame.iloc[:, position]
-
-    def holds_datetimes(self, position: int) -> bool:
-        """Tell whether a column holds dates or datetimes."""
-        column = self.column(position)
-        if column.dtype != object:
-            return bool(pd.api.types.is_datetime64_any_dtype(column.dtype))
-        kind = pd.api.types.infer_dtype(column.iloc[:_N_LOOKED_AT])
-        return kind in ("date", "datetime", "datetime64")
 
     def take(self, rows: Indices) -> Any:
         """Return some of the rows, by position."""
@@ -123,9 +112,6 @@ class _NarwhalsTable(Table):
 
     def column(self, position: int) -> pd.Series:
         return read_column(self._frame[:, position].to_native())
-
-    def holds_datetimes(self, position: int) -> bool:
-        return self._frame[:, position].dtype in (nw.Date, nw.Datetime)
 
     def take(self, rows: Indices) -> Any:
         return self._frame[rows].to_native()

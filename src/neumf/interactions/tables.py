@@ -10,21 +10,19 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from neumf.interactions.column_names import match_names, names_a_time
 from neumf.interactions.id_checks import check_ids
 from neumf.interactions.table_kinds import Table, open_table
-from neumf.interactions.timestamps import TimeColumn
+from neumf.interactions.timestamps import TimeColumn, looks_like_times
 from neumf.interactions.vocabulary import IndexedIds
 from neumf.utils.arrays import Float64s, Ids, Indices, find_not_finite
 from neumf.utils.validation import warn_caller
 
-# Of several names for one thing, the first that a table has counts. A `parent_asin` comes before
-# an `asin`, which is a variant of it, as in `read_amazon_reviews`.
-_COLUMN_NAMES = {
-    "user": ("user", "user_id", "userId", "reviewerID"),
-    "item": ("item", "item_id", "movieId", "parent_asin", "asin"),
-    "timestamp": ("timestamp", "unixReviewTime"),
-    "rating": ("rating", "overall"),
-}
+# Arrays with more columns are likely to be a matrix of users x items.
+_MOST_COLUMNS = 4
+_MOST_SHOWN = 30
+# Unused columns that are looked at: wide arrays are no tables of interactions.
+_MOST_LOOKED_AT = 50
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Interactions:
         return None if self.timestamps is None else self.timestamps / self.ticks_per_second
 
 
-def read_interactions(
+def read_table(
     X: Any, argument: str = "X", *, with_timestamps: bool = True, may_be_empty: bool = False
 ) -> Interactions:
     """Read a DataFrame, an Arrow table, an array-like or a sparse users x items matrix."""
@@ -61,15 +59,17 @@ def read_interactions(
     table = open_table(X, argument)
     if may_be_empty and table.shape == (0, 0):  # an empty list has no columns either
         return Interactions(np.array([], dtype=object), np.array([], dtype=object), None)
-    columns = locate_columns(table, argument)
+    columns = locate_columns(table, argument, with_timestamps=with_timestamps)
     if table.shape[0] == 0 and not may_be_empty:
         raise no_rows(table, argument)
+    if table.names is None and table.shape[1] > _MOST_COLUMNS:
+        _check_wide_array(table, argument)
     times, timestamps = TimeColumn(argument), None
-    if with_timestamps and "timestamp" in columns:
+    if "timestamp" in columns:
         times.append(table.column(columns["timestamp"]))
         timestamps = times.finish()
     elif with_timestamps:
-        warn_of_unnamed_times(table, columns, argument)
+        warn_of_unused_times(table, columns, argument)
     return Interactions(
         check_ids(table.column(columns["user"]), f"{argument}: user ids"),
         check_ids(table.column(columns["item"]), f"{argument}: item ids"),
@@ -86,38 +86,31 @@ def no_rows(table: Table, argument: str) -> ValueError:
     )
 
 
-def locate_columns(table: Table, argument: str = "X") -> dict[str, int]:
-    """Return the positions of the user, item, timestamp and rating columns, found by their names.
+def locate_columns(
+    table: Table, argument: str = "X", *, with_timestamps: bool = False
+) -> dict[str, int]:
+    """Return the positions of the user and item columns and, if there is one, the timestamp.
 
-    Where no name tells the users or the items, the first two columns are user and item.
+    The columns of a DataFrame are found by name; the first two of an array are user and item.
     """
-    found = {} if table.names is None else _find_names(table, argument)
     if table.shape[1] < 2:
         raise ValueError(
             f"{argument} must have a user and an item column. Received {table.shape[1]} feature(s) "
             f"(shape={table.shape}) while a minimum of 2 is required."
         )
-    if "user" not in found and "item" not in found:
-        for role, position in found.items():
-            if position < 2:
-                raise ValueError(
-                    f"{argument} has neither a user nor an item column, so its first two columns "
-                    f"must be user and item. Received columns {table.names}, where the {role} is "
-                    "one of the two. Rename the columns of the ids to 'user' and 'item'."
-                )
-        return {"user": 0, "item": 1} | found
-    for role in ("user", "item"):
-        if role not in found:
-            raise ValueError(
-                f"{argument} has no column {role!r} (or {', '.join(_COLUMN_NAMES[role][1:])}), "
-                f"which must stand beside the other one. Received columns {table.names}. Rename "
-                "one."
-            )
-    return found
+    if table.names is None:
+        return {"user": 0, "item": 1}
+    _check_names(table, argument)
+    found = {role: match_names(table.names, role) for role in ("user", "item")}
+    if with_timestamps:
+        found["timestamp"] = match_names(table.names, "timestamp")
+    if not (found["user"] and found["item"]) or max(map(len, found.values())) > 1:
+        raise ValueError(_ask_for_names(table, argument, found))
+    return {role: positions[0] for role, positions in found.items() if positions}
 
 
-def _find_names(table: Table, argument: str) -> dict[str, int]:
-    """Return the positions of the columns whose names say what they are."""
+def _check_names(table: Table, argument: str) -> None:
+    """Raise if columns have several names, or several columns one name."""
     names = list(table.names or [])
     if any(isinstance(name, tuple) for name in names):
         raise ValueError(
@@ -129,20 +122,60 @@ def _find_names(table: Table, argument: str) -> dict[str, int]:
             f"{argument} must have a name of its own for each column. Received columns {names}. "
             "Rename or drop the duplicates."
         )
-    found = {
-        role: names.index(alias)
-        for role, aliases in _COLUMN_NAMES.items()
-        for alias in reversed(aliases)
-        if alias in names
-    }
-    for role in ("user", "item"):
-        for name in table.index_names:
-            if role not in found and name in _COLUMN_NAMES[role]:
-                raise ValueError(
-                    f"{argument} must have its {role} ids in a column. Received them in the index, "
-                    f"which is named {name!r}. Call X.reset_index() first."
-                )
-    return found
+
+
+def _ask_for_names(table: Table, argument: str, found: dict[str, list[int]]) -> str:
+    """Return the error of a table with no, or several, columns for a role."""
+    names = list(table.names or [])
+    for role, positions in found.items():
+        in_index = [name for name in table.index_names if match_names([name], role)]
+        if not positions and in_index:
+            return (
+                f"{argument} must have its {role} ids in a column. Received them in the index, "
+                f"which is named {in_index[0]!r}. Call X.reset_index() first."
+            )
+    unclear = [
+        f"{' and '.join(repr(names[position]) for position in positions)} both name "
+        f"{'a' if role != 'item' else 'an'} {role}"
+        if positions
+        else f"no column names {'a' if role != 'item' else 'an'} {role}"
+        for role, positions in found.items()
+        if len(positions) > 1 or (not positions and role != "timestamp")
+    ]
+    known = [
+        f"{names[positions[0]]!r} is the {role}"
+        for role, positions in found.items()
+        if len(positions) == 1
+    ]
+    shown = names[:_MOST_SHOWN] + (["..."] if len(names) > _MOST_SHOWN else [])
+    call = ", ".join(
+        f"{role}={names[positions[0]]!r}" if len(positions) == 1 else f"{role}=..."
+        for role, positions in found.items()
+        if positions or role != "timestamp"
+    )
+    numbered = ""
+    if not any(isinstance(name, str) for name in names):
+        numbered = " Columns that are only numbered have no names: a file without a header?"
+    return (
+        f"{argument} must have one column for the user and one for the item, found by name. "
+        f"Received columns {shown}: {'; '.join(unclear + known)}.{numbered} Name them: "
+        f"neumf.datasets.read_interactions({argument}, {call}), or {argument}.rename(columns=...)."
+    )
+
+
+def _check_wide_array(table: Table, argument: str) -> None:
+    """Refuse a dense matrix of zeros and ones; warn of what else may be one."""
+    sparse = f"A matrix of users x items must be sparse: scipy.sparse.csr_array({argument})."
+    received = f"an array of shape {table.shape}"
+    if all(table.column(position).isin([0, 1]).all() for position in range(table.shape[1])):
+        raise ValueError(
+            f"{argument} must have one row per interaction: user and item. Received {received} of "
+            f"zeros and ones. {sparse}"
+        )
+    warn_caller(
+        f"{argument}: of {received}, column 0 was read as the user and column 1 as the item; the "
+        f"others are ignored. {sparse}"
+    )
 
 
 def take_rows(X: Any, rows: Indices) -> Any:
@@ -183,18 +216,23 @@ def _read_sparse(X: Any, argument: str, may_be_empty: bool) -> Interactions:
     return Interactions(users.astype(np.int64), items.astype(np.int64), None, ordered=False)
 
 
-def warn_of_unnamed_times(table: Table, columns: dict[str, int], argument: str) -> None:
-    """Warn of what may be the time of the rows, if nothing says which column is."""
-    found = [
-        f"column {position if table.names is None else table.names[position]!r} holds datetimes"
-        for position in range(table.shape[1])
-        if position not in columns.values() and table.holds_datetimes(position)
-    ]
-    if table.index_is_time or set(table.index_names) & set(_COLUMN_NAMES["timestamp"]):
-        found.append("index holds the time")
-    for what in found:
+def warn_of_unused_times(table: Table, columns: dict[str, int], argument: str) -> None:
+    """Warn of columns that may hold the time of the rows, if none is named so."""
+    found = []
+    for position in range(min(table.shape[1], _MOST_LOOKED_AT)):
+        if position in columns.values():
+            continue
+        name = position if table.names is None else table.names[position]
+        kind = looks_like_times(table.column(position))
+        if kind:
+            found.append(f"column {name!r} holds {kind}")
+        elif table.names is not None and names_a_time(name):
+            found.append(f"column {name!r} names a time")
+    if table.index_is_time or any(match_names([name], "timestamp") for name in table.index_names):
+        found.append("the index holds the time")
+    if found:
         warn_caller(
-            f"{argument}: its {what}, but only a column named 'timestamp' counts as the time, so "
-            "the order of the rows is their order in time. Rename the column to 'timestamp' (of a "
-            "DataFrame; an index becomes a column by reset_index), or drop it."
+            f"{argument} has no timestamps, but {'; '.join(found)}. The order of its rows counts "
+            "as their order in time. Name the times 'timestamp' in a DataFrame (an index becomes a "
+            f"column by reset_index): neumf.datasets.read_interactions({argument}, timestamp=...)."
         )

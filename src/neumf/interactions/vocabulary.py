@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neumf.interactions.id_checks import refuse_two_types
 from neumf.utils.arrays import Ids, Indices, as_index, repr_of_row
 
 # pandas makes the hash table of an index at its first lookup; before version 3, a second thread
@@ -70,12 +71,19 @@ def extend_index(
     unknown = indices < 0
     new_indices, new_ids = index_ids(ids[unknown])
     indices[unknown] = len(vocabulary) + new_indices
+    return indices, join_ids(vocabulary, new_ids, argument or "ids")
+
+
+def join_ids(vocabulary: pd.Index, new_ids: pd.Index, argument: str) -> pd.Index:
+    """Return the known ids with new ones behind them; refuse 5 beside "5"."""
     if len(new_ids) == 0:
-        return indices, vocabulary
+        return vocabulary
+    if kind_of_ids(vocabulary) != kind_of_ids(new_ids):
+        refuse_two_types([*vocabulary.tolist(), *new_ids.tolist()], argument)
     if new_ids.dtype != vocabulary.dtype:
-        return indices, vocabulary.append(new_ids)
+        return vocabulary.append(new_ids)
     # `append` would look for strings among objects.
-    return indices, as_index(np.concatenate([vocabulary.to_numpy(), new_ids.to_numpy()]))
+    return as_index(np.concatenate([vocabulary.to_numpy(), new_ids.to_numpy()]))
 
 
 def lookup_ids(ids: Ids | IndexedIds, vocabulary: pd.Index, argument: str) -> Indices:
@@ -124,19 +132,18 @@ def describe_other_kind(
     received, known = kind_of_ids(ids), kind_of_ids(vocabulary)
     if received is None or known is None or received == known:
         return None
-    method = "str.decode or str.encode" if "bytes" in (received, known) else "astype"
     return (
         f"{argument} must be of the kind that fit saw, {known} such as "
         f"{repr_of_row(vocabulary, 0)}. Received {received} such as {repr_of_row(ids, 0)}. Convert "
-        f"them, for example with {method}."
+        "them, for example with astype."
     )
 
 
 def kind_of_ids(ids: Ids | pd.Index | IndexedIds) -> str | None:
-    """Return "numbers", "strings" or "bytes"; None for anything else."""
+    """Return "numbers" or "strings"; None for anything else."""
     if isinstance(ids, IndexedIds):
         ids = index_ids(ids)[1]
     inferred = pd.api.types.infer_dtype(ids, skipna=False)
     if inferred in ("integer", "floating", "mixed-integer-float"):
         return "numbers"
-    return {"string": "strings", "bytes": "bytes"}.get(inferred)
+    return "strings" if inferred == "string" else None

@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neumf.interactions.request_times import require_order
+from neumf.interactions.request_times import require_order, warn_of_row_order
 from neumf.interactions.table_kinds import open_table
-from neumf.interactions.tables import Interactions, read_interactions, take_rows
+from neumf.interactions.tables import Interactions, read_table, take_rows
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Indices
@@ -103,7 +103,7 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
 
     def _masks(self, X: Any) -> Iterator[Masks]:
         self._check_parameters()
-        rows = read_ordered(X)
+        rows = self._read(X)
         users, from_last, counts = self._read_units(rows)
         # A user is tested in as many splits as leave min_train units before them.
         n_tested = np.minimum((counts - self.min_train) // self.n_last, self.n_splits)
@@ -143,12 +143,19 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
             row, rows with equal timestamps share a rank.
         """
         check_is_fitted(self)
-        return open_table(X).with_new_column("rank", dense_ranks(read_ordered(X)))
+        return open_table(X).with_new_column("rank", dense_ranks(self._read(X)))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the columns that `transform` returns."""
         names: NDArray[np.object_] = super().get_feature_names_out(input_features)
         return names if "rank" in names else np.append(names, np.array("rank", object))
+
+    def _read(self, X: Any) -> Interactions:
+        """Read a table; warn if only the order of its rows says what is last."""
+        rows = read_ordered(X)
+        what = f"{type(self).__name__} goes by time"
+        warn_of_row_order(rows, what, "split at random, for example with train_test_split")
+        return rows
 
     def _check_parameters(self) -> None:
         check_int("n_splits", self.n_splits, 1)
@@ -167,7 +174,7 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
 
 def read_ordered(X: Any) -> Interactions:
     """Read a table; raise if its rows have no order in time."""
-    rows = read_interactions(X)
+    rows = read_table(X)
     require_order(rows.ordered, "X", "", "a DataFrame or an array of user, item and timestamp")
     return rows
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neumf.interactions.tables import read_interactions
+from neumf.interactions.tables import read_table
 from neumf.interactions.vocabulary import index_ids
 from neumf.model_selection.base import InteractionSplitter, Masks
 from neumf.utils.random import RandomState, make_generator
@@ -81,7 +81,7 @@ class ColdItemSplitter(InteractionSplitter):
 
     def _masks(self, X: Any) -> Iterator[Masks]:
         share = self._share()
-        rows = read_interactions(X, with_timestamps=False)
+        rows = read_table(X, with_timestamps=False)
         if not rows.ordered:
             raise ValueError(
                 "X must be a table with a row per interaction. Received a sparse matrix, whose "

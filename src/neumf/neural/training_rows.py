@@ -15,6 +15,7 @@ from neumf.interactions.request_times import (
     require_order,
     require_order_of_fit,
     require_times_of_gaps,
+    warn_of_row_order,
 )
 from neumf.interactions.seen import count_users, join_seen, log_popularity
 from neumf.interactions.timeline import recency_weights
@@ -71,6 +72,7 @@ def prepare(plan: FitPlan, rows: EncodedRows, X_val: Any = None) -> PreparedFit:
             "X_val is ranked after each epoch to find the best one, so early_stopping must be "
             "True. Received: early_stopping=False. Set it, or leave X_val out."
         )
+    _warn_of_row_order(plan, rows)
     length = 0
     if rows.timelines is not None:
         # Positions beyond the longest history would cost memory and stay empty.
@@ -104,6 +106,7 @@ def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> 
     length = previous.last_items.items.shape[1]
     if length:
         require_order_of_fit(rows, "X")
+    _warn_of_row_order(plan, rows)
     plan = replace(plan.with_history_length(length), early_stopping=False)
     n_known = previous.seen.shape[0]
     indices = np.pad(np.arange(n_known), (0, rows.shape[0] - n_known), constant_values=-1)
@@ -118,6 +121,15 @@ def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> 
         _item_biases(plan, seen),
         previous=previous,
     )
+
+
+def _warn_of_row_order(plan: FitPlan, rows: EncodedRows) -> None:
+    if plan.blueprint.users.reads_history:
+        what = "NextItemRecommender learns what comes next"
+        warn_of_row_order(rows, what, "use NeuMFRecommender(recency=0)")
+    elif plan.recency:
+        what = f"recency={plan.recency:g} counts the last rows of a user most"
+        warn_of_row_order(rows, what, "set recency=0")
 
 
 def _read_histories(

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf.interactions.table_kinds import refuse_sparse
-from neumf.interactions.tables import read_interactions, replace_ids
+from neumf.interactions.tables import read_table, replace_ids
 from neumf.interactions.vocabulary import index_ids, lookup_ids
 from neumf.utils.arrays import Ids, Indices, repr_of_row
 from neumf.utils.validation import check_option
@@ -109,7 +109,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"Received: {self.unknown_value!r}."
             )
         refuse_sparse(X)
-        rows = read_interactions(X, with_timestamps=False)
+        rows = read_table(X, with_timestamps=False)
         validate_data(self, X, skip_check_array=True)
         self.users_ = index_ids(rows.users)[1]
         self.items_ = index_ids(rows.items)[1]
@@ -159,7 +159,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _convert(self, X: Any, convert: Callable[[Ids, pd.Index, str], Ids]) -> Any:
         """Return a copy of X with the ids of users and items converted."""
         check_is_fitted(self)
-        rows = read_interactions(X, with_timestamps=False)
+        rows = read_table(X, with_timestamps=False)
         users = convert(np.asarray(rows.users), self.users_, "user")
         items = convert(np.asarray(rows.items), self.items_, "item")
         return replace_ids(X, users=users, items=items)

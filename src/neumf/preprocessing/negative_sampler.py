@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf.interactions.seen import count_users, join_seen, seen_matrix
 from neumf.interactions.table_kinds import open_table
-from neumf.interactions.tables import Interactions, read_interactions, replace_ids, take_rows
+from neumf.interactions.tables import Interactions, read_table, replace_ids, take_rows
 from neumf.interactions.unseen import Strategy, UnseenItems, refuse_saturated, sample_unseen_items
 from neumf.interactions.vocabulary import index_ids, lookup_ids
 from neumf.utils.arrays import Ids
@@ -109,7 +109,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
             If a user has seen every item.
         """
         check_is_fitted(self)
-        return self._draw(read_interactions(X, with_timestamps=False))
+        return self._draw(read_table(X, with_timestamps=False))
 
     def fit_resample(self, X: Any, y: Any = None) -> tuple[Any, NDArray[np.float64]]:
         """Return the table with its negatives as further rows, and labels.
@@ -160,7 +160,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         """Fit; return the rows, so that they are read once."""
         check_int("n_negatives", self.n_negatives, 1)
         check_option("negative_strategy", self.negative_strategy, ("uniform", "popularity"))
-        rows = read_interactions(X, with_timestamps=False)
+        rows = read_table(X, with_timestamps=False)
         validate_data(self, X, skip_check_array=True)
         users, self.users_ = index_ids(rows.users)
         items, self.items_ = index_ids(rows.items)

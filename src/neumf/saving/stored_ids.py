@@ -12,31 +12,24 @@ from numpy.typing import NDArray
 from neumf.saving.container import damaged_file_error, read_json, short_repr
 from neumf.utils.arrays import Ids, as_index, object_array
 
-_NUMBERS = "bhilqBHILQfd"  # dtypes of which pandas has an index
+_NUMBERS = (np.int64, np.float64)
 # Whole floats from here on may stand for several ints.
 _LIMIT = 2.0**53
 
 
-def labels_of_ids(ids: pd.Index, name: str) -> NDArray[np.uint8] | None:
+def labels_of_ids(ids: pd.Index) -> NDArray[np.uint8] | None:
     """Return ids as JSON, a tuple as a list; None where the array of numbers itself will do."""
     labels = ids.to_numpy()
-    if labels.dtype.char in _NUMBERS and _are_exact(labels):
+    if labels.dtype in _NUMBERS:
         return None
-    for row, label in enumerate(labels):
-        if not (_is_id(label) or (type(label) is tuple and all(map(_is_id, label)))):
-            raise TypeError(
-                f"{name.split('.')[-1]} must be ints, strings, floats below 2**53, or tuples of "
-                f"these. Received {short_repr(label)} of type {type(label).__name__} at index "
-                f"{row}. Convert the column before fit: X[column].astype(str)."
-            )
     # Strings may have lone surrogates, which UTF-8 alone does not allow.
-    text = json.dumps(labels.tolist(), ensure_ascii=False, default=_plain_number)
+    text = json.dumps(labels.tolist(), ensure_ascii=False)
     return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
 
 
 def ids_of_numbers(labels: NDArray[Any]) -> pd.Index:
     """Return the index of ids that are numbers, each only once; refuse any others."""
-    if labels.ndim != 1 or labels.dtype.char not in _NUMBERS or not _are_exact(labels):
+    if labels.ndim != 1 or labels.dtype not in _NUMBERS or not _are_exact(labels):
         raise damaged_file_error(f"its ids are of dtype {labels.dtype} and shape {labels.shape}")
     return _unique_index(labels)
 
@@ -59,13 +52,7 @@ def ids_of_labels(array: NDArray[Any]) -> pd.Index:
 
 
 def _is_id(label: Any) -> bool:
-    if isinstance(label, np.generic):
-        label = _plain_number(label)
     return type(label) in (int, str) or (type(label) is float and abs(label) < _LIMIT)
-
-
-def _plain_number(label: Any) -> Any:
-    return label.item() if label.dtype.kind in "iufU" else label
 
 
 def _are_exact(labels: NDArray[Any]) -> bool:

@@ -68,7 +68,7 @@ class _Encoder:
         if isinstance(value, sp.csr_array):
             return {"@csr": self._encode_sparse(value, name)}
         if isinstance(value, pd.Index):
-            labels = labels_of_ids(value, name)
+            labels = labels_of_ids(value)
             if labels is None:
                 return {"@ids": self._store(value.to_numpy(), name)}
             return {"@labels": self._store(labels, name)}
