@@ -271,8 +271,8 @@ BROKEN_TABLES = {
     "numbers for ids": (
         KNOWN.reset_index(drop=True),
         ValueError,
-        r"{0}_features must say which {0} each row describes\. Received columns \['crime', 'poems'\]"
-        r".*set_index.*rename_axis\('{0}'\)",
+        r"{0}_features must say which {0} each row describes\. Received columns \['crime', "
+        r"'poems'\].*set_index.*rename_axis\('{0}'\)",
     ),
     "numbered ids": (
         KNOWN.set_axis(range(1, 7)),

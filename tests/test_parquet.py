@@ -234,7 +234,7 @@ class TestErrors:
             {"item": ["a", None, "b", None]},
             {"timestamp": [1.0, 2.0, np.inf, np.nan]},
             {"timestamp": pd.to_datetime(["2020", None, "2021", None])},
-            {"timestamp": ["1", "2", "x", "y"]},
+            {"timestamp": ["1", "2", "inf", "inf"]},
             {"user": [1.0, None, 2.0, 3.0], "timestamp": [1.0, 2.0, 3.0, np.inf]},
             {"user": [1.0, None, 2.0, 3.0], "item": [None, "a", "b", "c"]},
         ],
@@ -249,6 +249,14 @@ class TestErrors:
             read_rows(stored)
         assert str(found.value) == str(expected.value)
 
+    def test_of_two_kinds_of_times_name_both(self, X, tmp_path, monkeypatch):
+        monkeypatch.setattr(stored_tables, "_PART_ROWS", 100)
+        text = X["timestamp"].astype(str).mask(X.index >= 450, "soon")
+        path = write_folder(X.assign(timestamp=text), tmp_path, [200])
+        match = r"all of one kind\. Received '\d+' in row 400 and 'soon' in row 450\."
+        with pytest.raises(ValueError, match=match):
+            PopularityRecommender().fit(path)
+
     def test_name_the_row_in_the_whole_table(self, X, tmp_path):
         rating = X["item"].astype(float).mask(X.index >= 400)
         path = write_folder(X.assign(item=rating), tmp_path, [200])
@@ -259,9 +267,9 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("columns", "match"),
         [
-            (["user", "rating"], "X has no column 'item'"),
+            (["user", "rating"], "no column names an item"),
             (["item"], "X must have a user and an item column"),
-            (["rating", "timestamp"], "first two columns must be user and item"),
+            (["rating", "timestamp"], "no column names a user; no column names an item"),
         ],
     )
     def test_about_columns_are_those_of_memory(self, X, kind, columns, match, tmp_path):

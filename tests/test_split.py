@@ -371,7 +371,7 @@ class TestErrors:
 
     def test_infinite_timestamps_are_refused(self):
         X = pd.DataFrame({"user": 1, "item": 2, "timestamp": [3, np.inf]})
-        with pytest.raises(ValueError, match="timestamps must be.*missing or infinite"):
+        with pytest.raises(ValueError, match=r"timestamps must be.*missing or infinite"):
             next(LeaveLastOutSplitter().split(X))
 
 

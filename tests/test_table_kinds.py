@@ -282,7 +282,9 @@ class TestUnnamedTimes:
         with pytest.warns(UserWarning, match=f"X has no timestamps, but column 'w' holds {kind}"):
             read_table(X)
 
-    @pytest.mark.parametrize("column", [[1704067200, 5], [-1704067200, -1], ["2021", "x"], ["", ""]])
+    @pytest.mark.parametrize(
+        "column", [[1704067200, 5], [-1704067200, -1], ["2021", "x"], ["", ""]]
+    )
     def test_are_no_other_values(self, column):
         read_table(pd.DataFrame({"user": ["a", "a"], "item": [1, 2], "w": column}))
 
@@ -291,7 +293,9 @@ class TestUnnamedTimes:
     )
     def test_are_known_by_their_name(self, name):
         X = pd.DataFrame({"user": ["a", "a"], "item": [1, 2], name: [1, 2], "x": [3, 4]})
-        with pytest.warns(UserWarning, match=f"no timestamps, but column '{name}' names a time\\. "):
+        with pytest.warns(
+            UserWarning, match=f"no timestamps, but column '{name}' names a time\\. "
+        ):
             read_table(X)
 
     @pytest.mark.parametrize("name", ["runtime", "candidates", "today", "daylight"])

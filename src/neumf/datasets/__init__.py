@@ -6,6 +6,7 @@ are indexed by id.
 
 from neumf.datasets._amazon import read_amazon_reviews
 from neumf.datasets._amazon_metadata import read_amazon_metadata
+from neumf.datasets._interactions import read_interactions
 from neumf.datasets._k_core import filter_k_core
 from neumf.datasets._movielens import read_movielens
 from neumf.datasets._movielens_features import read_movielens_items
@@ -17,6 +18,7 @@ __all__ = [
     "load_movietweetings",
     "read_amazon_metadata",
     "read_amazon_reviews",
+    "read_interactions",
     "read_movielens",
     "read_movielens_items",
     "read_ncf",

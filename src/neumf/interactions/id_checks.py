@@ -139,18 +139,20 @@ def _plain_id(label: Any) -> Any:
         return None
     if isinstance(label, Integral):
         return int(label)
-    if isinstance(label, float | np.floating) and abs(label) < 2**53:
-        return int(label) if label == int(label) else float(label)
+    if isinstance(label, float | np.floating):
+        number = float(label)
+        if abs(number) < 2**53:
+            return int(number) if number.is_integer() else number
     return None
 
 
 def _ids_of_labels(labels: list[Any], argument: str) -> Ids:
     """Return plain ids of any type: numbers as numbers, where they fit."""
-    types = {type(label) for label in labels}
+    types: set[Any] = {type(label) for label in labels}
     if types == {int}:
         return _narrow_ints(labels)
     if types and types <= {int, float}:
-        floats: Float64s = np.array(labels, dtype=np.float64)
+        floats: Float64s = np.array([float(label) for label in labels])
         if (np.abs(floats) < 2**53).all():
             return floats
     elif {int, str} <= types:

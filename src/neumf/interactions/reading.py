@@ -13,6 +13,7 @@ from neumf.interactions.id_checks import find_missing, ids_of_column, missing_id
 from neumf.interactions.stored_tables import StoredTable, open_stored
 from neumf.interactions.table_kinds import open_table
 from neumf.interactions.tables import (
+    ROLES,
     Interactions,
     locate_columns,
     no_rows,
@@ -39,7 +40,7 @@ def read_input(
 
 def _read_stored(stored: StoredTable, argument: str, with_timestamps: bool) -> Interactions:
     table = open_table(stored.header, argument)
-    positions = locate_columns(table, argument, with_timestamps=with_timestamps)
+    positions = locate_columns(table, argument, ROLES[: 2 + with_timestamps])
     sides = list(positions)
     if with_timestamps and "timestamp" not in sides:
         warn_of_unused_times(table, positions, argument)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from neumf.interactions.vocabulary import IndexedIds
 from neumf.utils.arrays import Float64s, Ids, Indices, find_not_finite
 from neumf.utils.validation import warn_caller
 
+ROLES = ("user", "item", "timestamp")
 # Arrays with more columns are likely to be a matrix of users x items.
 _MOST_COLUMNS = 4
 _MOST_SHOWN = 30
@@ -59,7 +62,7 @@ def read_table(
     table = open_table(X, argument)
     if may_be_empty and table.shape == (0, 0):  # an empty list has no columns either
         return Interactions(np.array([], dtype=object), np.array([], dtype=object), None)
-    columns = locate_columns(table, argument, with_timestamps=with_timestamps)
+    columns = locate_columns(table, argument, ROLES[: 2 + with_timestamps])
     if table.shape[0] == 0 and not may_be_empty:
         raise no_rows(table, argument)
     if table.names is None and table.shape[1] > _MOST_COLUMNS:
@@ -87,11 +90,15 @@ def no_rows(table: Table, argument: str) -> ValueError:
 
 
 def locate_columns(
-    table: Table, argument: str = "X", *, with_timestamps: bool = False
+    table: Table,
+    argument: str = "X",
+    roles: Sequence[str] = ("user", "item"),
+    given: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, int]:
-    """Return the positions of the user and item columns and, if there is one, the timestamp.
+    """Return the positions of the columns of these roles: user and item, and others if they exist.
 
-    The columns of a DataFrame are found by name; the first two of an array are user and item.
+    The columns of a DataFrame are found by name, unless their positions are given; of an array, the
+    first two are user and item.
     """
     if table.shape[1] < 2:
         raise ValueError(
@@ -99,11 +106,11 @@ def locate_columns(
             f"(shape={table.shape}) while a minimum of 2 is required."
         )
     if table.names is None:
-        return {"user": 0, "item": 1}
+        return {"user": 0, "item": 1} | dict(given)
     _check_names(table, argument)
-    found = {role: match_names(table.names, role) for role in ("user", "item")}
-    if with_timestamps:
-        found["timestamp"] = match_names(table.names, "timestamp")
+    found = {
+        role: [given[role]] if role in given else match_names(table.names, role) for role in roles
+    }
     if not (found["user"] and found["item"]) or max(map(len, found.values())) > 1:
         raise ValueError(_ask_for_names(table, argument, found))
     return {role: positions[0] for role, positions in found.items() if positions}
@@ -134,32 +141,26 @@ def _ask_for_names(table: Table, argument: str, found: dict[str, list[int]]) -> 
                 f"{argument} must have its {role} ids in a column. Received them in the index, "
                 f"which is named {in_index[0]!r}. Call X.reset_index() first."
             )
-    unclear = [
-        f"{' and '.join(repr(names[position]) for position in positions)} both name "
-        f"{'a' if role != 'item' else 'an'} {role}"
-        if positions
-        else f"no column names {'a' if role != 'item' else 'an'} {role}"
-        for role, positions in found.items()
-        if len(positions) > 1 or (not positions and role != "timestamp")
-    ]
-    known = [
-        f"{names[positions[0]]!r} is the {role}"
-        for role, positions in found.items()
-        if len(positions) == 1
-    ]
+    unclear, known, call = [], [], []
+    for role, positions in found.items():
+        a_role = f"an {role}" if role == "item" else f"a {role}"
+        matches = [repr(names[position]) for position in positions]
+        if len(matches) == 1:
+            known.append(f"{matches[0]} is the {role}")
+            call.append(f"{role}={matches[0]}")
+        elif matches or role in ("user", "item"):
+            named = f"{' and '.join(matches)} both name" if matches else "no column names"
+            unclear.append(f"{named} {a_role}")
+            call.append(f"{role}=...")
     shown = names[:_MOST_SHOWN] + (["..."] if len(names) > _MOST_SHOWN else [])
-    call = ", ".join(
-        f"{role}={names[positions[0]]!r}" if len(positions) == 1 else f"{role}=..."
-        for role, positions in found.items()
-        if positions or role != "timestamp"
-    )
     numbered = ""
     if not any(isinstance(name, str) for name in names):
         numbered = " Columns that are only numbered have no names: a file without a header?"
     return (
         f"{argument} must have one column for the user and one for the item, found by name. "
         f"Received columns {shown}: {'; '.join(unclear + known)}.{numbered} Name them: "
-        f"neumf.datasets.read_interactions({argument}, {call}), or {argument}.rename(columns=...)."
+        f"neumf.datasets.read_interactions({argument}, {', '.join(call)}), or "
+        f"{argument}.rename(columns=...)."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,8 @@ class TimeColumn:
         """Take the next part."""
         if len(column) == 0:  # its type may be any
             return
-        times, kind = _read_times(column, self._argument)
+        part = _Part(column, self._argument, self._bad.n_rows)
+        times, kind = part.read()
         numbers = times.asi8 if isinstance(times, pd.DatetimeIndex) else times
         bad = np.asarray(times.isna()) if numbers is not times else ~np.isfinite(times)
         self._bad.check(column, bad)
@@ -50,7 +52,7 @@ class TimeColumn:
             # In the column's own unit: years after 2262 do not fit nanoseconds.
             unit: str = times.unit
         else:
-            unit = _unit_of_numbers(numbers, self._argument)
+            unit = part.unit_of(numbers)
             kind = f"numbers of {_UNIT_NAMES[unit]}"
         if self._kind and kind != self._kind:
             raise ValueError(
@@ -72,6 +74,18 @@ class TimeColumn:
         """Return all timestamps; refuse missing ones."""
         self._bad.refuse()
         return join_parts(self._parts) if self._parts else np.empty(0)
+
+
+def read_times(column: pd.Series, argument: str) -> pd.DatetimeIndex | NDArray[Any]:
+    """Return a column as datetimes, or as numbers of seconds."""
+    checked = TimeColumn(argument)
+    checked.append(column)
+    numbers = checked.finish()
+    times = _Part(column, argument, 0).read()[0]
+    if isinstance(times, pd.DatetimeIndex):
+        return times
+    seconds: NDArray[Any] = numbers / checked.ticks_per_second
+    return seconds.astype(np.int64) if (seconds % 1 == 0).all() else seconds
 
 
 def seconds_of_number(value: float) -> float:
@@ -108,81 +122,107 @@ def looks_like_times(column: pd.Series) -> str:
     return ""
 
 
-def _read_times(column: pd.Series, argument: str) -> tuple[Any, str]:
-    """Return datetimes, or an array of numbers, NaN where there is neither; and their kind."""
-    rule = f"{argument}: {_RULE}"
-    column = column.infer_objects()
-    dtype: Any = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        column = column.astype(dtype.categories.dtype)
-        dtype = column.dtype
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        return pd.DatetimeIndex(column), "datetimes with a time zone"
-    if dtype.kind == "M":
-        return pd.DatetimeIndex(column), "datetimes without a time zone"
-    if dtype.kind in "iu":
-        return column.to_numpy(dtype=None if isinstance(dtype, np.dtype) else np.int64), "numbers"
-    if dtype.kind == "f":
-        if dtype.itemsize < 8:
+@dataclass(frozen=True)
+class _Part:
+    """Rows of a column of timestamps."""
+
+    column: pd.Series
+    argument: str
+    first_row: int  # the number of its first row in the table
+
+    def show(self, row: int) -> str:
+        """Return a value and its row, for an error."""
+        return f"{repr_of_row(self.column.array, row)} in row {self.first_row + row}"
+
+    def read(self) -> tuple[Any, str]:
+        """Return datetimes, or an array of numbers, NaN where there is neither; and their kind."""
+        column = self.column.infer_objects()
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            column = column.astype(column.dtype.categories.dtype)
+        dtype: Any = column.dtype
+        if dtype.kind == "M":
+            return pd.DatetimeIndex(column), _kind_of_datetimes(hasattr(dtype, "tz"))
+        if dtype.kind in "iu" and not column.hasnans:
+            return column.to_numpy(dtype=getattr(dtype, "numpy_dtype", dtype)), "numbers"
+        if dtype.kind in "iuf":
+            if dtype.kind == "f" and dtype.itemsize < 8:
+                raise ValueError(
+                    f"{self.argument}: {_RULE}. Received {dtype}, which rounds seconds since 1970 "
+                    "to minutes. Read the column as float64 or int64 where it comes from."
+                )
+            return column.to_numpy(dtype=np.float64, na_value=np.nan), "numbers"
+        kind = pd.api.types.infer_dtype(column, skipna=True)
+        if kind == "string":
+            return self._read_texts(column.astype(object))
+        if kind in ("date", "datetime", "datetime64"):
+            has_zone = column.map(lambda time: getattr(time, "tzinfo", None) is not None)
+            self._refuse_mixture(has_zone.to_numpy(dtype=bool))
+            zoned = bool(has_zone.any())
+            return pd.DatetimeIndex(pd.to_datetime(column, utc=zoned)), _kind_of_datetimes(zoned)
+        if kind in ("integer", "floating", "mixed-integer-float", "decimal", "empty"):
+            numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+            return numbers, "numbers"
+        raise ValueError(
+            f"{self.argument}: {_RULE}, all of one kind. Received a column of {kind}: "
+            f"{self.show(0)}. Convert it with pandas.to_datetime, or to numbers of seconds."
+        )
+
+    def unit_of(self, numbers: NDArray[Any]) -> str:
+        """Return the unit of whole columns; refuse mixed units and dates written as numbers."""
+        sizes = np.abs(numbers.astype(np.float64))
+        low, high = _units_of(np.array([sizes.min(), sizes.max()]))
+        if low != high:
             raise ValueError(
-                f"{rule}. Received {dtype}, which rounds seconds since 1970 to minutes. Read the "
-                "column as float64 or int64 where it comes from."
+                f"{self.argument}: timestamps must have one unit. Received "
+                f"{self.show(int(np.argmin(sizes)))}, which looks like {_UNIT_NAMES[low]}, and "
+                f"{self.show(int(np.argmax(sizes)))}, which looks like {_UNIT_NAMES[high]}. "
+                "Convert all of them to seconds."
             )
-        return column.to_numpy(dtype=np.float64, na_value=np.nan), "numbers"
-    kind = pd.api.types.infer_dtype(column, skipna=True)
-    if kind == "string":
-        return _read_texts(column.astype(object), argument)
-    if kind in ("date", "datetime", "datetime64"):
-        has_zone = column.map(lambda time: getattr(time, "tzinfo", None) is not None)
-        _refuse_mixture(has_zone.to_numpy(dtype=bool) & column.notna().to_numpy(), column, rule)
-        times = pd.DatetimeIndex(pd.to_datetime(column, utc=bool(has_zone.any())))
-        return times, f"datetimes {'with' if has_zone.any() else 'without'} a time zone"
-    if kind in ("integer", "floating", "mixed-integer-float", "decimal", "empty"):
-        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-        return numbers, "numbers"
-    raise ValueError(
-        f"{rule}, all of one kind. Received a column of {kind}, {repr_of_row(column.array, 0)} in "
-        "row 0. Convert it with pandas.to_datetime, or to numbers of seconds."
-    )
+        date_format = _format_of_dates(numbers)
+        if date_format:
+            raise ValueError(
+                f"{self.argument}: {_RULE}. Received {self.show(0)}, which looks like a date "
+                "written as a number. Convert the column: "
+                f"X.assign(timestamp=pd.to_datetime(X['timestamp'], format='{date_format}'))."
+            )
+        return str(low)
 
-
-def _read_texts(column: pd.Series, argument: str) -> tuple[Any, str]:
-    """Read numbers or ISO 8601 as text."""
-    rule = f"{argument}: {_RULE}"
-    present = column.notna().to_numpy()
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    is_number = ~np.isnan(numbers)
-    if is_number.any():
-        _refuse_mixture(is_number, column, rule)
-        return numbers, "numbers"
-    has_zone = column.str.contains(_HAS_ZONE, na=False).to_numpy(dtype=bool)
-    times = pd.DatetimeIndex(
-        pd.to_datetime(column, format="ISO8601", errors="coerce", utc=bool(has_zone.any()))
-    )
-    unread = present & np.asarray(times.isna())
-    if unread.any():
-        row = int(np.argmax(unread))
-        raise ValueError(
-            f"{rule}. Received {repr_of_row(column.array, row)} in row {row} "
-            f"({int(unread.sum())} such rows). Convert the column with pandas.to_datetime and its "
-            "format, for example X.assign(timestamp=pd.to_datetime(X['timestamp'], "
-            "format='%m/%d/%Y %I:%M:%S %p'))."
+    def _read_texts(self, column: pd.Series) -> tuple[Any, str]:
+        """Read numbers or ISO 8601 as text."""
+        numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        is_number = ~np.isnan(numbers)
+        if is_number.any():
+            self._refuse_mixture(is_number)
+            return numbers, "numbers"
+        has_zone = column.str.contains(_HAS_ZONE, na=False).to_numpy(dtype=bool)
+        zoned = bool(has_zone.any())
+        times = pd.DatetimeIndex(
+            pd.to_datetime(column, format="ISO8601", errors="coerce", utc=zoned)
         )
-    if has_zone.any():
-        _refuse_mixture(has_zone | ~present, column, rule)
-    return times, f"datetimes {'with' if has_zone.any() else 'without'} a time zone"
+        unread = column.notna().to_numpy() & np.asarray(times.isna())
+        if unread.any():
+            raise ValueError(
+                f"{self.argument}: {_RULE}. Received {self.show(int(np.argmax(unread)))} "
+                f"({int(unread.sum())} such rows). Convert the column with pandas.to_datetime and "
+                "its format, for example X.assign(timestamp=pd.to_datetime(X['timestamp'], "
+                "format='%m/%d/%Y %I:%M:%S %p'))."
+            )
+        self._refuse_mixture(has_zone)
+        return times, _kind_of_datetimes(zoned)
+
+    def _refuse_mixture(self, of_kind: NDArray[np.bool_]) -> None:
+        """Raise unless all rows that are not missing are of a kind, or none is."""
+        others = ~of_kind & self.column.notna().to_numpy()
+        if of_kind.any() and others.any():
+            raise ValueError(
+                f"{self.argument}: {_RULE}, all of one kind. Received "
+                f"{self.show(int(np.argmax(of_kind)))} and {self.show(int(np.argmax(others)))}. "
+                "Convert all rows to one kind, for example with pandas.to_datetime(..., utc=True)."
+            )
 
 
-def _refuse_mixture(of_kind: NDArray[np.bool_], column: pd.Series, rule: str) -> None:
-    """Raise unless all rows that are not missing are of a kind, or none is."""
-    others = ~of_kind & column.notna().to_numpy()
-    if of_kind.any() and others.any():
-        one, other = int(np.argmax(of_kind)), int(np.argmax(others))
-        raise ValueError(
-            f"{rule}, all of one kind. Received {repr_of_row(column.array, one)} in row {one} and "
-            f"{repr_of_row(column.array, other)} in row {other}. Convert all rows to one kind, "
-            "for example with pandas.to_datetime(..., utc=True)."
-        )
+def _kind_of_datetimes(zoned: bool) -> str:
+    return f"datetimes {'with' if zoned else 'without'} a time zone"
 
 
 def _units_of(sizes: NDArray[Any]) -> NDArray[Any]:
@@ -193,24 +233,8 @@ def _units_of(sizes: NDArray[Any]) -> NDArray[Any]:
     return units
 
 
-def _unit_of_numbers(numbers: NDArray[Any], argument: str) -> str:
-    """Return the unit of whole columns; refuse mixed units and dates written as numbers."""
-    sizes = np.abs(numbers)
-    low, high = _units_of(np.array([sizes.min(), sizes.max()], dtype=np.float64))
-    if low != high:
-        first, last = int(np.argmin(sizes)), int(np.argmax(sizes))
-        raise ValueError(
-            f"{argument}: timestamps must have one unit. Received {repr_of_row(numbers, first)} in "
-            f"row {first}, which looks like {_UNIT_NAMES[low]}, and "
-            f"{repr_of_row(numbers, last)} in row {last}, which looks like "
-            f"{_UNIT_NAMES[high]}. Convert all of them to seconds."
-        )
-    _refuse_dates(numbers, argument)
-    return str(low)
-
-
-def _refuse_dates(numbers: NDArray[Any], argument: str) -> None:
-    """Raise if all numbers read as dates, such as 20240131."""
+def _format_of_dates(numbers: NDArray[Any]) -> str:
+    """Return the format of dates written as numbers, such as 20240131; "" if one is none."""
     for n_digits, date_format in _DATE_DIGITS.items():
         place = 10 ** (n_digits - 8)
         low, high = 19000101 * place, 21001231 * place + place - 1
@@ -218,13 +242,7 @@ def _refuse_dates(numbers: NDArray[Any], argument: str) -> None:
             continue
         days = (numbers // place).astype(np.int64)
         months, dates = days // 100 % 100, days % 100
-        if (
-            (numbers % 1 == 0).all()
-            and ((months >= 1) & (months <= 12)).all()
-            and ((dates >= 1) & (dates <= 31)).all()
-        ):
-            raise ValueError(
-                f"{argument}: {_RULE}. Received {repr_of_row(numbers, 0)} in row 0, which looks "
-                "like a date written as a number. Convert the column: "
-                f"X.assign(timestamp=pd.to_datetime(X['timestamp'], format='{date_format}'))."
-            )
+        is_date = (months >= 1) & (months <= 12) & (dates >= 1) & (dates <= 31)
+        if (is_date & (numbers % 1 == 0)).all():
+            return date_format
+    return ""

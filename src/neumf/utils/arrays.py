@@ -35,7 +35,8 @@ def as_index(ids: Ids) -> pd.Index:
 
 def repr_of_row(values: Any, row: int) -> str:
     """Return the representation of one value, a plain Python one."""
-    return repr(values[row : row + 1].tolist()[0])
+    value = values[row : row + 1].tolist()[0]
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def find_not_finite(matrix: Any) -> tuple[int, int, Any, int] | None:
