@@ -115,7 +115,7 @@ READ = {
         (1, 196, None, None),
     ),
 }
-# What cannot be known, and the error.
+# Files that ask for a name or a format: their text and the error.
 REFUSED = {
     "MIND behaviors.tsv": (
         "Impression ID\tUser ID\tTime\tHistory\tImpressions\n"

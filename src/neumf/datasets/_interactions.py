@@ -28,7 +28,7 @@ def read_interactions(
     timestamp: Any = None,
     rating: Any = None,
 ) -> pd.DataFrame:
-    """Turn a table or file of any layout into the columns user, item, timestamp and rating.
+    """Turn any table or file into the columns user, item, timestamp and rating.
 
     .. versionadded:: 0.1
 
@@ -39,9 +39,9 @@ def read_interactions(
         JSON lines (`.json`, `.jsonl`), or text with one row per line, its fields separated by
         tabs, semicolons, bars or commas. gzip is undone.
     user, item, timestamp, rating : str, int or None, default=None
-        The name of each column. None finds it by the names on the page "Kinds of tables"; a
-        timestamp and a rating may be missing. An int is a position in an array, and in a file of
-        text without a header.
+        The name of each column. None finds it by the names on the page "Columns, times and
+        ids"; a timestamp and a rating may be missing. An int is a position in an array, or in a
+        file of text without a header.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def read_interactions(
     ------
     ValueError, TypeError
         If a column is missing, or two match a role equally well; if an id is missing or of another
-        type; if timestamps are of several units or kinds, or a rating is no number.
+        type; if timestamps are of several units or kinds, or a rating is text.
     FileNotFoundError
         If there is no such file.
 

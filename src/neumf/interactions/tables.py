@@ -24,7 +24,7 @@ ROLES = ("user", "item", "timestamp")
 # Arrays with more columns are likely to be a matrix of users x items.
 _MOST_COLUMNS = 4
 _MOST_SHOWN = 30
-# Unused columns that are looked at: wide arrays are no tables of interactions.
+# Unused columns that are checked for times.
 _MOST_LOOKED_AT = 50
 
 

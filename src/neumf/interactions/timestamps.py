@@ -234,7 +234,7 @@ def _units_of(sizes: NDArray[Any]) -> NDArray[Any]:
 
 
 def _format_of_dates(numbers: NDArray[Any]) -> str:
-    """Return the format of dates written as numbers, such as 20240131; "" if one is none."""
+    """Return the format of dates written as numbers, such as 20240131, or ""."""
     for n_digits, date_format in _DATE_DIGITS.items():
         place = 10 ** (n_digits - 8)
         low, high = 19000101 * place, 21001231 * place + place - 1
