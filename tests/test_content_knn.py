@@ -99,7 +99,7 @@ def test_scores_add_up_what_the_items_of_the_user_say(rng):
 
 def test_a_group_of_equal_items_has_a_bound(rng, monkeypatch):
     monkeypatch.setattr(content_knn, "_MOST_TIED", 2)
-    same = pd.DataFrame(np.ones((30, 1)), columns=["same"])
+    same = pd.DataFrame({"item": range(30), "same": 1})
     model = ContentKNNRecommender(same, n_neighbors=4).fit([[user, user] for user in range(30)])
     weights = model.item_weights_.toarray()
     assert (np.count_nonzero(weights, axis=0) == 6).all()
@@ -205,7 +205,9 @@ def test_neighbours_must_be_a_number_above_0():
 def test_is_measured_among_cold_items_by_scikit_learn(rng):
     rows = [(u, i) for u in range(40) for i in range(20) if u % 2 == i % 2 and rng.random() < 0.6]
     X = pd.DataFrame(rows, columns=["user", "item"])
-    features = pd.DataFrame({"odd": np.arange(20) % 2, "even": 1 - np.arange(20) % 2})
+    features = pd.DataFrame(
+        {"item": range(20), "odd": np.arange(20) % 2, "even": 1 - np.arange(20) % 2}
+    )
     model, splitter = ContentKNNRecommender(features), ColdItemSplitter(5, random_state=0)
     scorer = hr_scorer(2, candidates="cold")
     values = cross_val_score(model, X, cv=splitter, scoring=scorer)

@@ -661,7 +661,7 @@ def test_k_core_leaves_the_table_alone():
 
 
 @pytest.mark.parametrize(
-    "columns", [["user_id", "item_id", "n"], ["who", "what", "n"], [0, 1, 2], ["user", "item", "n"]]
+    "columns", [["user_id", "item_id", "n"], ["Customer ID", "sku", "n"], ["user", "item", "n"]]
 )
 def test_k_core_finds_its_columns(columns):
     X = pd.DataFrame([("a", 1, 7), ("a", 2, 8), ("b", 1, 9)], columns=columns)
@@ -683,7 +683,9 @@ def test_k_core_takes_categories_and_numpy_integers():
 @pytest.mark.parametrize("columns", [["user", "what"], ["who", "item_id"]])
 def test_k_core_refuses_half_the_names(columns):
     X = pd.DataFrame([("a", 1)], columns=columns)
-    with pytest.raises(ValueError, match=r"X has no column '(user|item)' \(or .*_id, .*\)"):
+    with pytest.raises(
+        ValueError, match=r"no column names an? (user|item); '(user|item_id)' is the"
+    ):
         filter_k_core(X, 1)
 
 

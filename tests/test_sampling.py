@@ -321,7 +321,7 @@ class TestTransform:
 
     @pytest.mark.parametrize(
         "items",
-        [[1, 2, 3], ["x", "y", "z"], [("x", 1), ("y", 1), ("z", 2)], [1, "1", ("x",)]],
+        [[1, 2, 3], ["x", "y", "z"], [("x", 1), ("y", 1), ("z", 2)], [1, "x", ("x",)]],
         ids=["ints", "strings", "tuples", "mixed"],
     )
     def test_gives_ids_as_they_came(self, items):
