@@ -13,15 +13,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import sklearn
 from numpy.typing import NDArray
 
-_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+# scikit-learn wraps methods such as `fit` and `transform`.
+_PACKAGES = tuple(
+    str(Path(path).parent) + os.sep for path in (Path(__file__).parent, sklearn.__file__)
+)
 
 
 def warn_caller(message: str) -> None:
     """Warn at the line that called the library, however deep inside it the cause is found."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, UserWarning, stacklevel=level)
 
