@@ -394,6 +394,7 @@ class TestBytesOfNumbers:
 
 
 class TestBytes:
+    @pytest.mark.filterwarnings("ignore:fit did not see")
     @pytest.mark.parametrize("dtype", ["S3", object])
     def test_may_be_ids(self, dtype):
         X = np.array([[b"u", b"abc"], [b"v", b"ab"]], dtype=dtype)
