@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import cross_val_score, cross_validate
+from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.pipeline import Pipeline
 
 from neumf import (
+    IdEncoder,
     ItemKNNRecommender,
     LeaveLastOutSplitter,
     PopularityRecommender,
@@ -220,3 +222,26 @@ def test_a_file_of_text(X, tmp_path):
     assert f"Read it first, for example with X = pandas.read_csv({str(path)!r})" in message
     message = message_of(ValueError, LeaveLastOutSplitter().train_test_split, str(path))
     assert "Read it first, for example with pandas.read_csv" in message
+
+
+# Pipelines with an encoder
+
+
+def test_a_search_over_a_pipeline_recommends_in_own_ids(X):
+    own = X.assign(user="user " + X["user"].astype(str), item="item " + X["item"].astype(str))
+    encoder = IdEncoder(handle_unknown="use_encoded_value")
+    search = GridSearchCV(
+        Pipeline([("ids", encoder), ("model", ItemKNNRecommender())]),
+        {"model__n_neighbors": [2, 20]},
+        scoring=ndcg_scorer,
+        cv=LeaveLastOutSplitter(),
+    )
+    ids, model = search.fit(own).best_estimator_
+    lists = ids.inverse_transform(model.recommend(ids.users_.get_indexer(["user 7"]), k=3))
+    plain = ItemKNNRecommender(search.best_params_["model__n_neighbors"]).fit(own)
+    pd.testing.assert_frame_equal(lists, plain.recommend("user 7", k=3), check_dtype=False)
+    lists = ids.inverse_transform(model.recommend(k=3))
+    pd.testing.assert_frame_equal(lists, plain.recommend(k=3), check_dtype=False)
+    with pytest.warns(UserWarning, match="fit did not see 1 of 1 users"):
+        nobody = model.recommend(ids.users_.get_indexer(["user 99"]), k=3)
+    assert ids.inverse_transform(nobody)["user"].tolist() == [None] * 3
