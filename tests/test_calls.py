@@ -191,6 +191,12 @@ def test_a_table_as_a_length_is_not_printed(split, model):
     assert "k must be an int >= 1. Received: DataFrame of shape (30, 3)" in message
 
 
+def test_a_column_as_request_time_is_not_printed(split, model):
+    message = message_of(TypeError, model.recommend, at=split[1]["timestamp"])
+    assert "at must be a finite number or a datetime" in message
+    assert "Received: Series of shape (30,)" in message
+
+
 # Numbers as cv
 
 

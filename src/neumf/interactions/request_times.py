@@ -13,6 +13,7 @@ import pandas as pd
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.tables import Interactions
 from neumf.saving.checked_values import CheckedValues
+from neumf.utils.validation import describe
 
 
 def read_request_time(value: Any, argument: str) -> float:
@@ -27,7 +28,7 @@ def read_request_time(value: Any, argument: str) -> float:
     elif isinstance(value, Real) and not isinstance(value, bool):
         seconds = float(value)
     else:
-        raise TypeError(f"{rule}. Received: {value!r} of type {type(value).__name__}.")
+        raise TypeError(f"{rule}. Received: {describe(value)} of type {type(value).__name__}.")
     if not np.isfinite(seconds):
         raise ValueError(f"{rule}. Received: {value!r}.")
     return seconds
