@@ -296,6 +296,7 @@ def test_tuple_is_one_id():
     assert items_of(recommender.recommend(("a", 1))) == ["y"]
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_recommendations_do_not_depend_on_the_size_of_blocks(recommender, monkeypatch):
     users = ["dan", "eve", "ann", "cid", "bob"]
     expected = recommender.recommend(users)
@@ -312,13 +313,17 @@ def test_users_stand_in_the_order_given_also_twice(recommender):
 
 
 def test_unknown_users_get_the_most_popular_items(recommender):
-    recommendations = recommender.recommend(["eve", "cid", "fay"], k=3)
+    message = r"^fit did not see 2 of 3 users, such as 'eve'; they get the most popular items"
+    with pytest.warns(UserWarning, match=message) as caught:
+        recommendations = recommender.recommend(["eve", "cid", "fay"], k=3)
+    assert [warning.filename for warning in caught] == [__file__]
 
     assert recommendations["user"].tolist() == ["eve"] * 3 + ["cid"] * 3 + ["fay"] * 3
     assert items_of(recommendations)[:3] == ["bread", "salt", "milk"]
     assert items_of(recommendations)[6:] == ["bread", "salt", "milk"]
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_unknown_users_alone_get_the_most_popular_items(recommender):
     assert items_of(recommender.recommend("eve", k=2)) == ["bread", "salt"]
 
@@ -360,6 +365,7 @@ def test_deny_wins_over_allow(recommender):
     assert items_of(recommendations) == ["figs"]
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_allow_and_deny_hold_for_unknown_users_too(recommender):
     recommendations = recommender.recommend("eve", allow=["salt", "figs"], deny=["salt"])
 
@@ -505,6 +511,7 @@ def test_pairs_have_the_scores_of_the_lists(rng, monkeypatch, model):
     np.testing.assert_allclose(model.predict(top[["user", "item"]]), expit(top["score"]))
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 @pytest.mark.parametrize("model", [ItemKNNRecommender(), EASERecommender(1.0)], ids=repr)
 def test_unknown_users_get_the_most_popular_items_from_these_too(rng, model):
     X = random_table(rng)

@@ -82,6 +82,35 @@ def test_a_callback_gets_an_estimator_that_recommends(table):
     pd.testing.assert_frame_equal(recorder.fitted.recommend(k=3), model.recommend(k=3))
 
 
+class PrunedError(Exception):
+    """As that of Optuna, by which a trial ends."""
+
+
+class Pruner(Recorder):
+    """Ends `fit` after the second epoch; measures each epoch, as the guide to tuning shows."""
+
+    def __init__(self, X_val):
+        super().__init__()
+        self.X_val, self.values = X_val, []
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        if context.task_name == "epoch":
+            self.values.append(fitted_estimator.score(self.X_val))
+            if context.task_id == 1:
+                raise PrunedError
+
+
+def test_a_callback_may_end_the_training_by_an_error(table):
+    X_fit, X_val = LeaveLastOutSplitter().train_test_split(table)
+    model, pruner = small_model(epochs=9), Pruner(X_val)
+    with pytest.raises(PrunedError):
+        model.set_callbacks(pruner).fit(X_fit)
+    expected = [small_model(epochs=epochs).fit(X_fit).score(X_val) for epochs in (1, 2)]
+    assert pruner.values == expected
+    assert pruner.events[-1] == "teardown"
+    assert not hasattr(model, "users_")
+
+
 def test_a_fit_that_fails_tears_down(table):
     recorder = Recorder()
     with pytest.raises(ValueError, match="Training diverged"):

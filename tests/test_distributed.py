@@ -105,6 +105,7 @@ def test_lists_of_parts_are_those_of_one_call_and_the_file_is_read_once_by_each_
     assert set(client.run(tools.loads_of_worker).values()) == {1}
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_all_files_have_the_types_of_the_first_whoever_is_unknown(model, tmp_path):
     # Parts of known users alone, of both, and of unknown ones alone, whose scores are of another
     # type.

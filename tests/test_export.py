@@ -141,6 +141,7 @@ def test_a_loaded_model_is_exported_with_its_ids(with_both, form, tmp_path):
 
 
 @both_formats
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_new_users_are_known_by_their_histories_or_get_what_is_popular(with_both, form, tmp_path):
     rows = [("new", "ítem 5"), ("new", "ítem 2")]
     expected = with_both.recommend(["new", "nobody"], k=12, interactions=rows)
@@ -152,6 +153,7 @@ def test_new_users_are_known_by_their_histories_or_get_what_is_popular(with_both
 
 
 @both_formats
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_unknown_users_of_ids_get_what_is_popular(form, tmp_path):
     model = fit()
     lists = exported(model, tmp_path, form, k=5)

@@ -681,6 +681,7 @@ def test_sparse_matrix_whose_parts_do_not_fit_is_refused(parts):
 # Golden files.
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.neumf")), ids=lambda path: path.stem)
 def test_golden_file_gives_the_recorded_lists(path):
     expected = json.loads(path.with_suffix(".json").read_text())

@@ -167,6 +167,7 @@ def test_unknown_items_are_skipped_and_counted(fitted):
     pd.testing.assert_frame_equal(with_unknown, fitted.recommend(-1, interactions=new.head(1)))
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_a_user_of_whom_nothing_is_known_gets_popular_items(fitted):
     new = pd.DataFrame({"user": [-1], "item": [1000]})
     mixed = fitted.recommend([-2, -1], k=5, interactions=new)
@@ -174,6 +175,7 @@ def test_a_user_of_whom_nothing_is_known_gets_popular_items(fitted):
     pd.testing.assert_frame_equal(mixed.head(5), popular)
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_a_user_with_unknown_items_alone_gets_popular_items(fitted):
     with pytest.warns(UserWarning, match="1 of 1 rows"):
         found = fitted.recommend(interactions=pd.DataFrame({"user": [-1], "item": [5]}), k=5)
@@ -286,6 +288,7 @@ def test_interactions_of_users_of_another_kind_are_refused(fitted, method):
         getattr(fitted, method)(users, interactions=new)
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_interactions_of_nobody_who_is_asked_for_are_warned_about(fitted):
     new = pd.DataFrame({"user": [-9], "item": [1000]})
     with pytest.warns(UserWarning, match="None of the 1 rows of interactions is of a requested"):
@@ -377,6 +380,7 @@ def test_copies_fold_in(fitted):
     ids=["frame", "floats", "array", "list"],
 )
 @pytest.mark.parametrize("recommender", [PopularityRecommender, ItemKNNRecommender])
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_a_table_without_rows_folds_in_nothing(X, recommender, empty):
     model = recommender().fit(X)
     users = [3, 4, -1]

@@ -295,7 +295,17 @@ class TestErrors:
     def test_tell_of_a_file_that_is_no_parquet(self, tmp_path):
         path = tmp_path / "file.csv"
         path.write_text("user,item\n1,2\n")
-        with pytest.raises(ValueError, match=r"X must be.*file\.csv.*cannot be read as Parquet"):
+        with pytest.raises(
+            ValueError, match=r"X must be.*file\.csv.*neumf\.datasets\.read_interactions\("
+        ):
+            PopularityRecommender().fit(path)
+
+    def test_tell_of_a_damaged_file(self, tmp_path):
+        path = tmp_path / "file.parquet"
+        path.write_bytes(b"PAR1, and no more")
+        with pytest.raises(
+            ValueError, match=r"X must be.*file\.parquet.*cannot be read as Parquet"
+        ):
             PopularityRecommender().fit(path)
 
     def test_say_what_to_install_without_pyarrow(self, X, tmp_path, monkeypatch):

@@ -81,6 +81,25 @@ def test_new_users_and_items_come_behind_the_known_ones(fitted, early, late):
     np.testing.assert_allclose(fitted.popularity_logits_, fresh.popularity_logits_[same_order])
 
 
+def test_rows_of_an_earlier_call_are_warned_about(early, late):
+    model = small_model(epochs=1).fit(early)
+    message = r"360 of its 360 pairs .*count twice: pass new rows alone.*use a callback"
+    with pytest.warns(UserWarning, match=message) as caught:
+        model.partial_fit(early)
+    assert [warning.filename for warning in caught] == [__file__]
+    with pytest.warns(UserWarning, match="360 of its 4.. pairs"):
+        model.partial_fit(pd.concat([early, late]))
+    with pytest.warns(UserWarning, match="100 of its 100 pairs"):
+        model.partial_fit(early[100:200])
+
+
+def test_people_may_do_things_again(early):
+    model = small_model(epochs=1).fit(early)
+    model.partial_fit(early[100:199])  # some rows without a new pair
+    again = early[early["user"] < 50]
+    model.partial_fit(pd.concat([again, again.tail(1).assign(item=9999)]))  # many with one
+
+
 def test_new_items_start_at_their_own_popularity(early):
     # A step size of next to nothing: what is there is what it started as.
     model = next_item_model(learning_rate=1e-9).fit(early)

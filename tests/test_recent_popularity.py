@@ -91,12 +91,14 @@ def test_weights_weigh_rows(table, half_life, data):
     np.testing.assert_allclose(model.popularity_logits_, expected, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_what_is_new_comes_first_and_the_rest_in_the_order_of_rows():
     model = PopularityRecommender(half_life="2s").fit(X)
     assert model.recommend(-1)["item"].tolist() == ["milk", "tea", "plums", "figs"]
     assert PopularityRecommender().fit(X).recommend(-1)["item"].tolist()[0] == "tea"
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_known_and_unknown_users_get_the_same_order():
     model = PopularityRecommender(half_life=2).fit(X)
     known = model.recommend(8, exclude_seen=False)["item"].tolist()
@@ -135,12 +137,14 @@ def test_moments_before_1970_and_far_apart_are_no_trouble():
     assert (scores[0] == scores[0, 0]).all()  # nothing had happened
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_labels_of_zero_do_not_count():
     y = (X["item"] != "milk").astype(int)
     model = PopularityRecommender("2s").fit(X, y)
     assert model.recommend(-1)["item"].tolist() == ["plums", "figs", "tea", "milk"]
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_an_order_of_rows_is_enough_for_a_half_life_in_rows():
     bare = X.sort_values("timestamp")[["user", "item"]]
     model = PopularityRecommender(2).fit(bare)

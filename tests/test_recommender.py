@@ -702,9 +702,11 @@ def test_seen_items_are_left_out_unless_asked_for(fitted, table):
     assert everything.groupby("user").size().eq(30).all()
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_unknown_users_get_the_most_popular_items(fitted, table):
     popular = PopularityRecommender().fit(table).recommend(-7, k=5)["item"].tolist()
-    top = fitted.recommend([3, -7, 5], k=5)
+    with pytest.warns(UserWarning, match="fit did not see 1 of 3 users, such as -7"):
+        top = fitted.recommend([3, -7, 5], k=5)
     assert top["user"].tolist() == [3] * 5 + [-7] * 5 + [5] * 5
     assert top.loc[top["user"] == -7, "item"].tolist() == popular
     assert top.loc[top["user"] == 3, "item"].tolist() == fitted.recommend(3, k=5)["item"].tolist()
@@ -872,6 +874,7 @@ def test_string_ids_after_int_ids_are_refused(fitted, table):
         fitted.similar_items("3")
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_string_users_after_int_users_get_popular_items_and_a_warning(fitted):
     with pytest.warns(UserWarning, match=r"users must be of the kind that fit saw, numbers"):
         top = fitted.recommend(["3"], k=5)

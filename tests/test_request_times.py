@@ -214,6 +214,7 @@ def test_moments_are_datetimes_where_the_timestamps_are(X):
     assert scores_of(of_dates, [3], at=2500) == expected
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_unknown_users_get_the_most_popular_items_at_any_moment(X):
     model = PopularBefore().fit(X)
     expected = PopularityRecommender().fit(X).recommend(-1, k=3)

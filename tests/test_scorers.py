@@ -714,7 +714,7 @@ def test_search_that_was_not_refitted_is_refused(split):
 )
 def test_estimator_that_is_no_recommender_is_refused(split, estimator):
     with pytest.raises(
-        TypeError, match=r"estimator must be a fitted recommender.* without users_,"
+        TypeError, match=r"estimator must be a fitted recommender.* without the attributes users_,"
     ):
         ndcg_scorer()(estimator, split[1])
 

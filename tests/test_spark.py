@@ -38,6 +38,7 @@ def spark():
 
 
 @pytest.mark.parametrize("kind", ["long", "string"])
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_lists_of_partitions_are_those_of_one_call(spark, kind, tmp_path):
     users, steps = np.divmod(np.arange(400), 8)
     X = pd.DataFrame({"user": users, "item": (users * 7 + steps) % 20, "timestamp": steps})

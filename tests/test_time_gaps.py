@@ -198,6 +198,7 @@ def test_users_with_new_rows_keep_their_own_vectors(X):
     pd.testing.assert_frame_equal(trained.recommend([-5], k=5, at=at), unmoved)
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_unknown_users_get_what_is_popular_at_any_request_time(asked):
     lists = asked.recommend(-1, k=3, at=10.0**9)
     assert lists["item"].tolist() == asked.recommend(-1, k=3)["item"].tolist()

@@ -222,7 +222,7 @@ class BaseRecommender(BaseEstimator, ABC):
         ----------
         users : id, array-like of ids or None, default=None
             None means all users that `fit` saw, or those of `interactions`. Unknown users get the
-            most popular items.
+            most popular items, with a warning that counts them.
         k : int, default=10
             Number of items per user. Users with fewer candidates get fewer rows.
         exclude_seen : bool, default=True

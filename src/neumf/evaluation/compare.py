@@ -10,8 +10,15 @@ from sklearn.base import clone
 
 from neumf.evaluation.measures import Group, Metric, Settings, measure
 from neumf.evaluation.task import RankingTask
+from neumf.utils.validation import describe, shows_call
+
+_COMPARE = (
+    "compare({'popularity': PopularityRecommender(), 'mine': model}, X_train, X_test), or "
+    "compare({'mine': model}, None, X_test) if all are fitted"
+)
 
 
+@shows_call("evaluate(model, X_test, metrics=['ndcg'], k=10)")
 def evaluate(
     estimator: Any,
     X: Any,
@@ -130,6 +137,7 @@ def evaluate(
     return _table(row for group in measure(estimator, X, settings, by) for row in group.rows())
 
 
+@shows_call(_COMPARE)
 def compare(
     estimators: Mapping[str, Any],
     X_train: Any,
@@ -202,8 +210,8 @@ def compare(
     """
     if not isinstance(estimators, Mapping) or not estimators:
         raise ValueError(
-            "estimators must be a dict of at least one name and estimator, such as "
-            f"{{'popularity': PopularityRecommender()}}. Received: {estimators!r}."
+            "estimators must be a dict of at least one name and estimator. Received: "
+            f"{describe(estimators)}. Call {_COMPARE}."
         )
     task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates)
     settings = Settings.read(metrics, k, task)

@@ -24,6 +24,13 @@ from neumf.utils.arrays import Float64s, Ids, Indices, repr_of_row
 from neumf.utils.random import hash_mix
 from neumf.utils.validation import check_labels, warn_caller
 
+# The advice where most held-out rows have an unknown user.
+_OF_MOST_USERS = (
+    " If cv is a number, as in cv=3, it cuts users apart: pass cv=LeaveLastOutSplitter(), which "
+    "holds out the last rows of each user. If new users are meant, pass what they did before as "
+    "interactions."
+)
+
 
 @dataclass(frozen=True)
 class Queries:
@@ -135,10 +142,12 @@ def match_rows(
     item_indices = lookup_ids(rows.items, items, f"{argument}: item ids")
     held_out = HeldOutRows(queries, np.maximum(labels, -1), item_indices, len(items))
     if held_out.missed.any():
+        n_rows, n_unknown = len(of_rows), np.sum(of_rows < 0)
+        advice = _OF_MOST_USERS if argument == "X" and n_unknown > n_rows / 2 else ""
         warn_caller(
-            f"{held_out.missed.sum()} of {len(item_indices)} held-out rows name a user or an item "
-            f"that fit did not see ({np.sum(of_rows < 0)} an unknown user, "
-            f"{np.sum(item_indices < 0)} an unknown item); they count as misses."
+            f"{held_out.missed.sum()} of {n_rows} held-out rows name a user or an item that fit "
+            f"did not see ({n_unknown} an unknown user, {np.sum(item_indices < 0)} an unknown "
+            f"item); they count as misses.{advice}"
         )
     return held_out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 
 from neumf.evaluation.held_out import Queries, RankingProblem, read_problem
 from neumf.evaluation.ranked_lists import Lists, ranked_lists
+from neumf.evaluation.scorers import RankingScorer, hr_scorer, ndcg_scorer
 from neumf.evaluation.task import RankingTask
 from neumf.metrics import tie_averaged
 from neumf.metrics.beyond_accuracy import Recommended, coverage, gini, novelty, overlap
 from neumf.metrics.tie_averaged import TopLists, aucs, describe_tops
 from neumf.ranking.top_k import top_items
 from neumf.utils.arrays import Float64s
-from neumf.utils.validation import check_int, check_option
+from neumf.utils.validation import check_int, describe
 
 _AT_K: dict[str, Callable[[TopLists], Float64s]] = {
     "hr": tie_averaged.hit_rates,
@@ -37,6 +39,13 @@ _OF_LISTS: dict[str, Callable[[Recommended], Float64s]] = {
     "overlap": overlap,
 }
 _NAMES = (*_AT_K, "auc", *_OF_LISTS)
+# Names that others give to some of them.
+_LONG_NAMES = {
+    "hit_rate": "hr",
+    "hit_ratio": "hr",
+    "average_precision": "map",
+    "reciprocal_rank": "mrr",
+}
 
 # One of the names, or a metric of the user's own, see `evaluate`.
 Metric = str | Callable[..., float]
@@ -60,12 +69,13 @@ class Settings(NamedTuple):
     @classmethod
     def read(cls, metrics: Any, k: Any, task: RankingTask) -> Settings:
         """Check the parameters of these names."""
-        given = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+        given = list(metrics) if isinstance(metrics, Iterable) else [metrics]
+        given = [metrics] if isinstance(metrics, str) else given
         own: dict[str, Callable[..., float]] = {}
         names = [_add_own(own, metric) if callable(metric) else metric for metric in given]
         for name in names:
-            check_option("metrics", name, (*_NAMES, *own))
-        cutoffs = list(k) if isinstance(k, Iterable) else [k]
+            _check_name(name, (*_NAMES, *own))
+        cutoffs = list(k) if isinstance(k, Iterable) and not isinstance(k, str) else [k]
         for cutoff in cutoffs:
             check_int("k", cutoff, 1)
         if not names or not cutoffs:
@@ -73,8 +83,29 @@ class Settings(NamedTuple):
         return cls(list(dict.fromkeys(names)), own, sorted(set(cutoffs)), task)
 
 
+def _check_name(name: Any, names: tuple[str, ...]) -> None:
+    """Raise unless this is one of the names, showing the nearest ones and where k goes."""
+    if name in names:
+        return
+    word, _, k = str(name).lower().replace("_at_k", "").partition("@")
+    by_word = {known.lower(): known for known in names} | _LONG_NAMES
+    words = difflib.get_close_matches(word, by_word, n=2)
+    near = list(dict.fromkeys(by_word[match] for match in words))
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint += f" Pass the length of the list as k={k}." if k.isdigit() else ""
+    raise ValueError(
+        f"metrics must be one of {', '.join(map(repr, names))}. Received: {describe(name)}.{hint}"
+    )
+
+
 def _add_own(own: dict[str, Callable[..., float]], metric: Callable[..., float]) -> str:
     """Add a metric of the user's own; return its name."""
+    makers: tuple[Any, ...] = (hr_scorer, ndcg_scorer)
+    if isinstance(metric, RankingScorer) or metric in makers:
+        raise ValueError(
+            "metrics must be names, such as 'ndcg', or functions metric(y_true, y_score, k). "
+            f"Received a scorer: {describe(metric)}. Scorers are for scoring=."
+        )
     name: str = getattr(metric, "__name__", "<lambda>")
     if name == "<lambda>":
         raise ValueError(

@@ -14,6 +14,7 @@ from neumf.interactions.reading import read_input
 from neumf.interactions.vocabulary import index_ids, lookup_ids
 from neumf.protocols import Recommender
 from neumf.utils.arrays import repr_of_row
+from neumf.utils.validation import describe
 
 
 def unwrap(estimator: Any, tables: list[Any]) -> tuple[Recommender, list[Any]]:
@@ -33,10 +34,16 @@ def unwrap(estimator: Any, tables: list[Any]) -> tuple[Recommender, list[Any]]:
     if hasattr(estimator, "recommend"):
         check_is_fitted(estimator)
     wanted = ("users_", "items_", "seen_", "popularity_", "ranker_")
+    hint = ""
+    if not hasattr(estimator, "fit"):
+        hint = (
+            " The recommender comes first, then the held-out rows: evaluate(model, X_test). For "
+            "several recommenders, call compare({'name': model}, X_train, X_test)."
+        )
     raise TypeError(
-        "estimator must be a fitted recommender (of neumf, or another object with the attributes "
-        f"{', '.join(wanted)}), or a Pipeline or search that ends in one. Received: {estimator!r}, "
-        f"without {', '.join(name for name in wanted if not hasattr(estimator, name))}."
+        "estimator must be a fitted recommender, or a fitted Pipeline or search that ends in one. "
+        f"Received: {describe(estimator)}, without the attributes "
+        f"{', '.join(name for name in wanted if not hasattr(estimator, name))}.{hint}"
     )
 
 
@@ -45,8 +52,8 @@ def fold_in_interactions(recommender: Recommender, interactions: Any) -> Recomme
     if not hasattr(recommender, "with_interactions"):
         raise TypeError(
             "interactions need a recommender with a method with_interactions, such as those that "
-            f"derive from neumf.base.BaseRecommender. Received: {recommender!r}. Fit it with the "
-            "interactions in X."
+            "derive from neumf.base.BaseRecommender. Received: "
+            f"{describe(recommender)}. Fit it with the interactions in X."
         )
     folded: Recommender = recommender.with_interactions(interactions)
     return folded

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from functools import wraps
+from typing import Any, Literal, ParamSpec
 
 from neumf import metrics
 from neumf.evaluation.held_out import read_problem
 from neumf.evaluation.ranked_lists import mean_over_lists, ranked_lists
 from neumf.evaluation.task import RankingTask
-from neumf.utils.validation import check_int
+from neumf.protocols import Recommender
+from neumf.utils.validation import check_int, describe
 
 Metric = Callable[..., float]
+_Options = ParamSpec("_Options")
 
 
 def make_ranking_scorer(
@@ -109,19 +112,42 @@ def make_ranking_scorer(
     return RankingScorer(metric, k, task)
 
 
+def _scores_too(make: Callable[_Options, RankingScorer]) -> Callable[_Options, RankingScorer]:
+    """Let ``scoring=`` take a maker of scorers itself: given an estimator, score by defaults."""
+    maker: Callable[..., RankingScorer] = make
+
+    @wraps(make)
+    def make_or_score(*args: Any, **options: Any) -> Any:
+        if args and (hasattr(args[0], "fit") or isinstance(args[0], Recommender)):
+            return maker()(*args, **options)
+        return maker(*args, **options)
+
+    return make_or_score
+
+
+@_scores_too
 def hr_scorer(
-    k: int = 10, n_negatives: int | None = None, random_state: int = 0, **options: Any
+    k: int = 10,
+    n_negatives: int | None = None,
+    random_state: int = 0,
+    *,
+    exclude_seen: bool = True,
+    interactions: Any = None,
+    at: Literal["row"] | None = None,
+    candidates: Any = None,
 ) -> RankingScorer:
     """Make a scorer of the share of users with a held-out item in the top k.
 
     .. versionadded:: 0.1
 
+    ``scoring=hr_scorer`` works like ``scoring=hr_scorer()``.
+
     Parameters
     ----------
     k : int, default=10
         Length of the list.
-    n_negatives, random_state, **options
-        `exclude_seen`, `interactions`, `at` and `candidates`, see :func:`make_ranking_scorer`.
+    n_negatives, random_state, exclude_seen, interactions, at, candidates
+        See :func:`make_ranking_scorer`.
 
     Returns
     -------
@@ -135,20 +161,33 @@ def hr_scorer(
     >>> hr_scorer(k=1)(PopularityRecommender().fit(X), [["c", 3], ["b", 2]])
     0.5
     """
-    return make_ranking_scorer(metrics.hit_rate_at_k, k, n_negatives, random_state, **options)
+    task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates)
+    return RankingScorer(metrics.hit_rate_at_k, k, task)
 
 
+@_scores_too
 def ndcg_scorer(
-    k: int = 10, n_negatives: int | None = None, random_state: int = 0, **options: Any
+    k: int = 10,
+    n_negatives: int | None = None,
+    random_state: int = 0,
+    *,
+    exclude_seen: bool = True,
+    interactions: Any = None,
+    at: Literal["row"] | None = None,
+    candidates: Any = None,
 ) -> RankingScorer:
     """Make a scorer of the normalised discounted cumulative gain.
 
     .. versionadded:: 0.1
 
+    ``scoring=ndcg_scorer`` works like ``scoring=ndcg_scorer()``.
+
     Parameters
     ----------
-    k, n_negatives, random_state, **options
-        See :func:`hr_scorer`.
+    k : int, default=10
+        Length of the list.
+    n_negatives, random_state, exclude_seen, interactions, at, candidates
+        See :func:`make_ranking_scorer`.
 
     Returns
     -------
@@ -162,7 +201,8 @@ def ndcg_scorer(
     >>> ndcg_scorer(k=1)(PopularityRecommender().fit(X), [["c", 3], ["b", 2]])
     0.5
     """
-    return make_ranking_scorer(metrics.ndcg_at_k, k, n_negatives, random_state, **options)
+    task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates)
+    return RankingScorer(metrics.ndcg_at_k, k, task)
 
 
 class RankingScorer:
@@ -172,7 +212,8 @@ class RankingScorer:
         if not callable(metric):
             raise TypeError(
                 "metric must be callable as metric(y_true, y_score, k=k), such as "
-                f"neumf.metrics.ndcg_at_k. Received: {metric!r}."
+                f"neumf.metrics.ndcg_at_k. Received: {describe(metric)}. For scoring=, pass "
+                "make_ranking_scorer(metric), or ndcg_scorer()."
             )
         check_int("k", k, 1)
         self.metric = metric

@@ -82,12 +82,19 @@ def match_new_rows(
 
 
 def find_users(ids: Ids, users: pd.Index) -> Indices:
-    """Return indices of users, -1 for unknown ones, with a warning if strings meet numbers."""
+    """Return indices of users, -1 for unknown ones, with a warning that counts these."""
     indices = indices_of(ids, users)
     complaint = describe_other_kind(indices, ids, users, "users")
     if complaint:
         warn_caller(
             f"{complaint} Until then they are unknown users, who get the most popular items."
+        )
+    elif (indices < 0).any():
+        unknown = ids[indices < 0]
+        warn_caller(
+            f"fit did not see {len(unknown)} of {len(ids)} users, such as "
+            f"{repr_of_row(unknown, 0)}; they get the most popular items. To rank for them, pass "
+            "what they did as interactions."
         )
     return indices
 

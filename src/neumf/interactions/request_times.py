@@ -14,7 +14,7 @@ from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timestamps import seconds_of_number
 from neumf.saving.checked_values import CheckedValues
-from neumf.utils.validation import warn_caller
+from neumf.utils.validation import describe, warn_caller
 
 
 def read_request_time(value: Any, argument: str) -> float:
@@ -29,7 +29,7 @@ def read_request_time(value: Any, argument: str) -> float:
     elif isinstance(value, Real) and not isinstance(value, bool):
         seconds = seconds_of_number(float(value))
     else:
-        raise TypeError(f"{rule}. Received: {value!r} of type {type(value).__name__}.")
+        raise TypeError(f"{rule}. Received: {describe(value)} of type {type(value).__name__}.")
     if not np.isfinite(seconds):
         raise ValueError(f"{rule}. Received: {value!r}.")
     return seconds

@@ -44,6 +44,11 @@ def _open_files(path: Path, argument: str) -> Any:
             f"{rule}. Received {str(path)!r}, where there is no file. Mend the path, or pass a "
             "pyarrow.dataset.Dataset for files that are on another machine."
         )
+    if path.is_file() and not _is_parquet(path):
+        raise ValueError(
+            f"{rule}. Received {str(path)!r}, which is not a Parquet file. Read it first: "
+            f"X = neumf.datasets.read_interactions({str(path)!r})."
+        )
     try:
         import pyarrow.dataset
     except ImportError as error:
@@ -65,6 +70,11 @@ def _open_files(path: Path, argument: str) -> Any:
     if not dataset.files:
         raise ValueError(f"{rule}. Received {str(path)!r}, a folder without files.")
     return dataset
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
 
 
 def _parts_of_dataset(dataset: Any, names: Sequence[Any], argument: str) -> Iterator[list[Any]]:

@@ -151,7 +151,7 @@ def open_table(X: Any, argument: str = "X") -> Table:
         raise ValueError(
             f"{argument} must be a table in memory here, where its rows are returned. Expected 2D "
             f"array, got {type(X).__name__} instead: {X!r}. Read it first, for example with "
-            "pandas.read_parquet or Dataset.to_table."
+            "neumf.datasets.read_interactions, pandas.read_parquet or Dataset.to_table."
         )
     if is_of(X, "pyarrow", "RecordBatch"):
         X = sys.modules["pyarrow"].Table.from_batches([X])
@@ -190,6 +190,7 @@ def _as_rows(X: Any, argument: str) -> NDArray[Any] | Sequence[Any]:
     else:
         first = rows[0] if len(rows) else []
         is_row = isinstance(first, list | tuple | np.ndarray | pd.Series)
+        _refuse_row_numbers(first, argument)
         # A tuple in a row is an id, not a third dimension.
         is_table = is_row and not any(isinstance(cell, list | np.ndarray) for cell in first)
     if not is_table:
@@ -203,6 +204,16 @@ def _as_rows(X: Any, argument: str) -> NDArray[Any] | Sequence[Any]:
             f"{argument} must hold ids. Complex data not supported. Received dtype {rows.dtype}."
         )
     return rows
+
+
+def _refuse_row_numbers(row: Any, argument: str) -> None:
+    """Raise if this is a row of pandas's `itertuples` that begins with the index."""
+    if getattr(row, "_fields", ())[:1] == ("Index",):
+        raise ValueError(
+            f"{argument} must hold the user first, then the item. Received rows of "
+            "DataFrame.itertuples, which begin with the index. Pass the DataFrame itself, or "
+            "list(X.itertuples(index=False)) if its first two columns are user and item."
+        )
 
 
 def _unmask(column: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,8 @@ from neumf.interactions.timeline import read_timelines
 from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Indices
 from neumf.utils.validation import check_int
+
+_Table = TypeVar("_Table")
 
 # Which rows are for training and which for testing.
 Masks = tuple[NDArray[np.bool_], NDArray[np.bool_]]
@@ -65,6 +67,12 @@ class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
     @abstractmethod
     def _masks(self, X: Any) -> Iterator[Masks]:
         """Yield masks of the training and test rows of each split."""
+
+    @overload
+    def train_test_split(self, X: Sequence[Any]) -> tuple[NDArray[Any], NDArray[Any]]: ...
+
+    @overload
+    def train_test_split(self, X: _Table) -> tuple[_Table, _Table]: ...
 
     def train_test_split(self, X: Any) -> tuple[Any, Any]:
         """Return the training and the test table of the first split.

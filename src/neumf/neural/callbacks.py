@@ -5,21 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from neumf.model.network import Weights
 from neumf.training.loop import EpochReport
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as _with_callbacks
 except ImportError:  # before scikit-learn 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """No support."""
 
-    def with_callbacks(method: Any) -> Any:
-        """Return the method as it is."""
-        return method
+    _with_callbacks = None
+
+
+def with_callbacks(method: _Method) -> _Method:
+    """Let scikit-learn's callbacks hear of a method, whose type stays the same."""
+    watched: _Method = method if _with_callbacks is None else _with_callbacks(method)
+    return watched
 
 
 __all__ = ["CallbackSupportMixin", "EpochWatcher", "FitTasks", "with_callbacks"]

@@ -188,6 +188,12 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             As `fit` does; and if X has other columns, its ids are strings where `fit` saw numbers,
             or the reverse, or a parameter is set that would change the shape of the network.
 
+        Warns
+        -----
+        UserWarning
+            If X looks like rows of an earlier call, which would count twice: it holds all pairs of
+            user and item that were seen, or 100 pairs or more and no new one.
+
         Notes
         -----
         Training goes `epochs` times through the new rows. After `fit`, Adam goes on with its step

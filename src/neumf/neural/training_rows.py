@@ -32,6 +32,10 @@ from neumf.training.batches import Degrees, Negatives, TrainingRows
 from neumf.training.centres import Centres, SideCentres
 from neumf.training.trainer import OptimizerState
 from neumf.utils.arrays import Float32s
+from neumf.utils.validation import warn_caller
+
+# So many pairs of users and items, none of them new, look like rows of an earlier call.
+_MANY_PAIRS = 100
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> 
     n_known = previous.seen.shape[0]
     indices = np.pad(np.arange(n_known), (0, rows.shape[0] - n_known), constant_values=-1)
     seen = join_seen(previous.seen, indices, rows.seen)
+    _warn_of_rows_again(rows.seen.nnz, previous.seen.nnz, seen.nnz)
     before = previous.last_items.take(indices)
     histories = _read_histories(plan, rows, before) if length else None
     return PreparedFit(
@@ -130,6 +135,21 @@ def _warn_of_row_order(plan: FitPlan, rows: EncodedRows) -> None:
     elif plan.recency:
         what = f"recency={plan.recency:g} counts the last rows of a user most"
         warn_of_row_order(rows, what, "set recency=0")
+
+
+def _warn_of_rows_again(n_pairs: int, n_before: int, n_seen: int) -> None:
+    """Warn if rows look like those of earlier calls: pairs of users and items are counted.
+
+    People do things again, but hardly all that they ever did, and not in many rows without one new
+    pair.
+    """
+    if n_before > 0 and (n_pairs == n_seen or (n_seen == n_before and n_pairs >= _MANY_PAIRS)):
+        warn_caller(
+            f"X: {n_pairs + n_before - n_seen} of its {n_pairs} pairs of user and item were seen "
+            "before. If these are rows of an earlier call, they count twice: pass new rows alone. "
+            "For more epochs, set epochs and call fit. To stop poor candidates of a search early, "
+            "use a callback, see the guide to tuning."
+        )
 
 
 def _read_histories(

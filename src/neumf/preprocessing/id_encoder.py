@@ -74,6 +74,19 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ['bo', 'al']
     >>> encoder.inverse_transform(encoder.transform(X)).equals(X)
     True
+
+    In a pipeline, the recommender speaks indices. Recommendations come back as ids in one line, of
+    some users and of all:
+
+    >>> from neumf import PopularityRecommender
+    >>> from sklearn.pipeline import make_pipeline
+    >>> ids, model = make_pipeline(IdEncoder(), PopularityRecommender()).fit(X)
+    >>> lists = ids.inverse_transform(model.recommend(ids.users_.get_indexer(["al"]), k=1))
+    >>> lists[["user", "item"]]
+      user  item
+    0   al    30
+    >>> ids.inverse_transform(model.recommend(k=1))["user"].tolist()
+    ['al']
     """
 
     users_: pd.Index

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
 import sklearn
 from numpy.typing import NDArray
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 # scikit-learn wraps methods such as `fit` and `transform`.
 _PACKAGES = tuple(
@@ -30,6 +35,36 @@ def warn_caller(message: str) -> None:
     warnings.warn(message, UserWarning, stacklevel=level)
 
 
+def describe(value: Any) -> str:
+    """Return the representation of a value if that is short, else its type and shape."""
+    shape, kind = getattr(value, "shape", ()), type(value).__name__
+    if isinstance(shape, tuple) and shape:
+        return f"{kind} of shape {shape}"
+    text = repr(value)
+    return text if len(text) <= 100 and "\n" not in text else kind
+
+
+def shows_call(
+    call: str,
+) -> Callable[[Callable[_Arguments, _Result]], Callable[_Arguments, _Result]]:
+    """Let a function show a call where arguments are missing or too many."""
+
+    def decorate(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def bound(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}: {error}. Call {call}.") from None
+            return function(*args, **kwargs)
+
+        return bound
+
+    return decorate
+
+
 def check_option(name: str, value: Any, options: Sequence[Any]) -> None:
     """Raise a ValueError unless the value is one of the options."""
     if value in options:
@@ -37,15 +72,17 @@ def check_option(name: str, value: Any, options: Sequence[Any]) -> None:
     close = difflib.get_close_matches(str(value), [str(option) for option in options], n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ValueError(
-        f"{name} must be one of {', '.join(map(repr, options))}. Received: {value!r}.{hint}"
+        f"{name} must be one of {', '.join(map(repr, options))}. Received: {describe(value)}.{hint}"
     )
 
 
 def check_int(name: str, value: Any, minimum: int) -> None:
     """Raise unless the value is an int (no bool) of at least the minimum."""
-    received = f"{name} must be an int >= {minimum}. Received: {value!r}"
+    received = f"{name} must be an int >= {minimum}. Received: {describe(value)}"
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{received} of type {type(value).__name__}.")
+        text = isinstance(value, str) and value.strip().isdigit()
+        hint = f" Leave the quotes out: {name}={value.strip()}." if text else ""
+        raise TypeError(f"{received} of type {type(value).__name__}.{hint}")
     if value < minimum:
         raise ValueError(f"{received}.")
 
@@ -56,7 +93,7 @@ def check_n_jobs(n_jobs: Any, what: str) -> None:
     if n_jobs is None:
         return
     if not isinstance(n_jobs, Integral) or isinstance(n_jobs, bool):
-        raise TypeError(f"{rule}. Received: {n_jobs!r} of type {type(n_jobs).__name__}.")
+        raise TypeError(f"{rule}. Received: {describe(n_jobs)} of type {type(n_jobs).__name__}.")
     if n_jobs == 0:
         raise ValueError(f"{rule}. Received: 0.")
 
@@ -65,7 +102,9 @@ def check_bool(name: str, value: Any) -> None:
     """Raise a TypeError unless the value is True or False."""
     if not isinstance(value, bool | np.bool_):
         kind = type(value).__name__
-        raise TypeError(f"{name} must be True or False. Received: {value!r} of type {kind}.")
+        raise TypeError(
+            f"{name} must be True or False. Received: {describe(value)} of type {kind}."
+        )
 
 
 def check_real(
@@ -74,7 +113,7 @@ def check_real(
     """Raise unless the value is a number within the bounds."""
     lower = f">= {at_least:g}" if above is None else f"> {above:g}"
     upper = f" and < {below:g}" if below < 1e30 else ""
-    received = f"{name} must be a number {lower}{upper}. Received: {value!r}"
+    received = f"{name} must be a number {lower}{upper}. Received: {describe(value)}"
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{received} of type {type(value).__name__}.")
     low_enough = float(value) >= at_least if above is None else float(value) > above

@@ -1,0 +1,58 @@
+"""Type-checked, never run: what type checkers see of the calls of a user."""
+
+from pathlib import Path
+from typing import Any, assert_type
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import neumf
+from neumf import (
+    IdEncoder,
+    ItemKNNRecommender,
+    LeaveLastOutSplitter,
+    NeuMFRecommender,
+    NextItemRecommender,
+    PopularityRecommender,
+    TimeSplitter,
+    compare,
+    evaluate,
+    hr_scorer,
+    ndcg_scorer,
+)
+from neumf.base import BaseRecommender
+
+
+def calls_of_a_user() -> None:
+    X = neumf.datasets.load_movietweetings()
+    assert_type(X, pd.DataFrame)
+    X_train, X_test = LeaveLastOutSplitter(n_splits=2).train_test_split(X)
+    assert_type(X_train, pd.DataFrame)
+    assert_type(X_test, pd.DataFrame)
+    assert_type(TimeSplitter().train_test_split([["a", 1], ["b", 2]])[0], NDArray[Any])
+    array: NDArray[np.int64] = np.ones((3, 2), dtype=np.int64)
+    assert_type(TimeSplitter().train_test_split(array), tuple[NDArray[np.int64], NDArray[np.int64]])
+
+    model = NeuMFRecommender(epochs=2).fit(X_train)
+    assert_type(model, NeuMFRecommender)
+    assert_type(model.partial_fit(X_test), NeuMFRecommender)
+    assert_type(NeuMFRecommender.from_preset("paper-8").fit(X_train), NeuMFRecommender)
+    assert_type(NextItemRecommender().fit(X_train, X_val=X_test), NextItemRecommender)
+    assert_type(PopularityRecommender().fit(X_train), PopularityRecommender)
+    assert_type(ItemKNNRecommender().fit(X_train).with_interactions(X_test), ItemKNNRecommender)
+    assert_type(IdEncoder().fit(X_train), IdEncoder)
+    assert_type(model.recommend([281], k=3), pd.DataFrame)
+    assert_type(model.predict(X_test), NDArray[np.float64])
+    assert_type(model.score(X_test), float)
+    assert_type(ndcg_scorer(k=5, at="row")(model, X_test), float)
+    assert_type(hr_scorer(10, 99, exclude_seen=False)(model, X_test), float)
+    assert_type(evaluate(model, X_test, k=[5, 10]), pd.DataFrame)
+    assert_type(compare({"a": model}, None, X_test, metrics="ndcg"), pd.DataFrame)
+
+    loaded = neumf.load(Path("model.neumf"))
+    assert_type(loaded, BaseRecommender)
+    assert_type(loaded.recommend(281), pd.DataFrame)
+    if isinstance(loaded, NeuMFRecommender):
+        assert_type(loaded.partial_fit(X_test), NeuMFRecommender)
+    hr_scorer(kk=5)  # type: ignore[call-arg]
