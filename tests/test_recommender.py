@@ -814,7 +814,7 @@ def test_parameters_out_of_range_are_refused_at_fit(options, error, match, table
         (pd.DataFrame({"user": [], "item": []}), "X must hold at least one interaction"),
         (pd.DataFrame({"user": [1, 2]}), r"X must have a user and an item column.*1 feature\(s\)"),
         (pd.DataFrame({"user": [1, None], "item": [1, 2]}), "user ids must not be missing.*row 1"),
-        (pd.DataFrame({"user": [1], "what": [2]}), "X has no column 'item'"),
+        (pd.DataFrame({"user": [1], "what": [2]}), "no column names an item"),
         (np.array([1, 2]), "Expected 2D array"),
     ],
     ids=["empty", "one column", "missing id", "one name", "one dimension"],
