@@ -259,7 +259,9 @@ def test_a_map_of_many_users_is_fitted_to_the_first_of_them(X, monkeypatch):
 
 
 def test_the_map_is_fitted_to_users_with_rows_alone(X):
-    readers = pd.DataFrame({"user": range(200), "parity": np.arange(200) % 2})  # the last 50 have no row
+    readers = pd.DataFrame(
+        {"user": range(200), "parity": np.arange(200) % 2}
+    )  # the last 50 have no row
     model = NeuMFRecommender(**SMALL, user_features=readers).fit(X)
     assert (model.histories_[150:] == -1).all()
     of_positions = np.arange(1, 9, dtype=np.float32) ** np.float32(-0.5)

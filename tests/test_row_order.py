@@ -112,6 +112,24 @@ def test_partial_fit_warns_as_fit_does():
     assert "NextItemRecommender learns what comes next" in message
 
 
+@pytest.mark.parametrize("argument", ["y", "sample_weight"])
+@pytest.mark.parametrize("model", [PopularityRecommender(), NextItemRecommender(**SMALL_NEXT_ITEM)])
+def test_series_with_another_index_is_refused(model, argument):
+    timed = X.assign(timestamp=range(len(X)))
+    ones = pd.Series(1.0, index=timed.index)
+    moved = ones.set_axis(timed.index[::-1])
+    match = f"{argument} must have the index of X.*Received 7 in row 0, where X has 0"
+    with pytest.raises(ValueError, match=match):
+        clone(model).fit(timed, **{argument: moved})
+    fitted = clone(model).fit(timed, **{argument: ones}).fit(timed, **{argument: moved.to_numpy()})
+    if hasattr(model, "partial_fit"):
+        with pytest.raises(ValueError, match=match):
+            fitted.partial_fit(timed, **{argument: moved})
+    if argument == "y":
+        with pytest.raises(ValueError, match=match):
+            fitted.score(timed, moved)
+
+
 @pytest.mark.parametrize("name", ["label", "Label", "target", "y"])
 def test_column_of_labels_is_warned_about_where_it_is_not_read(name):
     table = X.assign(**{name: [1, 0, 1, 1, 0, 1, 1, 0]})

@@ -145,11 +145,16 @@ class TestColumns:
 
     @pytest.mark.parametrize(
         ("levels", "word"),
-        [("user", "user"), (["item_id", "user"], "user"), (["asin", "userId"], "user")],
+        [
+            ("user", "user"),
+            (["item_id", "user"], "user"),
+            (["asin", "userId"], "user"),
+            (["user", "item", "stars"], "user"),
+        ],
     )
     def test_refuse_ids_in_the_index(self, levels, word):
         names = [levels] if isinstance(levels, str) else levels
-        others = {name: [0] for name in ("item", "stars") if name not in names}
+        others = {name: [0] for name in ("item", "stars", "n") if name not in names}
         X = pd.DataFrame(others | {name: [0] for name in names}).set_index(levels)
         with pytest.raises(
             ValueError, match=rf"X must have its {word} ids in a column.*reset_index"
@@ -481,6 +486,7 @@ class TestTimestamps:
             (["20240131", "20240201"], "date written as a number.*%Y%m%d'"),
             ([20240131, 20231231], "20240131 in row 0.*date written as a number.*%Y%m%d'"),
             ([20240131.0, 20231231.0], "date written as a number"),
+            ([202401, 202412], "202401 in row 0.*date written as a number.*%Y%m'"),
             ([20240131153000, 20240131153001], "date written as a number.*%Y%m%d%H%M%S'"),
             ([202401311530, 202401311531], "date written as a number.*%Y%m%d%H%M'"),
             ([1704067200, 1704067200000], "1704067200 in row 0.*seconds, and 1704067.*milli"),
@@ -491,7 +497,9 @@ class TestTimestamps:
         with pytest.raises(ValueError, match=f"X: timestamps must.*{match}"):
             read_table(table(timestamp=times))
 
-    @pytest.mark.parametrize("times", [[20240100, 20240131], [20240131, 5], [20241331, 20240131]])
+    @pytest.mark.parametrize(
+        "times", [[20240100, 20240131], [20240131, 5], [202400, 202401], [202401.5, 202402]]
+    )
     def test_may_be_any_numbers_that_are_no_dates(self, times):
         assert read_table(table(timestamp=times)).seconds.tolist() == times
 

@@ -22,7 +22,7 @@ from neumf.protocols import Recommender
 from neumf.ranking.rankers import require_times_of_fit
 from neumf.utils.arrays import Float64s, Ids, Indices, repr_of_row
 from neumf.utils.random import hash_mix
-from neumf.utils.validation import check_labels, warn_caller
+from neumf.utils.validation import check_index, check_labels, warn_caller
 
 # The advice where most held-out rows have an unknown user.
 _OF_MOST_USERS = (
@@ -104,6 +104,7 @@ def read_problem(estimator: Any, X: Any, y: Any, task: RankingTask) -> RankingPr
         if tables[0] is not X:
             refuse_merged_users(fitted, [X, task.interactions], tables)
         recommender = fold_in_interactions(fitted, tables[1])
+    check_index("y", y, X)
     rows = _positive_rows(read_input(tables[0], with_timestamps=task.at is not None), y)
     seconds = None
     if task.at is not None:

@@ -22,7 +22,7 @@ from neumf.interactions.tables import Interactions
 from neumf.interactions.timeline import Timelines, read_timelines
 from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Float32s, Float64s, Indices
-from neumf.utils.validation import check_labels, check_weights, warn_caller
+from neumf.utils.validation import check_index, check_labels, check_weights, warn_caller
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,8 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     """
     if isinstance(X, EncodedRows):  # of a recommender that contains others
         return X
+    check_index("y", y, X)
+    check_index("sample_weight", sample_weight, X)
     rows = read_input(X)
     labels = [] if y is not None else match_labels(list(getattr(X, "columns", [])))
     if labels:

@@ -197,7 +197,7 @@ def _as_rows(X: Any, argument: str) -> NDArray[Any] | Sequence[Any]:
         raise ValueError(
             f"{argument} must be a table with one row per interaction. Expected 2D array, got "
             f"{type(X).__name__} of another shape instead. Reshape your data to (n_samples, 2) or "
-            "more columns: user and item come first."
+            "more columns: user and item come first. Dicts become a table by pandas.DataFrame."
         )
     if isinstance(rows, np.ndarray) and rows.dtype.kind == "c":
         raise ValueError(

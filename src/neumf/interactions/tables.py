@@ -100,7 +100,10 @@ def locate_columns(
     The columns of a DataFrame are found by name, unless their positions are given; of an array, the
     first two are user and item.
     """
-    if table.shape[1] < 2:
+    has_ids_in_index = any(
+        match_names([name], role) for name in table.index_names for role in roles
+    )
+    if table.shape[1] < 2 and not has_ids_in_index:
         raise ValueError(
             f"{argument} must have a user and an item column. Received {table.shape[1]} feature(s) "
             f"(shape={table.shape}) while a minimum of 2 is required."

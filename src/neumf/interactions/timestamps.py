@@ -15,8 +15,9 @@ from neumf.utils.arrays import repr_of_row
 _TICKS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 # Numbers from here on are milli-, micro- and nanoseconds: as seconds they are after the year 5100.
 _UNITS = ((1e11, "ms"), (1e14, "us"), (1e17, "ns"))
-# How many digits dates have that are written as one number: 20240131, 202401311530, 20240131153000.
-_DATE_DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+# How many digits follow the year and month in dates that are written as one number: 202401,
+# 20240131, 202401311530, 20240131153000.
+_DATE_DIGITS = {0: "%Y%m", 2: "%Y%m%d", 6: "%Y%m%d%H%M", 8: "%Y%m%d%H%M%S"}
 _RULE = "timestamps must be numbers, datetimes or ISO 8601 text"
 _UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _HAS_ZONE = r":\d\d.*(?:[zZ]|[+-]\d\d(?::?\d\d)?)$"
@@ -130,6 +131,11 @@ class _Part:
     argument: str
     first_row: int  # the number of its first row in the table
 
+    @property
+    def name(self) -> Any:
+        """The name of the column, for an error."""
+        return "timestamp" if self.column.name is None else self.column.name
+
     def show(self, row: int) -> str:
         """Return a value and its row, for an error."""
         return f"{repr_of_row(self.column.array, row)} in row {self.first_row + row}"
@@ -183,7 +189,7 @@ class _Part:
             raise ValueError(
                 f"{self.argument}: {_RULE}. Received {self.show(0)}, which looks like a date "
                 "written as a number. Convert the column: "
-                f"X.assign(timestamp=pd.to_datetime(X['timestamp'], format='{date_format}'))."
+                f"X.assign(timestamp=pd.to_datetime(X[{self.name!r}], format='{date_format}'))."
             )
         return str(low)
 
@@ -204,7 +210,7 @@ class _Part:
             raise ValueError(
                 f"{self.argument}: {_RULE}. Received {self.show(int(np.argmax(unread)))} "
                 f"({int(unread.sum())} such rows). Convert the column with pandas.to_datetime and "
-                "its format, for example X.assign(timestamp=pd.to_datetime(X['timestamp'], "
+                f"its format, for example X.assign(timestamp=pd.to_datetime(X[{self.name!r}], "
                 "format='%m/%d/%Y %I:%M:%S %p'))."
             )
         self._refuse_mixture(has_zone)
@@ -236,13 +242,15 @@ def _units_of(sizes: NDArray[Any]) -> NDArray[Any]:
 def _format_of_dates(numbers: NDArray[Any]) -> str:
     """Return the format of dates written as numbers, such as 20240131, or ""."""
     for n_digits, date_format in _DATE_DIGITS.items():
-        place = 10 ** (n_digits - 8)
-        low, high = 19000101 * place, 21001231 * place + place - 1
-        if not (numbers.min() >= low and numbers.max() <= high):
+        place = 10**n_digits
+        if not (numbers.min() >= 190001 * place and numbers.max() < 210013 * place):
             continue
-        days = (numbers // place).astype(np.int64)
-        months, dates = days // 100 % 100, days % 100
-        is_date = (months >= 1) & (months <= 12) & (dates >= 1) & (dates <= 31)
-        if (is_date & (numbers % 1 == 0)).all():
+        whole = numbers.astype(np.int64)
+        months = whole // place % 100
+        is_date = (months >= 1) & (months <= 12) & (whole == numbers)
+        if n_digits:
+            days = whole // (place // 100) % 100
+            is_date &= (days >= 1) & (days <= 31)
+        if is_date.all():
             return date_format
     return ""

@@ -32,7 +32,7 @@ from neumf.saving.container import check_loaded
 from neumf.saving.values import write_values
 from neumf.training.loop import Trained
 from neumf.utils.random import make_generator
-from neumf.utils.validation import check_option, check_real
+from neumf.utils.validation import check_index, check_option, check_real
 
 
 class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkParameters):
@@ -237,6 +237,8 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         new = read_input(X, may_be_empty=True)
         if len(new) == 0:
             return None
+        check_index("y", y, X)
+        check_index("sample_weight", sample_weight, X)
         if not sp.issparse(X):  # whose columns are the items
             table = X if new.header is None else new.header
             validate_data(self, table, reset=False, skip_check_array=True)

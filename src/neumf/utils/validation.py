@@ -121,6 +121,21 @@ def check_real(
         raise ValueError(f"{received}.")
 
 
+def check_index(name: str, values: Any, X: Any) -> None:
+    """Raise if a column and the table that it belongs to number their rows differently."""
+    if not (
+        isinstance(values, pd.Series) and isinstance(X, pd.DataFrame) and len(values) == len(X)
+    ):
+        return
+    if not values.index.equals(X.index):
+        row = int(np.argmax(values.index != X.index))
+        raise ValueError(
+            f"{name} must have the index of X: its values count by position. Received "
+            f"{values.index[row]!r} in row {row}, where X has {X.index[row]!r}. Pass "
+            f"{name}.to_numpy() if the order of the rows is right, or {name}.loc[X.index]."
+        )
+
+
 def check_labels(y: Any, n_rows: int) -> NDArray[np.float32]:
     """Return labels of rows, numbers in [0, 1]."""
     labels = _check_column("y", y, n_rows)
