@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from neumf._version import __version__
 from neumf.model.network import Network
 from neumf.saving.container import short_repr
-from neumf.training.runtime import import_tensorflow
+from neumf.training.runtime import check_eager, import_tensorflow
 from neumf.utils.time_gaps import HistoryInputs
 from neumf.utils.validation import check_int, check_option
 
@@ -61,6 +61,7 @@ def export_lists(model: ListModel, path: str | os.PathLike[str], kind: str, k: i
             f"export makes its graphs with TensorFlow: {error.__cause__}. Install it: pip install "
             "tensorflow keras. neumf.load reads saved files without it."
         ) from error
+    check_eager(tf)
     write = _WRITERS[kind]()
     function = _ListFunction(tf, model, min(k, len(model.items)))
     tables = {"items": _json_ids(model.items, "items_")}
