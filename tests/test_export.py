@@ -257,6 +257,12 @@ def test_an_error_names_the_extra(with_both, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_errors_of_the_system_name_the_path_that_was_given(with_both, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"path must be in a folder .*: '~/none/lists'$"):
+        with_both.export("~/none/lists")
+
+
 @both_formats
 def test_nothing_is_printed(form, tmp_path):
     code = "import sys, neumf; neumf.load(sys.argv[1]).export(sys.argv[2], sys.argv[3])"
