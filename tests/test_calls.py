@@ -225,9 +225,9 @@ def test_a_file_of_text(X, tmp_path):
     path = tmp_path / "retail.csv"
     X.to_csv(path, index=False)
     message = message_of(ValueError, PopularityRecommender().fit, str(path))
-    assert f"Read it first, for example with X = pandas.read_csv({str(path)!r})" in message
+    assert f"Read it first: X = neumf.datasets.read_interactions({str(path)!r})." in message
     message = message_of(ValueError, LeaveLastOutSplitter().train_test_split, str(path))
-    assert "Read it first, for example with pandas.read_csv" in message
+    assert "Read it first, for example with neumf.datasets.read_interactions" in message
 
 
 # Pipelines with an encoder

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from neumf import datasets
+from neumf import PopularityRecommender, datasets
 from neumf.datasets import (
     filter_k_core,
     load_movietweetings,
@@ -137,7 +137,30 @@ def test_amazon_recognises_gzip_by_content(tmp_path):
 def test_amazon_reads_the_fields_of_2023(tmp_path):
     line = {"user_id": "A1", "asin": "B2", "parent_asin": "B1", "timestamp": 1588687728923}
     path = write(tmp_path / "r.jsonl", json.dumps(line | {"rating": 5.0}))
-    assert_frame_equal(read_amazon_reviews(path), table(("A1", "B1", 1588687728923, 5)))
+    expected = table(("A1", "B1", 0, 5)).assign(timestamp=1588687728.923)
+    assert_frame_equal(read_amazon_reviews(path), expected)
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.csv"])
+def test_amazon_timestamps_of_2023_are_of_one_unit(tmp_path, name):
+    names = ("user_id", "parent_asin", "rating", "timestamp")
+    rows = [("A1", "B1", 5.0, time) for time in (1588687728923, 1588687728)]
+    lines = [json.dumps(dict(zip(names, row, strict=True))) for row in rows]
+    if name == "r.csv":
+        lines = [",".join(map(str, row)) for row in [names, *rows]]
+    path = write(tmp_path / name, "\n".join(lines))
+    match = rf"{name}: timestamps must be all milli.* 1588687728923 and 1588687728\. Convert"
+    with pytest.raises(ValueError, match=match):
+        read_amazon_reviews(path)
+
+
+def test_the_timestamps_of_2023_are_times_of_the_library(tmp_path):
+    lines = "user_id,parent_asin,rating,timestamp\n"
+    lines += "".join(f"A{n},old,5.0,1588000000{n:03}\n" for n in range(5))
+    lines += "".join(f"A{n},new,5.0,1590592000{n:03}\n" for n in range(2))  # a month later
+    X = read_amazon_reviews(write(tmp_path / "r.csv", lines))
+    assert PopularityRecommender(half_life="7D").fit(X).recommend("?")["item"][0] == "new"
+    assert PopularityRecommender(half_life="70D").fit(X).recommend("?")["item"][0] == "old"
 
 
 BROKEN_REVIEWS = {
@@ -286,7 +309,7 @@ def test_amazon_csv_refuses_swapped_ids(tmp_path):
 def test_amazon_csv_knows_the_header_of_2023(tmp_path):
     lines = "user_id,parent_asin,rating,timestamp\nA1,B1,5.0,1588687728923\n"
     result = read_amazon_reviews(write(tmp_path / "r.csv", lines))
-    assert_frame_equal(result, table(("A1", "B1", 1588687728923, 5)))
+    assert_frame_equal(result, table(("A1", "B1", 0, 5)).assign(timestamp=1588687728.923))
 
 
 def test_amazon_csv_keeps_ids_that_look_like_missing_values(tmp_path):
@@ -313,8 +336,8 @@ def test_amazon_csv_names_the_broken_line(tmp_path, line, match):
 
 
 def test_amazon_csv_refuses_an_unknown_header(tmp_path):
-    path = write(tmp_path / "r.csv", "user,item,rating,timestamp\nA1,B1,5.0,100\n")
-    with pytest.raises(ValueError, match=r"r\.csv, line 1: field 'rating' must .*: 'rating'"):
+    path = write(tmp_path / "r.csv", "user,item,stars,timestamp\nA1,B1,5.0,100\n")
+    with pytest.raises(ValueError, match=r"r\.csv, line 1: field 'timestamp' must .*: 'timestamp'"):
         read_amazon_reviews(path)
 
 
@@ -398,14 +421,14 @@ BROKEN_FIELDS = {
     "text id": ({"user": "x"}, r"field 'user' must be a 64-bit integer\. Received: 'x'"),
     "empty id": ({"item": ""}, r"field 'item' must be a 64-bit integer\. Received: ''"),
     "fraction": ({"item": "1.5"}, r"field 'item' must be a 64-bit integer\. Received: '1\.5'"),
-    "quoted": ({"item": '"1"'}, r"field 'item' must be a 64-bit integer\. Received: '\"1\"'"),
+    "quoted": ({"item": '"x"'}, r"field 'item' must be a 64-bit integer\. Received: '\"?x\"?'"),
     "huge": ({"item": "9" * 30}, r"field 'item' must be a 64-bit integer\. Received: '99"),
     "text rating": ({"rating": "good"}, r"field 'rating' must be a finite number\. .*: 'good'"),
     "no rating": ({"rating": ""}, r"field 'rating' must be a finite number\. Received: ''"),
     "NaN": ({"rating": "nan"}, r"field 'rating' must be a finite number\. Received: 'nan'"),
     "infinite": ({"rating": "inf"}, r"field 'rating' must be a finite number\. Received: 'inf'"),
-    "no time": ({"timestamp": ""}, r"field 'timestamp' must be a 64-bit integer\. Received: ''"),
-    "no number": ({"timestamp": "-"}, r"field 'timestamp' must be a 64-bit integer\. .*: '-'"),
+    "no time": ({"timestamp": ""}, r"field 'timestamp' must be a (64-bit|number).*\. Received: ''"),
+    "no number": ({"timestamp": "-"}, r"field 'timestamp' must be a (64-bit|number).*\. .*: '-'"),
 }
 
 
@@ -482,6 +505,79 @@ def test_movielens_100k(real_data):
     assert result["user"].nunique() == 943
     assert result["item"].nunique() == 1_682
     assert result.loc[0].tolist() == [196, 242, 881250949, 3]
+
+
+# Comma-separated values with a header
+
+VARIANTS = {
+    "quoted": ('"userId","movieId","rating","timestamp"\n', '"{}","{}","{}","{}"\n', (0, 1, 2, 3)),
+    "quoted header": ('"userId","movieId","rating","timestamp"\n', "{},{},{},{}\n", (0, 1, 2, 3)),
+    "further columns": ("a,userId,movieId,,rating,timestamp\n", '1,{},{},"x,y",{},{}\n', range(4)),
+    "another order": ("Timestamp,Rating,Item_ID,User_ID\n", "{},{},{},{}\n", (3, 2, 1, 0)),
+}
+FIELDS = [("196", "242", "3.0", "881250949"), ("186", "302", "5", "891717742")]
+DATES = {"881250949": "1997-12-04 15:55:49", "891717742": "1998-04-04T19:22:22Z"}
+
+
+@pytest.mark.parametrize("ending", ["", "186,302,1_0,5\n"], ids=["fast", "strict"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_movielens_csv_is_read_by_its_header(tmp_path, variant, ending):
+    header, line, order = VARIANTS[variant]
+    lines = [line.format(*(fields[n] for n in order)) for fields in FIELDS]
+    if ending:
+        lines.append(line.format(*(("186", "302", "1_0", "5")[n] for n in order)))
+    expected = [MOVIELENS_TABLE, table((186, 302, 5, 10))][: 1 + bool(ending)]
+    result = read_movielens(write(tmp_path / "ratings.csv", header + "".join(lines)))
+    assert_frame_equal(result, pd.concat(expected, ignore_index=True))
+
+
+@pytest.mark.parametrize("rating", ["5", "0_5"], ids=["fast", "strict"])
+@pytest.mark.parametrize("with_number", [False, True])
+def test_movielens_timestamps_may_be_dates(tmp_path, rating, with_number):
+    times = [*DATES.values()]
+    if with_number:
+        times[1] = "891717742"
+    lines = f'"userId","movieId","rating","timestamp"\n196,242,3.0,"{times[0]}"\n'
+    path = write(tmp_path / "rating.csv", lines + f'186,302,{rating},"{times[1]}"\n')
+    assert_frame_equal(read_movielens(path), MOVIELENS_TABLE)
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_readers_take_what_to_csv_wrote_of_their_tables(tmp_path, index):
+    def again(read, X, name):
+        X.to_csv(tmp_path / name, index=index)
+        assert_frame_equal(read(tmp_path / name), X)
+
+    again(read_movielens, MOVIELENS_TABLE, "ratings.csv")
+    reviews = table(("A1", "B,1", 100, 5), ("NA", 'B"2', 101, 4.5))
+    again(read_amazon_reviews, reviews, "r.csv")
+    again(read_amazon_reviews, reviews.assign(timestamp=[1588687728.923, 1588687729.0]), "r2.csv")
+    MOVIELENS_TABLE.to_csv(tmp_path / "d.train.rating", index=index)
+    MOVIELENS_TABLE.to_csv(tmp_path / "d.test.rating", index=index)
+    assert_frame_equal(read_ncf(tmp_path / "d").test, MOVIELENS_TABLE)
+
+
+def test_a_broken_line_below_a_header_is_named(tmp_path):
+    header = '"tag","userId","movieId","rating","timestamp"\n"a,b",1,2,3,4\n'
+    for line, match in {
+        '"a,1,2,3,4': "the quotes must be closed",
+        "1,2,3,4": "the line must hold 5 fields.* Received 4",
+        "a,1,2,3,4,5": "the line must hold 5 fields.* Received 6",
+        'a,1,2,3,"yesterday"': "must be a number of seconds since 1970, or a date.*'yesterday'",
+    }.items():
+        path = write(tmp_path / "ratings.csv", header + line + "\n")
+        with pytest.raises(ValueError, match=rf"ratings\.csv, line 3: .*{match}"):
+            read_movielens(path)
+
+
+def test_readers_know_the_home_and_name_the_path_that_was_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "u.data", MOVIELENS["u.data"])
+    for path in ("~/u.data", "~"):
+        assert_frame_equal(read_movielens(path), MOVIELENS_TABLE)
+    for read, path in [(read_movielens, "~/no.csv"), (read_amazon_reviews, "~/no.json")]:
+        with pytest.raises(FileNotFoundError, match=rf"path must be a file that .*: '{path}'$"):
+            read(path)
 
 
 # A mark of the order of bytes, which some editors and spreadsheets write before the text

@@ -168,6 +168,23 @@ def test_movielens_100k_items(real_data):
     assert set(read_movielens(real_data("ml-100k"))["item"]) == set(items.index)
 
 
+def test_movielens_items_are_read_by_their_header(tmp_path):
+    lines = '"movieId","imdb","title","genres"\n"1","7","Heat (1995)","Action|Crime"\n'
+    expected = films((1, "Heat", 1995, "Action|Crime"))
+    assert_frame_equal(read_movielens_items(write(tmp_path / "movies.csv", lines)), expected)
+
+
+def test_movielens_items_that_to_csv_wrote(tmp_path):
+    items = films((1, "Heat, the", 1995, "Action"), (2, "1984 (1956)", math.nan, ""))
+    items.to_csv(tmp_path / "movies.csv")
+    assert_frame_equal(read_movielens_items(tmp_path), items)
+    items.reset_index().to_csv(tmp_path / "movies.csv")
+    assert_frame_equal(read_movielens_items(tmp_path), items)
+    path = write(tmp_path / "movies.csv", "item,title,year,genres\n1,Heat,MCM,\n")
+    with pytest.raises(ValueError, match=r"line 2: field 'year' must be a finite number.*'MCM'"):
+        read_movielens_items(path)
+
+
 # Products of Amazon
 
 PRODUCT = {
@@ -190,6 +207,12 @@ def read_products(tmp_path, *records, write_line=json.dumps):
 
 
 EXPECTED = products(("B1", "It's a guitar", "Acme", "Musical Instruments|Guitars|Sale", 12.5))
+
+
+def test_products_that_to_csv_wrote(tmp_path):
+    expected = products(("B1", "NA", "a\nb", "x|y", 12.5), ("0005", "", 'c"', "", math.nan))
+    expected.to_csv(tmp_path / "meta.csv")
+    assert_frame_equal(read_amazon_metadata(tmp_path / "meta.csv"), expected)
 
 
 def test_products_of_2014_are_python_literals(tmp_path):

@@ -361,7 +361,7 @@ def test_a_user_who_had_all_but_the_cold_items_is_refused():
     model = NeuMFRecommender(
         architecture="gmf",
         loss="bpr",
-        item_features=pd.DataFrame({"f": np.ones(9)}),
+        item_features=pd.DataFrame({"item": range(9), "f": 1.0}),
     )
     with pytest.raises(ValueError, match="user 'a', who has seen every item that can be drawn"):
         model.fit(X)

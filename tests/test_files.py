@@ -409,11 +409,28 @@ def test_path_of_something_else_than_a_regular_file_is_refused(make, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_missing_folder_or_file_raises(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        PopularityRecommender().fit(walks()).save(tmp_path / "none" / "model")
-    with pytest.raises(FileNotFoundError):
-        neumf.load(tmp_path / "none")
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_may_begin_with_the_home(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    PopularityRecommender().fit(walks()).save(kind("~/model"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert isinstance(neumf.load(kind("~/model")), PopularityRecommender)
+
+
+def test_errors_of_the_system_name_the_path_that_was_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    model = PopularityRecommender().fit(walks())
+    for path, error in [("~/none/model", FileNotFoundError), ("file/model", NotADirectoryError)]:
+        match = rf"path must be a file in a folder that exists, .*: '{path}'$"
+        with pytest.raises(error, match=match) as found:
+            model.save(path)
+        assert found.value.filename == path
+        with pytest.raises(error, match=rf"path must be a file that save wrote .*: '{path}'$"):
+            neumf.load(path)
+    with pytest.raises(ValueError, match=r"regular file\. Received '~', which is a folder"):
+        model.save("~")
 
 
 # Files that are refused; tests/test_files_fuzz.py makes many more.

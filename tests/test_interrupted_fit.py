@@ -17,7 +17,7 @@ from neumf import (
     base,
 )
 
-FEATURES = pd.DataFrame({"even": [1, 0] * 6, "low": [1] * 6 + [0] * 6})
+FEATURES = pd.DataFrame({"item": range(12), "even": [1, 0] * 6, "low": [1] * 6 + [0] * 6})
 PLAIN = [
     PopularityRecommender(),
     PopularityRecommender(half_life=3),

@@ -236,7 +236,7 @@ def test_a_sparse_matrix_is_refused_and_the_other_recommender_named():
 
 
 def test_user_features_need_vectors_of_users(table):
-    features = pd.DataFrame({"one": 1.0}, index=range(60))
+    features = pd.DataFrame({"user": range(60), "one": 1.0})
     with pytest.raises(ValueError, match=r"user_features .* user_vectors must be True"):
         small_model(user_features=features).fit(table)
     model = small_model(user_features=features, user_vectors=True, epochs=1).fit(table)

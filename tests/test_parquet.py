@@ -277,6 +277,51 @@ class TestErrors:
         with pytest.raises(ValueError, match=match):
             PopularityRecommender().fit(stored)
 
+    @pytest.mark.parametrize("kind", ["folder", "dataset", "filtered"])
+    @pytest.mark.parametrize("order", [1, -1])
+    @pytest.mark.parametrize(
+        ("column", "values", "types"),
+        [
+            ("timestamp", pd.to_datetime(["2020-01-01"]).as_unit("us"), r"int64 timestamp\[us\]"),
+            ("user", ["5"], r"int64 (large_)?string"),
+            ("user", [True], "int64 bool"),
+            ("user", np.array([2**63 + 1], "uint64"), "int64 uint64"),
+        ],
+        ids=["times", "text", "booleans", "large ids"],
+    )
+    def test_name_the_types_of_files_that_differ(
+        self, column, values, types, order, kind, tmp_path
+    ):
+        X = pd.DataFrame({"user": [5], "item": ["a"], "timestamp": [100]})
+        for number, table in enumerate([X, X.assign(**{column: values})]):
+            write(table, tmp_path / f"{order * number}.parquet")
+        first, second = types.split()[::order]
+        names = sorted(path.name for path in tmp_path.iterdir())
+        match = rf"X must be files .*'{column}' {first} .*{names[0]}\) and {second} .*{names[1]}\)"
+        stored = tmp_path if kind == "folder" else pads.dataset(tmp_path)
+        stored = stored.filter(pads.field("item") == "a") if kind == "filtered" else stored
+        with pytest.raises(ValueError, match=match):
+            PopularityRecommender().fit(stored)
+
+    def test_are_not_raised_for_types_of_one_kind_or_unread_columns(self, tmp_path):
+        X = pd.DataFrame({"user": np.array([5], "int32"), "item": "a", "rating": "good"})
+        X["timestamp"] = pd.to_datetime(["2020-01-01"]).as_unit("ms")
+        later = pd.to_datetime(["2020-01-01 00:00:00.000001"])
+        Y = pd.DataFrame({"user": [2**40], "item": ["b"], "rating": 3, "timestamp": later})
+        write(X, tmp_path / "0.parquet")
+        write(Y.astype({"item": "category"}), tmp_path / "1.parquet")
+        rows = read_rows(tmp_path)
+        assert rows.user_ids.tolist() == [5, 2**40]
+        assert rows.item_ids.tolist() == ["a", "b"]
+        assert np.diff(rows.timestamps).tolist() == [rows.ticks_per_second / 10**6]
+
+    def test_are_raised_where_the_first_file_alone_has_no_times(self, tmp_path):
+        X = pd.DataFrame({"user": [5], "item": ["a"], "timestamp": [100]})
+        write(X.drop(columns="timestamp"), tmp_path / "0.parquet")
+        write(X, tmp_path / "1.parquet")
+        with pytest.raises(ValueError, match=r"timestamps must be finite .* row 0"):
+            PopularityRecommender().fit(tmp_path)
+
     def test_tell_of_a_table_without_rows(self, X, kind, tmp_path):
         stored = store(X[:0], kind, tmp_path)
         with pytest.raises(ValueError, match="X must hold at least one interaction"):

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from golden_models import fit_next_item, walks
-from output_tools import own_lines
 
 import neumf
 from neumf import SequentialRulesRecommender
@@ -63,7 +62,7 @@ class Server:
             _, rest = self.process.communicate(timeout=60)
         finally:
             self.process.kill()  # does nothing to one that has ended
-        lines = own_lines("".join(self.log) + rest)
+        lines = "".join([*self.log, rest]).splitlines()
         return self.process.returncode, [line for line in lines if not line.startswith("INFO:")]
 
 

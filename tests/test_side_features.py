@@ -28,7 +28,7 @@ BOOKS = pd.DataFrame(
 )
 # Readers 40 to 43 are cold.
 COLD_READERS = [*range(40, 44)]
-READERS = pd.DataFrame({"parity": np.arange(44) % 2, "one": 1})
+READERS = pd.DataFrame({"parity": np.arange(44) % 2, "one": 1}).rename_axis("user")
 LEARNING = {
     "n_factors": 8,
     "regularization": 0.2,

@@ -326,7 +326,8 @@ class BaseRecommender(BaseEstimator, ABC):
         Parameters
         ----------
         path : str or path
-            The file. If it exists, it is replaced once the new one is complete, and keeps its mode.
+            The file; "~" is the home. If it exists, it is replaced once the new one is complete,
+            and keeps its mode.
 
         Raises
         ------

@@ -19,12 +19,14 @@ from neumf.datasets._lines import (
     parse_lines,
     quoted,
 )
-from neumf.datasets._tables import COLUMNS, Layout, read_table, table_of_rows
+from neumf.datasets._tables import COLUMNS, Layout, layout_of_header, read_table, table_of_rows
 
 # Names of user, item, timestamp and rating in the dumps of 2014 and 2018, and of 2023.
 _FIELDS = ("reviewerID", "asin", "unixReviewTime", "overall")
 _FIELDS_2023 = ("user_id", "parent_asin", "timestamp", "rating")
-_CSV_HEADER_2023 = "user_id,parent_asin,rating,timestamp"
+
+# In 1973; as seconds, in the year 5138.
+_LEAST_MILLISECONDS = 10**11
 
 _REVIEWER_ID = re.compile(r"A[0-9A-Z]{9,}")
 _ASIN = re.compile(r"[B0-9][0-9A-Z]{9}")
@@ -43,8 +45,9 @@ def read_amazon_reviews(
     ----------
     path : str or path-like
         The file, plain or gzip-compressed: `.json` or `.jsonl` with one review per line, a JSON
-        object, or `.csv` with ratings only, four fields separated by commas (in 2023 with a
-        header).
+        object, or `.csv` with ratings only, four fields separated by commas. With a header (the
+        files of 2023, and the table that this function returns, written by `to_csv`), the fields
+        may be quoted and stand in any order among further ones.
     csv_columns : sequence of str, default=("user", "item", "rating", "timestamp")
         Order of the fields in a `.csv` without a header. The default is the order of 2014; the
         files of 2018 have ("item", "user", "rating", "timestamp").
@@ -52,8 +55,9 @@ def read_amazon_reviews(
     Returns
     -------
     DataFrame
-        Columns `user` and `item` (str), `timestamp` (int64, as in the file: seconds since 1970
-        in 2014 and 2018, milliseconds in 2023) and `rating` (float64), rows in file order.
+        Columns `user` and `item` (str: in 2023 the `parent_asin`), `timestamp` (seconds since
+        1970: int64 in 2014 and 2018, float64 in 2023, whose files hold milliseconds) and `rating`
+        (float64), rows in file order.
 
     Raises
     ------
@@ -98,7 +102,8 @@ def read_amazon_reviews(
         _, first = next(parse_lines(path, parse_json))
         names = _FIELDS_2023 if "user_id" in first else _FIELDS
         lines = parse_lines(path, partial(_parse_review, names))
-        return table_of_rows((row for _, row in lines), str)
+        table = table_of_rows((row for _, row in lines), str)
+        return _with_seconds(path, table) if "user_id" in first else table
     if name.endswith(".csv"):
         return _read_csv(path, csv_columns)
     raise ValueError(
@@ -145,14 +150,28 @@ def _parse_review(names: tuple[str, ...], line: str) -> list[Any]:
     return [intern(parse_id(names[0], user)), intern(parse_id(names[1], item)), timestamp, rating]
 
 
+def _with_seconds(path: StrPath, table: pd.DataFrame) -> pd.DataFrame:
+    """Turn milliseconds into seconds, fractions kept: they are the order of reviews."""
+    times = table["timestamp"]
+    is_large = times >= _LEAST_MILLISECONDS
+    if not is_large.any():
+        return table
+    if not is_large.all():
+        raise ValueError(
+            f"{path}: timestamps must be all milliseconds or all seconds. Received "
+            f"{times[is_large].iloc[0]} and {times[~is_large].iloc[0]}. Convert those in seconds."
+        )
+    return table.assign(timestamp=times / 1000)
+
+
 def _read_csv(path: StrPath, columns: Sequence[str]) -> pd.DataFrame:
     if sorted(columns) != sorted(COLUMNS):
         raise ValueError(
             f"csv_columns must be {', '.join(COLUMNS)} in some order. Received: {columns!r}."
         )
     number, line = first_line(path)
-    if line == _CSV_HEADER_2023:
-        return read_table(path, Layout(",", id_type=str, has_header=True))
+    if (layout := layout_of_header(line, str)) is not None:
+        return _with_seconds(path, read_table(path, layout))
     # The dumps of 2014 and 2018 differ in the order, and a swapped table looks sound.
     first = dict(zip(columns, line.split(","), strict=False))
     user, item = first.get("user", ""), first.get("item", "")

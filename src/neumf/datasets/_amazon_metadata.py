@@ -8,7 +8,14 @@ from typing import Any
 import pandas as pd
 
 from neumf.datasets._amazon import parse_json
-from neumf.datasets._lines import FieldError, StrPath, parse_lines, quoted
+from neumf.datasets._lines import (
+    FieldError,
+    StrPath,
+    first_line,
+    open_binary,
+    parse_lines,
+    quoted,
+)
 from neumf.utils.validation import warn_caller
 
 # Names of the fields; of several, the first that a line has counts.
@@ -34,7 +41,8 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
     ----------
     path : str or path-like
         The file, plain or gzip-compressed: one product per line, a JSON object (2018 and 2023) or a
-        Python literal (`{'asin': ...}`, 2014), which takes ten times as long.
+        Python literal (`{'asin': ...}`, 2014), which takes ten times as long. Or the table that
+        this function returns, written by `to_csv`.
 
     Returns
     -------
@@ -79,6 +87,13 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
     >>> items["title"].tolist(), items["categories"].tolist(), items["price"].tolist()
     (['Pop filter'], ['Musical Instruments|Microphones'], [9.95])
     """
+    if first_line(path)[1].split(",")[:2] == ["item", "title"]:
+        with open_binary(path) as stream:
+            dtypes = dict.fromkeys(("item", "title", "brand", "categories"), "str")
+            dtypes["price"] = "float64"
+            empty = {"price": [""]}
+            table = pd.read_csv(stream, dtype=dtypes, keep_default_na=False, na_values=empty)
+        return table.set_index("item")[["title", "brand", "categories", "price"]]
     records: dict[str, tuple[str, str, str, float]] = {}
     n_lines = 0
     for _, (key, record) in parse_lines(path, _parse_product):

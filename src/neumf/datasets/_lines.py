@@ -1,5 +1,7 @@
 """Text files line by line, with errors that name the file, the line and the field."""
 
+import csv
+import datetime
 import gzip
 import io
 import itertools
@@ -8,8 +10,9 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, TypeVar
+
+from neumf.utils.paths import opened_as
 
 StrPath = str | os.PathLike[str]
 Row = TypeVar("Row")
@@ -28,10 +31,11 @@ class FieldError(ValueError):
 
 def open_binary(path: StrPath) -> IO[bytes]:
     """Open a file; its first bytes show whether it is compressed with gzip."""
-    with Path(path).open("rb") as stream:
-        is_compressed = stream.read(2) == b"\x1f\x8b"
-    # A GzipFile alone takes a Python call per line; the buffer around it is C.
-    return io.BufferedReader(gzip.open(path)) if is_compressed else Path(path).open("rb")
+    with opened_as(path, "path must be a file that exists and that you may read") as file:
+        with file.open("rb") as stream:
+            is_compressed = stream.read(2) == b"\x1f\x8b"
+        # A GzipFile alone takes a Python call per line; the buffer around it is C.
+        return io.BufferedReader(gzip.open(file)) if is_compressed else file.open("rb")
 
 
 def numbered_lines(path: StrPath, latin_1: bool = False) -> Iterator[tuple[int, str]]:
@@ -99,6 +103,15 @@ def quoted(value: object) -> str:
     return text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 3]}..."
 
 
+def split_csv(line: str) -> list[str]:
+    """Split a line at its commas; fields may be quoted."""
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        message = f"the quotes must be closed ({error}). Received: {quoted(line)}"
+        raise ValueError(message) from None
+
+
 def check_width(fields: list[str], columns: tuple[str, ...], separator: str) -> None:
     """Raise unless a line has a field for each column."""
     if len(fields) != len(columns):
@@ -119,6 +132,22 @@ def parse_int64(name: str | int, text: str) -> int:
     if not -(2**63) <= number < 2**63:
         raise FieldError(name, "a 64-bit integer", text)
     return number
+
+
+def parse_seconds(name: str, text: str) -> int | float:
+    """Parse a time, a number of seconds or a date, which is UTC if it names no time zone."""
+    with suppress(ValueError):
+        return parse_int64(name, text)
+    with suppress(ValueError):
+        return parse_finite(name, text)
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        rule = "a number of seconds since 1970, or a date such as 2024-01-31 23:59:59"
+        raise FieldError(name, rule, text) from None
+    utc = datetime.UTC
+    seconds = (time if time.tzinfo else time.replace(tzinfo=utc)).timestamp()
+    return int(seconds) if seconds.is_integer() else seconds
 
 
 def parse_finite(name: str, text: str) -> float:

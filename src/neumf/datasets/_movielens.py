@@ -1,12 +1,13 @@
 """Reader of the MovieLens rating files."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from neumf.datasets._lines import StrPath, first_line, line_error, quoted
-from neumf.datasets._tables import Layout, read_table
+from neumf.datasets._tables import Layout, layout_of_header, read_table
 
 _CSV_HEADER = "userId,movieId,rating,timestamp"
 
@@ -20,7 +21,9 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
 
     - `u.data` (100K): `user item rating timestamp`, separated by tabs;
     - `ratings.dat` (1M, 10M): `user::item::rating::timestamp`;
-    - `ratings.csv` (20M, 25M, 32M, latest): header `userId,movieId,rating,timestamp`.
+    - `ratings.csv` (20M, 25M, 32M, latest): header `userId,movieId,rating,timestamp`, also with
+      quotes, further columns or dates as timestamps; or the table that this function returns,
+      written by `to_csv`.
 
     Parameters
     ----------
@@ -31,8 +34,8 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `user`, `item`, `timestamp` (int64, seconds since 1970) and `rating` (float64),
-        rows in file order.
+        Columns `user`, `item`, `timestamp` (int64, seconds since 1970; float64 where they have
+        fractions) and `rating` (float64), rows in file order.
 
     Raises
     ------
@@ -64,8 +67,8 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
     """
     file = find_file(path, ("u.data", "ratings.dat", "ratings.csv"))
     number, line = first_line(file)
-    if line == _CSV_HEADER:
-        return read_table(file, Layout(",", has_header=True))
+    if (layout := layout_of_header(line, int)) is not None:
+        return read_table(file, layout)
     for separator in ("::", "\t"):
         if separator in line:
             return read_table(file, Layout(separator))
@@ -74,14 +77,14 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
     raise line_error(file, number, f"the file must {expected}. Received: {quoted(line)}")
 
 
-def find_file(path: StrPath, file_names: Sequence[str]) -> Path:
+def find_file(path: StrPath, file_names: Sequence[str]) -> StrPath:
     """Return the path of a file, or of the only file of these names in a folder."""
-    path = Path(path)
-    if not path.is_dir():
+    folder = Path(os.path.expanduser(path))  # noqa: PTH111 - that of Path raises without a home
+    if not folder.is_dir():
         return path
-    found = [name for name in file_names if (path / name).is_file()]
+    found = [name for name in file_names if (folder / name).is_file()]
     if len(found) == 1:
-        return path / found[0]
+        return folder / found[0]
     message = f"{path}: the folder must hold one of {', '.join(file_names)}. Received: "
     if not found:
         raise FileNotFoundError(f"{message}none.")

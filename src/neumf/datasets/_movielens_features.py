@@ -1,9 +1,8 @@
 """The reader of the films of MovieLens."""
 
-import csv
+import math
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -14,11 +13,14 @@ from neumf.datasets._lines import (
     check_width,
     first_line,
     line_error,
+    parse_finite,
     parse_int64,
     parse_lines,
     quoted,
+    split_csv,
 )
 from neumf.datasets._movielens import find_file
+from neumf.datasets._tables import columns_of_header
 from neumf.datasets._titles import split_years
 
 _CSV_HEADER = "movieId,title,genres"
@@ -32,29 +34,25 @@ _GENRES = (
 _FLAGGED_COLUMNS = ("item", "title", "release date", "video release date", "URL", *_GENRES)
 _NO_GENRE = {"unknown", "(no genres listed)"}
 
-# The fields of a line by name, without the id.
+# The fields of a line by name.
 _Fields = dict[str, str]
+_Record = dict[str, str | float]
 
 
 class _Format(NamedTuple):
-    """How a file writes one film per line, the id in the first field."""
+    """How a file writes one film per line."""
 
     separator: str
     columns: tuple[str, ...]
-    parse: Callable[[_Fields], _Fields]
+    parse: Callable[[_Fields], _Record]
     is_csv: bool = False
 
-    def parse_line(self, line: str) -> tuple[int, _Fields]:
+    def parse_line(self, line: str) -> tuple[int, _Record]:
         """Return the id and the record of a line."""
-        try:
-            cells = csv.reader([line], strict=True)
-            fields = next(cells) if self.is_csv else line.split(self.separator)
-        except csv.Error as error:
-            message = f"the quotes must be closed ({error}). Received: {quoted(line)}"
-            raise ValueError(message) from None
+        fields = split_csv(line) if self.is_csv else line.split(self.separator)
         check_width(fields, self.columns, self.separator)
-        key = parse_int64("item", fields[0])
-        return key, self.parse(dict(zip(self.columns[1:], fields[1:], strict=True)))
+        record = dict(zip(self.columns, fields, strict=True))
+        return parse_int64("item", record["item"]), self.parse(record)
 
 
 def read_movielens_items(path: StrPath) -> pd.DataFrame:
@@ -66,7 +64,8 @@ def read_movielens_items(path: StrPath) -> pd.DataFrame:
 
     - `u.item` (100K): 24 fields separated by vertical bars, the last 19 being flags of genres;
     - `movies.dat` (1M, 10M): `item::title::genres`;
-    - `movies.csv` (20M, 25M, 32M, latest): header `movieId,title,genres`.
+    - `movies.csv` (20M, 25M, 32M, latest): header `movieId,title,genres`, also with quotes and
+      further columns; or the table that this function returns, written by `to_csv`.
 
     Parameters
     ----------
@@ -107,13 +106,18 @@ def read_movielens_items(path: StrPath) -> pd.DataFrame:
     1     6       Heat  1995.0            Action
     """
     items = _read(find_file(path, ("u.item", "movies.dat", "movies.csv")))
+    if "year" in items:
+        return items[["title", "year", "genres"]]
     return pd.concat([split_years(items["title"]), items["genres"]], axis=1)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: StrPath) -> pd.DataFrame:
     """Read a table indexed by id; the first line decides between the formats."""
     number, line = first_line(path, latin_1=True)
     format_ = next((found for pattern, found in _FORMATS.items() if re.match(pattern, line)), None)
+    for names in (_CSV_NAMES | _CSV_YEAR, _CSV_NAMES):
+        if format_ is None and (columns := columns_of_header(line, names)):
+            format_ = _Format(",", columns, _parse_item, is_csv=True)
     if format_ is None:
         expected = (
             f"start with the header {_CSV_HEADER!r}, or hold the fields item, title and genres "
@@ -121,7 +125,7 @@ def _read(path: Path) -> pd.DataFrame:
         )
         raise line_error(path, number, f"the file must {expected}. Received: {quoted(line)}")
     is_csv = format_.is_csv
-    records: dict[int, _Fields] = {}
+    records: dict[int, _Record] = {}
     line_of: dict[int, int] = {}
     for number, (key, record) in parse_lines(path, format_.parse_line, int(is_csv), not is_csv):
         if key in records:
@@ -131,12 +135,15 @@ def _read(path: Path) -> pd.DataFrame:
     return pd.DataFrame([*records.values()], pd.Index([*records], dtype="int64", name="item"))
 
 
-def _parse_item(fields: _Fields) -> _Fields:
+def _parse_item(fields: _Fields) -> _Record:
     genres = [genre for genre in fields["genres"].split("|") if genre not in _NO_GENRE]
-    return {"title": fields["title"], "genres": "|".join(genres)}
+    record: _Record = {"title": fields["title"], "genres": "|".join(genres)}
+    if "year" in fields:
+        record["year"] = parse_finite("year", fields["year"]) if fields["year"] else math.nan
+    return record
 
 
-def _parse_flags(fields: _Fields) -> _Fields:
+def _parse_flags(fields: _Fields) -> _Record:
     for genre in _GENRES:
         if fields[genre] not in ("0", "1"):
             raise FieldError(genre, "0 or 1", fields[genre])
@@ -144,8 +151,10 @@ def _parse_flags(fields: _Fields) -> _Fields:
     return _parse_item({"title": fields["title"], "genres": "|".join(flagged)})
 
 
+_CSV_NAMES = {"item": ("item", "movieid"), "title": ("title",), "genres": ("genres",)}
+_CSV_YEAR = {"year": ("year",)}  # of the table that `read_movielens_items` returns
+
 _FORMATS = {
-    f"{_CSV_HEADER}$": _Format(",", ("item", "title", "genres"), _parse_item, is_csv=True),
     r"\d+::": _Format("::", ("item", "title", "genres"), _parse_item),
     r"\d+\|": _Format("|", _FLAGGED_COLUMNS, _parse_flags),
 }

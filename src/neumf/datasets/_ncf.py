@@ -8,8 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neumf.datasets._lines import StrPath, line_error, parse_int64, parse_lines, quoted
-from neumf.datasets._tables import Layout, read_table
+from neumf.datasets._lines import (
+    StrPath,
+    first_line,
+    line_error,
+    parse_int64,
+    parse_lines,
+    quoted,
+)
+from neumf.datasets._tables import Layout, layout_of_header, read_table
 
 
 class NCFData(NamedTuple):
@@ -70,9 +77,11 @@ def read_ncf(prefix: StrPath) -> NCFData:
     >>> negatives
     array([[1, 2, 3]])
     """
-    prefix = os.fspath(prefix)
-    train = read_table(f"{prefix}.train.rating", Layout("\t"))
-    test = read_table(f"{prefix}.test.rating", Layout("\t"))
+    prefix = os.path.expanduser(prefix)  # noqa: PTH111 - no path, but a prefix
+    train, test = (
+        read_table(path, layout_of_header(first_line(path)[1], int) or Layout("\t"))
+        for path in (f"{prefix}.train.rating", f"{prefix}.test.rating")
+    )
     path = Path(f"{prefix}.test.negative")
     return NCFData(train, test, _read_negatives(path, test) if path.exists() else None)
 

@@ -2,8 +2,9 @@
 
 import csv
 import io
+import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +20,29 @@ from neumf.datasets._lines import (
     parse_id,
     parse_int64,
     parse_lines,
+    parse_seconds,
+    split_csv,
 )
 
 COLUMNS = ["user", "item", "timestamp", "rating"]
 
 
+# The names that a header has for each column, of several the first one that is there; letters
+# and digits alone count.
+_HEADER_NAMES = {
+    "user": ("user", "userid", "reviewerid"),
+    "item": ("item", "itemid", "movieid", "parentasin", "asin", "productid"),
+    "timestamp": ("timestamp", "unixreviewtime", "time"),
+    "rating": ("rating", "overall", "score"),
+}
+
+
 @dataclass(frozen=True)
 class Layout:
-    """How a file writes its interactions."""
+    """How a file writes its interactions.
+
+    With a header, fields may be quoted, and timestamps may be fractions and dates.
+    """
 
     separator: str
     columns: tuple[str, ...] = ("user", "item", "rating", "timestamp")
@@ -35,13 +51,35 @@ class Layout:
 
     def parse(self, line: str) -> list[Any]:
         """Return user, item, timestamp and rating of a line."""
-        fields = line.split(self.separator)
+        fields = split_csv(line) if self.has_header else line.split(self.separator)
         check_width(fields, self.columns, self.separator)
         read_id = parse_id if self.id_type is str else parse_int64
-        readers = dict(zip(COLUMNS, (read_id, read_id, parse_int64, parse_finite), strict=True))
-        cells = zip(self.columns, fields, strict=True)
-        row = {name: readers[name](name, text) for name, text in cells}
-        return [row[name] for name in COLUMNS]
+        read_time = parse_seconds if self.has_header else parse_int64
+        readers = zip(COLUMNS, (read_id, read_id, read_time, parse_finite), strict=True)
+        row = dict(zip(self.columns, fields, strict=True))
+        return [read(name, row[name]) for name, read in readers]
+
+
+def layout_of_header(line: str, id_type: type[int] | type[str]) -> Layout | None:
+    """Return the layout of a file of comma-separated values, None if its header lacks a column."""
+    columns = columns_of_header(line, _HEADER_NAMES)
+    return Layout(",", columns, id_type, has_header=True) if columns else None
+
+
+def columns_of_header(line: str, known: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
+    """Return our names for the columns of a header, and numbers for others."""
+    try:
+        header = split_csv(line)
+    except ValueError:
+        return None
+    names = [re.sub("[^a-z0-9]", "", name.lower()) for name in header]
+    columns = [f"column {number}" for number in range(len(names))]
+    for column, those_of_files in known.items():
+        found = next((name for name in those_of_files if name in names), None)
+        if found is None:
+            return None
+        columns[names.index(found)] = column
+    return tuple(columns)
 
 
 def read_table(path: StrPath, layout: Layout) -> pd.DataFrame:
@@ -55,14 +93,16 @@ def read_table(path: StrPath, layout: Layout) -> pd.DataFrame:
     except (ValueError, OverflowError, *DAMAGED_GZIP):
         pass
     lines = parse_lines(path, layout.parse, n_header=int(layout.has_header))
-    return table_of_rows((row for _, row in lines), layout.id_type)
+    return table_of_rows((row for _, row in lines), layout.id_type, not layout.has_header)
 
 
-def table_of_rows(rows: Iterable[list[Any]], id_type: type[int] | type[str]) -> pd.DataFrame:
+def table_of_rows(
+    rows: Iterable[list[Any]], id_type: type[int] | type[str], whole_seconds: bool = True
+) -> pd.DataFrame:
     """Gather rows of user, item, timestamp and rating."""
     # Arrays take 8 bytes a number, where a list would hold an object.
     ids: list[Any] = [[], []] if id_type is str else [array("q"), array("q")]
-    columns = [*ids, array("q"), array("d")]
+    columns = [*ids, array("q") if whole_seconds else [], array("d")]
     for row in rows:
         for column, value in zip(columns, row, strict=True):
             column.append(value)
@@ -71,6 +111,7 @@ def table_of_rows(rows: Iterable[list[Any]], id_type: type[int] | type[str]) -> 
 
 def _read_fast(path: StrPath, layout: Layout) -> pd.DataFrame:
     id_dtype = "int64" if layout.id_type is int else "str"
+    dtypes = {"user": id_dtype, "item": id_dtype, "rating": "float64"}
     separator = layout.separator
     with open_binary(path) as stream:
         if len(separator) > 1:  # pandas would fall back on its slow Python parser
@@ -81,12 +122,24 @@ def _read_fast(path: StrPath, layout: Layout) -> pd.DataFrame:
             sep=separator,
             names=list(layout.columns),
             header=0 if layout.has_header else None,
-            dtype={"user": id_dtype, "item": id_dtype, "timestamp": "int64", "rating": "float64"},
+            dtype=dtypes if layout.has_header else dtypes | {"timestamp": "int64"},
             engine="c",
-            quoting=csv.QUOTE_NONE,
+            quoting=csv.QUOTE_MINIMAL if layout.has_header else csv.QUOTE_NONE,
             na_filter=False,
-        )
-    return table[COLUMNS]
+        )[COLUMNS]
+    return table.assign(timestamp=_seconds(table["timestamp"]))
+
+
+def _seconds(times: pd.Series) -> pd.Series:
+    """Return times as numbers of seconds, whole ones as integers; raise if one is unclear."""
+    if times.dtype.kind not in "if":
+        times = times.astype("str")
+        if times.str.fullmatch(r"[\d.]*").any():
+            raise ValueError("numbers among dates")
+        dates = pd.to_datetime(times, format="ISO8601", utc=True)
+        times = dates.dt.as_unit("us").astype("int64") / 10**6
+    whole = times.astype("int64")
+    return whole if (whole == times).all() else times
 
 
 def _is_sound(table: pd.DataFrame, layout: Layout) -> bool:
@@ -94,4 +147,4 @@ def _is_sound(table: pd.DataFrame, layout: Layout) -> bool:
     if table.empty or not isinstance(table.index, pd.RangeIndex):
         return False
     has_empty_ids = layout.id_type is str and bool((table[["user", "item"]] == "").any(axis=None))
-    return not has_empty_ids and bool(np.isfinite(table["rating"]).all())
+    return not has_empty_ids and bool(np.isfinite(table[["timestamp", "rating"]]).all(axis=None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,10 @@ from neumf.interactions.columns import is_of
 
 # Rows of a part, and a few more where the groups of rows in the files are longer.
 _PART_ROWS = 2**20
+
+
+# By column: the types of the files, and the first file of each type.
+_TypesOfFiles = dict[str, dict[Any, str]]
 
 
 class StoredTable(NamedTuple):
@@ -28,12 +33,18 @@ def open_stored(X: Any, argument: str) -> StoredTable | None:
     if is_of(X, "dask.dataframe", "DataFrame"):
         return StoredTable(X._meta, lambda names: _parts_of_dask(X, names, argument))
     if isinstance(X, str | os.PathLike):
-        X = _open_files(Path(X), argument)
+        X = _open_files(Path(X).expanduser(), argument)
     elif not is_of(X, "pyarrow.dataset", "Dataset"):
         return None
+    dataset, types = _with_widest_types(X, argument)
     # The index that pandas wrote with its rows does not become a column.
-    header = X.schema.empty_table().to_pandas(date_as_object=False)
-    return StoredTable(header, lambda names: _parts_of_dataset(X, names, argument))
+    header = dataset.schema.empty_table().to_pandas(date_as_object=False)
+
+    def read(names: list[Any]) -> Iterator[list[Any]]:
+        _check_types(types, names, argument)
+        return _parts_of_dataset(dataset, names, argument)
+
+    return StoredTable(header, read)
 
 
 def _open_files(path: Path, argument: str) -> Any:
@@ -75,6 +86,59 @@ def _open_files(path: Path, argument: str) -> Any:
 def _is_parquet(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) == b"PAR1"
+
+
+def _with_widest_types(dataset: Any, argument: str) -> tuple[Any, _TypesOfFiles]:
+    """Return a dataset whose columns have the widest type of its files, and the types."""
+    import pyarrow
+
+    types: _TypesOfFiles = {}
+    if not is_of(dataset, "pyarrow._dataset", "FileSystemDataset"):
+        return dataset, types
+    try:
+        for path in dataset.files:
+            for field in dataset.format.inspect(path, dataset.filesystem):
+                types.setdefault(field.name, {}).setdefault(field.type, path)
+        fragments = [*dataset.get_fragments()]
+    except (OSError, pyarrow.ArrowException) as error:
+        raise _unreadable(argument, error) from error
+    except ValueError:  # a filtered dataset keeps its fragments to itself
+        return dataset, types
+    schema = dataset.schema
+    for name, others in types.items():
+        for other in others:
+            # Types that cannot be united stay as they are, and `_check_types` refuses them.
+            with suppress(pyarrow.ArrowException):
+                part = pyarrow.schema([(name, other)])
+                schema = pyarrow.unify_schemas([schema, part], promote_options="permissive")
+    files = type(dataset)(fragments, schema, dataset.format, dataset.filesystem)
+    return files, types
+
+
+def _check_types(types: _TypesOfFiles, names: Sequence[Any], argument: str) -> None:
+    """Raise if files hold different kinds of values in a column: Arrow would convert them."""
+    for name in names:
+        paths = {_kind_of(type_): (type_, path) for type_, path in types.get(name, {}).items()}
+        paths.pop("null", None)
+        if len(paths) > 1:
+            (first, path), (second, other_path), *_ = paths.values()
+            raise ValueError(
+                f"{argument} must be files that agree in the types of their columns. Received in "
+                f"column {name!r} {first} ({path}) and {second} ({other_path}). Read the files "
+                "one by one, convert the column to one type, and write them anew."
+            )
+
+
+def _kind_of(type_: Any) -> str:
+    """Name the types that Arrow converts to each other without a change of meaning."""
+    import pyarrow.types as kinds
+
+    type_ = type_.value_type if kinds.is_dictionary(type_) else type_
+    if kinds.is_integer(type_) or kinds.is_floating(type_):
+        return "uint64" if kinds.is_uint64(type_) else "number"
+    if kinds.is_timestamp(type_):
+        return "local time" if type_.tz is None else "time"
+    return str(type_).removeprefix("large_").removesuffix("_view")
 
 
 def _parts_of_dataset(dataset: Any, names: Sequence[Any], argument: str) -> Iterator[list[Any]]:
@@ -122,5 +186,6 @@ def _parts_of_dask(frame: Any, names: Sequence[Any], argument: str) -> Iterator[
 def _unreadable(argument: str, error: Exception) -> OSError:
     return OSError(
         f"{argument} could not be read to its end, because a file is damaged, was removed or "
-        f"changed: {error}. Nothing was learned from it; write the file anew and repeat the call."
+        f"changed, or its values do not fit into the type of other files: {error}. Nothing was "
+        "learned from it; write the file anew and repeat the call."
     )

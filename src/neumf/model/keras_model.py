@@ -13,6 +13,12 @@ def build_keras_model(network: Network) -> Any:
     try:
         import keras
     except ModuleNotFoundError as error:
+        if error.name not in ("keras", "tensorflow"):
+            raise ImportError(
+                f"model_ is a Keras model: {error}. KERAS_BACKEND, or ~/.keras/keras.json, names a "
+                "backend that is not installed. Set KERAS_BACKEND=tensorflow before Python starts, "
+                "or install that backend."
+            ) from error
         raise ImportError(
             f"model_ is a Keras model: {error}. Install what it needs: pip install tensorflow "
             "keras. Recommending and predicting need no Keras."

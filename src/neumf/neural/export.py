@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from neumf._version import __version__
 from neumf.model.network import Network
 from neumf.saving.container import short_repr
-from neumf.training.runtime import import_tensorflow
+from neumf.training.runtime import check_eager, import_tensorflow
+from neumf.utils.paths import opened_as
 from neumf.utils.time_gaps import HistoryInputs
 from neumf.utils.validation import check_int, check_option
 
@@ -48,10 +49,10 @@ def export_lists(model: ListModel, path: str | os.PathLike[str], kind: str, k: i
             "recommender with time_gaps. Fit one with time_gaps=None, or serve the file that save "
             "writes."
         )
-    folder = Path(path)
+    folder = Path(path).expanduser()
     if folder.exists():
         raise FileExistsError(
-            f"path must be a folder that is not there yet. Received {folder}, which exists. "
+            f"path must be a folder that is not there yet. Received {path}, which exists. "
             "Remove it, or name another."
         )
     try:
@@ -61,13 +62,15 @@ def export_lists(model: ListModel, path: str | os.PathLike[str], kind: str, k: i
             f"export makes its graphs with TensorFlow: {error.__cause__}. Install it: pip install "
             "tensorflow keras. neumf.load reads saved files without it."
         ) from error
+    check_eager(tf)
     write = _WRITERS[kind]()
     function = _ListFunction(tf, model, min(k, len(model.items)))
     tables = {"items": _json_ids(model.items, "items_")}
     if "user" in function.inputs:
         tables["users"] = _json_ids(model.users, "users_")
     text = json.dumps({"neumf_version": __version__, **tables})
-    _write_folder(folder, text, lambda temporary: write(tf, function, temporary))
+    with opened_as(path, "path must be in a folder that exists, has space, and may be written to"):
+        _write_folder(folder, text, lambda temporary: write(tf, function, temporary))
 
 
 class _ListFunction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from neumf.neural.export import ListModel, export_lists
 from neumf.neural.fold_in import UserProfile, fit_user_map, move_users
 from neumf.protocols import Ranker
 from neumf.ranking.similar import most_similar_vectors
+from neumf.training.runtime import import_tensorflow
 from neumf.training.trainer import OptimizerState
 from neumf.utils.arrays import Float64s, Indices
 
@@ -191,6 +193,8 @@ class NetworkRecommender(BaseRecommender):
         """The network as a Keras model of ``[user indices, item indices]`` -> logit."""
         check_is_fitted(self)
         if self._model is None:
+            with suppress(ImportError):  # Keras may have another backend, or says what is missing
+                import_tensorflow()
             self._model = build_keras_model(self.network_)
         return self._model
 

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as serialize
 
 from neumf._version import __version__
+from neumf.utils.paths import opened_as
 
 FORMAT = 1  # that is written; older ones are read, later ones are refused
 
@@ -28,6 +29,8 @@ DTYPES = {
     **{f"U{8 * size}": np.dtype(f"u{size}") for size in (1, 2, 4, 8)},
     **{f"F{8 * size}": np.dtype(f"f{size}") for size in (2, 4, 8)},
 }
+
+_WRITABLE = "path must be a file in a folder that exists, has space, and may be written to"
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -58,8 +61,13 @@ def write_file(path: str | os.PathLike[str], text: str, arrays: Arrays) -> None:
     metadata = {"neumf_format": str(FORMAT), "neumf_version": __version__, "neumf_values": text}
     metadata["neumf_checksum"] = checksum_of(metadata, arrays)
     content = serialize(dict(arrays), metadata)
-    path = Path(os.path.realpath(path))
-    mode = _mode_of_regular_file(path) if path.exists() else None
+    with opened_as(path, _WRITABLE) as given:
+        file = Path(os.path.realpath(given))
+        mode = _mode_of_regular_file(file, path) if file.exists() else None
+        _replace(file, content, mode)
+
+
+def _replace(path: Path, content: bytes, mode: int | None) -> None:
     temporary = path.with_name(f".neumf-{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -74,11 +82,11 @@ def write_file(path: str | os.PathLike[str], text: str, arrays: Arrays) -> None:
         raise
 
 
-def _mode_of_regular_file(path: Path) -> int:
+def _mode_of_regular_file(path: Path, given: str | os.PathLike[str]) -> int:
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         raise ValueError(
-            f"path must be a regular file. Received {str(path)!r}, which is a folder, a device, a "
+            f"path must be a regular file. Received {str(given)!r}, which is a folder, a device, a "
             "pipe or a socket. Pass the path of a file."
         )
     return stat.S_IMODE(mode)
@@ -86,8 +94,9 @@ def _mode_of_regular_file(path: Path) -> int:
 
 def read_file(path: str | os.PathLike[str]) -> tuple[str, dict[str, NDArray[Any]]]:
     """Read the text and the arrays that `write_file` wrote; refuse any other file."""
-    _mode_of_regular_file(Path(path))
-    content = Path(path).read_bytes()
+    with opened_as(path, "path must be a file that save wrote and that you may read") as file:
+        _mode_of_regular_file(file, path)
+        content = file.read_bytes()
     try:
         tensors = deserialize(content)  # type: ignore[no-untyped-call]
     except SafetensorError as error:

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
+from neumf.training.held_back import messages_held_back
+
 # Whether this process was forked from one in which TensorFlow had run. Its threads are then gone,
 # and the first computation would wait for them for ever.
 _forked_after_tensorflow = False
@@ -27,12 +29,19 @@ def import_tensorflow() -> Any:
     # TensorFlow reads the variables once, when it first computes.
     with _set_where_missing(variables):
         try:
-            import tensorflow as tf
+            with messages_held_back():
+                import tensorflow as tf
         except ModuleNotFoundError as error:
             raise ImportError(
                 f"fit and partial_fit of NeuMFRecommender train with TensorFlow: {error}. Install "
                 "it: pip install tensorflow keras. neumf.load reads recommenders that were "
                 "trained elsewhere without it."
+            ) from error
+        except ValueError as error:
+            raise RuntimeError(
+                f"TensorFlow cannot be imported, since it imports Keras: {error}. KERAS_BACKEND, "
+                "or ~/.keras/keras.json, names a backend that Keras does not know. Set "
+                "KERAS_BACKEND=tensorflow before Python starts."
             ) from error
 
         if _forked_after_tensorflow:
@@ -41,9 +50,41 @@ def import_tensorflow() -> Any:
                 "would wait for ever. Start processes with multiprocessing's method 'spawn' or "
                 "with joblib's back end 'loky', or fork before the first fit."
             )
-        with suppress(tf.errors.OpError):  # without XLA, training will say so
+        # Without XLA, training will say so.
+        with suppress(tf.errors.OpError), messages_held_back():
             tf.function(lambda: tf.constant(0), jit_compile=True)()
     return tf
+
+
+def check_eager(tf: Any) -> None:
+    """Raise if TensorFlow would add operations to a graph in place of executing them."""
+    if not tf.executing_eagerly():
+        raise RuntimeError(
+            "fit and export need TensorFlow's eager execution, which is off: the program has "
+            "called tf.compat.v1.disable_eager_execution() or disable_v2_behavior(), or the call "
+            "stands inside a tf.Graph or a tf.function. Call fit and export outside of these, in a "
+            "process that leaves eager execution on."
+        )
+
+
+def check_settings(tf: Any) -> None:
+    """Raise if TensorFlow's settings, or the place of the call, make training impossible."""
+    check_eager(tf)
+    if tf.distribute.has_strategy():
+        name = type(tf.distribute.get_strategy()).__name__
+        raise RuntimeError(
+            "Training cannot use the variables of a tf.distribute strategy. Received a call inside "
+            f"the scope of a {name}. Call fit outside of `with strategy.scope():`. model_ may be "
+            "read inside."
+        )
+    context = sys.modules["tensorflow.python.eager.context"].context()
+    if getattr(context, "op_callbacks", ()):
+        raise RuntimeError(
+            "Training masks scores with infinities and compiles with XLA, neither of which "
+            "tf.debugging.enable_check_numerics() or enable_dump_debug_info() allows. One of them "
+            "is on. Before fit, call tf.debugging.disable_check_numerics() or "
+            "tf.debugging.experimental.disable_dump_debug_info()."
+        )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from neumf.training.batches import BatchSizes, Chunk, TrainingRows, chunks_of, m
 from neumf.training.centres import Centres
 from neumf.training.losses import Loss
 from neumf.training.program import compile_program
-from neumf.training.runtime import import_tensorflow
+from neumf.training.runtime import check_settings, import_tensorflow
 from neumf.training.step import Plan, Rates
 from neumf.training.variables import (
     Variables,
@@ -82,6 +82,7 @@ class Trainer:
         rng: np.random.Generator,
     ) -> None:
         tf = import_tensorflow()
+        check_settings(tf)
         self._rows = rows
         self._rng = rng
         self._table_shapes = {name: table.shape for name, table in weights.tables.items()}
