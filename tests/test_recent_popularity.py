@@ -111,11 +111,18 @@ def test_the_counts_of_users_stay_what_they_are():
     assert isinstance(recent, TimedRecommender)
 
 
-def test_without_half_life_any_moment_is_the_same():
+def test_without_half_life_the_users_before_the_moment_count():
     model = PopularityRecommender().fit(X)
-    ranker = model.ranker_at(np.array([0, 1]), np.array([0.0, 1e9]))
-    expected = model.ranker_.score_items(np.array([0, 1]))
-    np.testing.assert_array_equal(ranker.score_items(np.array([0, 1])), expected)
+    moments = np.array([1e9, 0.0, *X["timestamp"]])
+    scores = model.ranker_at(np.zeros(len(moments), int), moments).score_items(
+        np.arange(len(moments))
+    )
+    np.testing.assert_array_equal(scores[0], model.ranker_.score_items(np.array([0]))[0])
+    for moment, logits in zip(moments, scores, strict=True):
+        before = X[X["timestamp"] < moment].drop_duplicates(["user", "item"])
+        counts = before["item"].value_counts().reindex(model.items_, fill_value=0)
+        share = (counts + 1) / (before["user"].nunique() + 2)
+        np.testing.assert_allclose(logits, np.log(share / (1 - share)))
 
 
 def test_datetimes_are_moments_in_seconds():
@@ -150,9 +157,7 @@ def test_an_order_of_rows_is_enough_for_a_half_life_in_rows():
     model = PopularityRecommender(2).fit(bare)
     dated = PopularityRecommender(2).fit(X)
     assert model.recommend(-1)["item"].tolist() == dated.recommend(-1)["item"].tolist()
-    with pytest.raises(
-        ValueError, match="X of fit must have timestamps where half_life and a request"
-    ):
+    with pytest.raises(ValueError, match="X of fit must have timestamps where a request time"):
         model.ranker_at(np.array([0]), np.array([0.0]))
 
 

@@ -143,7 +143,7 @@ def test_what_a_member_cannot_fold_in_is_refused():
 
 def test_members_are_asked_at_the_moment():
     model = VotingRecommender(MEMBERS).fit(X)
-    users, seconds = np.array([3, 4]), np.array([10.0, 100.0])
+    users, seconds = np.array([3, 4]), np.array([150.0, 100.0])
     found = model.ranker_at(users, seconds).score_items(np.array([0, 1]))
     parts = [
         z_scores(member.ranker_at(users, seconds).score_items(np.array([0, 1])).astype(float))

@@ -17,15 +17,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf.evaluation.scorers import ndcg_scorer
 from neumf.interactions.columns import barred_items, read_ids
-from neumf.interactions.encoded_rows import EncodedRows, read_rows
-from neumf.interactions.new_rows import NewRows, find_users, match_new_rows, read_new
+from neumf.interactions.encoded_rows import keep_rows, read_rows
+from neumf.interactions.first_rows import popularity_logits_at
+from neumf.interactions.new_rows import NewRows, find_users, match_new_rows, read_new, rows_before
 from neumf.interactions.reading import read_input
 from neumf.interactions.request_times import read_request_time, require_timestamps
 from neumf.interactions.tables import Interactions
+from neumf.interactions.user_items import UserItems, read_user_items
 from neumf.interactions.vocabulary import extend_index, index_ids, lookup_ids
 from neumf.protocols import Ranker
 from neumf.ranking.lists import CatalogueScores, best_items
-from neumf.ranking.rankers import QueryRanker, pair_scores, ranker_at
+from neumf.ranking.rankers import QueryRanker, pair_scores, require_times_of_fit
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.description import describe
 from neumf.saving.fitted_rows import read_fitted_rows, state_of_rows
@@ -34,32 +36,6 @@ from neumf.utils.arrays import Float64s, Ids, Indices
 from neumf.utils.validation import check_int
 
 __all__ = ["BaseRecommender", "keep_rows", "read_rows"]
-
-
-def keep_rows(recommender: BaseRecommender, rows: EncodedRows, **learned: Any) -> None:
-    """Set all fitted attributes at once, as the last step of `fit`.
-
-    .. versionadded:: 0.1
-
-    Parameters
-    ----------
-    recommender : BaseRecommender
-        Gets the attributes that :class:`BaseRecommender` lists.
-    rows : EncodedRows
-        As :func:`read_rows` returned them.
-    **learned : Any
-        Further attributes, by name.
-
-    Examples
-    --------
-    >>> from neumf import PopularityRecommender
-    >>> from neumf.base import keep_rows, read_rows
-    >>> recommender = PopularityRecommender()
-    >>> keep_rows(recommender, read_rows([["a", "x"], ["b", "x"], ["a", "y"]]), n_rows_=3)
-    >>> recommender.popularity_.tolist(), recommender.n_rows_
-    ([2, 1], 3)
-    """
-    recommender._commit(rows.attributes(rows.seen) | learned)
 
 
 class BaseRecommender(BaseEstimator, ABC):
@@ -78,8 +54,9 @@ class BaseRecommender(BaseEstimator, ABC):
       the fitted attributes, besides `users_` and `seen_`, that new rows change. It gets
       the users' index before as ``rows.indices``, -1 for new ones, and the rows, user by user and
       oldest first, as ``rows.new.users``, ``rows.new.items`` and ``rows.new.seconds``;
-    - ``ranker_at(users, seconds)``, if scores depend on the request time. `ranker_` then is for a
-      request time just after the last row of `fit`.
+    - ``_ranker_at(users, seconds)``, if scores depend on more than the rows of a user before the
+      request time: a :class:`~neumf.protocols.Ranker` of queries. `ranker_` then is for a request
+      time just after the last row of `fit`.
 
     The scorers, :func:`neumf.evaluate`, :func:`neumf.compare` and scikit-learn's searches then work
     with it. :func:`neumf.load` makes only the recommenders of the library: pickle others.
@@ -99,6 +76,8 @@ class BaseRecommender(BaseEstimator, ABC):
         ``(popularity_ + 1) / (n_users + 2)``. Ranks the lists of unknown users.
     has_timestamps_ : bool
         Whether the rows given to `fit` had timestamps. Without them, `at` is refused.
+    user_items_ : UserItems or None
+        The items of each user, oldest first, and their times: for `at`. None without timestamps.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -146,6 +125,7 @@ class BaseRecommender(BaseEstimator, ABC):
     popularity_: NDArray[np.int64]
     popularity_logits_: Float64s
     has_timestamps_: bool
+    user_items_: UserItems | None
 
     # Files leave these out: a loaded recommender has None in their place.
     _unsaved_parameters: ClassVar[tuple[str, ...]] = ()
@@ -157,6 +137,10 @@ class BaseRecommender(BaseEstimator, ABC):
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         """Return a ranker of queries, see :class:`neumf.protocols.TimedRecommender`."""
+        return self._queries(users, seconds)[2]
+
+    def _ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
+        """Return a ranker of queries whose users did nothing since; see the class."""
         return QueryRanker(self.ranker_, users)
 
     def predict(self, X: Any, *, interactions: Any = None, at: Any = None) -> Float64s:
@@ -203,7 +187,7 @@ class BaseRecommender(BaseEstimator, ABC):
         known = self._for_users(index_ids(rows.users)[1].to_numpy(), read_new(interactions))
         users = lookup_ids(rows.users, known.users_, "X: user ids")
         items = lookup_ids(rows.items, self.items_, "X: item ids")
-        return pair_scores(ranker_at(known, users, seconds), users, items)
+        return pair_scores(known._queries(users, seconds)[2], users, items)
 
     def recommend(
         self,
@@ -235,9 +219,9 @@ class BaseRecommender(BaseEstimator, ABC):
             are skipped, with a warning that counts them.
         at : float, datetime or None, default=None
             The request time: a number of seconds or a datetime, as the timestamps of `fit` are.
-            None is just after the last row of `fit`. Recommenders whose scores depend on it use
-            only rows before it. Seen items, and the popularity that ranks the lists of unknown
-            users, are always those of all rows.
+            None is just after the last row of `fit`. The list is what a new user gets who did
+            exactly what the user did before that time: later rows are not in the history, the
+            seen items, or the popularity that ranks the lists of users without rows.
 
         Returns
         -------
@@ -268,10 +252,13 @@ class BaseRecommender(BaseEstimator, ABC):
         known = self._for_users(ids, new)
         indices = find_users(ids, known.users_)
         seconds = None if at is None else np.full(len(indices), read_request_time(at, "at"))
-        ranker = ranker_at(known, indices, seconds)
+        known, indices, ranker = known._queries(indices, seconds)
+        popularity_logits = self.popularity_logits_
+        if seconds is not None and (indices < 0).any():
+            popularity_logits = self._popularity_logits_at(seconds[0])
         barred = barred_items(self.items_, allow, deny)
         seen = known.seen_ if exclude_seen else None
-        scores = CatalogueScores(ranker, indices, self.popularity_logits_, seen, barred)
+        scores = CatalogueScores(ranker, indices, popularity_logits, seen, barred)
         return best_items(ids, self.items_, k, scores)
 
     def with_interactions(self, interactions: Any) -> Self:
@@ -344,11 +331,14 @@ class BaseRecommender(BaseEstimator, ABC):
 
     def _state(self) -> dict[str, Any]:
         """Return the fitted state by name: values for :func:`neumf.saving.values.write_values`."""
-        return state_of_rows(self.__dict__)
+        rows = self.user_items_
+        return state_of_rows(self.__dict__) | {"user_items_": None if rows is None else vars(rows)}
 
     def _restore(self, state: CheckedValues) -> None:
         """Set the fitted state, after a check of each value: anyone may have written the file."""
-        self._commit(read_fitted_rows(state))
+        attributes = read_fitted_rows(state)
+        rows = read_user_items(state, attributes["seen_"].shape)
+        self._commit(attributes | {"user_items_": rows})
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what input is welcome."""
@@ -364,6 +354,25 @@ class BaseRecommender(BaseEstimator, ABC):
             kept.pop("feature_names_in_", None)
         self.__dict__ = kept | attributes
 
+    def _queries(self, users: Indices, seconds: Float64s | None) -> tuple[Self, Indices, Ranker]:
+        """Return a ranker of queries, at request times if there are any.
+
+        And a recommender that knows only the rows before them, with the index of each query's user
+        there: -1 for one without such rows.
+        """
+        if seconds is None:
+            return self, users, QueryRanker(self.ranker_, users)
+        require_times_of_fit(self)
+        past = rows_before(users, seconds, self.user_items_, self.seen_)
+        if past is None:
+            return self, users, self._ranker_at(users, seconds)
+        known, queries = self._after(past.rows), np.arange(len(users))
+        return known, np.where(past.known, queries, -1), known._ranker_at(queries, seconds)
+
+    def _popularity_logits_at(self, seconds: float) -> Float64s:
+        """Return `popularity_logits_` of the rows before a request time."""
+        return popularity_logits_at(self.user_items_, len(self.items_), seconds)
+
     def _for_users(self, ids: Ids, new: Interactions | None) -> Self:
         """Return a copy that knows these users alone, after new rows; self if there is no table."""
         if new is None:
@@ -373,7 +382,11 @@ class BaseRecommender(BaseEstimator, ABC):
     def _after(self, rows: NewRows) -> Self:
         """Return a copy that knows the users of these rows alone."""
         known, changed = copy(self), self._with_interactions(rows)
-        known._commit({"users_": rows.user_ids, "seen_": rows.seen} | changed)
+        items = self.user_items_
+        if items is not None:
+            items = items.take(rows.indices).followed_by(rows.new)
+        of_rows = {"users_": rows.user_ids, "seen_": rows.seen, "user_items_": items}
+        known._commit(of_rows | changed)
         return known
 
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:

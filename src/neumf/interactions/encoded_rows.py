@@ -19,7 +19,8 @@ from neumf.interactions.features import SideFeatures, join_features
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import count_users, seen_matrix
 from neumf.interactions.tables import Interactions
-from neumf.interactions.timeline import Timelines, read_timelines
+from neumf.interactions.timeline import Timelines, read_timelines, time_order
+from neumf.interactions.user_items import UserItems
 from neumf.interactions.vocabulary import index_ids
 from neumf.utils.arrays import Float32s, Float64s, Indices
 from neumf.utils.validation import check_index, check_labels, check_weights, warn_caller
@@ -60,8 +61,18 @@ class EncodedRows:
             weights=None if sample_weight is None else check_weights(sample_weight, n_rows),
         )
 
+    @cached_property
+    def user_items(self) -> tuple[UserItems, Indices]:
+        """The items of all positives, with their times, and the row that each position is."""
+        order = time_order(self.users, self.timestamps)
+        if self.positive is not None:
+            order = order[self.positive[order]]
+        seconds = None if self.seconds is None else self.seconds[order]
+        users, items = self.users[order], self.items[order]
+        return UserItems.of_sorted_rows(users, items, seconds, self.shape[0]), order
+
     def attributes(self, seen: sp.csr_array) -> dict[str, Any]:
-        """Return ids, seen items, popularity and columns by the names of fitted attributes."""
+        """Return ids, items, popularity and columns by the names of fitted attributes."""
         popularity = count_users(seen)
         return self.columns | {
             "users_": self.user_ids,
@@ -70,6 +81,7 @@ class EncodedRows:
             "popularity_": popularity,
             "popularity_logits_": logit((popularity + 1) / (self.shape[0] + 2)),  # Laplace's rule
             "has_timestamps_": self.timestamps is not None,
+            "user_items_": None if self.timestamps is None else self.user_items[0],
         }
 
     @property
@@ -184,3 +196,29 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     probe = BaseEstimator()
     validate_data(probe, X if rows.header is None else rows.header, skip_check_array=True)
     return replace(encoded, columns=dict(vars(probe)))
+
+
+def keep_rows(recommender: Any, rows: EncodedRows, **learned: Any) -> None:
+    """Set all fitted attributes at once, as the last step of `fit`.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    recommender : BaseRecommender
+        Gets the attributes that :class:`neumf.base.BaseRecommender` lists.
+    rows : EncodedRows
+        As :func:`read_rows` returned them.
+    **learned : Any
+        Further attributes, by name.
+
+    Examples
+    --------
+    >>> from neumf import PopularityRecommender
+    >>> from neumf.base import keep_rows, read_rows
+    >>> recommender = PopularityRecommender()
+    >>> keep_rows(recommender, read_rows([["a", "x"], ["b", "x"], ["a", "y"]]), n_rows_=3)
+    >>> recommender.popularity_.tolist(), recommender.n_rows_
+    ([2, 1], 3)
+    """
+    recommender._commit(rows.attributes(rows.seen) | learned)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from neumf.interactions.reading import read_input
 from neumf.interactions.seen import join_seen, seen_matrix
@@ -22,7 +23,7 @@ from neumf.interactions.vocabulary import (
     kind_of_ids,
     lookup_ids,
 )
-from neumf.utils.arrays import Ids, Indices, repr_of_row
+from neumf.utils.arrays import Float64s, Ids, Indices, repr_of_row
 from neumf.utils.validation import warn_caller
 
 
@@ -79,6 +80,42 @@ def match_new_rows(
     new_seen = seen_matrix(new_users, rows.items, (int(known.sum()), len(items)))
     seen = join_seen(seen, before[known], new_seen)
     return NewRows(user_ids[known], before[known], rows, seen, new)
+
+
+class PastRows(NamedTuple):
+    """Queries as users of their own, who did what came before their request times."""
+
+    rows: NewRows
+    known: NDArray[np.bool_]  # which queries have a row before, or a user without any later one
+
+
+def rows_before(
+    users: Indices, seconds: Float64s, user_items: UserItems | None, seen: sp.csr_array
+) -> PastRows | None:
+    """Return queries (-1: unknown user) with the rows before their request times.
+
+    None if no user has a row at the request time or later. Users without such a row keep what was
+    learned for them.
+    """
+    if user_items is None or user_items.seconds is None:
+        return None
+    of_queries = user_items.take(users)
+    queries, times = of_queries.users, np.asarray(of_queries.seconds)
+    n_queries = len(users)
+    before = times < seconds[queries]
+    is_cut = np.bincount(queries[~before], minlength=n_queries) > 0
+    if not is_cut.any():
+        return None
+    kept = before & is_cut[queries]
+    new = UserItems.of_sorted_rows(queries[kept], of_queries.items[kept], times[kept], n_queries)
+    indices = np.where(is_cut, -1, users)
+    shape = n_queries, seen.shape[1]
+    seen = join_seen(seen, indices, seen_matrix(new.users, new.items, shape))
+    nobody = np.empty(0, dtype=np.int64)
+    rows = NewRows(
+        pd.RangeIndex(n_queries), indices, new, seen, Interactions(nobody, nobody, np.empty(0))
+    )
+    return PastRows(rows, (indices >= 0) | (np.diff(new.bounds) > 0))
 
 
 def find_users(ids: Ids, users: pd.Index) -> Indices:

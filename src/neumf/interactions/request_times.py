@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.tables import Interactions
 from neumf.interactions.timestamps import seconds_of_number
 from neumf.saving.checked_values import CheckedValues
 from neumf.utils.validation import describe, warn_caller
+
+if TYPE_CHECKING:
+    from neumf.interactions.encoded_rows import EncodedRows
 
 
 def read_request_time(value: Any, argument: str) -> float:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.request_times import Span
-from neumf.interactions.timeline import time_order
+from neumf.saving.checked_values import CheckedValues
+from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Float64s, Indices
 
 
@@ -30,16 +30,6 @@ class UserItems:
         """Return the items of rows that stand user by user, each user's oldest first."""
         counts = np.bincount(users, minlength=n_users)
         return cls(items, np.append(0, np.cumsum(counts)), seconds)
-
-    @classmethod
-    def of_rows(cls, rows: EncodedRows, *, with_seconds: bool) -> tuple[UserItems, Indices]:
-        """Return the items of all positives, and the row that each position is."""
-        order = time_order(rows.users, rows.timestamps)
-        if rows.positive is not None:
-            order = order[rows.positive[order]]
-        seconds = rows.seconds[order] if with_seconds and rows.seconds is not None else None
-        users = rows.users[order]
-        return cls.of_sorted_rows(users, rows.items[order], seconds, rows.shape[0]), order
 
     @property
     def users(self) -> Indices:
@@ -63,7 +53,9 @@ class UserItems:
         )
 
     def followed_by(self, new: UserItems) -> UserItems:
-        """Return the same users after further rows of theirs."""
+        """Return the same users after further rows of theirs; those without times came first."""
+        if self.seconds is not None and new.seconds is None:
+            new = replace(new, seconds=np.full(len(new.items), -np.inf))
         bounds = self.bounds + new.bounds
         counts, n_new = np.diff(self.bounds), np.diff(new.bounds)
         before = _runs(bounds[:-1], counts)[1]
@@ -105,6 +97,18 @@ class UserItems:
         bounds, later = _runs(positions + 1, counts)
         sources = np.repeat(positions, counts)
         return bounds, later, _weights(later - sources, later, sources, self.seconds, decay)
+
+
+def read_user_items(state: CheckedValues, shape: tuple[int, int]) -> UserItems | None:
+    """Return the items of the users in a file, which has to have them if it has timestamps."""
+    if not state.has("user_items_"):
+        if state.of_type("has_timestamps_", bool):
+            raise damaged_file_error("it has timestamps, but lacks the items of users")
+        return None
+    part = state.part("user_items_")
+    items = part.indices("items", (None,), shape[1])
+    seconds = part.floats("seconds", items.shape) if part.has("seconds") else None
+    return UserItems(items, part.bounds("bounds", shape[0], len(items)), seconds)
 
 
 def _runs(starts: Indices, counts: Indices) -> tuple[Indices, Indices]:

@@ -213,11 +213,10 @@ class NetworkRecommender(BaseRecommender):
         """The ranker: the network."""
         return self.network_
 
-    def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
-        """Return a ranker of queries, see :class:`neumf.protocols.TimedRecommender`."""
+    def _ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         blueprint, weights = self.network_.blueprint, self.network_.weights
         if blueprint.users.time_gaps != "request":
-            return super().ranker_at(users, seconds)
+            return super()._ranker_at(users, seconds)
         histories = self.last_items.take(users).inputs(seconds)
         return Network.of_weights(blueprint, weights, histories, self._rows_of(users))
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neumf.interactions.encoded_rows import EncodedRows, read_rows
 from neumf.interactions.reading import read_input
+from neumf.interactions.user_items import UserItems
 from neumf.interactions.vocabulary import extend_index
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural import saved_network
@@ -223,9 +224,19 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             for name, values in self.history_.items()
         }
         of_rows = rows.attributes(prepared.seen) | prepared.last_items.attributes
+        of_rows["user_items_"] = self._with_items_of(rows)
+        of_rows["has_timestamps_"] = of_rows["user_items_"] is not None
         of_rows |= {"history_": history, "best_iter_": len(history["loss"]), "_generator": rng}
         self._commit_training(of_rows, trained, network)
         return self
+
+    def _with_items_of(self, rows: EncodedRows) -> UserItems | None:
+        """Return the items of each user after new rows; None if some rows have no timestamps."""
+        if self.user_items_ is None or rows.timestamps is None:
+            return None
+        n_known = len(self.users_)
+        known = np.pad(np.arange(n_known), (0, rows.shape[0] - n_known), constant_values=-1)
+        return self.user_items_.take(known).followed_by(rows.user_items[0])
 
     def _commit_training(self, of_rows: dict[str, Any], trained: Trained, network: Network) -> None:
         """Set all that a training changes, besides the attributes that are known before its end."""

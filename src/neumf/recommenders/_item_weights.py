@@ -18,7 +18,6 @@ from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.new_rows import NewRows
 from neumf.interactions.request_times import Span, read_span, require_order_of_span
 from neumf.interactions.seen import stored_positions
-from neumf.interactions.user_items import UserItems
 from neumf.ranking.similar import most_similar
 from neumf.ranking.top_k import candidate_scores
 from neumf.saving.checked_values import CheckedValues
@@ -36,7 +35,6 @@ class ItemWeightsRecommender(BaseRecommender):
     """
 
     item_weights_: NDArray[np.floating[Any]] | sp.csr_array
-    user_items_: UserItems | None
     decay: Any
 
     _decay: Span | None
@@ -73,9 +71,9 @@ class ItemWeightsRecommender(BaseRecommender):
         rows = self._read(X, y, sample_weight)
         if span is not None:
             require_order_of_span(rows, span, "X", f"decay={self.decay!r}")
-        learned = {"user_items_": None, "_decay": span, "_length": None} | self._learn(rows)
-        if span is not None and learned["user_items_"] is None:
-            learned["user_items_"] = UserItems.of_rows(rows, with_seconds=span.in_time)[0]
+        learned = {"_decay": span, "_length": None} | self._learn(rows)
+        if span is not None:
+            learned["user_items_"] = rows.user_items[0]
         keep_rows(self, rows, **learned)
         return self
 
@@ -129,27 +127,21 @@ class ItemWeightsRecommender(BaseRecommender):
     def _state(self) -> dict[str, Any]:
         return super()._state() | {
             "item_weights_": self.item_weights_,
-            "user_items_": None if self.user_items_ is None else vars(self.user_items_),
             "decay": None if self._decay is None else vars(self._decay),
             "length": self._length,
         }
 
     def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
-        n_users, n_items = len(self.users_), len(self.items_)
+        n_items = len(self.items_)
         weights = state.matrix("item_weights_", (n_items, n_items))
-        past = decay = None
-        if state.has("user_items_"):
-            part = state.part("user_items_")
-            own = part.indices("items", (None,), n_items)
-            seconds = part.floats("seconds", own.shape) if part.has("seconds") else None
-            past = UserItems(own, part.bounds("bounds", n_users, len(own)), seconds)
+        past, decay = self.user_items_, None
         if state.has("decay"):
             decay = Span.restore(state.part("decay"))
             if past is None or (decay.in_time and past.seconds is None):
                 raise damaged_file_error("it has a decay, but lacks the items or times that decay")
         self._length = state.integer("length", 1) if state.has("length") else None
-        self.item_weights_, self.user_items_, self._decay = weights, past, decay
+        self.item_weights_, self._decay = weights, decay
 
     def _weigh_items(self, users: Indices) -> sp.csr_array:
         """Return the weight of each item in the histories of users, shape (n, n_items)."""
@@ -162,9 +154,7 @@ class ItemWeightsRecommender(BaseRecommender):
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
         if self._decay is not None and len(rows.table):
             require_order_of_span(rows.table, self._decay, "interactions", f"decay={self.decay!r}")
-        if self.user_items_ is None:
-            return {}
-        return {"user_items_": self.user_items_.take(rows.indices).followed_by(rows.new)}
+        return {}
 
 
 @dataclass(frozen=True)

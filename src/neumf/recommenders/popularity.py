@@ -11,6 +11,7 @@ from scipy.special import logit
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.first_rows import FirstRows, PastPopularityRanker
 from neumf.interactions.new_rows import NewRows
 from neumf.interactions.request_times import (
     Span,
@@ -107,12 +108,14 @@ class PopularityRecommender(BaseRecommender):
             an order or timestamps that `half_life` needs.
         """
         rows = read_rows(X, y, sample_weight)
-        learned: dict[str, Any] = {"_recent_rows": None}
+        learned: dict[str, Any] = {"_recent_rows": None, "_rows_of_fit": None}
         if self.half_life is not None:
             span = read_span(self.half_life, "half_life")
             require_order_of_span(rows, span, "X", f"half_life={self.half_life!r}")
             recent = RecentRows.of_rows(rows, span)
-            learned = {"_recent_rows": recent, "popularity_logits_": recent.logits_at_the_end()}
+            learned |= {"_recent_rows": recent, "popularity_logits_": recent.logits_at_the_end()}
+        elif rows.timestamps is not None:
+            learned["_rows_of_fit"] = rows.user_items[0]
         keep_rows(self, rows, **learned)
         return self
 
@@ -121,11 +124,17 @@ class PopularityRecommender(BaseRecommender):
         """The ranker, which scores items alike for every user."""
         return PopularityRanker(self.popularity_logits_)
 
-    def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
-        """Return a ranker of queries; with `half_life`, by the rows before each request time."""
-        if self._recent_rows is None:
+    def _ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
+        if self._recent_rows is not None:
+            return RecentPopularityRanker.at(self._recent_rows, seconds)
+        if self._rows_of_fit is None:
             return QueryRanker(self.ranker_, users)
-        return RecentPopularityRanker.at(self._recent_rows, seconds)
+        return PastPopularityRanker(FirstRows.of(self._rows_of_fit, len(self.items_)), seconds)
+
+    def _popularity_logits_at(self, seconds: float) -> Float64s:
+        ranker = self._ranker_at(np.array([-1]), np.array([seconds]))
+        logits: Float64s = ranker.score_items(np.array([0]))[0].astype(np.float64)
+        return logits
 
     def _state(self) -> dict[str, Any]:
         recent = self._recent_rows
@@ -136,7 +145,7 @@ class PopularityRecommender(BaseRecommender):
 
     def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
-        self._recent_rows = None
+        self._recent_rows, self._rows_of_fit = None, self.user_items_
         if state.has("recent_rows"):
             self._recent_rows = RecentRows.restore(state.part("recent_rows"), len(self.items_))
 

@@ -112,12 +112,11 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
 
     def _learn(self, rows: EncodedRows) -> dict[str, Any]:
         decay = read_span(self.decay, "decay")  # refuses None
-        past, order = UserItems.of_rows(rows, with_seconds=decay.in_time)
+        past, order = rows.user_items
         row_weights = None if rows.weights is None else rows.weights[order].astype(np.float64)
         counts = NextItemCounts(past, rows.shape[1], row_weights, self.history_length, decay)
         return {
             "item_weights_": _weigh(counts, self.shrinkage, self.max_entries),
-            "user_items_": past.take(np.arange(rows.shape[0]), self.history_length),
             "_length": self.history_length,
         }
 

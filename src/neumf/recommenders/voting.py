@@ -158,9 +158,9 @@ class VotingRecommender(BaseRecommender):
         """The ranker, which adds the members' scores."""
         return self._ranker_of([member.ranker_ for member in self.estimators_])
 
-    def ranker_at(self, users: Indices, seconds: Float64s) -> VotingRanker:
+    def _ranker_at(self, users: Indices, seconds: Float64s) -> VotingRanker:
         """Return a ranker of queries, which asks each member at their request times."""
-        return self._ranker_of([member.ranker_at(users, seconds) for member in self.estimators_])
+        return self._ranker_of([member._ranker_at(users, seconds) for member in self.estimators_])
 
     def _ranker_of(self, rankers: list[Ranker]) -> VotingRanker:
         return VotingRanker(rankers, self._weights, len(self.items_))

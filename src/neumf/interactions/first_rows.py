@@ -1,0 +1,72 @@
+"""How popular items were at a time: how many users had each item before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logit
+
+from neumf.interactions.user_items import UserItems
+from neumf.utils.arrays import Float64s, Indices
+
+
+@dataclass(frozen=True)
+class FirstRows:
+    """When users first had each of their items, oldest first."""
+
+    items: Indices
+    seconds: Float64s
+    user_seconds: Float64s  # when each user came, in order of time
+    n_items: int  # of the catalogue
+
+    @classmethod
+    def of(cls, rows: UserItems, n_items: int) -> FirstRows:
+        """Sort the first rows of each pair of user and item by time."""
+        seconds = np.empty(0) if rows.seconds is None else rows.seconds
+        order = np.argsort(seconds, kind="stable")
+        users, items = rows.users[order], rows.items[order]
+        _, pairs = np.unique(users * np.int64(n_items) + items, return_index=True)
+        _, firsts = np.unique(users, return_index=True)
+        pairs.sort()
+        return cls(items[pairs], seconds[order][pairs], np.sort(seconds[order][firsts]), n_items)
+
+    def logits(self, times: Float64s) -> Float64s:
+        """Return the logits of all items before these times, shape (n, n_items).
+
+        The probability that a user has an item is estimated by Laplace's rule, as for
+        `popularity_logits_`.
+        """
+        logits = np.empty((len(times), self.n_items))
+        stops = np.searchsorted(self.seconds, times, side="left")
+        n_users = np.searchsorted(self.user_seconds, times, side="left")
+        counts, start = np.zeros(self.n_items), 0
+        for query in np.argsort(times, kind="stable"):
+            stop = stops[query]
+            counts += np.bincount(self.items[start:stop], minlength=self.n_items)
+            start = stop
+            logits[query] = logit((counts + 1) / (n_users[query] + 2))
+        return logits
+
+
+def popularity_logits_at(rows: UserItems | None, n_items: int, seconds: float) -> Float64s:
+    """Return the logits of all items before a time, of the rows of all users."""
+    nobody = UserItems(np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0))
+    logits: Float64s = FirstRows.of(rows or nobody, n_items).logits(np.array([seconds]))[0]
+    return logits
+
+
+@dataclass(frozen=True)
+class PastPopularityRanker:
+    """Rank items by their popularity before the request time of each query."""
+
+    rows: FirstRows
+    seconds: Float64s  # of each query
+
+    def score_items(self, users: Indices) -> Float64s:
+        """Return scores of shape (len(users), n_items); `users` are indices of queries."""
+        return self.rows.logits(self.seconds[users])
+
+    def score_candidates(self, users: Indices, items: Indices) -> Float64s:
+        """Return scores of the shape of items; `users` are indices of queries."""
+        return np.take_along_axis(self.score_items(users), items, axis=1)
