@@ -1,4 +1,4 @@
-"""A request time: the answer is that of a new user who did exactly the rows before."""
+"""A request time: a known user is answered as a new user who did exactly the rows before."""
 
 import numpy as np
 import pandas as pd
