@@ -29,45 +29,34 @@ def run(code, with_xla=False, **options):
     return subprocess.run([sys.executable, "-c", start + code], **options)
 
 
-def test_tensorflow_prints_what_it_writes_while_loading_at_most():
+def test_training_prints_nothing_and_holds_nothing_back_that_others_log():
+    """TensorFlow prints at most what it writes while loading, whatever the environment asks for."""
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    code = "for n in range(1, 5): fit(n).model_"
-    result = run(code, with_xla=True, env=environment, check=True)
-    assert result.stdout == ""
-    assert own_lines(result.stderr) == []
-
-
-def test_what_others_log_during_the_first_fit_is_not_held_back():
     code = """
 import os, threading, time
 done = threading.Event()
+counts = []
 def log():
-    n = 0
     while not done.is_set():
-        os.write(2, f"line {n} of ours\\n".encode())
-        n += 1
+        os.write(2, f"line {len(counts)} of ours\\n".encode())
+        counts.append(1)
         time.sleep(0.05)
-    print(n)
 thread = threading.Thread(target=log); thread.start()
-fit(); done.set(); thread.join()
+for n in range(1, 5): fit(n).model_
+done.set(); thread.join()
+os.write(2, f"{len(counts)} lines".encode())
 """
-    result = run(code, with_xla=True, check=True)
-    assert result.stderr.count(" of ours\n") == int(result.stdout) > 10
+    result = run(code, with_xla=True, env=environment, check=True)
+    assert result.stdout == ""
+    *lines, last = own_lines(result.stderr)
+    assert lines == [f"line {n} of ours" for n in range(len(lines))]
+    assert last == f"{len(lines)} lines"
+    assert len(lines) > 10
 
 
 @pytest.mark.parametrize("code", ["import sys; sys.stderr = None", "import os; os.close(2)"])
 def test_training_works_without_a_terminal(code):
     run(f"{code}\nfit()", check=True)
-
-
-def test_the_environment_is_left_as_it_was():
-    code = (
-        "import os\n"
-        "from neumf.training.runtime import import_tensorflow\n"
-        "before = dict(os.environ); import_tensorflow()\n"
-        "assert {k for k in os.environ if k.startswith(('TF_CPP', 'TF_NUM'))} <= set(before)"
-    )
-    run(code, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
 @pytest.mark.parametrize(
@@ -100,7 +89,7 @@ def test_tensorflow_gets_the_threads_that_are_granted(monkeypatch, variables, th
 
 # Forks
 
-IN_A_FORK = """
+IN_FORKS = """
 import os
 def in_a_fork(function):
     child = os.fork()
@@ -112,23 +101,22 @@ def in_a_fork(function):
         print(end="", flush=True)  # os._exit drops what a buffer still holds
         os._exit(0)
     os.waitpid(child, 0)
+in_a_fork(lambda: print(len(fit().recommend(0)), "before"))
+before = dict(os.environ)
+model = fit()
+changed = {k for k in os.environ.keys() | before if os.environ.get(k) != before.get(k)}
+print(sorted(name for name in changed if name.startswith(("TF_CPP", "TF_NUM"))), flush=True)
+in_a_fork(lambda: print(len(model.recommend(0)), "after"))
+in_a_fork(fit)
 """
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-@needs_fork
-def test_a_fit_in_a_process_forked_after_tensorflow_has_run_is_refused():
-    result = run(f"{IN_A_FORK}\nfit(); in_a_fork(fit)", check=True)
-    assert re.match(r"RuntimeError TensorFlow cannot be used .*'spawn' or .*'loky'", result.stdout)
-
-
-@needs_fork
-def test_a_process_forked_before_may_fit():
-    result = run(f"{IN_A_FORK}\nin_a_fork(lambda: print(len(fit().recommend(0))))", check=True)
-    assert result.stdout == "1\n"
-
-
-@needs_fork
-def test_a_forked_process_may_recommend():
-    code = f"{IN_A_FORK}\nmodel = fit(); in_a_fork(lambda: print(len(model.recommend(0))))"
-    assert run(code, check=True).stdout == "1\n"
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_was_forked_before_may_fit_and_one_forked_after_may_only_recommend():
+    """The first fit leaves the environment as it was; a fork would hand on what it left."""
+    result = run(IN_FORKS, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    before, changed, after, refused = result.stdout.splitlines()
+    assert before == "1 before"
+    assert changed == "[]"
+    assert after == "1 after"
+    assert re.match(r"RuntimeError TensorFlow cannot be used .*'spawn' or .*'loky'", refused)
