@@ -61,6 +61,7 @@ def figures(stdout):
     return {row[0]: [float(value) for value in row[1:]] for row in rows}
 
 
+@pytest.mark.slow
 def test_quickstart_prints_a_table_in_which_order_pays_and_titles(tmp_path):
     stdout = run_alone(ROOT / "examples" / "quickstart.py", tmp_path)
     table = figures(stdout)
@@ -82,6 +83,7 @@ def thinned(path, step, folder):
     return folder / path.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "parts"),
     [
@@ -110,6 +112,7 @@ def write_toy(folder, negatives=()):
         (folder / f"toy.{name}").write_text("\n".join(lines))
 
 
+@pytest.mark.slow
 def test_quickstart_reads_files_of_the_paper(run, tmp_path):
     write_toy(tmp_path)
     (tmp_path / "toy.test.negative").unlink()
@@ -196,6 +199,7 @@ def test_cold_items_are_measured_among_the_hidden_ones_and_among_all(run, tmp_pa
         assert content["NDCG@10 (all)"] > chance["NDCG@10 (all)"]
 
 
+@pytest.mark.slow
 def test_workers_of_dask_write_the_lists_of_one_call(tmp_path):
     pytest.importorskip("distributed")
     pytest.importorskip("dask.dataframe")
@@ -217,6 +221,7 @@ def test_benchmark_finds_what_it_imports(path, monkeypatch):
     runpy.run_path(path)
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs_on_a_file_of_ones_own(run, tmp_path, real_data):
     text = (ROOT / "docs" / "walkthrough" / "amazon_reviews.py").read_text(encoding="utf-8")
     path = real_data("amazon-musical-instruments", "reviews_Musical_Instruments_5.json.gz")
@@ -227,6 +232,7 @@ def test_the_tutorial_runs_on_a_file_of_ones_own(run, tmp_path, real_data):
     assert checks == ["True"] * 7
 
 
+@pytest.mark.slow
 def test_the_code_of_the_readme_runs(run, tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     script = tmp_path / "readme.py"
@@ -234,6 +240,7 @@ def test_the_code_of_the_readme_runs(run, tmp_path):
     assert "epoch 9/9" in run(script)
 
 
+@pytest.mark.slow
 def test_the_code_of_the_home_page_prints_what_stands_below_it(run, tmp_path):
     page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     code, output = (
