@@ -57,7 +57,7 @@ def lists_of(users):
 def main(folder):
     """Train, save, and write the lists of all users to a folder."""
     X, titles = datasets.load_movietweetings(return_titles=True)
-    X = datasets.filter_k_core(X, 5)
+    X = datasets.filter_k_core(X, 10)
     model = NextItemRecommender(n_factors=16, epochs=3, random_state=0).fit(X)
     path = folder / "model.neumf"
     model.save(path)

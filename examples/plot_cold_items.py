@@ -24,7 +24,7 @@ from sklearn.preprocessing import OneHotEncoder
 from neumf import ColdItemSplitter, ContentKNNRecommender, NextItemRecommender, compare, datasets
 
 X, items = datasets.load_movietweetings(return_items=True)
-X = datasets.filter_k_core(X, 5)
+X = datasets.filter_k_core(X, 10)
 items = items.loc[X["item"].unique()]
 
 encoder = make_column_transformer(

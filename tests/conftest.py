@@ -1,6 +1,11 @@
 import os
 from pathlib import Path
 
+# Workers of pytest-xdist have a core each. OpenBLAS, which reads this when NumPy is imported, would
+# start a thread for each core in each worker, and those that wait for a core keep it busy.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,10 +1,10 @@
 import gzip
 import json
-import os
 import re
 import runpy
 import subprocess
 import sys
+import warnings
 from itertools import islice
 from pathlib import Path
 
@@ -14,28 +14,44 @@ import pytest
 
 from neumf import PopularityRecommender, ndcg_scorer
 
-pytestmark = pytest.mark.examples
+# Of tables as large as these, training takes longer without XLA than XLA takes to compile it.
+pytestmark = [pytest.mark.examples, pytest.mark.xla]
 
 ROOT = Path(__file__).resolve().parents[1]
 RECOMMENDERS = ["popularity", "EASE", "rules", "paper-8", "NextItemRecommender()"]
 
 
-def run(path, folder, *arguments, ignored=""):
-    """Run a script as a user would, without a screen; return what it prints.
-
-    A warning that begins with `ignored` may come.
-    """
-    filters = {"PYTHONWARNINGS": f"ignore:{ignored}"} if ignored else {}
+def run_alone(path, folder, *arguments):
+    """Run a script as a user would, in a process of its own; return what it prints."""
     result = subprocess.run(
-        [sys.executable, path, *arguments],
-        cwd=folder,
-        env=os.environ | {"MPLBACKEND": "template"} | filters,
-        capture_output=True,
-        text=True,
+        [sys.executable, path, *arguments], cwd=folder, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     return result.stdout
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfd, caplog):
+    """Run a script as `run_alone` does, but in this process, which has TensorFlow already.
+
+    A warning ends it, unless the warning begins with `ignored`.
+    """
+
+    def run(path, *arguments, ignored=None):
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            patch.setattr(sys, "argv", [str(word) for word in (path, *arguments)])
+            patch.syspath_prepend(path.parent)
+            patch.chdir(tmp_path)
+            if ignored is not None:
+                warnings.filterwarnings("ignore", ignored)
+            runpy.run_path(str(path), run_name="__main__")
+        stdout, stderr = capfd.readouterr()
+        assert stderr == ""
+        assert caplog.records == []
+        return stdout
+
+    return run
 
 
 def figures(stdout):
@@ -44,8 +60,9 @@ def figures(stdout):
     return {row[0]: [float(value) for value in row[1:]] for row in rows}
 
 
+@pytest.mark.slow
 def test_quickstart_prints_a_table_in_which_order_pays_and_titles(tmp_path):
-    stdout = run(ROOT / "examples" / "quickstart.py", tmp_path)
+    stdout = run_alone(ROOT / "examples" / "quickstart.py", tmp_path)
     table = figures(stdout)
     assert list(table) == RECOMMENDERS
     for name in ("rules", "NextItemRecommender()"):
@@ -65,6 +82,7 @@ def thinned(path, step, folder):
     return folder / path.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "parts"),
     [
@@ -73,9 +91,9 @@ def thinned(path, step, folder):
     ],
     ids=["movielens", "amazon"],
 )
-def test_quickstart_reads_a_file(step, parts, tmp_path, real_data):
+def test_quickstart_reads_a_file(run, step, parts, tmp_path, real_data):
     path = thinned(real_data(*parts), step, tmp_path)
-    stdout = run(ROOT / "examples" / "quickstart.py", tmp_path, path)
+    stdout = run(ROOT / "examples" / "quickstart.py", path)
     assert list(figures(stdout)) == RECOMMENDERS
     assert "held-out items are in no training row" in stdout
 
@@ -93,17 +111,18 @@ def write_toy(folder, negatives=()):
         (folder / f"toy.{name}").write_text("\n".join(lines))
 
 
-def test_quickstart_reads_files_of_the_paper(tmp_path):
+@pytest.mark.slow
+def test_quickstart_reads_files_of_the_paper(run, tmp_path):
     write_toy(tmp_path)
     (tmp_path / "toy.test.negative").unlink()
     # The toy has five items, no ninety-nine to rank among.
     ignored = "n_negatives must be at most 4"
     script = ROOT / "examples" / "quickstart.py"
-    stdout = run(script, tmp_path, "toy.train.rating", ignored=ignored)
+    stdout = run(script, "toy.train.rating", ignored=ignored)
     assert list(figures(stdout)) == RECOMMENDERS
 
 
-def test_the_protocol_of_the_paper_ranks_among_the_given_negatives(tmp_path):
+def test_the_protocol_of_the_paper_ranks_among_the_given_negatives(run, tmp_path):
     # A user's own test item is not a negative, though the list holds it.
     negatives = [[user % 5 + 5, -user % 5, 24] for user in range(30)]
     write_toy(tmp_path, negatives)
@@ -119,7 +138,7 @@ def test_the_protocol_of_the_paper_ranks_among_the_given_negatives(tmp_path):
         expected.append(np.mean(1 / np.log2(1 + ranks)))
     files = ["--train=toy.train.rating", "--test=toy.test.rating", "--negatives=toy.test.negative"]
     script = ROOT / "benchmarks" / "quality" / "ncf_protocol.py"
-    stdout = run(script, tmp_path, *files, "--preset", "popularity", "paper-8", "--seeds", "2")
+    stdout = run(script, *files, "--preset", "popularity", "paper-8", "--seeds", "2")
     assert "30 held-out rows, 0 of them" in stdout
     results = json.loads((tmp_path / "ncf_protocol.json").read_text())["results"]
     assert [(result["preset"], result["seed"]) for result in results] == [
@@ -129,7 +148,7 @@ def test_the_protocol_of_the_paper_ranks_among_the_given_negatives(tmp_path):
     ]
     assert results[0]["HR@10 (99)"] == 1
     assert results[0]["NDCG@10 (99)"] == pytest.approx(np.mean(expected))
-    run(script, tmp_path, *files, "--preset", "popularity", "--set", "half_life=3", "--timed")
+    run(script, *files, "--preset", "popularity", "--set", "half_life=3", "--timed")
     timed = json.loads((tmp_path / "ncf_protocol.json").read_text())["results"][0]
     columns = ["user", "item", "rating", "timestamp"]
     X, X_test = (
@@ -147,16 +166,16 @@ def test_the_protocol_of_the_paper_ranks_among_the_given_negatives(tmp_path):
         ("stream.py", ("--steps", "3"), ("fit", "partial_fit, epochs=2", "popularity")),
     ],
 )
-def test_what_is_measured_of_new_rows_is_printed(script, options, rows, tmp_path):
+def test_what_is_measured_of_new_rows_is_printed(run, script, options, rows, tmp_path):
     write_toy(tmp_path)
     options = ("--train", "toy.train.rating", "--preset", "paper-8", "--set", "epochs=1", *options)
-    stdout = run(ROOT / "benchmarks" / "quality" / script, tmp_path, *options)
+    stdout = run(ROOT / "benchmarks" / "quality" / script, *options)
     means = stdout[stdout.rindex("NDCG@10 (exact)\n") if script == "fold_in.py" else 0 :]
     for row in rows:
         assert re.search(rf"^ *{re.escape(row)}.*( +\d\.\d+){{3}}$", means, re.MULTILINE)
 
 
-def test_cold_items_are_measured_among_the_hidden_ones_and_among_all(tmp_path):
+def test_cold_items_are_measured_among_the_hidden_ones_and_among_all(run, tmp_path):
     rows = [(user, item) for user in range(30) for item in range(20) if (user - item) % 4 == 0]
     ratings = "".join(f"{user}::{item}::5::{item}\n" for user, item in rows)
     (tmp_path / "ratings.dat").write_text(ratings)
@@ -164,7 +183,7 @@ def test_cold_items_are_measured_among_the_hidden_ones_and_among_all(tmp_path):
     (tmp_path / "movies.dat").write_text(films)
     script = ROOT / "benchmarks" / "quality" / "cold_items.py"
     options = ("--train=ratings.dat", "--items=movies.dat", "--share=0.2", "--draws=2")
-    stdout = run(script, tmp_path, *options, "--features", "genres")
+    stdout = run(script, *options, "--features", "genres")
     assert "150 rows, 20 items with 4 features" in stdout
     results = json.loads((tmp_path / "cold_items.json").read_text())["results"]
     assert [(result["model"], result["draw"]) for result in results] == [
@@ -179,10 +198,11 @@ def test_cold_items_are_measured_among_the_hidden_ones_and_among_all(tmp_path):
         assert content["NDCG@10 (all)"] > chance["NDCG@10 (all)"]
 
 
+@pytest.mark.slow
 def test_workers_of_dask_write_the_lists_of_one_call(tmp_path):
     pytest.importorskip("distributed")
     pytest.importorskip("dask.dataframe")
-    stdout = run(ROOT / "examples" / "lists_with_dask.py", tmp_path, tmp_path)
+    stdout = run_alone(ROOT / "examples" / "lists_with_dask.py", tmp_path, tmp_path)
     assert "2 workers made the lists of 4 parts" in stdout
     assert "one call gives the same items: True" in stdout
     assert len(re.findall(r"^ +\d+\. .* \(\d{4}\)$", stdout, re.MULTILINE)) == 10
@@ -200,26 +220,27 @@ def test_benchmark_finds_what_it_imports(path, monkeypatch):
     runpy.run_path(path)
 
 
-def test_the_tutorial_runs_on_a_file_of_ones_own(tmp_path, real_data):
+@pytest.mark.slow
+def test_the_tutorial_runs_on_a_file_of_ones_own(run, tmp_path, real_data):
     text = (ROOT / "docs" / "walkthrough" / "amazon_reviews.py").read_text(encoding="utf-8")
     path = real_data("amazon-musical-instruments", "reviews_Musical_Instruments_5.json.gz")
     path = thinned(path, 2, tmp_path)
     script = tmp_path / "tutorial.py"
     script.write_text(text.replace("\nPATH = None", f"\nPATH = {str(path)!r}"), encoding="utf-8")
-    checks = re.findall(
-        r"^(?:the same|and back|nothing).*: (.*)$", run(script, tmp_path), re.MULTILINE
-    )
+    checks = re.findall(r"^(?:the same|and back|nothing).*: (.*)$", run(script), re.MULTILINE)
     assert checks == ["True"] * 7
 
 
-def test_the_code_of_the_readme_runs(tmp_path):
+@pytest.mark.slow
+def test_the_code_of_the_readme_runs(run, tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     script = tmp_path / "readme.py"
     script.write_text("\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)))
-    assert "epoch 9/9" in run(script, tmp_path)
+    assert "epoch 9/9" in run(script)
 
 
-def test_the_code_of_the_home_page_prints_what_stands_below_it(tmp_path):
+@pytest.mark.slow
+def test_the_code_of_the_home_page_prints_what_stands_below_it(run, tmp_path):
     page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     code, output = (
         re.search(rf"```{{{kind}}}\n(.*?)```", page, re.DOTALL)[1]
@@ -227,7 +248,7 @@ def test_the_code_of_the_home_page_prints_what_stands_below_it(tmp_path):
     )
     script = tmp_path / "home.py"
     script.write_text(code, encoding="utf-8")
-    assert run(script, tmp_path) == output
+    assert run(script) == output
 
 
 def test_continuous_integration_runs_the_test_command_of_the_readme():
