@@ -7,11 +7,13 @@ import scipy.sparse as sp
 import strategies
 from hypothesis import given
 from hypothesis import strategies as st
+from network_options import SMALL_NEUMF
 from pandas.testing import assert_frame_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from neumf import IdEncoder
+import neumf
+from neumf import ContentKNNRecommender, IdEncoder, NeuMFRecommender
 from neumf.interactions.columns import read_ids
 from neumf.interactions.vocabulary import index_ids, indices_of
 
@@ -260,3 +262,26 @@ class TestOneId:
         vocabulary = pd.Index(np.array([1, 0, 2], dtype=dtype))
 
         assert indices_of(np.array([label]), vocabulary).tolist() == [{1: 0, 2: 2}.get(label, -1)]
+
+    @pytest.mark.parametrize(
+        "dtype",
+        ["uint64", "float64", "float32", "Int64", "UInt64", "category", object, "int64[pyarrow]"],
+    )
+    def test_is_one_id_in_every_dtype_and_place(self, dtype, tmp_path):
+        if "pyarrow" in str(dtype):
+            pytest.importorskip("pyarrow")
+        X = pd.DataFrame({"user": [7, 7, 8, 9], "item": [1, 2, 1, 3], "timestamp": range(4)})
+        other = X.astype({"user": dtype, "item": dtype})
+        features = pd.DataFrame({"item": [1, 2, 3, 4], "odd": [1, 0, 1, 0]})
+        ContentKNNRecommender(features).fit(X).save(tmp_path / "model")
+        model = neumf.load(tmp_path / "model")
+        twin = ContentKNNRecommender(features.astype({"item": dtype})).fit(other)
+        assert twin.users_.equals(model.users_)
+        assert twin.items_.equals(model.items_)
+        assert_frame_equal(model.recommend(other["user"]), twin.recommend(X["user"]))
+        assert model.predict(other).tolist() == twin.predict(X).tolist()
+        assert model.with_interactions(other).seen_.nnz == model.seen_.nnz
+        allowed = model.recommend(7, allow=other["item"], exclude_seen=False)
+        assert set(allowed["item"]) == {1, 2, 3}
+        network = NeuMFRecommender(**SMALL_NEUMF).set_params(architecture="gmf", loss="softmax")
+        assert network.fit(X).partial_fit(other[:2]).seen_.nnz == 4

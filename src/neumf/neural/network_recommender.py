@@ -120,8 +120,10 @@ class NetworkRecommender(BaseRecommender):
 
         Examples
         --------
+        >>> import pandas as pd
         >>> from neumf import NextItemRecommender
-        >>> X = [(u, i) for u in range(50) for i in range(9) if u % 2 == i % 2]
+        >>> X = pd.DataFrame([(u, i, i) for u in range(50) for i in range(9) if u % 2 == i % 2],
+        ...                  columns=["user", "item", "timestamp"])
         >>> model = NextItemRecommender(n_factors=4, epochs=1, random_state=0).fit(X)
         >>> terms = model.explain(3, 8)
         >>> logit = terms["contribution"].sum() + terms["rest"][0]

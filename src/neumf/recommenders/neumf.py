@@ -177,6 +177,7 @@ class NeuMFRecommender(TrainableRecommender):
     >>> from neumf import NeuMFRecommender
     >>> X = pd.DataFrame([(u, i) for u in range(100) for i in range(40)
     ...                   if u % 2 == i % 2 and (u + i) % 40], columns=["user", "item"])
+    >>> X["timestamp"] = range(len(X))
     >>> model = NeuMFRecommender(epochs=20, random_state=0).fit(X)
     >>> model.recommend([3, 4], k=1)[["user", "item"]]
        user  item

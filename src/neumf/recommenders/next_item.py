@@ -140,6 +140,7 @@ class NextItemRecommender(TrainableRecommender):
     >>> from neumf import NextItemRecommender
     >>> X = pd.DataFrame([(u, i) for u in range(100) for i in range(40)
     ...                   if u % 2 == i % 2 and (u + i) % 40], columns=["user", "item"])
+    >>> X["timestamp"] = range(len(X))
     >>> model = NextItemRecommender(epochs=10, learning_rate=0.01, random_state=0).fit(X)
     >>> model.recommend([3, 4], k=1)[["user", "item"]]
        user  item

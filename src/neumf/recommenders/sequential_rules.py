@@ -82,8 +82,10 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from neumf import SequentialRulesRecommender
-    >>> X = [["a", 1], ["a", 2], ["a", 3], ["b", 2], ["b", 3], ["c", 1], ["c", 2], ["d", 3]]
+    >>> X = pd.DataFrame({"user": list("aaabbccd"), "item": [1, 2, 3, 2, 3, 1, 2, 3],
+    ...                   "timestamp": range(8)})
     >>> SequentialRulesRecommender().fit(X).recommend("c", k=1)[["user", "item"]]
       user  item
     0    c     3
