@@ -27,7 +27,7 @@ trainer.compile_program = lambda plan, with_xla: program.compile_program(plan, w
 
 
 def run(code, *arguments, with_xla=False, **options):
-    options = {"capture_output": True, "text": True, "timeout": 300} | options
+    options = {"capture_output": True, "text": True, "timeout": 600} | options
     start = FIT if with_xla else FIT + WITHOUT_XLA
     return subprocess.run([sys.executable, "-c", start + code, *arguments], **options)
 
