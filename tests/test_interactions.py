@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neumf.interactions.columns import read_ids
+from neumf.interactions.encoded_rows import read_rows
+from neumf.interactions.new_rows import find_users
 from neumf.interactions.seen import join_seen, log_popularity, seen_matrix, seen_rows
 from neumf.interactions.tables import read_table
 from neumf.interactions.timeline import time_order
-from neumf.interactions.vocabulary import index_ids, lookup_ids
+from neumf.interactions.vocabulary import IndexedIds, extend_index, index_ids, lookup_ids
 
 INTS = pd.Index([1, 2])
 TUPLES = pd.Index([("a", 1), ("b", 2)], tupleize_cols=False)
@@ -85,6 +87,15 @@ class TestLookupIds:
         vocabulary = index_ids(read_ids(known, "users", INTS))[1]
         with pytest.raises(ValueError, match=match):
             lookup_ids(read_ids(asked, "users", INTS), vocabulary, "users")
+
+    def test_asked_for_lists_warns_of_the_users(self):
+        with pytest.warns(UserWarning, match=r"^users must be of the kind that fit saw, numbers"):
+            assert find_users(np.array(["5"], dtype=object), INTS).tolist() == [-1]
+
+    def test_refuses_ids_that_would_extend_a_vocabulary_of_another_kind(self):
+        ids = IndexedIds(np.array([0, 0], np.int32), pd.Index(["5"], dtype=object))
+        with pytest.raises(ValueError, match="users must be of the kind that fit saw, numbers"):
+            extend_index(ids, INTS, "users")
 
 
 class TestReadIds:
@@ -233,6 +244,12 @@ def test_seen_rows_of_unknown_users_alone_are_empty(rng):
     assert seen_rows(random_seen(rng), np.array([-1, -1])).nnz == 0
 
 
+def test_seen_rows_where_fit_saw_no_user_are_empty_and_of_the_same_type(rng):
+    rows = seen_rows(random_seen(rng, n_users=0), np.array([-1, -1]))
+    assert rows.shape == (2, 12)
+    assert rows.dtype == bool
+
+
 def test_seen_rows_leave_the_seen_matrix_as_it_was(rng):
     seen = random_seen(rng)
     before = seen.toarray()
@@ -240,3 +257,15 @@ def test_seen_rows_leave_the_seen_matrix_as_it_was(rng):
     seen_rows(seen, np.array([-1, 0]))
 
     assert np.array_equal(seen.toarray(), before)
+
+
+# Features
+
+
+def test_rows_with_features_keep_their_items_and_get_those_of_the_table_behind():
+    features = pd.DataFrame({"long": [1.0, 0.0, 1.0]}, index=pd.Index([3, 2, 1], name="item"))
+    rows = read_rows(table())
+    found = rows.with_features(None, features)
+    assert found.item_ids.tolist() == [1, 2, 3]
+    assert found.users is rows.users
+    assert found.user_features is None
