@@ -110,8 +110,11 @@ def test_weights_change_nothing(recommender):
         (np.full(11, -1.0), "sample_weight must hold numbers >= 0"),
         (np.zeros(11), "sample_weight must hold numbers >= 0, not all of them zero"),
         (np.full(11, np.nan), "sample_weight must hold finite numbers"),
+        (np.array([1, np.inf] + 9 * [2]), r"finite numbers below 1e30\. Received .*inf.* in row 1"),
+        (np.array([1, 1, 1e39] + 8 * [2]), r"numbers below 1e30\. Received .*1e\+39.* in row 2"),
+        (np.full(11, 3e38), r"numbers below 1e30\. Received .*3e\+38.* in row 0"),
     ],
-    ids=["too short", "2-D", "scalar", "negative", "all zero", "NaN"],
+    ids=["too short", "2-D", "scalar", "negative", "all zero", "NaN", "inf", "1e39", "3e38"],
 )
 def test_weights_that_are_none_are_refused(sample_weight, message):
     with pytest.raises(ValueError, match=message):

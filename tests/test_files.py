@@ -5,6 +5,10 @@ import json
 import os
 import pickle
 import resource
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import joblib
@@ -388,6 +392,42 @@ def test_save_keeps_the_mode_of_the_file_that_it_replaces(mode, old):
     assert old.stat().st_mode & 0o777 == mode
 
 
+def test_save_lets_nobody_open_the_content_of_a_private_file(old, monkeypatch):
+    old.chmod(0o600)
+    modes, chmod = [], Path.chmod
+
+    def note_mode(path, mode):
+        modes.append(path.stat().st_mode & 0o777)
+        chmod(path, mode)
+
+    monkeypatch.setattr(Path, "chmod", note_mode)
+    umask = os.umask(0)
+    try:
+        EASERecommender().fit(walks()).save(old)
+    finally:
+        os.umask(umask)
+    assert modes == [0o600]
+
+
+KILLED_SAVE = """
+import os, signal, sys, neumf
+os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
+neumf.PopularityRecommender().fit([["a", 1]]).save(sys.argv[1])
+"""
+
+
+def test_save_removes_what_a_killed_save_left_an_hour_ago(old):
+    assert subprocess.run([sys.executable, "-c", KILLED_SAVE, old]).returncode == -signal.SIGKILL
+    assert isinstance(neumf.load(old), PopularityRecommender)
+    (left,) = set(old.parent.iterdir()) - {old}
+    model = EASERecommender().fit(walks())
+    model.save(old)  # another process may be writing the file
+    assert left.exists()
+    os.utime(left, (time.time() - 3601,) * 2)
+    model.save(old)
+    assert list(old.parent.iterdir()) == [old]
+
+
 def test_save_writes_through_a_link(old):
     link = old.with_name("link")
     link.symlink_to(old)
@@ -557,6 +597,19 @@ def test_files_of_other_programs_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=f"Received {len(content)} bytes that cannot be read"):
             neumf.load(path)
+
+
+def test_long_header_is_neither_written_nor_read(tmp_path):
+    model = EASERecommender().fit(walks()).set_params(regularization="x" * 2**20)
+    with pytest.raises(ValueError, match=r"holds 524288 bytes.*with 10\d{5}\. Shorten"):
+        model.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+    path = tmp_path / "hostile"
+    path.write_bytes(serialize({f"t{n}": np.zeros(0, bool) for n in range(200_000)}))
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match="its header exceeds 524288 bytes"):
+        neumf.load(path)
+    assert time.perf_counter() - start < 0.5
 
 
 # Values are checked one by one.

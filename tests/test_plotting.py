@@ -3,8 +3,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from neumf import (
+    EASERecommender,
     ItemKNNRecommender,
     LeaveLastOutSplitter,
     NeuMFRecommender,
@@ -103,6 +105,15 @@ def test_learning_curves_refuse_a_best_epoch_outside_the_history(best_epoch):
     message = f"best_epoch must be an epoch of the history, from 1 to 2. Received: {best_epoch}"
     with pytest.raises(ValueError, match=message):
         LearningCurveDisplay(history, best_epoch).plot()
+
+
+def test_recommender_without_learning_curve_is_refused_as_such(tables):
+    model = EASERecommender()
+    with pytest.raises(NotFittedError):
+        LearningCurveDisplay.from_estimator(model)
+    message = "trained in epochs, as NeuMFRecommender and Next.*EASERecommender, which has no learn"
+    with pytest.raises(TypeError, match=message):
+        LearningCurveDisplay.from_estimator(model.fit(tables[0]))
 
 
 # MetricAtKDisplay

@@ -319,8 +319,9 @@ class BaseRecommender(BaseEstimator, ABC):
         Raises
         ------
         TypeError, ValueError, OSError
-            If a file cannot hold a parameter or an id, the class is not one of this library, the
-            file cannot be written, or something other than a regular file is at the path.
+            If a file cannot hold a parameter or an id, parameters take more than 512 KiB, the class
+            is not one of this library, the file cannot be written, or something other than a
+            regular file is at the path.
         """
         check_is_fitted(self)
         write_values(path, self._description(self._state()))

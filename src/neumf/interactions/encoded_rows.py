@@ -153,7 +153,7 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     y : array-like of shape (n_samples,) or None, default=None
         Labels in [0, 1]; rows above 0 are positives. None makes all rows positives.
     sample_weight : array-like of shape (n_samples,) or None, default=None
-        Weights of the rows.
+        Weights of the rows, numbers from 0 and below 1e30.
 
     Returns
     -------

@@ -14,6 +14,7 @@ import numpy as np
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural.callbacks import EpochWatcher, FitTasks
 from neumf.neural.training_rows import PreparedFit
+from neumf.training.interrupts import interrupts_noted
 from neumf.training.loop import Trained, Validation, diverged, train
 from neumf.training.trainer import Trainer
 
@@ -92,19 +93,20 @@ def _grown(run: Run) -> Weights:
 def _train(run: Run, name: str, blueprint: Blueprint, start: Callable[[], Weights]) -> Trained:
     """Train the weights that `start` gives."""
     prepared, plan = run.prepared, run.prepared.plan
-    # The initial weights have no name, so that they are freed when the trainer has them.
-    trainer = Trainer(blueprint, start(), prepared.rows, plan.training, run.rng)
-    if prepared.previous is not None and prepared.previous.optimizer is not None:
-        trainer.resume(prepared.previous.optimizer)
     validation = None
     if prepared.validate is not None:
         measure = partial(prepared.validate, blueprint)
         validation = Validation(measure, plan.n_iter_no_change)
-    return train(
-        trainer,
-        plan.epochs,
-        EpochWatcher(name, plan.epochs, trainer.n_samples, plan.verbose, run.tasks),
-        validation=validation,
-        # Whoever goes on once will go on again.
-        keep_moments=prepared.previous is not None,
-    )
+    with interrupts_noted():
+        # The initial weights have no name, so that they are freed when the trainer has them.
+        trainer = Trainer(blueprint, start(), prepared.rows, plan.training, run.rng)
+        if prepared.previous is not None and prepared.previous.optimizer is not None:
+            trainer.resume(prepared.previous.optimizer)
+        return train(
+            trainer,
+            plan.epochs,
+            EpochWatcher(name, plan.epochs, trainer.n_samples, plan.verbose, run.tasks),
+            validation=validation,
+            # Whoever goes on once will go on again.
+            keep_moments=prepared.previous is not None,
+        )

@@ -132,6 +132,12 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             `n_iter_` counts the epochs done. Interrupted earlier, or in a pretraining, the
             estimator stays as it was. Also if XLA cannot compile the training step, which then
             runs slower.
+
+        Notes
+        -----
+        During training in the main thread, Ctrl-C acts between calls of TensorFlow, which train
+        on up to 32,768 rows each. A handler of your own for SIGINT is called there too; training
+        goes on unless it raises.
         """
         plan = self._plan(y)
         require_order_of_histories(plan, X)

@@ -58,8 +58,18 @@ class LearningCurveDisplay:
             Fitted.
         name, axes, **kwargs
             See the class and :meth:`plot`.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no learning curve: it is not trained in epochs.
         """
-        check_is_fitted(estimator, "history_")
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "history_"):
+            raise TypeError(
+                "estimator must be trained in epochs, as NeuMFRecommender and NextItemRecommender "
+                f"are. Received: {type(estimator).__name__}, which has no learning curve."
+            )
         # After `partial_fit` the weights come from an epoch that was not validated.
         n_validated = len(estimator.history_.get("val_ndcg_at_10", []))
         best_epoch = estimator.best_iter_ if estimator.best_iter_ <= n_validated else None

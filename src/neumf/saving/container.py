@@ -9,7 +9,9 @@ import os
 import reprlib
 import secrets
 import stat
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,13 @@ DTYPES = {
     **{f"U{8 * size}": np.dtype(f"u{size}") for size in (1, 2, 4, 8)},
     **{f"F{8 * size}": np.dtype(f"f{size}") for size in (2, 4, 8)},
 }
+
+# Bytes of the header, which holds parameters and the names of arrays: 5 kB for a network. Reading
+# hundreds of thousands of names takes seconds.
+_LONGEST_HEADER = 2**19
+
+# Seconds after which a temporary file that nobody writes to is taken for that of a killed `save`.
+_STALE = 3600
 
 _WRITABLE = "path must be a file in a folder that exists, has space, and may be written to"
 
@@ -61,6 +70,11 @@ def write_file(path: str | os.PathLike[str], text: str, arrays: Arrays) -> None:
     metadata = {"neumf_format": str(FORMAT), "neumf_version": __version__, "neumf_values": text}
     metadata["neumf_checksum"] = checksum_of(metadata, arrays)
     content = serialize(dict(arrays), metadata)
+    if (length := _header_length(content)) > _LONGEST_HEADER:
+        raise ValueError(
+            f"A file holds {_LONGEST_HEADER} bytes of parameters. Received a recommender with "
+            f"{length}. Shorten the longest parameter, or pickle the recommender."
+        )
     with opened_as(path, _WRITABLE) as given:
         file = Path(os.path.realpath(given))
         mode = _mode_of_regular_file(file, path) if file.exists() else None
@@ -68,18 +82,33 @@ def write_file(path: str | os.PathLike[str], text: str, arrays: Arrays) -> None:
 
 
 def _replace(path: Path, content: bytes, mode: int | None) -> None:
+    """Write a file under another name, then rename it; `mode` None means a new file."""
+    _remove_stale(path.parent)
     temporary = path.with_name(f".neumf-{secrets.token_hex(8)}.tmp")
+
+    def create(name: str, flags: int) -> int:
+        # Nobody else may open the content before it has the mode of the file.
+        return os.open(name, flags, 0o666 if mode is None else 0o600)
+
     try:
-        with temporary.open("xb") as file:
-            if mode is not None:  # set while the file is empty: nobody else may read the content
-                temporary.chmod(mode)
+        with open(temporary, "xb", opener=create) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove the temporary files that killed processes left."""
+    for temporary in folder.glob(".neumf-*.tmp"):
+        with suppress(OSError):  # of another user, or gone
+            if time.time() - temporary.lstat().st_mtime > _STALE:
+                temporary.unlink()
 
 
 def _mode_of_regular_file(path: Path, given: str | os.PathLike[str]) -> int:
@@ -97,12 +126,14 @@ def read_file(path: str | os.PathLike[str]) -> tuple[str, dict[str, NDArray[Any]
     with opened_as(path, "path must be a file that save wrote and that you may read") as file:
         _mode_of_regular_file(file, path)
         content = file.read_bytes()
+    if _header_length(content) > _LONGEST_HEADER:
+        raise _foreign_file_error(content, f"its header exceeds {_LONGEST_HEADER} bytes")
     try:
         tensors = deserialize(content)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise _foreign_file_error(content, str(error)) from error
     # `deserialize` has checked that the header is JSON and lies within the file.
-    end = 8 + int.from_bytes(content[:8], "little")
+    end = 8 + _header_length(content)
     metadata = read_json(content[8:end].decode()).get("__metadata__") or {}
     _check_format(metadata)
     del content
@@ -110,6 +141,10 @@ def read_file(path: str | os.PathLike[str]) -> tuple[str, dict[str, NDArray[Any]
     if metadata.pop("neumf_checksum", None) != checksum_of(metadata, arrays):
         raise damaged_file_error("its checksum does not match its content")
     return metadata["neumf_values"], arrays
+
+
+def _header_length(content: bytes) -> int:
+    return int.from_bytes(content[:8], "little")
 
 
 def _check_format(metadata: dict[str, str]) -> None:

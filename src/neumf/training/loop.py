@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from neumf.model.network import Weights
+from neumf.training.interrupts import raise_noted
 from neumf.training.trainer import OptimizerState, Trainer
+from neumf.utils.validation import warn_caller
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,16 @@ def train(
         if not losses:
             raise
         interrupted = True
-        message = f"Training was interrupted after {len(losses)} of {epochs} epochs; what was "
-        warnings.warn(f"{message}learned until then is kept.", RuntimeWarning, stacklevel=2)
     optimizer = None
     if best is None:
         best, optimizer = trainer.finish(keep_moments)
+    try:
+        raise_noted()
+    except KeyboardInterrupt:  # since the last chunk
+        interrupted = True
+    if interrupted:
+        message = f"Training was interrupted after {len(losses)} of {epochs} epochs; what was "
+        warn_caller(f"{message}learned until then is kept.", RuntimeWarning)
     return Trained(best, optimizer, losses, values, best_epoch or len(losses), interrupted)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from neumf.model.network import Blueprint, Weights
 from neumf.training.batches import BatchSizes, Chunk, TrainingRows, chunks_of, make_chunk, new_order
 from neumf.training.centres import Centres
+from neumf.training.interrupts import raise_noted
 from neumf.training.losses import Loss
 from neumf.training.program import compile_program
 from neumf.training.runtime import check_settings, import_tensorflow
@@ -135,6 +136,7 @@ class Trainer:
         tower, sizes = self._plan.blueprint.users, self._plan.batches
         total = 0.0
         for chunk in chunks_of(self._rows, order, tower, sizes, self._rng):
+            raise_noted()
             total += self._run(chunk)
         return total / len(self._rows)
 

@@ -27,12 +27,12 @@ _PACKAGES = tuple(
 )
 
 
-def warn_caller(message: str) -> None:
+def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line that called the library, however deep inside it the cause is found."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def describe(value: Any) -> str:
@@ -169,6 +169,12 @@ def _check_column(name: str, values: Any, n_rows: int) -> NDArray[np.float32]:
         raise ValueError(f"{name} must hold {expected}. Received shape {column.shape}.")
     if column.dtype == object:
         column = pd.to_numeric(column, errors="coerce")
-    if column.dtype.kind not in "biuf" or not np.isfinite(column).all():
-        raise ValueError(f"{rule}. Received dtype {column.dtype} with other values.")
-    return column.astype(np.float32)
+    if column.dtype.kind not in "biuf":
+        raise ValueError(f"{rule}. Received dtype {column.dtype}.")
+    with np.errstate(over="ignore"):
+        single = column.astype(np.float32)
+    bounded = np.abs(single) < 1e30  # sums of larger ones overflow
+    if not bounded.all():
+        row = int(np.argmin(bounded))
+        raise ValueError(f"{rule} below 1e30. Received {np.asarray(values)[row]} in row {row}.")
+    return single
