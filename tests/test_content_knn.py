@@ -107,7 +107,7 @@ def test_all_equal_items_count_alike_wherever_they_stand(monkeypatch, most_tied,
     if most_tied >= n_items:
         np.testing.assert_allclose(weights, 4 / (n_items - 1) * (1 - np.eye(n_items)))
         return
-    # Of 29 tied ones each item keeps 5 or 6, and each is kept by about as many.
+    # Of 29 tied ones each item keeps 5 or 6, and 4 to 7 items keep it.
     assert set(np.count_nonzero(weights, axis=0)) == {5, 6}
     assert set(np.count_nonzero(weights, axis=1)) <= {4, 5, 6, 7}
 

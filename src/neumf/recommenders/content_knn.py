@@ -192,7 +192,7 @@ def _nearest(
         tied = np.flatnonzero(cosines == last[rows])
         n_tied = np.bincount(rows[tied], minlength=len(scores))
         n_left = n_neighbors - np.bincount(rows, minlength=len(scores)) + n_tied
-        # Of very many tied ones, one in so many, beginning elsewhere for each item.
+        # Of very many tied ones, every second, third ..., beginning elsewhere for each item.
         step = -(-n_tied // _MOST_TIED)[rows[tied]]
         place = np.arange(len(tied)) - np.repeat(np.cumsum(n_tied) - n_tied, n_tied)
         left_out = (place + rows[tied] + block.start) % step > 0
