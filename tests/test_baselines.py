@@ -1,4 +1,5 @@
 import pickle
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from neumf import (
     ndcg_scorer,
 )
 from neumf.ranking import top_k
+from neumf.recommenders import item_knn
 
 # In order of first appearance: bread has 3 users, milk 2, salt 4, plums and figs 1 each.
 X = pd.DataFrame(
@@ -481,6 +483,49 @@ def test_item_knn_adds_up_the_nearest_items(rng, n_neighbors, shrinkage):
     share = pd.Series(seen.sum(axis=0) / (seen.sum(axis=0).max() + 1), index=model.items_)
     scores = scores.where(scores != 0, -1e-6 * (1 - share))
     np.testing.assert_allclose(top, scores[top.index])
+
+
+def direct_item_weights(seen, n_neighbors, shrinkage):
+    """The same by one sort of all pairs of items."""
+    counts = seen.astype(np.float64)
+    similar = sp.csr_array(counts.T @ counts).tocoo()
+    root = np.sqrt(similar.diagonal())
+    i, j = similar.row, similar.col
+    values = np.where(i == j, 0, similar.data / (root[i] * root[j] + shrinkage))
+    order = np.lexsort((i, -values, j))
+    rank = np.arange(len(order)) - np.searchsorted(j[order], j[order])
+    kept = order[(rank < n_neighbors) & (values[order] > 0)]
+    return sp.csr_array((values[kept], (i[kept], j[kept])), shape=similar.shape)
+
+
+@pytest.mark.parametrize("block_pairs", [1, 300, 10**6])
+@pytest.mark.parametrize("n_neighbors", [1, 7, 100])
+@pytest.mark.parametrize("shrinkage", [0.0, 5.0])
+def test_item_knn_is_the_same_bit_for_bit_in_blocks(
+    rng, monkeypatch, block_pairs, n_neighbors, shrinkage
+):
+    monkeypatch.setattr(item_knn, "_BLOCK_PAIRS", block_pairs)
+    table = random_table(rng, 25, 60)
+    table.loc[len(table)] = [99, 99]  # an item that shares no user
+    model = ItemKNNRecommender(n_neighbors, shrinkage).fit(table)
+    expected = direct_item_weights(model.seen_, n_neighbors, shrinkage)
+    for name in ("data", "indices", "indptr"):
+        ours, theirs = (getattr(w, name) for w in (model.item_weights_, expected))
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
+
+
+def test_item_knn_takes_memory_for_a_block_of_pairs_alone(rng, monkeypatch):
+    monkeypatch.setattr(item_knn, "_BLOCK_PAIRS", 2**14)
+    pairs = rng.permutation(10**6)[:40_000]  # about a million pairs of items share users
+    table = pd.DataFrame({"user": pairs // 1000, "item": pairs % 1000})
+    tracemalloc.start()
+    try:
+        ItemKNNRecommender(10).fit(table)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10**7  # 16 bytes of each pair would be 12 million
 
 
 @pytest.mark.parametrize("regularization", [0.5, 50.0])

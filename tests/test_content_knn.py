@@ -97,13 +97,27 @@ def test_scores_add_up_what_the_items_of_the_user_say(rng):
     np.testing.assert_allclose(top, scores[top.index])
 
 
-def test_a_group_of_equal_items_has_a_bound(rng, monkeypatch):
-    monkeypatch.setattr(content_knn, "_MOST_TIED", 2)
-    same = pd.DataFrame({"item": range(30), "same": 1})
-    model = ContentKNNRecommender(same, n_neighbors=4).fit([[user, user] for user in range(30)])
-    weights = model.item_weights_.toarray()
-    assert (np.count_nonzero(weights, axis=0) == 6).all()
+@pytest.mark.parametrize(("most_tied", "n_items"), [(1000, 500), (6, 30)])
+def test_all_equal_items_count_alike_wherever_they_stand(monkeypatch, most_tied, n_items):
+    monkeypatch.setattr(content_knn, "_MOST_TIED", most_tied)
+    same = pd.DataFrame({"item": range(n_items), "same": 1})
+    rows = [[user, user] for user in range(n_items)]
+    weights = ContentKNNRecommender(same, n_neighbors=4).fit(rows).item_weights_.toarray()
     np.testing.assert_allclose(weights.sum(axis=0), 4)
+    if most_tied >= n_items:
+        np.testing.assert_allclose(weights, 4 / (n_items - 1) * (1 - np.eye(n_items)))
+        return
+    # Of 29 tied ones each item keeps 5 or 6, and 4 to 7 items keep it.
+    assert set(np.count_nonzero(weights, axis=0)) == {5, 6}
+    assert set(np.count_nonzero(weights, axis=1)) <= {4, 5, 6, 7}
+
+
+def test_a_late_item_of_a_large_group_recommends_its_like():
+    genres = pd.DataFrame({"a": [1] * 400 + [0] * 400, "b": [0] * 400 + [1] * 400})
+    model = ContentKNNRecommender(genres.assign(item=range(800)))
+    model.fit([[0, item] for item in range(799)] + [[1, 399], [2, 798]])
+    assert (model.recommend(1, k=399)["item"] < 399).all()
+    assert (model.recommend(2, k=399)["item"] >= 400).all()
 
 
 def test_weights_do_not_depend_on_the_size_of_blocks(rng, monkeypatch):

@@ -389,10 +389,39 @@ def test_the_keras_model_has_the_same_logits(network):
     np.testing.assert_allclose(result, all_obvious_logits(network).ravel(), rtol=1e-4, atol=1e-4)
 
 
-def test_the_keras_model_names_its_tables(rng):
-    model = build_keras_model(network_of(blueprint_of_ids(LAYERS["neumf"]), rng))
-    names = {layer.name for layer in model.layers}
-    assert {"gmf_user", "gmf_item", "mlp_user", "mlp_item", "mlp_layer_1", "logit"} <= names
+GMF = {"gmf_user": (6, 3), "gmf_item": (7, 3)}
+MLP = {"mlp_user": (6, 4), "mlp_item": (7, 4), "mlp_layer_1": (8, 5), "mlp_layer_2": (5, 2)}
+
+
+@pytest.mark.parametrize(
+    ("name", "tower", "title", "kernels"),
+    [
+        ("neumf", UserIds, "neumf", GMF | MLP | {"logit": (5, 1)}),
+        ("gmf", UserIds, "gmf", GMF | {"logit": (3, 1)}),
+        ("mlp", UserIds, "mlp", MLP | {"logit": (2, 1)}),
+        *(
+            (
+                "mf with bias",
+                tower,
+                "next_item",
+                {"user_after_last_row": (6, 3), "item_vector": (7, 3), "logit": (3, 1)}
+                | {"item_bias": (7, 1)},
+            )
+            for tower in (UserHistories, UserIdsAndHistories)
+        ),
+    ],
+    ids=str,
+)
+def test_the_keras_model_is_named_after_what_was_computed(rng, name, tower, title, kernels):
+    layers = LAYERS[name]
+    network = network_of(Blueprint.of_towers(layers, tower(layers.width, 1)), rng)
+    model = build_keras_model(network)
+    assert model.name == title
+    found = {layer.name: layer.get_weights()[0].shape for layer in model.layers if layer.weights}
+    assert found == kernels
+    if tower is not UserIds:
+        vectors = model.get_layer("user_after_last_row").get_weights()[0]
+        np.testing.assert_array_equal(vectors, network.users)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -1,6 +1,8 @@
 """Sequential rules, and the decay of item weights, held to slow loops and dense algebra."""
 
+import os
 import pickle
+import sys
 
 import numpy as np
 import pandas as pd
@@ -294,10 +296,17 @@ def test_similar_items_of_an_unknown_item_are_refused():
 
 
 def test_a_catalogue_that_does_not_fit_into_memory_is_refused(monkeypatch):
-    monkeypatch.setattr(ease, "_physical_memory", lambda: 1000)
-    message = r"Received 15 items, for which it would take .* GB of memory of the"
+    monkeypatch.setattr(ease, "_free_memory", lambda: 1000)
+    message = r"Received 15 items, for which it would take .* GB of memory of the .* that are free"
     with pytest.raises(MemoryError, match=message):
         EASERecommender().fit(walks())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what can be had")
+def test_free_memory_is_not_that_of_other_programs():
+    built_in = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < ease._free_memory() < 0.99 * built_in
+    assert ease._free_memory() > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") / 2
 
 
 @pytest.mark.parametrize(

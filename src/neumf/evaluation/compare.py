@@ -78,8 +78,9 @@ def evaluate(
           ", timed" behind it if the request time is known;
         - `metric` and `k` (missing for "auc");
         - `value`: the mean over users;
-        - `stderr`: the standard error of that mean over users. NaN for "coverage", "gini" and
-          "overlap", which are not averages over users;
+        - `stderr`: the standard error of that mean over users; the 95 % confidence interval is
+          ``scipy.stats.t.ppf(0.975, n_users - 1)`` of them to both sides. NaN for one user, and
+          for "coverage", "gini" and "overlap", which are not averages over users;
         - `n_users`: number of users; each row of an unknown user counts;
         - `n_misses`: held-out rows whose user or item is unknown. They count as misses.
 
@@ -127,8 +128,8 @@ def evaluate(
     >>> results = evaluate(model, [["c", 3], ["b", 2]], metrics=["hr", "coverage"], k=[1, 2])
     >>> results[["metric", "k", "value", "stderr", "n_users"]].round(3)
          metric  k  value  stderr  n_users
-    0        hr  1  0.500   0.354        2
-    1        hr  2  1.000   0.000        2
+    0        hr  1  0.500     0.5        2
+    1        hr  2  1.000     0.0        2
     2  coverage  1  0.667     NaN        2
     3  coverage  2  1.000     NaN        2
     """
@@ -181,8 +182,8 @@ def compare(
         - `ranking`, if `n_negatives` or `at` is given; else all rows are exact;
         - `metric`, `k`, `value` and `stderr`, as :func:`evaluate` has them;
         - `difference`: the value minus that of the first estimator;
-        - `margin`: half the width of the 95 % confidence interval of the difference, 1.96 standard
-          errors of the difference per user. NaN where there is no standard error.
+        - `margin`: half the width of the 95 % confidence interval of the difference, by Student's
+          t for paired differences. NaN where there is no standard error.
 
     Raises
     ------

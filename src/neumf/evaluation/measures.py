@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from neumf.evaluation.held_out import Queries, RankingProblem, read_problem
 from neumf.evaluation.ranked_lists import Lists, ranked_lists
@@ -49,9 +50,6 @@ _LONG_NAMES = {
 
 # One of the names, or a metric of the user's own, see `evaluate`.
 Metric = str | Callable[..., float]
-
-# Half of a 95 % confidence interval, in standard errors.
-_HALF_WIDTH = 1.96
 
 # A value per query for each ranking, metric and k (None for the whole list). Metrics of all lists
 # together have one value.
@@ -157,12 +155,18 @@ class Group(NamedTuple):
             differences = np.where(np.isclose(values, others, 1e-12, 0), 0, values - others)
             yield {
                 "difference": float(np.mean(differences)),
-                "margin": _HALF_WIDTH * _standard_error(differences),
+                "margin": _standard_error(differences) * _half_width(len(differences)),
             }
 
 
 def _standard_error(values: Float64s) -> float:
-    return float(np.std(values) / np.sqrt(len(values))) if len(values) > 1 else np.nan
+    n = len(values)
+    return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else np.nan
+
+
+def _half_width(n_users: int) -> float:
+    """Return half of a 95 % confidence interval in standard errors, by Student's t."""
+    return float(stdtrit(n_users - 1, 0.975))
 
 
 def measure(estimator: Any, X: Any, settings: Settings, by: Any) -> list[Group]:

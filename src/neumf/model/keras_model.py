@@ -9,7 +9,10 @@ from neumf.utils.arrays import Float32s
 
 
 def build_keras_model(network: Network) -> Any:
-    """Return a Keras model of (user index, item index) -> logit with these weights."""
+    """Return a Keras model of (user index, item index) -> logit with these weights.
+
+    Vectors that were made of histories, and not learned by user, are in a layer that says so.
+    """
     try:
         import keras
     except ModuleNotFoundError as error:
@@ -26,7 +29,7 @@ def build_keras_model(network: Network) -> Any:
 
     # Initial zeros: Keras would seed its own values from Python's global generator.
     layers, shared = network.blueprint.layers, network.weights.shared
-    g = layers.n_factors
+    g, of_histories = layers.n_factors, network.blueprint.users.reads_history
     user = keras.Input(shape=(), dtype="int32", name="user")
     item = keras.Input(shape=(), dtype="int32", name="item")
 
@@ -45,9 +48,12 @@ def build_keras_model(network: Network) -> Any:
 
     halves = []
     if g:
-        of_user = embed("gmf_user", user, network.users[:, :g])
-        of_item = embed("gmf_item", item, network.items[:, :g])
-        halves.append(keras.layers.Multiply(name="gmf")([of_user, of_item]))
+        names = ("gmf_user", "gmf_item", "gmf")
+        if of_histories:
+            names = ("user_after_last_row", "item_vector", "product")
+        of_user = embed(names[0], user, network.users[:, :g])
+        of_item = embed(names[1], item, network.items[:, :g])
+        halves.append(keras.layers.Multiply(name=names[2])([of_user, of_item]))
     if layers.hidden_layer_sizes:
         of_user = embed("mlp_user", user, network.users[:, g:])
         of_item = embed("mlp_item", item, network.item_vectors[:, g:])
@@ -62,4 +68,5 @@ def build_keras_model(network: Network) -> Any:
         bias = embed("item_bias", item, network.items[:, layers.width :])
         logit = keras.layers.Add(name="logit_with_bias")([logit, bias])
     flat = keras.layers.Reshape((), name="flat_logit")(logit)
-    return keras.Model([user, item], flat, name="neumf")
+    name = "neumf" if len(halves) > 1 else "gmf" if g else "mlp"
+    return keras.Model([user, item], flat, name="next_item" if of_histories else name)

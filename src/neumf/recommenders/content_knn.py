@@ -13,16 +13,17 @@ from sklearn.utils.validation import check_is_fitted
 from neumf.base import read_rows
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.ranking.similar import most_similar
-from neumf.ranking.top_k import top_lists
+from neumf.ranking.top_k import blocks, top_items
 from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.saving.checked_values import CheckedValues
-from neumf.utils.arrays import Scores
+from neumf.utils.arrays import Indices, Scores
+from neumf.utils.threads import map_threads
 from neumf.utils.validation import check_int
 
 # Decimals that similarities are rounded to, so that rounding errors do not break ties.
 _DIGITS = 9
-# Number of items behind the neighbours that are searched for ties with the last one.
-_MOST_TIED = 200
+# Most items that share the weight of the last neighbours, about 12 bytes of memory each.
+_MOST_TIED = 1000
 
 
 class ContentKNNRecommender(ItemWeightsRecommender):
@@ -67,7 +68,8 @@ class ContentKNNRecommender(ItemWeightsRecommender):
 
     .. math:: \mathrm{sim}_{ij} = \frac{x_i \cdot x_j}{\|x_i\| \, \|x_j\|}
 
-    as far as it is above 0. Items that tie for the last neighbour share its weight. Neighbours are
+    as far as it is above 0. Items that tie for the last neighbour share its weight; of more than
+    1,000, an even sample does, another for each item. Neighbours are
     items of X; `n_neighbors` further ones among the cold items count when `interactions` put cold
     items into the history of a user.
 
@@ -174,21 +176,32 @@ def _nearest(
     n_items, n_others = vectors.shape[0], others.shape[0]
     turned = sp.csr_array(others.T)
 
-    def score(block: slice) -> Scores:
+    def weigh(block: slice) -> tuple[Indices, Indices, Scores]:
+        """Return the number of neighbours of each item of a block, their indices and weights."""
         scores = _cosines(vectors[block], turned)
         scores[scores <= 0] = -np.inf
         own = np.arange(block.start, block.stop) - first
         inside = np.flatnonzero((own >= 0) & (own < n_others))
         scores[inside, own[inside]] = -np.inf
-        return scores
+        rows, found, ranks = top_items(scores, n_neighbors)
+        last = np.full(len(scores), np.finfo(scores.dtype).min)
+        is_last = ranks == n_neighbors
+        last[rows[is_last]] = scores[rows[is_last], found[is_last]]
+        rows, found = np.nonzero(scores >= last[:, None])
+        cosines = scores[rows, found]
+        tied = np.flatnonzero(cosines == last[rows])
+        n_tied = np.bincount(rows[tied], minlength=len(scores))
+        n_left = n_neighbors - np.bincount(rows, minlength=len(scores)) + n_tied
+        # Of very many tied ones, every second, third ..., beginning elsewhere for each item.
+        step = -(-n_tied // _MOST_TIED)[rows[tied]]
+        place = np.arange(len(tied)) - np.repeat(np.cumsum(n_tied) - n_tied, n_tied)
+        left_out = (place + rows[tied] + block.start) % step > 0
+        n_kept = np.bincount(rows[tied[~left_out]], minlength=len(scores))
+        cosines[tied] *= (n_left / np.maximum(n_kept, 1))[rows[tied]]
+        rows, found, cosines = (np.delete(part, tied[left_out]) for part in (rows, found, cosines))
+        return np.bincount(rows, minlength=len(scores)), found.astype(np.int32), cosines
 
-    items, found, cosines, ranks = top_lists(n_items, n_others, n_neighbors + _MOST_TIED, score)
-    last = np.full(n_items, -np.inf)
-    is_last = ranks == n_neighbors
-    last[items[is_last]] = cosines[is_last]
-    nearer, tied = cosines > last[items], cosines == last[items]
-    n_left = n_neighbors - np.bincount(items[nearer], minlength=n_items)
-    share = n_left / np.maximum(1, np.bincount(items[tied], minlength=n_items))
-    cosines = np.where(tied, cosines * share[items], cosines)
-    kept = nearer | tied
-    return sp.csr_array((cosines[kept], (found[kept], items[kept])), shape=(n_others, n_items))
+    parts = map_threads(weigh, blocks(n_items, n_others))
+    counts, found, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+    bounds = np.append(0, np.cumsum(counts))
+    return sp.csr_array(sp.csr_array((weights, found, bounds), shape=(n_items, n_others)).T)

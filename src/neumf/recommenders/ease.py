@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,18 +85,25 @@ class EASERecommender(ItemWeightsRecommender):
 
 
 def _require_memory(n_items: int) -> None:
-    """Raise if the matrices of all pairs of items cannot fit into the machine's memory."""
-    needed, memory = 3 * 8 * n_items**2, _physical_memory()  # `fit` holds three at once
+    """Raise if the matrices of all pairs of items do not fit into the memory that is free."""
+    needed, memory = 3 * 8 * n_items**2, _free_memory()  # `fit` holds three at once
     if needed > memory:
         raise MemoryError(
             f"X must have fewer items: this recommender solves for all pairs of items at once. "
             f"Received {n_items:,} items, for which it would take {needed / 1e9:,.0f} GB of memory "
-            f"of the {memory / 1e9:,.0f} GB that are there. Take ItemKNNRecommender or fewer items."
+            f"of the {memory / 1e9:,.0f} GB that are free. Take ItemKNNRecommender, whose memory "
+            "does not grow with the pairs of items, or fewer items."
         )
 
 
-def _physical_memory() -> float:
-    """Return the memory of the machine in bytes; infinity where it is unknown."""
+def _free_memory() -> float:
+    """Return the bytes that can be had, elsewhere than on Linux those built in, or infinity."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        sizes = dict(line.split(":") for line in lines)
+        return 1024.0 * int(sizes["MemAvailable"].removesuffix("kB"))
+    except (OSError, ValueError, KeyError):
+        pass
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):  # Windows has no sysconf

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.recommenders._item_weights import ItemWeightsRecommender, users_in_common
+from neumf.interactions.seen import stored_positions
+from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.utils.validation import check_int, check_real
+
+# Pairs of items that are held at once, some 60 bytes each.
+_BLOCK_PAIRS = 2**23
 
 
 class ItemKNNRecommender(ItemWeightsRecommender):
@@ -85,14 +90,37 @@ class ItemKNNRecommender(ItemWeightsRecommender):
         check_real("shrinkage", self.shrinkage)
 
     def _learn(self, rows: EncodedRows) -> dict[str, Any]:
-        similar = users_in_common(rows.seen).tocoo()
-        root = np.sqrt(similar.diagonal())
-        i, j = similar.row, similar.col
-        values = np.where(i == j, 0, similar.data / (root[i] * root[j] + self.shrinkage))
-        # For each item j the most similar first; equal ones as in the catalogue.
-        order = np.lexsort((i, -values, j))
-        starts = np.searchsorted(j[order], np.arange(len(root)))
-        rank = np.arange(len(order)) - starts[j[order]]
-        kept = order[(rank < self.n_neighbors) & (values[order] > 0)]
-        weights = sp.csr_array((values[kept], (i[kept], j[kept])), shape=similar.shape)
-        return {"item_weights_": weights}
+        counts = rows.seen.astype(np.float64)
+        return {"item_weights_": _nearest(counts, self.n_neighbors, self.shrinkage)}
+
+
+def _nearest(counts: sp.csr_array, n_neighbors: int, shrinkage: float) -> sp.csr_array:
+    """Return the similarity of each item (row) as one of the most similar of another (column).
+
+    Pairs of items are counted in blocks, of which little is kept: memory does not grow with them.
+    """
+    turned = sp.csr_array(counts.T)
+    root = np.sqrt(np.diff(turned.indptr))
+    # A bound on the number of items that share users with each item.
+    n_pairs = np.minimum(turned @ np.diff(counts.indptr), len(root))
+    bounds = np.flatnonzero(np.diff(np.cumsum(n_pairs) // _BLOCK_PAIRS, prepend=-1))
+    parts = []
+    for start, end in pairwise([*bounds, len(root)]):
+        shared = sp.csr_array(turned[start:end] @ counts)
+        j, i = stored_positions(shared)
+        values = shared.data / (root[i] * root[start + j] + shrinkage)
+        values[i == start + j] = 0
+        # Of long rows, a fast look for the last value that may count leaves little to be sorted.
+        least = np.zeros(end - start)
+        for row in np.flatnonzero(np.diff(shared.indptr) > n_neighbors):
+            of_row = values[shared.indptr[row] : shared.indptr[row + 1]]
+            least[row] = np.partition(of_row, -n_neighbors)[-n_neighbors]
+        found = np.flatnonzero((values >= least[j]) & (values > 0))
+        # The most similar first; equal ones as in the catalogue.
+        found = found[np.lexsort((i[found], -values[found], j[found]))]
+        n_found = np.bincount(j[found], minlength=end - start)
+        first = np.repeat(np.cumsum(n_found) - n_found, n_found)
+        found = found[np.arange(len(found)) - first < n_neighbors]
+        parts.append((values[found], i[found], (start + j[found]).astype(i.dtype)))
+    values, i, j = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return sp.csr_array((values, (i, j)), shape=(len(root), len(root)))

@@ -121,7 +121,7 @@ class NeuMFRecommender(TrainableRecommender):
         MLP vector), and `weights`, all that was learned, by name.
     model_ : keras.Model
         The same as a Keras model of ``[user indices, item indices]``, whose output is the logit; a
-        copy, built at the first access.
+        copy, built at the first access. It is named after `architecture`.
     history_ : dict of list of float
         Per epoch: "loss", the mean per row without the penalty, and with `early_stopping`
         "val_ndcg_at_10", NaN in epochs of `partial_fit`. Of "refit", the first training.

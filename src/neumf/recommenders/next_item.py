@@ -93,7 +93,11 @@ class NextItemRecommender(TrainableRecommender):
     network_ : object
         The weights, as NumPy arrays: `users` and `items`, the vectors of users after their last
         row and of items, and `weights`, all that was learned, by name.
-    model_, history_, n_iter_, best_iter_
+    model_ : keras.Model
+        A Keras model named "next_item" of ``[user indices, item indices]``, whose output is the
+        logit. It holds the vectors of users after their last row as `network_.users` does, not how
+        histories make them.
+    history_, n_iter_, best_iter_
         See :class:`NeuMFRecommender`.
 
     See Also
