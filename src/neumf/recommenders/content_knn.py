@@ -198,7 +198,8 @@ def _nearest(
         left_out = (place + rows[tied] + block.start) % step > 0
         n_kept = np.bincount(rows[tied[~left_out]], minlength=len(scores))
         cosines[tied] *= (n_left / np.maximum(n_kept, 1))[rows[tied]]
-        rows, found, cosines = (np.delete(part, tied[left_out]) for part in (rows, found, cosines))
+        kept = np.delete(np.arange(len(rows)), tied[left_out])
+        rows, found, cosines = rows[kept], found[kept], cosines[kept]
         return np.bincount(rows, minlength=len(scores)), found.astype(np.int32), cosines
 
     parts = map_threads(weigh, blocks(n_items, n_others))
