@@ -84,6 +84,13 @@ def test_spare_rows_touch_nothing_else(rng):
     assert set(chunk.indices["users"].ravel()) == set(forced_rows().users[[3, 7]])
 
 
+def test_each_chunk_has_two_seeds_of_dropout_of_its_own(rng):
+    arguments = forced_rows(), np.array([3, 7]), UserIds(5, 1), BatchSizes(2, 3, 2), rng
+    seeds = [make_chunk(*arguments).seed for _ in range(2)]
+    assert [seed.dtype for seed in seeds] == [np.int32, np.int32]
+    assert len({*seeds[0], *seeds[1]}) == 4
+
+
 def test_what_a_user_does_later_changes_nothing_before(rng):
     """Neither histories nor negatives of a row may tell of a later one."""
     users = np.repeat(np.arange(20), 6)
