@@ -1,9 +1,24 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from training_tools import SMALL, assert_same_weights, labelled_rows, large_weights, settings
+from sklearn.exceptions import ConvergenceWarning
+from training_tools import (
+    SMALL,
+    assert_same_weights,
+    forced_rows,
+    labelled_rows,
+    large_weights,
+    settings,
+)
 
+from neumf.model.layers import MFLayers
+from neumf.model.network import Blueprint
+from neumf.model.user_towers import UserIds
 from neumf.training.loop import Validation, train
 from neumf.training.trainer import Trainer
+
+PRODUCT = Blueprint.of_towers(MFLayers(2, 0, ()), UserIds(2, 1))
 
 
 @pytest.fixture
@@ -85,3 +100,39 @@ def test_a_loss_that_is_no_number_ends_the_training(trainer, monkeypatch):
     monkeypatch.setattr(trainer, "run_epoch", lambda: next(losses))
     with pytest.raises(ValueError, match=r"Training diverged: the loss of epoch 2 is nan\. Lower"):
         train(trainer, 3, Recorder())
+
+
+@pytest.mark.parametrize(
+    ("loss", "chance"),
+    [
+        ("binary_crossentropy", np.log(2)),
+        ("bpr", np.log(2)),
+        ("sampled_softmax", np.log(3)),
+        ("batch_softmax", np.log(5)),
+        ("softmax", np.log(5)),
+    ],
+)
+@pytest.mark.parametrize("weights", [None, np.array([0, 4, 4, 4], np.float32)])
+def test_a_finite_loss_far_above_that_of_equal_scores_is_warned_about(
+    loss, chance, weights, rng, monkeypatch
+):
+    rows = replace(forced_rows(1), weights=weights)
+    plan = settings(loss=loss, n_negatives=2)
+    trainer = Trainer(PRODUCT, large_weights(rng, 1, blueprint=PRODUCT), rows, plan, rng)
+    trainer.finish = lambda keep_moments: (trainer.weights(), None)
+    limit = 10 * chance * (1 if weights is None else 3)
+    monkeypatch.setattr(trainer, "compile", lambda: None)
+    monkeypatch.setattr(trainer, "run_epoch", lambda: limit * 0.999)
+    train(trainer, 1, Recorder())
+    monkeypatch.setattr(trainer, "run_epoch", lambda: limit * 1.001)
+    message = f"epoch 1 is {limit * 1.001:.4g}; equal scores.* would have {limit / 10:.4g}. Lower"
+    with pytest.warns(ConvergenceWarning, match=message):
+        train(trainer, 1, Recorder())
+
+
+def test_only_the_loss_of_the_epoch_that_is_kept_tells_of_divergence(trainer, monkeypatch):
+    losses = iter([0.5, 1e6])
+    monkeypatch.setattr(trainer, "run_epoch", lambda: next(losses))
+    values = iter([0.2, 0.1])
+    result = train(trainer, 2, Recorder(), validation=Validation(lambda _: next(values)))
+    assert result.losses == [0.5, 1e6]

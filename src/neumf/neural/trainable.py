@@ -127,6 +127,9 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         -----
         UserWarning
             If rows of X_val are misses, or pairs of it are in X.
+        ConvergenceWarning
+            If the loss at the end is finite, but above ten times the loss of equal scores for all
+            items: log 2 of "binary_crossentropy" and "bpr", log n of a softmax among n items.
         RuntimeWarning
             If Ctrl-C interrupts the training after an epoch or more: what was learned is kept, and
             `n_iter_` counts the epochs done. Interrupted earlier, or in a pretraining, the
@@ -200,6 +203,8 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         UserWarning
             If X looks like rows of an earlier call, which would count twice: it holds all pairs of
             user and item that were seen, or 100 pairs or more and no new one.
+        ConvergenceWarning, RuntimeWarning
+            See `fit`.
 
         Notes
         -----

@@ -8,10 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from sklearn.exceptions import ConvergenceWarning
+
 from neumf.model.network import Weights
 from neumf.training.interrupts import raise_noted
 from neumf.training.trainer import OptimizerState, Trainer
 from neumf.utils.validation import warn_caller
+
+# The loss of a training that diverged, in losses of equal scores. Trained networks stay near or
+# below 1; a `partial_fit` to the item that each user would like least reached 7.5.
+_DIVERGED = 10
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,9 @@ def train(
 
     Ctrl-C ends the training too, and keeps what was learned, once an epoch is done.
     """
-    losses, values = list[float](), list[float]()
+    reports = list[EpochReport]()
     best: Weights | None = None
-    best_epoch = 0
+    best_epoch, best_value = 0, -math.inf
     interrupted = False
     trainer.compile()
     try:
@@ -82,17 +88,20 @@ def train(
             if validation is not None:
                 weights = trainer.weights()
                 value = validation.measure(weights)
-                if best is None or value > values[best_epoch - 1]:
-                    best, best_epoch = weights, epoch
-                values.append(value)
-            losses.append(loss)
-            stop = watcher.end_epoch(EpochReport(epoch, loss, value, seconds), trainer.weights)
+            reports.append(EpochReport(epoch, loss, value, seconds))
+            if value is not None and (best is None or value > best_value):
+                best, best_epoch, best_value = weights, epoch, value
+            stop = watcher.end_epoch(reports[-1], trainer.weights)
             if stop or (validation is not None and epoch - best_epoch >= validation.patience):
                 break
     except KeyboardInterrupt:
-        if not losses:
+        if not reports:
             raise
         interrupted = True
+    losses = [report.loss for report in reports]
+    values = [report.value for report in reports if report.value is not None]
+    best_epoch = best_epoch or len(losses)
+    _warn_of_divergence(losses[best_epoch - 1], best_epoch, trainer.loss_of_equal_scores())
     optimizer = None
     if best is None:
         best, optimizer = trainer.finish(keep_moments)
@@ -103,7 +112,14 @@ def train(
     if interrupted:
         message = f"Training was interrupted after {len(losses)} of {epochs} epochs; what was "
         warn_caller(f"{message}learned until then is kept.", RuntimeWarning)
-    return Trained(best, optimizer, losses, values, best_epoch or len(losses), interrupted)
+    return Trained(best, optimizer, losses, values, best_epoch, interrupted)
+
+
+def _warn_of_divergence(loss: float, epoch: int, chance: float) -> None:
+    if loss > _DIVERGED * chance:
+        equal = f"equal scores for all items would have {chance:.4g}"
+        error = diverged(f"the loss of epoch {epoch} is {loss:.4g}; {equal}")
+        warn_caller(str(error), ConvergenceWarning)
 
 
 def diverged(what: str) -> ValueError:

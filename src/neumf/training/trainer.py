@@ -140,6 +140,15 @@ class Trainer:
             total += self._run(chunk)
         return total / len(self._rows)
 
+    def loss_of_equal_scores(self) -> float:
+        """Return the mean loss per row of a network that scores all items alike."""
+        tf, loss = import_tensorflow(), self._plan.loss
+        n = self._table_shapes["items"][0] if loss.is_product else 1 + self._plan.batches.n_drawn
+        scores = tf.zeros((1, n))
+        per_row = float(loss.per_row(tf, scores, scores[:, 0], tf.ones(1))[0])
+        weights = self._rows.weights
+        return per_row if weights is None else per_row * float(weights.mean(dtype=np.float64))
+
     def weights(self) -> Weights:
         """Return the weights, averaged over the last `average_epochs` epochs."""
         return _mean([*self._earlier, self._newest_weights()])
