@@ -211,7 +211,8 @@ def training_case(rng, loss, tower, *, shares=False, item_bias=False):
     negatives = None
     if LOSSES[loss].draws_negatives:
         # All negatives are the item 3 or, for that one, the item 4.
-        negatives = Negatives(other_items(6, np.array([0, 0, 0, 10**9, 1, 0])), items)
+        among = other_items(6, np.array([0, 0, 0, 10**9, 1, 0]))
+        negatives = Negatives(among, items, np.full(6, 1 / 6, np.float32))
     rows = TrainingRows(users, items, None, None, negatives, histories, degrees, sides)
     return blueprint, weights, rows
 

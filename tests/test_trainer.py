@@ -2,6 +2,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit
 from training_tools import (
@@ -16,14 +17,17 @@ from training_tools import (
     unseen_by,
 )
 
+from neumf import NeuMFRecommender, NextItemRecommender
+from neumf.base import read_rows
 from neumf.interactions.histories import read_histories
 from neumf.interactions.timeline import read_timelines
 from neumf.interactions.unseen import other_items, sample_unseen_items
 from neumf.model.layers import NeuMFLayers
 from neumf.model.network import Blueprint, Weights
 from neumf.model.user_towers import UserHistories, UserIdsAndHistories
+from neumf.neural.training_rows import prepare
 from neumf.training.batches import Degrees, Negatives, TrainingRows
-from neumf.training.losses import LOSSES
+from neumf.training.losses import LOSSES, Loss
 from neumf.training.program import compile_program
 from neumf.training.runtime import import_tensorflow
 from neumf.training.trainer import Trainer
@@ -196,8 +200,10 @@ def history_arrays(with_ids, loss, rng, *, item_bias=False, **options):
     tower = UserIdsAndHistories if with_ids else UserHistories
     blueprint = Blueprint.of_towers(layers, tower(layers.width, 2, hidden_size=3, **options))
     weights = large_weights(rng, 3, 5, blueprint)
-    unseen = None if among_all else other_items(5, np.array([0, 0, 0, 1, 1]))
-    negatives = None if unseen is None else Negatives(unseen, items)
+    weighted = np.array([0, 0, 0, 1, 2])
+    negatives = None if among_all else Negatives(other_items(5, weighted), items)
+    if LOSSES[loss].candidates == "batch":
+        negatives = Negatives.of_catalogue(6, 5, weighted)
     # An item may have been seen by nobody, as where its rows are labelled 0; then it is in no
     # catalogue.
     least = 1 if LOSSES[loss].candidates == "catalogue" else 0
@@ -248,8 +254,7 @@ def obvious_objective_with_histories(blueprint, weights, rows, negatives, loss):
         q = tables["items"][candidates]
         z = blueprint.layers.logits(np, shared, p[None], q[None])[0]
         if LOSSES[loss].candidates == "batch":
-            n_others = np.count_nonzero(rows.degrees.items) - 1
-            z[1:] += np.log(n_others / len(of_others))
+            z[1:] -= np.log(negatives.size * np.array([0, 0, 0, 1 / 3, 2 / 3])[of_others])
         total += obvious_loss(loss, z, 1)
     return total / n + 0.1 * (norms / n + obvious_kernel_norm(shared) / 8)
 
@@ -285,7 +290,8 @@ def test_a_step_with_histories_goes_against_the_gradient(rng, loss, with_ids, op
     same_stream.shuffle(order)
     negatives = np.empty((6, n_negatives), int)
     if rows.negatives is not None:
-        drawn = sample_unseen_items(rows.negatives.unseen, rows.items[order], 1, same_stream)
+        among = rows.negatives
+        drawn = sample_unseen_items(among.unseen, among.drawn_for[order], 1, same_stream)
         negatives[order] = drawn
     before, restore = flatten(weights)
     trainer = make_trainer(weights, rows, options, blueprint=blueprint)
@@ -305,14 +311,51 @@ def test_a_step_with_histories_goes_against_the_gradient(rng, loss, with_ids, op
 def test_negatives_of_the_batch_stand_for_the_whole_catalogue(rng):
     blueprint, weights, rows = history_arrays(True, "batch_softmax", rng)
     catalogue = Degrees(rows.degrees.users, np.maximum(rows.degrees.items, 1))
-    rows = replace(rows, degrees=catalogue, negatives=Negatives(other_items(5), rows.items))
+    among = Negatives.of_catalogue(6, 5)
+    rows = replace(rows, degrees=catalogue, negatives=among)
     losses = {}
     for loss, n_negatives in [("softmax", 1), ("batch_softmax", 3000)]:
         among = rows if LOSSES[loss].draws_negatives else replace(rows, negatives=None)
         options = settings(loss=loss, n_negatives=n_negatives, batch_size=6 * (1 + n_negatives))
         losses[loss] = make_trainer(weights, among, options, blueprint=blueprint).run_epoch()
-    # Each row's own item is drawn by others, and left out: the rest is even in the mean alone.
-    assert losses["batch_softmax"] == pytest.approx(losses["softmax"], rel=0.02)
+    assert losses["batch_softmax"] == pytest.approx(losses["softmax"], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        NeuMFRecommender(architecture="gmf"),
+        NeuMFRecommender(architecture="gmf", negative_strategy="popularity"),
+        NextItemRecommender(),
+    ],
+    ids=repr,
+)
+def test_the_sum_over_negatives_of_a_batch_is_in_the_mean_that_over_all_other_items(rng, model):
+    # All have seen the items 0 to 2, and all but the last user 3 of the 5 others.
+    users = np.append(np.repeat(np.arange(5), 6), [5, 5, 5])
+    items = np.concatenate([[0, 1, 2, *3 + rng.permutation(5)[:3]] for _ in range(5)] + [[0, 1, 2]])
+    data = pd.DataFrame({"user": users, "item": items, "timestamp": np.arange(33)})
+    plan = model.set_params(loss="batch_softmax", dropout=0.0, n_factors=2)._plan(None)
+    prepared = prepare(plan, read_rows(data))
+    rows, blueprint = replace(prepared.rows, weights=None), prepared.plan.blueprint
+    weights = large_weights(rng, 6, 8, blueprint)
+    sums = Loss(lambda tf, z, *_: tf.reduce_sum(tf.exp(z[:, 1:]), 1), candidates="batch")
+    options = replace(plan.training, loss=sums, learning_rate=0.0, n_negatives=2, batch_size=24)
+    trainer = make_trainer(weights, rows, options, blueprint=blueprint)
+    estimates = [trainer.run_epoch() for _ in range(400)]
+
+    histories = None if rows.histories is None else rows.histories.before(np.arange(33))
+    vectors = weights.tables.get("users", np.empty((6, 2)))[rows.users]
+    if histories is not None:
+        vectors = blueprint.users.encode(*weights, rows.users, histories)
+    exponentials = np.exp(
+        blueprint.layers.all_logits(weights.shared, vectors, weights.tables["items"])
+    )
+    own = exponentials[np.arange(33), rows.items]
+    error = np.std(estimates) / np.sqrt(len(estimates))
+    exact = np.mean(exponentials.sum(axis=1) - own)
+    assert error < 0.02 * exact
+    assert np.mean(estimates) == pytest.approx(exact, abs=3.5 * error)
 
 
 # Programs

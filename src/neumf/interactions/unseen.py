@@ -97,6 +97,11 @@ def other_items(n_items: int, weights: NDArray[np.int64] | None = None) -> Unsee
     return UnseenItems(seen_matrix(itself, itself, (n_items, n_items)), weights)
 
 
+def all_items(n_items: int, weights: NDArray[np.int64] | None = None) -> UnseenItems:
+    """Return all items, for index 0 in place of any user."""
+    return UnseenItems(sp.csr_array((1, n_items), dtype=bool), weights)
+
+
 def refuse_saturated(unseen: UnseenItems, users: Indices, ids: pd.Index) -> None:
     """Raise if one of these users has seen every item, naming the user."""
     saturated = np.flatnonzero(unseen.n_tickets == 0)

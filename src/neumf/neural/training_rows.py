@@ -217,6 +217,9 @@ def _negatives(plan: FitPlan, rows: EncodedRows, seen: sp.csr_array, degrees: De
     if plan.negative_strategy == "uniform":
         # That nobody has had an item yet does not tell that nobody wants it.
         weights = None if degrees.items.all() else np.minimum(degrees.items, 1)
+    if plan.training.loss.candidates == "batch":
+        # All rows of a batch share its negatives: none may depend on a row's user.
+        return Negatives.of_catalogue(len(rows.items), rows.shape[1], weights)
     if plan.blueprint.users.reads_history:
         # That an item is not drawn must not tell that its user had it later.
         return Negatives(other_items(rows.shape[1], weights), rows.items)

@@ -198,9 +198,10 @@ def _nearest(
         left_out = (place + rows[tied] + block.start) % step > 0
         n_kept = np.bincount(rows[tied[~left_out]], minlength=len(scores))
         cosines[tied] *= (n_left / np.maximum(n_kept, 1))[rows[tied]]
-        kept = np.delete(np.arange(len(rows)), tied[left_out])
-        rows, found, cosines = rows[kept], found[kept], cosines[kept]
-        return np.bincount(rows, minlength=len(scores)), found.astype(np.int32), cosines
+        kept = np.ones(len(rows), dtype=bool)
+        kept[tied[left_out]] = False
+        counts = np.bincount(rows[kept], minlength=len(scores))
+        return counts, found[kept].astype(np.int32), cosines[kept]
 
     parts = map_threads(weigh, blocks(n_items, n_others))
     counts, found, weights = (np.concatenate(part) for part in zip(*parts, strict=True))

@@ -49,6 +49,7 @@ class NeuMFRecommender(TrainableRecommender):
         Negatives drawn for each row and epoch, if `fit` gets no `y`. The paper draws 4.
     negative_strategy : {"uniform", "popularity"}, default="uniform"
         Draw unseen items with equal probability, or in proportion to the users who had them.
+        "batch_softmax" weighs what is drawn often less, and differs in noise alone.
     loss : {"auto", "sampled_softmax", "binary_crossentropy", "bpr", "batch_softmax", "softmax"}
         What is minimised.
 
@@ -57,7 +58,7 @@ class NeuMFRecommender(TrainableRecommender):
           one that takes `y`.
         - "bpr": the Bayesian personalised ranking of a positive above each of its negatives.
         - "batch_softmax": the softmax of a positive among the negatives of its whole batch, which
-          stand for all items; needs GMF.
+          are drawn from the catalogue, seen items too, and stand for all of it; needs GMF.
         - "softmax": the softmax among all items; costs as much as the catalogue is long; needs GMF.
         - "auto", the default: "sampled_softmax", and with `y` "binary_crossentropy".
     pretrain : {"sgd"} or None, default=None

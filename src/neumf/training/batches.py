@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from neumf.interactions.histories import Histories
-from neumf.interactions.unseen import UnseenItems, unseen_items_of
+from neumf.interactions.unseen import UnseenItems, all_items, unseen_items_of
 from neumf.model.user_tower import UserTower
 from neumf.training.centres import SideCentres
 from neumf.utils.arrays import Float32s, Indices
@@ -29,8 +29,19 @@ _LEAST_BATCHES = 16
 class Negatives:
     """The items that negatives are drawn from."""
 
-    unseen: UnseenItems  # the items that may be drawn for each user, or, with histories, each item
-    drawn_for: Indices  # each row's index into `unseen`: its user, or, with histories, its item
+    # The items that may be drawn for each user, with histories for each item, or for all rows.
+    unseen: UnseenItems
+    drawn_for: Indices  # each row's index into `unseen`: its user, its item, or 0
+    shares: Float32s | None = None  # the probability of each item, if it is one for all rows
+
+    @classmethod
+    def of_catalogue(
+        cls, n_rows: int, n_items: int, weights: NDArray[np.int64] | None = None
+    ) -> Negatives:
+        """Draw for each row from all items, in proportion to their weights (None: all alike)."""
+        counts = np.ones(n_items) if weights is None else weights
+        shares = (counts / counts.sum()).astype(np.float32)
+        return cls(all_items(n_items, weights), np.zeros(n_rows, np.int32), shares)
 
 
 class Degrees(NamedTuple):

@@ -48,7 +48,7 @@ class Rates(NamedTuple):
     dropout: Any
     centres: dict[str, Any]  # what some tables subtract from their rows before the norm is taken
     in_catalogue: Any  # the items that are candidates of a softmax over the catalogue, as a mask
-    n_items: Any  # their number
+    shares: Any  # the probability of each item to be a negative of a batch
 
 
 class Batch(NamedTuple):
@@ -199,7 +199,8 @@ class Step:
 
         A negative that is the row's own item gets a logit of -inf, and so do the negatives of the
         rows that do not count. The others stand for the rest of the catalogue ("logQ"): the
-        logarithm of the number of items that each stands for is added to its logit.
+        logarithm of how often one expects to draw an item is taken off its logit, so that the sum
+        of the exponentials is in the mean that over all other items.
         """
         tf, layers = self.tf, self.plan.blueprint.layers
         candidates = self.plan.blueprint.items.vectors(inputs.candidates)
@@ -207,10 +208,11 @@ class Step:
         drawn = tf.reshape(candidates[:, 1:], (-1, candidates.shape[-1]))
         scores = layers.product_logits(tf, inputs.shared, users, drawn)
         items = tf.reshape(batch.indices["items"][:, 1:], (-1,))
-        counts = tf.range(items.shape[0]) < batch.n_real * self.plan.batches.n_drawn
-        is_negative = counts & (items != batch.indices["items"][:, :1])
-        n_negatives = tf.reduce_sum(tf.cast(is_negative, tf.float32), 1, keepdims=True)
-        scores += tf.math.log((self.rates.n_items - 1) / tf.maximum(n_negatives, 1))
+        n_negatives = batch.n_real * self.plan.batches.n_drawn
+        expected = tf.gather(self.rates.shares, items) * tf.cast(n_negatives, tf.float32)
+        scores -= tf.math.log(expected)
+        is_negative = tf.range(items.shape[0]) < n_negatives
+        is_negative &= items != batch.indices["items"][:, :1]
         return tf.concat([own, tf.where(is_negative, scores, -np.inf)], 1)
 
     def _catalogue_scores(self, batch: Batch, inputs: _Inputs, users: Any) -> tuple[Any, Any]:

@@ -176,6 +176,9 @@ class Trainer:
         in_catalogue = np.arange(n_rows["items"]) < shapes["items"][0]
         if "items" in degrees:
             in_catalogue[: shapes["items"][0]] &= degrees["items"] > 0
+        shares = np.zeros(n_rows["items"], np.float32)
+        if self._rows.negatives is not None and self._rows.negatives.shares is not None:
+            shares[: shapes["items"][0]] = self._rows.negatives.shares
         return Rates(
             tf.constant(settings.learning_rate, tf.float32),
             {
@@ -186,7 +189,7 @@ class Trainer:
             tf.constant(settings.dropout, tf.float32),
             {name: tf.zeros((n_rows[name], shapes[name][1])) for name in self._centres},
             tf.constant(in_catalogue),
-            tf.constant(np.count_nonzero(in_catalogue), tf.float32),
+            tf.constant(shares),
         )
 
     def _move_centres(self) -> None:
