@@ -154,6 +154,7 @@ def test_amazon_timestamps_of_2023_are_of_one_unit(tmp_path, name):
         read_amazon_reviews(path)
 
 
+@pytest.mark.filterwarnings("ignore:fit did not see")
 def test_the_timestamps_of_2023_are_times_of_the_library(tmp_path):
     lines = "user_id,parent_asin,rating,timestamp\n"
     lines += "".join(f"A{n},old,5.0,1588000000{n:03}\n" for n in range(5))

@@ -46,7 +46,7 @@ def keras_model(path):
 for n in range(1, 5):  # TensorFlow warns of functions that it traces five times
     fit(n).model_
 model = fit(); model.save(f"{folder}/m"); model.predict(X); model.export(f"{folder}/lists")
-assert Parallel(2)([delayed(keras_model)(f"{folder}/m")]) == ["neumf"]
+assert Parallel(2)([delayed(keras_model)(f"{folder}/m")]) == ["gmf"]
 with multiprocessing.get_context("spawn").Pool(1) as pool:
     pool.apply(model.fit, (X,))
 """

@@ -140,7 +140,7 @@ def test_the_tests_that_the_conventions_name_are_there():
 
 def test_python_that_does_not_run_is_on_pages_of_foreign_libraries_and_clusters_alone():
     shown = {path.name for path in DOCS.rglob("*.md") if "```python" in path.read_text()}
-    assert shown == {"export_and_mlflow.md", "clusters_lists_and_search.md"}
+    assert shown == {"export_and_mlflow.md", "clusters_lists_and_search.md", "tune.md"}
 
 
 # In a browser.

@@ -150,7 +150,7 @@ def asked(X):
 
 def test_a_request_without_a_time_comes_just_after_the_newest_item(asked):
     code = asked.users_.get_loc(7)
-    at = asked.history_seconds_[code, 0]
+    at = np.nextafter(asked.history_seconds_[code, 0], np.inf)
     expected = asked.recommend(7, k=5)
     assert_frame_equal = pd.testing.assert_frame_equal
     assert_frame_equal(asked.recommend(7, k=5, at=at), expected)
@@ -194,7 +194,7 @@ def test_users_with_new_rows_keep_their_own_vectors(X):
     pd.testing.assert_frame_equal(found, expected)
     trained = model.with_interactions(new).partial_fit(new.assign(item=[5, 6, 7]))
     unmoved = copy.deepcopy(trained).recommend([-5], k=5)
-    at = trained.history_seconds_[trained.users_.get_loc(-5), 0]
+    at = np.nextafter(trained.history_seconds_[trained.users_.get_loc(-5), 0], np.inf)
     pd.testing.assert_frame_equal(trained.recommend([-5], k=5, at=at), unmoved)
 
 

@@ -36,7 +36,7 @@ def slow_weights(rows, user, place, span, length):
 def read(table):
     """Return the table with codes of items, and what neumf makes of it."""
     rows = read_rows(table)
-    return table.assign(code=rows.items), rows, UserItems.of_rows(rows, with_seconds=True)[0]
+    return table.assign(code=rows.items), rows, rows.user_items[0]
 
 
 @given(timed_tables, spans, lengths)
