@@ -10,7 +10,7 @@ from neumf.training import trainer
 from neumf.training.program import compile_program
 
 # A run that compiles more fails: give a new test the network of another one.
-MOST_PROGRAMS = 250
+MOST_PROGRAMS = 280
 
 
 class CompiledPrograms:
