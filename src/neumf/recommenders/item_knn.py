@@ -41,7 +41,7 @@ class ItemKNNRecommender(ItemWeightsRecommender):
     item_weights_ : csr_array of shape (n_items, n_items)
         What an item in the user's history (row) adds to the score of another one (column).
     user_items_ : UserItems or None
-        The items of each user, oldest first; None without `decay`.
+        The items of each user, oldest first; None without timestamps and `decay`.
 
     See Also
     --------

@@ -108,7 +108,7 @@ class NeuMFRecommender(TrainableRecommender):
 
     Attributes
     ----------
-    users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_
+    users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_, user_items_
         See :class:`neumf.base.BaseRecommender`.
     histories_ : ndarray of shape (n_users, n_last)
         The last items of each user by index, newest first, filled up with -1; 20, or the length of

@@ -43,7 +43,7 @@ class PopularityRecommender(BaseRecommender):
 
     Attributes
     ----------
-    users_, items_, seen_, popularity_, has_timestamps_
+    users_, items_, seen_, popularity_, has_timestamps_, user_items_
         See :class:`neumf.base.BaseRecommender`.
     popularity_logits_ : ndarray of shape (n_items,)
         Logit of the probability that a user interacts with the item, by Laplace's rule

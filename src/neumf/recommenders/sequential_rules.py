@@ -46,7 +46,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
     item_weights_ : csr_array of shape (n_items, n_items)
         See :class:`ItemKNNRecommender`.
     user_items_ : UserItems
-        The last items of each user, oldest first.
+        The items of each user, oldest first.
 
     See Also
     --------

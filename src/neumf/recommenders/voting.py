@@ -46,7 +46,7 @@ class VotingRecommender(BaseRecommender):
         The fitted members, without those that are dropped.
     items_ : pandas.Index of shape (n_items,)
         The catalogue; with the cold items that members know by features if all have the same ones.
-    users_, seen_, popularity_, popularity_logits_, has_timestamps_
+    users_, seen_, popularity_, popularity_logits_, has_timestamps_, user_items_
         See :class:`neumf.base.BaseRecommender`.
 
     See Also
