@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from neumf.interactions.id_checks import check_ids
 from neumf.interactions.table_kinds import Table, open_table
 from neumf.interactions.tables import ROLES, locate_columns, no_rows
 from neumf.interactions.timestamps import read_times
+from neumf.utils.validation import check_option
 
 _SEPARATORS = ("\t", ";", "|", ",")
 
@@ -115,13 +115,8 @@ def _read_ratings(column: pd.Series) -> Any:
 def _find_position(table: Table, role: str, name: Any) -> int:
     """Return the position of a column that the user named."""
     names = list(range(table.shape[1])) if table.names is None else table.names
-    if name in names:
-        return names.index(name)
-    close = difflib.get_close_matches(str(name), map(str, names), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise ValueError(
-        f"{role} must be one of the columns of table, {names}. Received: {name!r}.{hint}"
-    )
+    check_option(role, name, names)
+    return names.index(name)
 
 
 def _read_file(path: Path, *, has_header: bool) -> Any:

@@ -54,19 +54,3 @@ def popularity_logits_at(rows: UserItems | None, n_items: int, seconds: float) -
     nobody = UserItems(np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0))
     logits: Float64s = FirstRows.of(rows or nobody, n_items).logits(np.array([seconds]))[0]
     return logits
-
-
-@dataclass(frozen=True)
-class PastPopularityRanker:
-    """Rank items by their popularity before the request time of each query."""
-
-    rows: FirstRows
-    seconds: Float64s  # of each query
-
-    def score_items(self, users: Indices) -> Float64s:
-        """Return scores of shape (len(users), n_items); `users` are indices of queries."""
-        return self.rows.logits(self.seconds[users])
-
-    def score_candidates(self, users: Indices, items: Indices) -> Float64s:
-        """Return scores of the shape of items; `users` are indices of queries."""
-        return np.take_along_axis(self.score_items(users), items, axis=1)

@@ -38,17 +38,17 @@ class TimeColumn:
             "Drop the rows, fill them, or convert the column with pandas.to_datetime.",
         )
 
-    def append(self, column: pd.Series) -> None:
-        """Take the next part."""
+    def append(self, column: pd.Series) -> Any:
+        """Take the next part, and return it as datetimes or numbers."""
         if len(column) == 0:  # its type may be any
-            return
+            return np.empty(0)
         part = _Part(column, self._argument, self._bad.n_rows)
         times, kind = part.read()
         numbers = times.asi8 if isinstance(times, pd.DatetimeIndex) else times
         bad = np.asarray(times.isna()) if numbers is not times else ~np.isfinite(times)
         self._bad.check(column, bad)
         if bad.any():
-            return
+            return times
         if isinstance(times, pd.DatetimeIndex):
             # In the column's own unit: years after 2262 do not fit nanoseconds.
             unit: str = times.unit
@@ -70,6 +70,7 @@ class TimeColumn:
             )
         self.ticks_per_second, self._kind = ticks, kind
         self._parts.append(numbers)
+        return times
 
     def finish(self) -> NDArray[Any]:
         """Return all timestamps; refuse missing ones."""
@@ -80,9 +81,8 @@ class TimeColumn:
 def read_times(column: pd.Series, argument: str) -> pd.DatetimeIndex | NDArray[Any]:
     """Return a column as datetimes, or as numbers of seconds."""
     checked = TimeColumn(argument)
-    checked.append(column)
+    times = checked.append(column)
     numbers = checked.finish()
-    times = _Part(column, argument, 0).read()[0]
     if isinstance(times, pd.DatetimeIndex):
         return times
     seconds: NDArray[Any] = numbers / checked.ticks_per_second

@@ -11,7 +11,7 @@ from scipy.special import logit
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.first_rows import FirstRows, PastPopularityRanker
+from neumf.interactions.first_rows import FirstRows
 from neumf.interactions.new_rows import NewRows
 from neumf.interactions.request_times import (
     Span,
@@ -222,6 +222,22 @@ class RecentRows:
     def _decay(self, ages: Float64s) -> Float64s:
         """Return the factors by which weights have fallen at some ages."""
         return np.exp2(-ages / self.half_life.length)
+
+
+@dataclass(frozen=True)
+class PastPopularityRanker:
+    """Rank items by their popularity before the request time of each query."""
+
+    rows: FirstRows
+    seconds: Float64s  # of each query
+
+    def score_items(self, users: Indices) -> Scores:
+        """Return scores of shape (len(users), n_items); `users` are indices of queries."""
+        return self.rows.logits(self.seconds[users])
+
+    def score_candidates(self, users: Indices, items: Indices) -> Scores:
+        """Return scores of the shape of items; `users` are indices of queries."""
+        return candidate_scores(self.score_items, self.rows.n_items, users, items)
 
 
 @dataclass(frozen=True)
