@@ -15,7 +15,8 @@ from sklearn.exceptions import NotFittedError
 import neumf
 from neumf import ContentKNNRecommender, IdEncoder, NeuMFRecommender
 from neumf.interactions.columns import read_ids
-from neumf.interactions.vocabulary import index_ids, indices_of
+from neumf.interactions.id_checks import check_ids
+from neumf.interactions.vocabulary import extend_index, index_ids, indices_of
 
 tables_of_any_ids = strategies.id_kinds.flatmap(strategies.tables)
 
@@ -233,6 +234,14 @@ class TestEstimator:
 
 
 class TestOneId:
+    @pytest.mark.parametrize("known", [[5, 6], [5, "guest"], [5, ("a", 1)]])
+    @pytest.mark.parametrize("new", [["5", "6"], ["5", 7], ["5", ("b", 1)]])
+    def test_is_refused_as_a_string_after_a_number_in_later_tables(self, known, new):
+        first, later = (pd.Series(ids, dtype=object) for ids in (known, new))
+        vocabulary = index_ids(check_ids(first, "X: user ids"))[1]
+        with pytest.raises(ValueError, match=r"one type\. Received 5 and '5'"):
+            extend_index(check_ids(later, "X: user ids"), vocabulary)
+
     @given(st.data())
     def test_has_the_code_that_it_has_among_others(self, data):
         ids = data.draw(strategies.id_kinds, label="kind")

@@ -78,7 +78,8 @@ def join_ids(vocabulary: pd.Index, new_ids: pd.Index, argument: str) -> pd.Index
     """Return the known ids with new ones behind them; refuse 5 beside "5"."""
     if len(new_ids) == 0:
         return vocabulary
-    if kind_of_ids(vocabulary) != kind_of_ids(new_ids):
+    kind = kind_of_ids(vocabulary)
+    if kind is None or kind != kind_of_ids(new_ids):
         refuse_two_types([*vocabulary.tolist(), *new_ids.tolist()], argument)
     if new_ids.dtype != vocabulary.dtype:
         return vocabulary.append(new_ids)
