@@ -27,6 +27,7 @@ from strategies import any_ids, string_ids
 
 import neumf
 from neumf import (
+    ALSRecommender,
     EASERecommender,
     ItemKNNRecommender,
     NeuMFRecommender,
@@ -51,6 +52,7 @@ BASELINES = [
     PopularityRecommender(half_life="3D"),
     ItemKNNRecommender(),
     ItemKNNRecommender(7, decay=np.timedelta64(2, "D")),
+    ALSRecommender(n_factors=3, random_state=0),
     EASERecommender(3.0, decay=dt.timedelta(days=2)),
     SequentialRulesRecommender(max_entries=3),
     VotingRecommender(

@@ -118,6 +118,7 @@ def test_the_public_names_are_these():
     assert set(neumf.__all__) == {
         "ColdItemSplitter",
         "ContentKNNRecommender",
+        "ALSRecommender",
         "EASERecommender",
         "IdEncoder",
         "ItemKNNRecommender",

@@ -12,6 +12,7 @@ from network_options import SMALL_NEUMF, SMALL_NEXT_ITEM
 
 import neumf
 from neumf import (
+    ALSRecommender,
     ContentKNNRecommender,
     EASERecommender,
     ItemKNNRecommender,
@@ -27,6 +28,7 @@ PLAIN = [
     PopularityRecommender(),
     PopularityRecommender(half_life=3),
     ItemKNNRecommender(decay="1min"),
+    ALSRecommender(n_factors=3, random_state=0),
     EASERecommender(5.0),
     ContentKNNRecommender(FEATURES, n_neighbors=3, decay=2.0),
     SequentialRulesRecommender(max_entries=2),

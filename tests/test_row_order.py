@@ -10,6 +10,7 @@ from network_options import SMALL_NEUMF, SMALL_NEXT_ITEM
 from sklearn.base import clone
 
 from neumf import (
+    ALSRecommender,
     ColdItemSplitter,
     EASERecommender,
     IdEncoder,
@@ -41,6 +42,7 @@ ORDERED = {
         "half_life=3 counts the last rows",
         "set half_life=None",
     ),
+    "als": (ALSRecommender(recency=2).fit, "recency=2 counts the last rows", "set recency=0"),
     "decay": (EASERecommender(decay=3).fit, "decay=3 counts the last rows", "set decay=None"),
     "rules": (
         SequentialRulesRecommender().fit,

@@ -7,6 +7,7 @@ import sklearn
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from neumf import (
+    ALSRecommender,
     ContentKNNRecommender,
     EASERecommender,
     IdEncoder,
@@ -52,6 +53,10 @@ class ScaledContentKNNRecommender(WithScaledLabels, ContentKNNRecommender):
             return super().fit(X, y, sample_weight)
         finally:
             self.item_features = None
+
+
+class ScaledALSRecommender(WithScaledLabels, ALSRecommender):
+    pass
 
 
 class ScaledEASERecommender(WithScaledLabels, EASERecommender):
@@ -132,6 +137,7 @@ EXPECTED_FAILURES = {
     "ScaledPopularityRecommender": SCALED,
     "ScaledItemKNNRecommender": SCALED,
     "ScaledContentKNNRecommender": SCALED,
+    "ScaledALSRecommender": SCALED,
     "ScaledEASERecommender": SCALED,
     "ScaledSequentialRulesRecommender": SCALED,
     "ScaledVotingRecommender": SCALED,
@@ -160,6 +166,7 @@ if sklearn.__version__.startswith("1.6."):
         ScaledItemKNNRecommender(),
         ScaledItemKNNRecommender(decay=3),
         ScaledContentKNNRecommender(),
+        ScaledALSRecommender(),
         ScaledEASERecommender(),
         ScaledEASERecommender(decay=3),
         ScaledSequentialRulesRecommender(),

@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from threadpoolctl import threadpool_limits
 
 from neumf import (
+    ALSRecommender,
     EASERecommender,
     IdEncoder,
     ItemKNNRecommender,
@@ -41,6 +42,7 @@ from neumf import (
 RECOMMENDERS = [
     PopularityRecommender(),
     ItemKNNRecommender(n_neighbors=7),
+    ALSRecommender(n_factors=4, random_state=0),
     EASERecommender(regularization=3.0),
     NeuMFRecommender(**SMALL_NEUMF | {"epochs": 1}),
     NextItemRecommender(**SMALL_NEXT_ITEM | {"epochs": 1}),

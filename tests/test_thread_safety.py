@@ -10,7 +10,7 @@ import pytest
 from golden_models import GOLDEN, START, walks
 
 import neumf
-from neumf import EASERecommender, PopularityRecommender, SequentialRulesRecommender
+from neumf import ALSRecommender, EASERecommender, PopularityRecommender, SequentialRulesRecommender
 
 N_THREADS = 8
 
@@ -54,6 +54,7 @@ MODELS = {
     "next item": lambda folder: neumf.load(GOLDEN / "format_1_next_item.neumf"),
     "voting": lambda folder: neumf.load(GOLDEN / "format_1_voting.neumf"),
     "rules": lambda folder: saved_and_loaded(SequentialRulesRecommender().fit(walks()), folder),
+    "als": lambda folder: saved_and_loaded(ALSRecommender(random_state=0).fit(walks()), folder),
     "ease": lambda folder: saved_and_loaded(EASERecommender(decay=2.0).fit(walks()), folder),
 }
 

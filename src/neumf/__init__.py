@@ -10,6 +10,7 @@ from neumf.model_selection.leave_last_out_splitter import LeaveLastOutSplitter
 from neumf.model_selection.time_splitter import TimeSplitter
 from neumf.preprocessing.id_encoder import IdEncoder
 from neumf.preprocessing.negative_sampler import NegativeSampler
+from neumf.recommenders.als import ALSRecommender
 from neumf.recommenders.content_knn import ContentKNNRecommender
 from neumf.recommenders.ease import EASERecommender
 from neumf.recommenders.item_knn import ItemKNNRecommender
@@ -21,6 +22,7 @@ from neumf.recommenders.sequential_rules import SequentialRulesRecommender
 from neumf.recommenders.voting import VotingRecommender
 
 __all__ = [
+    "ALSRecommender",
     "ColdItemSplitter",
     "ContentKNNRecommender",
     "EASERecommender",

@@ -10,9 +10,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf.interactions.request_times import Span
+from neumf.interactions.timeline import recency_weights
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
-from neumf.utils.arrays import Float64s, Indices
+from neumf.utils.arrays import Float32s, Float64s, Indices, Scores
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,18 @@ class UserItems:
         if self.seconds is not None and new.seconds is not None:
             seconds = join(self.seconds, new.seconds)
         return UserItems(join(self.items, new.items), bounds, seconds)
+
+    def recency_weights(self, recency: float) -> Float32s:
+        """Return the weight of each position, by how many the user has after it."""
+        return recency_weights(self.ends - 1 - np.arange(len(self.items)), recency)
+
+    def sum_weights(self, weights: Scores, n_items: int) -> sp.csr_array:
+        """Return the sum of weights of each user and item, shape (n_users, n_items)."""
+        shape = len(self.bounds) - 1, n_items
+        matrix = sp.csr_array((weights.astype(np.float32), self.items, self.bounds), shape=shape)
+        matrix = matrix.copy()  # of the items, which are sorted in place
+        matrix.sum_duplicates()
+        return matrix
 
     def weigh_last(
         self, users: Indices, decay: Span, length: int | None, n_items: int

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from neumf.interactions.request_times import require_timestamps
 from neumf.protocols import Ranker, Recommender, TimedRecommender
-from neumf.utils.arrays import Float64s, Indices, Scores
+from neumf.utils.arrays import Float32s, Float64s, Indices, Scores
 from neumf.utils.validation import warn_caller
+
+# Vectors of items that are multiplied at once.
+_BLOCK_SIZE = 2**15
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,29 @@ class PopularityRanker:
     def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of the shape of items."""
         return self.logits[items]
+
+
+@dataclass(frozen=True)
+class VectorRanker:
+    """Score by the products of vectors of users and of items."""
+
+    users: Float32s
+    items: Float32s
+
+    def score_items(self, users: Indices) -> Scores:
+        """Return scores of shape (len(users), n_items)."""
+        scores: Scores = self.users[users] @ self.items.T
+        return scores
+
+    def score_candidates(self, users: Indices, items: Indices) -> Scores:
+        """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
+        scores = np.empty(items.shape, np.float32)
+        step = max(1, _BLOCK_SIZE // items.shape[1])
+        for i in range(0, len(users), step):
+            block = slice(i, i + step)
+            vectors = self.users[users[block], :, None]
+            scores[block] = (self.items[items[block]] @ vectors)[:, :, 0]
+        return scores
 
 
 @dataclass(frozen=True)

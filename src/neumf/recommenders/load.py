@@ -14,6 +14,7 @@ from neumf.saving.values import read_values
 
 # The classes that a file may name, with their modules: no file makes load import anything else.
 MODULES = {
+    "ALSRecommender": "als",
     "ContentKNNRecommender": "content_knn",
     "EASERecommender": "ease",
     "ItemKNNRecommender": "item_knn",

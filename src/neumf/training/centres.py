@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neumf.interactions.features import SideFeatures
 from neumf.model.feature_map import FeatureMap
-from neumf.utils.arrays import Float32s, Indices
+from neumf.utils.arrays import Float32s
 
 # A vector with this many interactions has half the weight in the fit of the map of one with very
 # many. A vector with few is mostly a result of the map itself.
@@ -21,7 +22,7 @@ class Centres:
     """The features of users or items, and how many interactions their vectors learn from."""
 
     features: SideFeatures
-    degrees: Indices  # the number of items of each user, or of users of each item; 0: cold
+    degrees: NDArray[Any]  # the number of items of each user, or of users of each item; 0: cold
     penalty: float  # of the map's slope
 
     def of(self, vectors: Float32s) -> Float32s:

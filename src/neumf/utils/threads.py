@@ -32,7 +32,7 @@ def map_threads(function: Callable[[Part], Result], parts: Iterable[Part]) -> It
     """
     parts = list(parts)
     n_threads = _count_threads() if len(parts) > 1 else 1
-    with _one_blas_thread():
+    with one_blas_thread():
         if n_threads == 1:
             yield from map(function, parts)
             return
@@ -47,7 +47,7 @@ def map_threads(function: Callable[[Part], Result], parts: Iterable[Part]) -> It
 
 
 @contextmanager
-def _one_blas_thread() -> Iterator[None]:
+def one_blas_thread() -> Iterator[None]:
     """Let BLAS compute in the calling thread alone; one call at a time sets the process's limit."""
     if not _limiting.acquire(blocking=False):
         yield

@@ -1,0 +1,384 @@
+"""Weighted alternating least squares: the vectors of users, given those of items, and in turn.
+
+With p_u and q_i, the confidence c_ui of a pair (the weight of its rows) and a small weight a_0 of
+every pair, the vectors minimise::
+
+    sum_ui c_ui (1 - p_u . q_i)^2  +  a_0 sum_ui (p_u . q_i)^2
+        + sum_u l_u |p_u - m_u|^2  +  sum_i l_i |q_i - m_i|^2
+
+where l is the penalty of a vector and m its centre. Given all q, each p_u solves::
+
+    (a_0 sum_i q_i q_i'  +  sum_i c_ui q_i q_i'  +  l_u I) p_u  =  sum_i c_ui q_i  +  l_u m_u
+
+In the basis where the first sum, the same for all users, is diagonal, that diagonal and the penalty
+are most of the matrix. So they precondition conjugate gradients, of which a few steps are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import scipy.sparse as sp
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+from sklearn.utils.parallel import Parallel, delayed
+
+from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.user_items import UserItems
+from neumf.saving.checked_values import CheckedValues
+from neumf.training.centres import Centres, SideCentres
+from neumf.utils.arrays import Float32s, Float64s, Indices
+from neumf.utils.threads import one_blas_thread
+
+# Number of float32 values of a block: vectors that are read again and again stay in the cache.
+_BLOCK_SIZE = 2**18
+
+# Rows with more columns are solved by themselves, part by part.
+_LONG = 2**15
+
+# How the penalty of a vector grows with its number of rows.
+_EXPONENT = 0.75
+
+# Steps in a turn, which begin at the vectors of the turn before, and most steps of a solution.
+_STEPS_OF_TURN = 2
+_MOST_STEPS = 200
+
+# A solution is found where the preconditioned residual, squared, is at most this share of that of
+# vectors of 0.
+_TOLERANCE = 1e-11
+
+# Keeps vectors that are found already from a division by 0.
+_TINY = np.float32(1e-30)
+
+
+class Block(NamedTuple):
+    """Rows of a sparse matrix with about as many values each, filled up with weights of 0."""
+
+    rows: Indices  # shape (n,)
+    columns: Indices  # shape (n, longest)
+    weights: Float32s  # shape (n, longest)
+
+
+class Start(NamedTuple):
+    """The vectors that a solution begins at, and what the penalty pulls them to (None: 0)."""
+
+    vectors: Float32s
+    centres: Float32s | None = None
+
+    def map(self, function: Callable[[Float32s], Float32s]) -> Start:
+        """Return what a function makes of both."""
+        centres = None if self.centres is None else function(self.centres)
+        return Start(function(self.vectors), centres)
+
+
+@dataclass(frozen=True)
+class Side:
+    """What users, or items, bring to their equations."""
+
+    blocks: list[Block]  # of confidences
+    penalties: Float32s  # of each vector
+    features: Centres | None = None
+
+    @classmethod
+    def of(
+        cls, pairs: sp.csr_array, penalties: Float64s, width: int, features: Centres | None = None
+    ) -> Self:
+        """Cut the rows of a matrix of confidences into blocks, for vectors of this width."""
+        return cls(list(_blocks(pairs, width)), penalties.astype(np.float32), features)
+
+    def start(self, vectors: Float32s) -> Start:
+        """Begin at these vectors, which also tell where features lead."""
+        return Start(vectors, None if self.features is None else self.features.of(vectors))
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The vectors of the other side, in the basis where their products sum to a diagonal."""
+
+    vectors: Float32s  # in that basis
+    diagonal: Float32s  # with the weight a_0
+    axes: Float32s
+
+    @classmethod
+    def of(
+        cls, vectors: Float32s, unobserved: float, counted: NDArray[np.bool_] | None = None
+    ) -> Self:
+        """Turn the vectors; `unobserved` is a_0, the weight of pairs with those that count."""
+        gram = np.zeros((vectors.shape[1],) * 2)
+        with one_blas_thread():
+            for start in range(0, len(vectors), _LONG):
+                part = vectors[start : start + _LONG].astype(np.float64)
+                if counted is not None:
+                    part = part[counted[start : start + _LONG]]
+                gram += part.T @ part
+            values, axes = np.linalg.eigh(gram)
+            axes = axes.astype(np.float32)
+            diagonal = (unobserved * np.maximum(values, 0)).astype(np.float32)
+            return cls(vectors @ axes, diagonal, axes)
+
+    def improve(self, side: Side, start: Start, parallel: Parallel) -> Float32s:
+        """Return vectors that are a few steps nearer to the solution, given the other side."""
+        return self._solve(side, start, _STEPS_OF_TURN, parallel)
+
+    def solve(self, side: Side, start: Start, parallel: Parallel | None = None) -> Float32s:
+        """Return the vectors that minimise the objective, given the other side."""
+        return self._solve(side, start, _MOST_STEPS, parallel or Parallel(n_jobs=1))
+
+    def _solve(self, side: Side, start: Start, n_steps: int, parallel: Parallel) -> Float32s:
+        n_tasks = 4 * effective_n_jobs(parallel.n_jobs)
+        dealt = [side.blocks[i::n_tasks] for i in range(n_tasks)]
+        with one_blas_thread():
+            start = start.map(lambda vectors: vectors @ self.axes)
+            solved = np.zeros_like(start.vectors)
+            tasks = (
+                delayed(_solve_blocks)(self, [_task(side, start, block) for block in part], n_steps)
+                for part in dealt
+            )
+            for part, results in zip(dealt, parallel(tasks), strict=True):
+                for block, vectors in zip(part, results, strict=True):
+                    solved[block.rows] = vectors
+            return solved @ self.axes.T
+
+
+@dataclass(frozen=True)
+class Confidences:
+    """What alternating least squares learns from."""
+
+    pairs: sp.csr_array  # the confidence of each pair of user and item that has rows
+    counts: tuple[Float64s, Float64s]  # the sum of `sample_weight` of each user, and of each item
+    scale: float  # what the objective was divided by: the mean of `sample_weight`
+    mean_weight: float  # what the weights of rows were divided by, recency included
+    features: SideCentres
+
+    @classmethod
+    def of_rows(cls, rows: EncodedRows, recency: float, feature_penalty: float) -> Self:
+        """Weigh the positives by their place in their user's timeline and by `sample_weight`."""
+        past, order = rows.user_items
+        weights: Float64s = np.ones(len(order))
+        if rows.weights is not None:
+            weights = rows.weights[order].astype(np.float64)
+        scale = float(weights.mean())
+        users: Any = np.bincount(past.users, weights, rows.shape[0])
+        items: Any = np.bincount(past.items, weights, rows.shape[1])
+        weights *= past.recency_weights(recency)
+        mean = float(weights.mean())
+        features = (
+            None if of_side is None else Centres(of_side, counts, feature_penalty)
+            for of_side, counts in ((rows.user_features, users), (rows.item_features, items))
+        )
+        pairs = past.sum_weights(weights / mean, rows.shape[1])
+        return cls(pairs, (users, items), scale, mean, SideCentres(*features))
+
+    def unobserved(self, weight: float) -> float:
+        """Return a_0, with which all pairs together have `weight` times the weight of the rows."""
+        n_users, n_items = map(np.count_nonzero, self.counts)
+        return weight * float(self.pairs.sum()) / (n_users * n_items)
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """The penalty of the vectors of one side, by the number of rows that each learns from."""
+
+    regularization: float
+    offset: float  # number of rows that the unobserved pairs stand for
+
+    def of(self, counts: Any) -> Float64s:
+        """Return the penalty of each vector."""
+        penalties: Float64s = self.regularization * (counts + self.offset) ** _EXPONENT
+        return penalties
+
+
+class Factors(NamedTuple):
+    """The vectors of users and items, and what the penalty pulled those of users to."""
+
+    users: Float32s
+    items: Float32s
+    centres: Float32s | None
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """The settings of alternating least squares."""
+
+    n_factors: int
+    regularization: float
+    unobserved_weight: float
+    n_iter: int
+
+    def penalties(self, data: Confidences) -> list[Penalty]:
+        """Return the penalty of users, and of items."""
+        means = [float(counts.sum()) / np.count_nonzero(counts) for counts in data.counts]
+        regularization = self.regularization / data.scale
+        return [Penalty(regularization, self.unobserved_weight * mean) for mean in means]
+
+    def fit(self, data: Confidences, rng: np.random.Generator, parallel: Parallel) -> Factors:
+        """Solve users and items in turn."""
+        matrices = data.pairs, sp.csr_array(data.pairs.T)
+        users, items = (
+            Side.of(matrix, penalty.of(counts), self.n_factors, features)
+            for matrix, penalty, counts, features in zip(
+                matrices, self.penalties(data), data.counts, data.features, strict=True
+            )
+        )
+        n_users, n_items = map(len, data.counts)
+        scale = 0.1 / np.sqrt(self.n_factors)
+        of_items = rng.normal(scale=scale, size=(n_items, self.n_factors)).astype(np.float32)
+        of_items[data.counts[1] == 0] = 0  # cold items are no negatives
+        of_users = np.zeros((n_users, self.n_factors), np.float32)
+        unobserved = data.unobserved(self.unobserved_weight)
+        for turn in range(self.n_iter):
+            if turn > 0:
+                basis = Basis.of(of_users, unobserved)
+                of_items = basis.improve(items, items.start(of_items), parallel)
+            basis = Basis.of(of_items, unobserved)
+            of_users = basis.improve(users, users.start(of_users), parallel)
+        start = users.start(of_users)
+        of_users = basis.solve(users, start, parallel)
+        for vectors, features in zip((of_users, of_items), data.features, strict=True):
+            if features is not None:
+                features.fill_cold(vectors)
+        return Factors(of_users, of_items, start.centres)
+
+
+@dataclass(frozen=True)
+class FoldIn:
+    """What solves the vectors of users after `fit`, given those of items."""
+
+    recency: float
+    mean_weight: float  # of the rows of `fit`
+    unobserved: float
+    penalty: Penalty
+    centres: Float32s | None  # of the users of `fit`
+
+    @classmethod
+    def restore(cls, state: CheckedValues, shape: tuple[int, int]) -> Self:
+        """Return what a file holds, for users and vectors of this shape."""
+        offset = state.number("offset", above=-1)
+        penalty = Penalty(state.number("regularization", above=0), offset)
+        recency, unobserved = (
+            state.number("recency", above=-1),
+            state.number("unobserved", above=-1),
+        )
+        centres = state.float32s("centres", shape) if state.has("centres") else None
+        return cls(recency, state.number("mean_weight", above=0), unobserved, penalty, centres)
+
+    def state(self) -> dict[str, Any]:
+        """Return the values for a file, by name."""
+        values = vars(self) | vars(self.penalty)
+        return {name: value for name, value in values.items() if name != "penalty"}
+
+    def take(self, indices: Indices) -> Self:
+        """Return the same for these users, -1 for a new one."""
+        if self.centres is None:
+            return self
+        known = indices[:, None] >= 0
+        return replace(self, centres=np.where(known, self.centres[indices], np.float32(0)))
+
+    def solve(self, past: UserItems, items: Float32s, counted: NDArray[np.bool_]) -> Float32s:
+        """Return the vectors of users with these items; pairs with `counted` items count."""
+        weights = past.recency_weights(self.recency) / self.mean_weight
+        pairs = past.sum_weights(weights, len(items))
+        side = Side.of(pairs, self.penalty.of(np.diff(past.bounds)), items.shape[1])
+        zeros = np.zeros((pairs.shape[0], items.shape[1]), np.float32)
+        return Basis.of(items, self.unobserved, counted).solve(side, Start(zeros, self.centres))
+
+
+def _blocks(matrix: sp.csr_array, width: int) -> Iterator[Block]:
+    """Yield all rows that have values, shortest first."""
+    counts = np.diff(matrix.indptr)
+    order = np.argsort(counts, kind="stable")
+    counts = counts[order]
+    start = int(np.searchsorted(counts, 1))
+    while start < len(order):
+        most = counts[start] + counts[start] // 8
+        size = max(1, _BLOCK_SIZE // (int(most) * width))
+        end = min(start + size, int(np.searchsorted(counts, most, side="right")))
+        rows, longest = order[start:end], counts[end - 1]
+        inside = np.arange(longest) < counts[start:end, None]
+        positions = matrix.indptr[rows][:, None] + np.where(inside, np.arange(longest), 0)
+        weights = np.where(inside, matrix.data[positions], np.float32(0))
+        yield Block(rows, matrix.indices[positions], weights)
+        start = end
+
+
+class Task(NamedTuple):
+    """A block, and what belongs to its rows."""
+
+    block: Block
+    penalties: Float32s  # shape (n, 1)
+    start: Start
+
+
+def _task(side: Side, start: Start, block: Block) -> Task:
+    of_block = start.map(lambda vectors: vectors[block.rows])
+    return Task(block, side.penalties[block.rows, None], of_block)
+
+
+def _solve_blocks(basis: Basis, tasks: list[Task], n_steps: int) -> list[Float32s]:
+    """Return the vectors of each block."""
+    with one_blas_thread():  # in a process of its own
+        return [
+            _solve_long(basis, task)
+            if task.block.columns.shape[1] > _LONG
+            else _solve_block(basis, task, n_steps)
+            for task in tasks
+        ]
+
+
+def _solve_block(basis: Basis, task: Task, n_steps: int) -> Float32s:
+    """Take steps of conjugate gradients, until all vectors of the block are found."""
+    block, penalties, start = task
+    others = basis.vectors.take(block.columns, axis=0)
+    turned, weights = others.transpose(0, 2, 1), block.weights[:, :, None]
+    diagonal = basis.diagonal + penalties
+
+    def apply(vectors: Float32s) -> Float32s:
+        products: Float32s = (turned @ (weights * (others @ vectors[:, :, None])))[:, :, 0]
+        return products + diagonal * vectors
+
+    wanted = (turned @ weights)[:, :, 0]
+    if start.centres is not None:
+        wanted += penalties * start.centres
+    vectors = start.vectors
+    residuals = wanted - apply(vectors)
+    enough = _TOLERANCE * _row_sums(wanted * wanted / diagonal)
+    preconditioned = residuals / diagonal
+    directions, norms = preconditioned, _row_sums(residuals * preconditioned)
+    for _ in range(n_steps):
+        if (norms <= enough).all():
+            break
+        images = apply(directions)
+        lengths: Any = norms / np.maximum(_row_sums(directions * images), _TINY)
+        vectors = vectors + lengths * directions
+        residuals -= lengths * images
+        preconditioned = residuals / diagonal
+        before, norms = norms, _row_sums(residuals * preconditioned)
+        shares: Any = norms / np.maximum(before, _TINY)
+        directions = preconditioned + shares * directions
+    return vectors
+
+
+def _solve_long(basis: Basis, task: Task) -> Float32s:
+    """Solve rows with very many columns directly, without all their vectors at once."""
+    block, penalties, start = task
+    vectors = np.empty_like(start.vectors)
+    for row, (columns, weights) in enumerate(zip(block.columns, block.weights, strict=True)):
+        matrix = np.diag((basis.diagonal + penalties[row]).astype(np.float64))
+        wanted = np.zeros(len(matrix))
+        if start.centres is not None:
+            wanted += penalties[row] * start.centres[row]
+        for begin in range(0, len(columns), _LONG):
+            part = basis.vectors.take(columns[begin : begin + _LONG], axis=0)
+            weighted = part * weights[begin : begin + _LONG, None]
+            matrix += weighted.T @ part
+            wanted += weighted.sum(axis=0)
+        vectors[row] = np.linalg.solve(matrix, wanted)
+    return vectors
+
+
+def _row_sums(values: NDArray[Any]) -> Float32s:
+    sums: Float32s = values.sum(axis=1, keepdims=True)
+    return sums
