@@ -44,6 +44,7 @@ import scipy.sparse as sp
 from item_features import FEATURES, encode, read_items
 
 from neumf import (
+    ALSRecommender,
     EASERecommender,
     ItemKNNRecommender,
     LeaveLastOutSplitter,
@@ -62,6 +63,7 @@ from neumf.base import BaseRecommender, keep_rows, read_rows
 BASELINES = {
     "popularity": PopularityRecommender,
     "itemknn": ItemKNNRecommender,
+    "als": ALSRecommender,
     "ease": EASERecommender,
     "rules": SequentialRulesRecommender,
 }

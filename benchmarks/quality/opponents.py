@@ -11,6 +11,10 @@ chosen by exact NDCG@10 of that one. The best is fitted again for its figures: e
 items that the user has no row of, seconds of `fit`, and the size of the pickled recommender. They
 are chosen and measured on the same rows, as the settings of the networks are.
 
+With ``--shuffled 5``, the order of rows says nothing: rows are put in random order without their
+times, and each user's last one is held out, five times. Settings are chosen on the first of these
+splits, which favours what is tuned, and the figures are means over all.
+
 Results go into a JSON file, where those of other opponents stay as they are; ``--report`` writes
 the Markdown table of several files.
 """
@@ -22,12 +26,13 @@ import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 from ncf_protocol import BASELINES, IALSRecommender, measure, read_training_rows
 from sklearn.model_selection import ParameterGrid
 
-from neumf import LeaveLastOutSplitter, ndcg_scorer
+from neumf import LeaveLastOutSplitter, NeuMFRecommender, ndcg_scorer
 
-RECOMMENDERS = BASELINES | {"ials": IALSRecommender}
+RECOMMENDERS = BASELINES | {"ials": IALSRecommender, "neumf": NeuMFRecommender}
 
 GRIDS = {
     "popularity": [{}],
@@ -38,6 +43,7 @@ GRIDS = {
     "ease, decay": [{"regularization": [150, 500], "decay": [2, 4, 8, 12, "7D", "30D"]}],
     "rules": [{"shrinkage": [10, 20, 50], "decay": [5, 8, "30D", "365D"]}],
     "ials": [{"factors": [64, 192], "regularization": [30, 100, 300], "alpha": [16, 32, 64]}],
+    "als": [{"regularization": [0.05, 0.1, 0.2], "recency": [0.5, 1.0, 1.5], "random_state": [0]}],
 }
 
 LARGE = {
@@ -49,6 +55,24 @@ LARGE = {
     "ease, decay": [{"regularization": [500], "decay": [4, 8]}],
     "rules": [{"shrinkage": [50], "decay": [3, 5]}],
     "ials": [{"factors": [64, 192], "regularization": [30, 100], "alpha": [4, 10]}],
+    "als": [{"regularization": [0.05, 0.1, 0.2], "recency": [1.0, 1.5], "random_state": [0]}],
+}
+
+SHUFFLED = {
+    "popularity": [{}],
+    "itemknn": [{"n_neighbors": [20, 100, 300], "shrinkage": [0, 30, 100]}],
+    "ease": [{"regularization": [50, 150, 500, 1500]}],
+    "ials": [
+        {
+            "factors": [64, 128, 256],
+            "regularization": [3, 10, 30, 100, 300],
+            "alpha": [4, 16, 32, 64],
+        }
+    ],
+    "als": [{"regularization": [0.05, 0.1, 0.2], "recency": [0], "random_state": [0]}],
+    "als, as it is": [{"recency": [0], "random_state": [0]}],
+    "neumf": [{"recency": [0], "random_state": [0]}],
+    "neumf, gmf": [{"architecture": ["gmf"], "recency": [0], "random_state": [0]}],
 }
 
 
@@ -59,13 +83,16 @@ def main():
         report([json.loads(path.read_text()) for path in arguments.report])
         return
     rows = read_training_rows(arguments.train, arguments.k_core, arguments.drop_last)
-    X_train, X_held_out = LeaveLastOutSplitter(ties="row_order").train_test_split(rows)
+    splits = [split(rows, seed) for seed in range(arguments.shuffled)] or [split(rows)]
+    X_train = splits[0][0]
     grids = LARGE if len(X_train) >= 900_000 else GRIDS
+    if arguments.shuffled:
+        grids = SHUFFLED
     path = arguments.json or Path(f"opponents-{arguments.name}.json")
     table = {"name": arguments.name, "n_rows": len(X_train), "n_items": X_train["item"].nunique()}
     table["results"] = json.loads(path.read_text())["results"] if path.exists() else {}
     for name in arguments.opponents or grids:
-        result = search(name, grids[name], X_train, X_held_out)
+        result = search(name, grids[name], splits)
         print(f"{name}: {result}", flush=True)
         table["results"][name] = result
         path.write_text(json.dumps(table, indent=2))
@@ -79,7 +106,10 @@ def parse_arguments():
     parser.add_argument("--train", help="as for ncf_protocol.py")
     parser.add_argument("--k-core", type=int, default=1)
     parser.add_argument("--drop-last", action="store_true")
-    parser.add_argument("--opponents", nargs="+", choices=list(GRIDS), help="by default all")
+    parser.add_argument("--shuffled", type=int, default=0, metavar="SPLITS")
+    parser.add_argument(
+        "--opponents", nargs="+", choices=list(GRIDS | SHUFFLED), help="by default all"
+    )
     parser.add_argument("--json", type=Path, help="by default opponents-NAME.json")
     parser.add_argument("--report", nargs="+", type=Path)
     arguments = parser.parse_args()
@@ -88,12 +118,21 @@ def parse_arguments():
     return arguments
 
 
+def split(rows, seed=None):
+    """Hold out each user's last row; with a seed, the last one in random order."""
+    if seed is not None:
+        order = np.random.default_rng(seed).permutation(len(rows))
+        rows = rows[["user", "item"]].iloc[order].reset_index(drop=True)
+    return LeaveLastOutSplitter(ties="row_order").train_test_split(rows)
+
+
 def make(name, parameters):
     return RECOMMENDERS[name.split(",")[0]](**parameters)
 
 
-def search(name, grid, X_train, X_held_out):
+def search(name, grid, splits):
     """Return the best setting with its figures, and how many were tried in what time."""
+    X_train, X_held_out = splits[0]
     start = time.perf_counter()
     settings = list(ParameterGrid(grid))
     scores = [
@@ -103,9 +142,12 @@ def search(name, grid, X_train, X_held_out):
     best = settings[scores.index(max(scores))]
     seconds = time.perf_counter() - start
     recommender = make(name, best)
-    figures = measure(recommender, X_train, X_held_out, None)
+    runs = [measure(recommender, *split, None) for split in splits]
+    figures = {figure: float(np.mean([run[figure] for run in runs])) for figure in runs[0]}
+    exact = [run["NDCG@10 (exact)"] for run in runs]
     size = len(pickle.dumps(recommender)) / 1e6
-    return {"setting": best, "grid": grid, "search": seconds, "MB": size} | figures
+    result = {"setting": best, "grid": grid, "search": seconds, "MB": size, "exact": exact}
+    return result | figures
 
 
 def report(tables):
