@@ -101,13 +101,14 @@ def test_places_count_from_both_ends(rows):
     )
 
 
-@given(rows_in_time(with_labels=True))
-def test_timelines_without_the_last_positives_are_those_of_the_rows_that_are_left(rows):
+@given(rows_in_time(with_labels=True), st.randoms(use_true_random=False))
+def test_timelines_without_a_positive_of_each_user_are_those_of_the_other_rows(rows, random):
     users, _, times, positive = rows
     timelines = read_timelines(users, times, 4, positive)
-    last = np.flatnonzero(positive & (timelines.from_last() == 0))
-    left = np.setdiff1d(np.arange(len(users)), last)
-    found = timelines.without_last(last)
+    of_users = [np.flatnonzero(positive & (users == user)).tolist() for user in range(4)]
+    dropped = np.array([random.choice(own) for own in of_users if own], dtype=int)
+    left = np.setdiff1d(np.arange(len(users)), dropped)
+    found = timelines.without(dropped)
     np.testing.assert_array_equal(found.users, users[left])
     np.testing.assert_array_equal(found.positive, positive[left])
     assert found.counts.tolist() == np.bincount(users[left][positive[left]], minlength=4).tolist()

@@ -80,7 +80,8 @@ def test_parameters_of_members_have_their_names():
     parameters = model.get_params()
     assert parameters["ease"] is MEMBERS[1][1]
     assert parameters["rules__decay"] == 2.0
-    assert set(model.get_params(deep=False)) == {"recommenders", "weights", "n_jobs"}
+    names = {"recommenders", "weights", "n_jobs", "random_state"}
+    assert set(model.get_params(deep=False)) == names
     copy = clone(model).set_params(rules__decay=7.0, popular="drop", weights=None)
     assert copy.get_params()["rules__decay"] == 7.0
     assert MEMBERS[0][1].decay == 2.0

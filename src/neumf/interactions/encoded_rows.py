@@ -125,17 +125,29 @@ class EncodedRows:
                 rows = replace(rows, **changed)
         return rows
 
-    def without_last(self, last: Indices) -> EncodedRows:
-        """Return all rows but these, each the last positive of its user; indices stay."""
+    def hold_out(self, random: np.random.Generator | None = None) -> tuple[EncodedRows, Indices]:
+        """Hold out the last positive of users with several; return the other rows, and its index.
+
+        If a generator is given, rows without timestamps count as rows in a random order.
+        """
+        timelines, held_out = self.timelines, np.empty(0, np.intp)
+        if random is not None and self.timestamps is None:
+            order = random.permutation(len(self.users))
+            timelines = read_timelines(self.users, order, self.shape[0], self.positive)
+        if timelines is not None:
+            is_last = (timelines.from_last() == 0) & (timelines.counts[self.users] > 1)
+            if self.positive is not None:
+                is_last &= self.positive
+            held_out = np.flatnonzero(is_last)
         columns: dict[str, Any] = {}
         for name in ("users", "items", "timestamps", "labels", "weights"):
             column = getattr(self, name)
-            columns[name] = None if column is None else np.delete(column, last)
+            columns[name] = None if column is None else np.delete(column, held_out)
         kept = replace(self, **columns)
         if self.timelines is not None:
             # A row labelled 0 keeps the positive that it was drawn for, though this one goes.
-            vars(kept)["timelines"] = self.timelines.without_last(last)
-        return kept
+            vars(kept)["timelines"] = self.timelines.without(held_out)
+        return kept, held_out
 
 
 def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:

@@ -33,12 +33,14 @@ class Timelines:
         from_last: Indices = np.maximum(self.counts[self.users] - 1 - self.positions, 0)
         return from_last
 
-    def without_last(self, last: Indices) -> Timelines:
-        """Drop these rows, each the last positive of its user."""
-        counts = self.counts.copy()
-        counts[self.users[last]] -= 1
-        positive = None if self.positive is None else np.delete(self.positive, last)
-        users, positions = np.delete(self.users, last), np.delete(self.positions, last)
+    def without(self, rows: Indices) -> Timelines:
+        """Drop these rows, a positive of each user at most."""
+        counts, dropped = self.counts.copy(), np.full(len(self.counts), len(self.users))
+        counts[self.users[rows]] -= 1
+        dropped[self.users[rows]] = self.positions[rows]
+        positions = self.positions - (self.positions > dropped[self.users])
+        users, positions = np.delete(self.users, rows), np.delete(positions, rows)
+        positive = None if self.positive is None else np.delete(self.positive, rows)
         return Timelines(users, positions, counts, positive)
 
 

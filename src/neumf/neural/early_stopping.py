@@ -25,18 +25,13 @@ Validate = Callable[[Blueprint, Weights], float]
 
 def hold_out_last_rows(rows: EncodedRows) -> tuple[EncodedRows, Indices]:
     """Hold out the last positive of users with several; return the other rows, and its index."""
-    timelines, last = rows.timelines, np.empty(0, np.intp)
-    if timelines is not None:
-        is_last = (timelines.from_last() == 0) & (timelines.counts[rows.users] > 1)
-        if rows.positive is not None:
-            is_last &= rows.positive
-        last = np.flatnonzero(is_last)
+    kept, last = rows.hold_out()
     if len(last) == 0:
         raise ValueError(
             "early_stopping holds out each user's last row, so X must be a table with an order in "
             "time (no sparse matrix) and a user with two rows. Set early_stopping=False."
         )
-    return rows.without_last(last), last
+    return kept, last
 
 
 def validate_on_table(

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.parallel import Parallel, delayed
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
+from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.new_rows import NewRows
+from neumf.interactions.seen import seen_matrix
 from neumf.protocols import Ranker
+from neumf.ranking.learned_weights import learn_weights
 from neumf.ranking.top_k import candidate_scores
 from neumf.recommenders.load import restore_fitted
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Float64s, Indices, Scores
-from neumf.utils.validation import check_n_jobs
+from neumf.utils.random import RandomState, make_generator
+from neumf.utils.validation import check_n_jobs, check_option, warn_caller
+
+# Held-out users to learn weights from: more take time and tell nothing new.
+_MOST_USERS = 20_000
 
 
 class VotingRecommender(BaseRecommender):
@@ -34,16 +42,27 @@ class VotingRecommender(BaseRecommender):
         The members, by name, derived from :class:`neumf.base.BaseRecommender`; `fit` clones them.
         ``set_params(name=recommender)`` replaces a member, ``set_params(name="drop")`` leaves it
         out, and ``set_params(name__parameter=value)`` sets its parameters, also in a search.
-    weights : array-like of shape (n_recommenders,) or None, default=None
-        Weight of each member, at least 0; None gives all the same weight.
+    weights : array-like of shape (n_recommenders,), "held-out" or None, default=None
+        Weight of each member, at least 0.
+
+        - None gives all the same weight.
+        - "held-out" learns the weights. `fit` holds out the last row by timestamp of each user with
+          several, without timestamps a random one, and fits the members on the others. The weights
+          are those that make the held-out items most probable, see Notes. Then the members are
+          fitted anew on all rows: fits take twice the time.
     n_jobs : int or None, default=None
         Number of members that joblib fits at the same time, each in a process of its own. -1 means
         one for each processor. None means 1, unless a `joblib.parallel_config` says otherwise.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of what ``weights="held-out"`` draws: the held-out rows if X has no timestamps, and
+        20,000 users to learn from if there are more. Members have seeds of their own.
 
     Attributes
     ----------
     estimators_, named_estimators_ : list and Bunch of recommenders
         The fitted members, without those that are dropped.
+    weights_ : ndarray of shape (n_members,)
+        The weight of each fitted member; they sum to 1.
     items_ : pandas.Index of shape (n_items,)
         The catalogue; with the cold items that members know by features if all have the same ones.
     users_, seen_, popularity_, popularity_logits_, has_timestamps_, user_items_
@@ -63,6 +82,12 @@ class VotingRecommender(BaseRecommender):
     where :math:`\mu_{mu}` and :math:`\sigma_{mu}` are mean and standard deviation over the whole
     catalogue. A member that gives all items one score adds nothing. `decision_function` gives the
     mean.
+
+    ``weights="held-out"`` maximises :math:`\sum_u \log p_u` over :math:`w_m \ge 0`, where
+    :math:`p_u` is the probability of the held-out item of user u by a softmax of
+    :math:`\sum_m w_m z_{mui}` over the candidates: the 20 best unseen items of each member. Users
+    whose held-out item is not among them are left out. This is concave. The weights are then
+    divided by their sum.
 
     References
     ----------
@@ -88,12 +113,14 @@ class VotingRecommender(BaseRecommender):
         self,
         recommenders: Sequence[tuple[str, Any]],
         *,
-        weights: Sequence[float] | None = None,
+        weights: Sequence[float] | str | None = None,
         n_jobs: int | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.recommenders = recommenders
         self.weights = weights
         self.n_jobs = n_jobs
+        self.random_state = random_state
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters; with `deep`, also the members and theirs."""
@@ -141,17 +168,56 @@ class VotingRecommender(BaseRecommender):
         """
         members, weights = _check_members(self.recommenders, self.weights)
         check_n_jobs(self.n_jobs, "members")
+        random = make_generator(self.random_state)
         rows = read_rows(X, y, sample_weight)
-        weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
-        # The table is read once, for all.
-        tasks = (delayed(clone(member).fit)(rows, y, **weighted) for _, member in members)
+        if isinstance(self.weights, str):
+            weights = self._learn_weights(members, rows, random)
+        fitted, item_ids = self._fit_members(members, rows)
+        attributes = {"weights_": weights} | _attributes_of_members(fitted)
+        keep_rows(self, replace(rows, item_ids=item_ids), **attributes)
+        return self
+
+    def _fit_members(
+        self, members: list[tuple[str, BaseRecommender]], rows: EncodedRows
+    ) -> tuple[dict[str, Any], pd.Index]:
+        """Fit a clone of each member on rows that are read once; return them and the catalogue."""
+        weighted = {} if rows.weights is None else {"sample_weight": rows.weights}
+        tasks = (delayed(clone(member).fit)(rows, rows.labels, **weighted) for _, member in members)
         in_order = Parallel(n_jobs=self.n_jobs)(tasks)
         fitted = {name: member for (name, _), member in zip(members, in_order, strict=True)}
-        catalogue, *others = (member.items_ for member in fitted.values())
-        if all(items.equals(catalogue) for items in others):
-            rows = replace(rows, item_ids=catalogue)
-        keep_rows(self, rows, _weights=weights, **_attributes_of_members(fitted))
-        return self
+        catalogue, *others = (member.items_ for member in in_order)
+        shared = all(items.equals(catalogue) for items in others)
+        return fitted, catalogue if shared else rows.item_ids
+
+    def _learn_weights(
+        self,
+        members: list[tuple[str, BaseRecommender]],
+        rows: EncodedRows,
+        random: np.random.Generator,
+    ) -> Float64s:
+        """Return the weights that rank a held-out row of each user best; they sum to 1."""
+        kept, held_out = rows.hold_out(random)
+        if len(held_out) == 0:
+            raise ValueError(
+                "weights='held-out' holds out a row of each user with several, so X must have such "
+                f"users. Received: {rows.shape[0]} users with one row each. Set weights to numbers."
+            )
+        if len(held_out) > _MOST_USERS:
+            held_out = random.choice(held_out, _MOST_USERS, replace=False)
+        fitted, item_ids = self._fit_members(members, kept)
+        rankers = [member.ranker_ for member in fitted.values()]
+        vote = VotingRanker(rankers, np.ones(len(rankers)), len(item_ids))
+        # Rows labelled 0 do not name the held-out items: as candidates they would give them away.
+        seen = seen_matrix(kept.users, kept.items, kept.shape)
+        weights = learn_weights(vote.parts, rows.users[held_out], rows.items[held_out], seen)
+        if not weights.any():
+            warn_caller(
+                "weights='held-out': no member ranks the held-out items better than chance, so all "
+                "have the same weight. Add other members, or set weights to numbers."
+            )
+            weights += 1
+        weights /= weights.sum()
+        return weights
 
     @property
     def ranker_(self) -> VotingRanker:
@@ -163,12 +229,12 @@ class VotingRecommender(BaseRecommender):
         return self._ranker_of([member._ranker_at(users, seconds) for member in self.estimators_])
 
     def _ranker_of(self, rankers: list[Ranker]) -> VotingRanker:
-        return VotingRanker(rankers, self._weights, len(self.items_))
+        return VotingRanker(rankers, self.weights_, len(self.items_))
 
     def _state(self) -> dict[str, Any]:
         members = self.named_estimators_.items()
         fitted = [[name, member._description(member._state())] for name, member in members]
-        return super()._state() | {"members": fitted, "weights": self._weights}
+        return super()._state() | {"members": fitted, "weights": self.weights_}
 
     def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
@@ -180,7 +246,7 @@ class VotingRecommender(BaseRecommender):
             if len(member.users_) != len(self.users_) or len(member.items_) < len(self.items_):
                 raise damaged_file_error("its members have other users or items")
         weights = state.floats("weights", (len(fitted),), at_least=0)
-        self._commit({"_weights": weights} | _attributes_of_members(fitted))
+        self._commit({"weights_": weights} | _attributes_of_members(fitted))
 
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
         seen, members = rows.seen, {}
@@ -200,13 +266,18 @@ class VotingRanker:
     weights: Float64s
     n_items: int
 
+    def parts(self, users: Indices) -> Iterator[Float64s]:
+        """Yield the z-scores of each member, shape (len(users), n_items)."""
+        for ranker in self.rankers:
+            # Items that only some members know come last in their catalogues, and are left out.
+            scores = ranker.score_items(users)[:, : self.n_items].astype(np.float64)
+            yield _z_scores(scores)
+
     def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), n_items)."""
         total = np.zeros((len(users), self.n_items))
-        for ranker, weight in zip(self.rankers, self.weights, strict=True):
-            # Items that only some members know come last in their catalogues, and are left out.
-            scores = ranker.score_items(users)[:, : self.n_items].astype(np.float64)
-            total += weight * _z_scores(scores)
+        for part, weight in zip(self.parts(users), self.weights, strict=True):
+            total += weight * part
         return total
 
     def score_candidates(self, users: Indices, items: Indices) -> Scores:
@@ -251,6 +322,9 @@ def _check_members(
                 "recommenders must hold recommenders of neumf, or classes derived from "
                 f"neumf.base.BaseRecommender, or 'drop'. Received {name!r}: {member!r}."
             )
+    if isinstance(weights, str):
+        check_option("weights", weights, ["held-out"])
+        weights = None
     shares = np.ones(len(recommenders)) if weights is None else np.asarray(weights, np.float64)
     kept = np.array([member != "drop" for _, member in recommenders], dtype=bool)
     if shares.shape != kept.shape:

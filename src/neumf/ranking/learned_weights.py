@@ -1,0 +1,72 @@
+"""Weights of several scores, learned on held-out items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import minimize
+
+from neumf.interactions.seen import bar_seen
+from neumf.ranking.top_k import blocks, top_items
+from neumf.utils.arrays import Float64s, Indices
+from neumf.utils.threads import map_threads
+
+# Items below the 20 best of every score hardly reach a list of ten. As candidates of the softmax,
+# these many items would count more than the order of the best.
+_N_BEST = 20
+
+
+def learn_weights(
+    score: Callable[[Indices], Iterable[Float64s]],
+    users: Indices,
+    items: Indices,
+    seen: sp.csr_array,
+) -> Float64s:
+    """Return how much of each score, at least 0, makes the held-out items most probable.
+
+    `score` gives several arrays for users, shape (n_users, n_items). Probabilities are a softmax of
+    the weighted sum over the 20 best unseen items of each score; held-out items that are not among
+    them are left out. The weights are zeros if no score helps.
+    """
+
+    def candidates_of(block: slice) -> tuple[Indices, Float64s]:
+        return _candidates(np.stack(list(score(users[block]))), users[block], items[block], seen)
+
+    found = list(map_threads(candidates_of, blocks(len(users), seen.shape[1])))
+    counts = np.concatenate([counts for counts, _ in found])
+    differences = np.concatenate([differences for _, differences in found], axis=1)
+    starts = np.cumsum(counts) - counts
+
+    def loss(weights: Float64s) -> tuple[Any, Float64s]:
+        logits = weights @ differences  # the held-out item has the logit 0
+        highest = np.maximum(np.maximum.reduceat(logits, starts), 0)
+        shares = np.exp(logits - np.repeat(highest, counts))
+        sums = np.add.reduceat(shares, starts) + np.exp(-highest)
+        shares /= np.repeat(sums, counts)
+        return np.mean(np.log(sums) + highest), differences @ shares / len(counts)
+
+    weights = np.zeros(len(differences))
+    if len(counts):
+        weights = minimize(loss, weights, jac=True, bounds=[(0, None)] * len(weights)).x
+    return weights
+
+
+def _candidates(
+    scores: Float64s, users: Indices, items: Indices, seen: sp.csr_array
+) -> tuple[Indices, Float64s]:
+    """Return the number of candidates beside each held-out item, and their scores minus its own."""
+    queries = np.arange(len(users))
+    own = scores[:, queries, items]
+    is_candidate = np.zeros(scores.shape[1:], dtype=bool)
+    for of_all in scores:
+        bar_seen(of_all, seen, users)
+        best = top_items(of_all, _N_BEST)
+        is_candidate[best[0], best[1]] = True
+    is_candidate &= is_candidate[queries, items][:, None]
+    is_candidate[queries, items] = False
+    rows, columns = np.nonzero(is_candidate)
+    counts = is_candidate.sum(axis=1)
+    return counts[counts > 0], scores[:, rows, columns] - own[:, rows]
