@@ -6,6 +6,7 @@ NEUMF_OPTIONS = {
     "n_factors": 32,
     "n_negatives": 4,
     "loss": "binary_crossentropy",
+    "pretrain": None,
     "recency": 0.5,
     "regularization": 0.0,
     "learning_rate": 1e-3,

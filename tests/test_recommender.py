@@ -771,7 +771,7 @@ def test_an_unknown_item_is_similar_to_nothing(fitted):
         ({"architecture": "gmlp"}, ValueError, "architecture must be one of.*'gmlp'"),
         ({"loss": "bprr"}, ValueError, "loss must be one of.*Did you mean 'bpr'"),
         ({"negative_strategy": "hard"}, ValueError, "negative_strategy must be one of"),
-        ({"pretrain": True}, ValueError, "pretrain must be one of None, 'sgd'"),
+        ({"pretrain": True}, ValueError, "pretrain must be one of 'als', 'sgd', None"),
         ({"pretrain": "sgd", "architecture": "gmf"}, ValueError, "architecture must be 'neumf'"),
         ({"loss": "softmax"}, ValueError, "loss='softmax' scores many.*architecture='gmf'"),
         ({"loss": "batch_softmax"}, ValueError, "loss='batch_softmax' scores many"),

@@ -13,7 +13,7 @@ TensorFlow tensors alike: `xp` is the module whose arrays come in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -104,16 +104,21 @@ class NeuMFLayers:
             shared[name] = uniform(rng, n_in, n_out, limit_squared)
         return shared
 
+    def plain_product(self) -> dict[str, Float32s]:
+        """Return the shared weights with which a GMF is the product of its vectors."""
+        shapes = self.shared_shapes()
+        kernel = np.ones(shapes["output_kernel"], np.float32)
+        return {"output_kernel": kernel, "output_bias": np.zeros(1, np.float32)}
+
     def join_shared(
-        self, gmf: Mapping[str, Float32s], mlp: Mapping[str, Float32s]
+        self, halves: list[dict[str, Float32s]], weights: Sequence[float]
     ) -> dict[str, Float32s]:
-        """Join the weights of trained halves, with weight 1/2 each (section 3.4.1, alpha = 1/2)."""
-        names = [f"{part}_{n}" for n in self._numbers for part in ("kernel", "bias")]
-        half = np.float32(0.5)
-        joined = {name: mlp[name] for name in names}
-        joined["output_kernel"] = np.vstack([gmf["output_kernel"], mlp["output_kernel"]]) * half
-        joined["output_bias"] = (gmf["output_bias"] + mlp["output_bias"]) * half
-        return joined
+        """Join the weights of GMF and MLP, or of one of them, each times its weight."""
+        kernels, biases = (
+            [half[name] * np.float32(w) for half, w in zip(halves, weights, strict=True)]
+            for name in ("output_kernel", "output_bias")
+        )
+        return halves[-1] | {"output_kernel": np.vstack(kernels), "output_bias": np.sum(biases, 0)}
 
     def logits(
         self, xp: Any, shared: Shared, users: Any, items: Any, dropout: Dropout = no_dropout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -78,10 +79,12 @@ class Blueprint:
         """Return the shape of each of the shared weights, by name."""
         return self.layers.shared_shapes() | self.users.shared_shapes()
 
-    def join_weights(self, gmf: Weights, mlp: Weights) -> Weights:
-        """Join the weights of a trained GMF and MLP into those of this network (section 3.4.1)."""
-        tables = {name: np.hstack([table, mlp.tables[name]]) for name, table in gmf.tables.items()}
-        return Weights(tables, self.layers.join_shared(gmf.shared, mlp.shared))
+    def join_weights(self, halves: list[Weights], weights: Sequence[float] = (0.5, 0.5)) -> Weights:
+        """Join the weights of a GMF and an MLP into those of this network (section 3.4.1)."""
+        tables = {
+            name: np.hstack([half.tables[name] for half in halves]) for name in halves[0].tables
+        }
+        return Weights(tables, self.layers.join_shared([half.shared for half in halves], weights))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from neumf.model.network import Weights
+from neumf.model.network import Blueprint, Weights
 from neumf.training.loop import EpochReport
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -40,7 +40,7 @@ class FitTasks:
         estimator: Any,
         n_epochs: int,  # that `fit` runs at most
         attributes: dict[str, Any],  # the fitted ones that are known from the start
-        attributes_of_weights: Callable[[Weights], dict[str, Any]],
+        attributes_of_weights: Callable[[Blueprint, Weights], dict[str, Any]],
         **data: Any,  # X, y, metadata
     ) -> None:
         self._estimator, self._data = estimator, data
@@ -57,14 +57,14 @@ class FitTasks:
             self._epoch = self._fit.subcontext(task_name="epoch")
             self._epoch.call_on_fit_task_begin(estimator=self._estimator, **self._data)
 
-    def end_epoch(self, weights: Callable[[], Weights]) -> bool:
-        """Tell that an epoch ended; return whether a callback wants no more."""
+    def end_epoch(self, blueprint: Blueprint, weights: Callable[[], Weights]) -> bool:
+        """Tell that an epoch of such a network ended; return whether a callback wants no more."""
         if self._epoch is None:
             return False
         stop = self._epoch.call_on_fit_task_end(
             estimator=self._estimator,
             reconstruction_attributes=lambda: (
-                self._attributes | self._attributes_of_weights(weights())
+                self._attributes | self._attributes_of_weights(blueprint, weights())
             ),
             **self._data,
         )
@@ -84,6 +84,7 @@ class EpochWatcher:
     epochs: int
     n_samples: int
     verbose: int
+    blueprint: Blueprint
     tasks: FitTasks | None
 
     def begin_epoch(self) -> None:
@@ -104,4 +105,4 @@ class EpochWatcher:
                 f"{(self.epochs - report.epoch) * seconds:.0f} s left",
                 flush=True,
             )
-        return self.tasks is not None and self.tasks.end_epoch(weights)
+        return self.tasks is not None and self.tasks.end_epoch(self.blueprint, weights)

@@ -23,17 +23,6 @@ from neumf.utils.arrays import Indices
 Validate = Callable[[Blueprint, Weights], float]
 
 
-def hold_out_last_rows(rows: EncodedRows) -> tuple[EncodedRows, Indices]:
-    """Hold out the last positive of users with several; return the other rows, and its index."""
-    kept, last = rows.hold_out()
-    if len(last) == 0:
-        raise ValueError(
-            "early_stopping holds out each user's last row, so X must be a table with an order in "
-            "time (no sparse matrix) and a user with two rows. Set early_stopping=False."
-        )
-    return kept, last
-
-
 def validate_on_table(
     X_val: Any, rows: EncodedRows, last_items: LastItems, *, at_rows: bool
 ) -> Validate:
@@ -52,6 +41,11 @@ def validate_on_rows(
     held_out: Indices, rows: EncodedRows, kept: EncodedRows, last_items: LastItems, *, at_rows: bool
 ) -> Validate:
     """Return a function that measures NDCG@10 of the rows of X that are not `kept`."""
+    if len(held_out) == 0:
+        raise ValueError(
+            "early_stopping holds out each user's last row, so X must be a table with an order in "
+            "time (no sparse matrix) and a user with two rows. Set early_stopping=False."
+        )
     # Rows labelled 0 do not name the held-out items: as candidates they would give them away.
     seen = kept.seen
     if kept.labels is not None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
+from neumf.interactions.encoded_rows import EncodedRows
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural.callbacks import EpochWatcher, FitTasks
-from neumf.neural.training_rows import PreparedFit
+from neumf.neural.joining import PENALTIES
+from neumf.neural.training_rows import PreparedFit, ToJoin
 from neumf.training.interrupts import interrupts_noted
+from neumf.training.least_squares import Confidences, FoldIn, LeastSquares
 from neumf.training.loop import Trained, Validation, diverged, train
 from neumf.training.trainer import Trainer
 
@@ -31,18 +35,25 @@ class Run:
     tasks: FitTasks | None = None  # of the callbacks
 
 
-def learn(run: Run) -> tuple[Trained, Network]:
+class Learned(NamedTuple):
+    """The result of `learn`."""
+
+    trained: Trained
+    network: Network
+    fold_in: FoldIn | None = None  # of a GMF that was solved
+
+
+def learn(run: Run) -> Learned:
     """Train the network, after its halves if the plan has such."""
     plan, previous = run.prepared.plan, run.prepared.previous
-    blueprint = plan.blueprint
+    blueprint, fold_in = plan.blueprint, None
     if previous is not None:
         trained = _train(run, plan.name, blueprint, partial(_grown, run))
+    elif run.prepared.to_join is not None:
+        trained, fold_in = _solve_and_train(run, run.prepared.to_join)
     elif plan.halves:
-        gmf, mlp = (
-            _learn_half(run, name, half)
-            for name, half in zip(("gmf", "mlp"), plan.halves, strict=True)
-        )
-        joined = blueprint.join_weights(gmf, mlp)
+        gmf, mlp = (_learn_half(run, half) for half in plan.halves)
+        joined = blueprint.join_weights([gmf, mlp])
         # Adam would need the moments of the halves (section 3.4.1).
         plain = replace(plan, training=replace(plan.training, optimizer="sgd"))
         run = replace(run, prepared=replace(run.prepared, plan=plain))
@@ -57,14 +68,43 @@ def learn(run: Run) -> tuple[Trained, Network]:
         # The loss is that before a step, so it cannot tell where the last steps led.
         if not np.isfinite(network.score_candidates(*checked)).all():
             raise diverged("after the last epoch, scores are not finite numbers")
-    return trained, network
+    return Learned(trained, network, fold_in)
 
 
-def _learn_half(run: Run, name: str, half: Blueprint) -> Weights:
+def _learn_half(run: Run, half: Blueprint) -> Weights:
+    name = "mlp" if half.layers.hidden_layer_sizes else "gmf"
     trained = _train(run, name, half, partial(_initial, run, half))
     if trained.interrupted:
         raise KeyboardInterrupt
     return trained.weights
+
+
+def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, FoldIn]:
+    """Solve the GMF, train the MLP, and join them by held-out rows."""
+    plan, rng, held_out = run.prepared.plan, run.rng, to_join.held_out
+    gmf, mlp = plan.halves
+    recency = plan.recency if to_join.rows.ordered else 0.0
+    seed = rng.integers(2**32)
+
+    def solve(rows: EncodedRows, penalty: float) -> tuple[Weights, FoldIn]:
+        data = Confidences.of_rows(rows, recency, plan.feature_regularization)
+        solver = LeastSquares(gmf.layers.n_factors, penalty)
+        factors = solver.fit(data, np.random.default_rng(seed), plan.n_jobs)
+        tables = {"users": factors.users, "items": factors.items}
+        return Weights(tables, gmf.layers.plain_product()), solver.fold_in(data, factors, recency)
+
+    def network(half: Blueprint, weights: Weights) -> Network:
+        return Network.of_weights(half, weights, run.prepared.last_items.inputs())
+
+    networks = [network(gmf, solve(to_join.kept, penalty)[0]) for penalty in PENALTIES]
+    best = int(np.argmax([held_out.ndcg(solved) for solved in networks]))
+    trained = _train(run, "mlp", mlp, partial(_initial, run, mlp))
+    rankers = networks[best], network(mlp, trained.weights)
+    weights, bias = held_out.calibrate(rankers, held_out.weigh(rankers), rng)
+    solved, fold_in = solve(to_join.rows, PENALTIES[best])
+    joined = plan.blueprint.join_weights([solved, trained.weights], list(weights))
+    joined.shared["output_bias"] += np.float32(bias)
+    return replace(trained, weights=joined, optimizer=None), fold_in
 
 
 def _initial(run: Run, blueprint: Blueprint) -> Weights:
@@ -105,7 +145,7 @@ def _train(run: Run, name: str, blueprint: Blueprint, start: Callable[[], Weight
         return train(
             trainer,
             plan.epochs,
-            EpochWatcher(name, plan.epochs, trainer.n_samples, plan.verbose, run.tasks),
+            EpochWatcher(name, plan.epochs, trainer.n_samples, plan.verbose, blueprint, run.tasks),
             validation=validation,
             # Whoever goes on once will go on again.
             keep_moments=prepared.previous is not None,

@@ -249,8 +249,14 @@ class NetworkRecommender(BaseRecommender):
             before = UserProfile(was, seen_rows(self.seen_, rows.indices)).weights(self.recency)
             counts = before, UserProfile(after, rows.seen).weights(self.recency)
             vectors = move_users(self.network_, self.user_map_, rows.indices, *counts)
-        network = self.network_.with_users(vectors)
-        return after.attributes | {"network_": network, "_own_rows": own_rows}
+        changed = after.attributes | {"_own_rows": own_rows}
+        if self._fold_in is not None and self.user_items_ is not None:
+            past = self.user_items_.take(rows.indices).followed_by(rows.new)
+            g, items = self.network_.blueprint.layers.n_factors, self.network_.items
+            fold_in = self._fold_in.take(rows.indices)
+            vectors[:, :g] = fold_in.solve(past, items[:, :g], self.popularity_ > 0)
+            changed |= {"user_items_": past, "_fold_in": fold_in}
+        return changed | {"network_": self.network_.with_users(vectors)}
 
     def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:
         """Return the attributes that a network makes, by name."""

@@ -55,12 +55,16 @@ class FitPlan:
     n_iter_no_change: int
     feature_regularization: float
     verbose: int
-    halves: tuple[Blueprint, ...] = ()  # a GMF and an MLP that are trained first and then joined
+    halves: tuple[Blueprint, ...] = ()  # a GMF and an MLP that are learned first and then joined
+    solves_gmf: bool = False  # whether the first half is solved by least squares
+    n_jobs: int | None = None  # of the solver
     negative_strategy: Strategy = "uniform"
 
     @property
     def most_epochs(self) -> int:
         """Number of epochs that `fit` runs at most."""
+        if self.solves_gmf:
+            return self.epochs
         return self.epochs * (1 + len(self.halves) + (self.early_stopping == "refit"))
 
     def with_history_length(self, length: int) -> FitPlan:

@@ -19,7 +19,7 @@ from neumf.interactions.vocabulary import extend_index
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural import saved_network
 from neumf.neural.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from neumf.neural.fitting import Run, learn
+from neumf.neural.fitting import Learned, Run, learn
 from neumf.neural.network_recommender import NetworkRecommender
 from neumf.neural.parameters import FitPlan, NetworkParameters, refuse_other_shape
 from neumf.neural.training_rows import (
@@ -29,9 +29,9 @@ from neumf.neural.training_rows import (
     require_order_of_histories,
 )
 from neumf.saving.checked_values import CheckedValues
-from neumf.saving.container import check_loaded
+from neumf.saving.container import check_loaded, damaged_file_error
 from neumf.saving.values import write_values
-from neumf.training.loop import Trained
+from neumf.training.least_squares import FoldIn
 from neumf.utils.random import make_generator
 from neumf.utils.validation import check_index, check_option, check_real
 
@@ -147,12 +147,12 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         rows = read_rows(X, y, sample_weight)
         rows = rows.with_features(self.user_features, self.item_features)
         rng = make_generator(self.random_state)
-        prepared = prepare(plan, rows, X_val)
+        prepared = prepare(plan, rows, rng, X_val)
         of_rows = rows.attributes(rows.seen) | prepared.last_items.attributes
 
-        def of_weights(weights: Weights) -> dict[str, Any]:
+        def of_weights(blueprint: Blueprint, weights: Weights) -> dict[str, Any]:
             histories = prepared.last_items.inputs()
-            network = Network.of_weights(prepared.plan.blueprint, weights, histories)
+            network = Network.of_weights(blueprint, weights, histories)
             return self._attributes_of_network(network, of_rows)
 
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight, "X_val": X_val}}
@@ -160,18 +160,21 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         refits = plan.early_stopping == "refit" and X_val is None
         if not refits:
             del rows  # which hold timestamps that nothing reads any more
-        trained, network = learn(Run(prepared, rng, tasks))
-        first = trained
+        learned = learn(Run(prepared, rng, tasks))
+        first = learned.trained
         if refits and not first.interrupted:
             plan = replace(plan, early_stopping=False, epochs=first.best_epoch)
-            prepared = prepare(plan, rows)
-            trained, network = learn(Run(prepared, rng, tasks))
+            prepared = prepare(plan, rows, rng)
+            learned = learn(Run(prepared, rng, tasks))
         history = {"loss": first.losses}
         if first.values:
             history["val_ndcg_at_10"] = first.values
-        of_rows |= {"history_": history, "best_iter_": trained.best_epoch, "_generator": rng}
+        best = learned.trained.best_epoch
+        of_rows |= {"history_": history, "best_iter_": best, "_generator": rng}
         of_rows["_shape"] = self._shape_now()
-        self._commit_training(of_rows, trained, network)
+        if prepared.to_join is not None:
+            of_rows["user_items_"] = prepared.to_join.rows.user_items[0]
+        self._commit_training(of_rows, learned)
         tasks.end()
         return self
 
@@ -229,7 +232,8 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         prepared = prepare_further(plan, rows, previous)
         # A copy: what fails must not move the generator on.
         rng = deepcopy(self._generator)
-        trained, network = learn(Run(prepared, rng))
+        learned = learn(Run(prepared, rng))
+        trained = learned.trained
         history = {
             name: values + (trained.losses if name == "loss" else [np.nan] * len(trained.losses))
             for name, values in self.history_.items()
@@ -238,21 +242,23 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         of_rows["user_items_"] = self._with_items_of(rows)
         of_rows["has_timestamps_"] = of_rows["user_items_"] is not None
         of_rows |= {"history_": history, "best_iter_": len(history["loss"]), "_generator": rng}
-        self._commit_training(of_rows, trained, network)
+        self._commit_training(of_rows, learned)
         return self
 
     def _with_items_of(self, rows: EncodedRows) -> UserItems | None:
         """Return the items of each user after new rows; None if some rows have no timestamps."""
-        if self.user_items_ is None or rows.timestamps is None:
+        before = self.user_items_ if self.has_timestamps_ else None
+        if before is None or rows.timestamps is None:
             return None
         n_known = len(self.users_)
         known = np.pad(np.arange(n_known), (0, rows.shape[0] - n_known), constant_values=-1)
-        return self.user_items_.take(known).followed_by(rows.user_items[0])
+        return before.take(known).followed_by(rows.user_items[0])
 
-    def _commit_training(self, of_rows: dict[str, Any], trained: Trained, network: Network) -> None:
+    def _commit_training(self, of_rows: dict[str, Any], learned: Learned) -> None:
         """Set all that a training changes, besides the attributes that are known before its end."""
-        of_network = self._attributes_of_network(network, of_rows)
-        self._commit(of_rows | of_network | {"_optimizer": trained.optimizer})
+        of_network = self._attributes_of_network(learned.network, of_rows)
+        of_training = {"_optimizer": learned.trained.optimizer, "_fold_in": learned.fold_in}
+        self._commit(of_rows | of_network | of_training)
 
     def _read_further(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows | None:
         """Return the rows of `partial_fit`, new ids behind the known; None if there are no rows."""
@@ -301,6 +307,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             "history_": {name: np.array(values) for name, values in self.history_.items()},
             "best_iter_": self.best_iter_,
             "_shape": self._shape,
+            "_fold_in": None if self._fold_in is None else self._fold_in.state(),
             "_optimizer": saved_network.optimizer_state(self._optimizer, whole=optimizer),
             "_generator": saved_network.generator_state(self._generator),
         }
@@ -317,6 +324,12 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         network = state.part("network_")
         self.network_ = saved_network.read_network(network, blueprint, n_users, n_items)
         self.user_map_ = saved_network.read_user_map(state, blueprint)
+        self._fold_in = None
+        if state.has("_fold_in"):
+            shape = n_users, blueprint.layers.n_factors
+            self._fold_in = FoldIn.restore(state.part("_fold_in"), shape)
+            if self.user_items_ is None:
+                raise damaged_file_error("it lacks the items of users")
         self.history_seconds_ = None
         if blueprint.users.time_gaps:
             self.history_seconds_ = state.floats("history_seconds_", self.histories_.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,15 +23,15 @@ from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.model.network import Network
 from neumf.neural.early_stopping import (
     Validate,
-    hold_out_last_rows,
     validate_on_rows,
     validate_on_table,
 )
+from neumf.neural.joining import HeldOut
 from neumf.neural.parameters import FitPlan
 from neumf.training.batches import Degrees, Negatives, TrainingRows
 from neumf.training.centres import Centres, SideCentres
 from neumf.training.trainer import OptimizerState
-from neumf.utils.arrays import Float32s
+from neumf.utils.arrays import Float32s, Indices
 from neumf.utils.validation import warn_caller
 
 # So many pairs of users and items, none of them new, look like rows of an earlier call.
@@ -48,6 +48,14 @@ class PreviousFit:
     seen: sp.csr_array
 
 
+class ToJoin(NamedTuple):
+    """What the halves of a network are joined by."""
+
+    held_out: HeldOut
+    kept: EncodedRows  # the other rows, which the MLP is trained on
+    rows: EncodedRows
+
+
 @dataclass(frozen=True)
 class PreparedFit:
     """Rows made ready to be trained on."""
@@ -59,6 +67,7 @@ class PreparedFit:
     item_biases: Float32s | None  # the initial ones
     validate: Validate | None = None  # measures weights on what is held out
     previous: PreviousFit | None = None  # None begins with initial weights
+    to_join: ToJoin | None = None  # None unless the GMF is solved
 
 
 def require_order_of_histories(plan: FitPlan, X: Any) -> None:
@@ -69,7 +78,9 @@ def require_order_of_histories(plan: FitPlan, X: Any) -> None:
         require_order(ordered, "X", ": NextItemRecommender learns what comes next", remedy)
 
 
-def prepare(plan: FitPlan, rows: EncodedRows, X_val: Any = None) -> PreparedFit:
+def prepare(
+    plan: FitPlan, rows: EncodedRows, rng: np.random.Generator, X_val: Any = None
+) -> PreparedFit:
     """Make the rows of `fit` ready."""
     if X_val is not None and not plan.early_stopping:
         raise ValueError(
@@ -86,15 +97,21 @@ def prepare(plan: FitPlan, rows: EncodedRows, X_val: Any = None) -> PreparedFit:
     at_rows = plan.blueprint.users.time_gaps == "request"
     histories = _read_histories(plan, rows)
     last_items = _last_items(rows, histories)
-    kept, validate = rows, None
+    held_out: Indices = np.empty(0, np.intp)
+    kept, validate, to_join = rows, None, None
+    if plan.solves_gmf:
+        kept, held_out = rows.hold_out(rng)
+    elif plan.early_stopping and X_val is None:
+        kept, held_out = rows.hold_out()
     if X_val is not None:
         validate = validate_on_table(X_val, rows, last_items, at_rows=at_rows)
     elif plan.early_stopping:
-        kept, held_out = hold_out_last_rows(rows)
+        of_kept = _last_items(kept, _read_histories(plan, kept))
+        validate = validate_on_rows(held_out, rows, kept, of_kept, at_rows=at_rows)
+    if plan.solves_gmf:
+        to_join = ToJoin(HeldOut.of(rows, kept, held_out, rng), kept, rows)
+    if kept is not rows:
         histories = _read_histories(plan, kept)
-        validate = validate_on_rows(
-            held_out, rows, kept, _last_items(kept, histories), at_rows=at_rows
-        )
     return PreparedFit(
         plan,
         _training_rows(plan, kept, histories, kept.seen),
@@ -102,6 +119,7 @@ def prepare(plan: FitPlan, rows: EncodedRows, X_val: Any = None) -> PreparedFit:
         last_items,
         _item_biases(plan, kept.seen),
         validate,
+        to_join=to_join,
     )
 
 

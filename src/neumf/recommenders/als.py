@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Self
 
 import pandas as pd
-from sklearn.utils.parallel import Parallel
 from sklearn.utils.validation import check_is_fitted
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
@@ -188,23 +187,14 @@ class ALSRecommender(BaseRecommender):
             what = f"recency={recency:g} counts the last rows of a user most"
             warn_of_row_order(rows, what, "set recency=0")
         data = Confidences.of_rows(rows, recency, _FEATURE_PENALTY)
-        rng = make_generator(self.random_state)
-        with Parallel(n_jobs=self.n_jobs, prefer="threads") as parallel:
-            factors = solver.fit(data, rng, parallel)
-        fold_in = FoldIn(
-            recency,
-            data.mean_weight,
-            data.unobserved(solver.unobserved_weight),
-            solver.penalties(data)[0],
-            factors.centres,
-        )
+        factors = solver.fit(data, make_generator(self.random_state), self.n_jobs)
         keep_rows(
             self,
             rows,
             user_vectors_=factors.users,
             item_vectors_=factors.items,
             user_items_=rows.user_items[0],
-            _fold_in=fold_in,
+            _fold_in=solver.fold_in(data, factors, recency),
         )
         return self
 

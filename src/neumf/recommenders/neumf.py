@@ -16,7 +16,7 @@ from neumf.neural.parameters import EarlyStopping, FitPlan, LossName, make_plan
 from neumf.neural.presets import NEUMF_PRESETS
 from neumf.neural.trainable import TrainableRecommender
 from neumf.utils.random import RandomState
-from neumf.utils.validation import check_int, check_option
+from neumf.utils.validation import check_int, check_n_jobs, check_option
 
 Architecture = Literal["neumf", "gmf", "mlp"]
 
@@ -199,7 +199,7 @@ class NeuMFRecommender(TrainableRecommender):
         n_negatives: int = 32,
         negative_strategy: Strategy = "uniform",
         loss: LossName = "auto",
-        pretrain: Literal["sgd"] | None = None,
+        pretrain: Literal["als", "sgd"] | None = "als",
         recency: float = 1.0,
         regularization: float = 0.005,
         dropout: float = 0.5,
@@ -212,6 +212,7 @@ class NeuMFRecommender(TrainableRecommender):
         item_features: Any = None,
         feature_regularization: float = 1.0,
         random_state: RandomState = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.architecture = architecture
@@ -234,6 +235,7 @@ class NeuMFRecommender(TrainableRecommender):
         self.item_features = item_features
         self.feature_regularization = feature_regularization
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     def _plan(self, y: Any) -> FitPlan:
@@ -241,14 +243,23 @@ class NeuMFRecommender(TrainableRecommender):
         shape = self._shape_now()
         halves = self._halves(shape)
         plan = make_plan(self, self.architecture, self._blueprint(shape), "sampled_softmax", y)
-        return replace(plan, halves=halves, negative_strategy=self.negative_strategy)
+        check_n_jobs(self.n_jobs, "blocks of vectors")
+        solves = self.pretrain == "als" and len(halves) > 0
+        return replace(
+            plan,
+            halves=halves,
+            solves_gmf=solves,
+            n_jobs=self.n_jobs,
+            negative_strategy=self.negative_strategy,
+        )
 
     def _halves(self, shape: dict[str, Any]) -> tuple[Blueprint, ...]:
-        """Return the GMF and the MLP that are trained first; none without `pretrain`."""
-        check_option("pretrain", self.pretrain, (None, "sgd"))
-        if self.pretrain is None:
+        """Return the GMF and the MLP that are learned first; none without `pretrain`."""
+        check_option("pretrain", self.pretrain, ("als", "sgd", None))
+        joins = self.architecture == "neumf"
+        if self.pretrain is None or (self.pretrain == "als" and not joins):
             return ()
-        if self.architecture != "neumf":
+        if not joins:
             raise ValueError(
                 "pretrain='sgd' joins a GMF and an MLP, so architecture must be 'neumf'. Received: "
                 f"architecture={self.architecture!r}. Set pretrain=None."
@@ -256,7 +267,8 @@ class NeuMFRecommender(TrainableRecommender):
         if self.early_stopping == "refit":
             raise ValueError(
                 "early_stopping='refit' trains one network for as many epochs as were best, so "
-                "pretrain must be None. Received: pretrain='sgd'. Set early_stopping=True."
+                f"pretrain must be None. Received: pretrain={self.pretrain!r}. Set pretrain=None, "
+                "or early_stopping=True."
             )
         return tuple(self._blueprint(shape | {"architecture": half}) for half in ("gmf", "mlp"))
 

@@ -205,8 +205,8 @@ class LeastSquares:
 
     n_factors: int
     regularization: float
-    unobserved_weight: float
-    n_iter: int
+    unobserved_weight: float = 8.0
+    n_iter: int = 8
 
     def penalties(self, data: Confidences) -> list[Penalty]:
         """Return the penalty of users, and of items."""
@@ -214,8 +214,18 @@ class LeastSquares:
         regularization = self.regularization / data.scale
         return [Penalty(regularization, self.unobserved_weight * mean) for mean in means]
 
-    def fit(self, data: Confidences, rng: np.random.Generator, parallel: Parallel) -> Factors:
-        """Solve users and items in turn."""
+    def fit(self, data: Confidences, rng: np.random.Generator, n_jobs: int | None) -> Factors:
+        """Solve users and items in turn, in threads unless joblib is configured otherwise."""
+        with Parallel(n_jobs=n_jobs, prefer="threads") as parallel:
+            return self._fit(data, rng, parallel)
+
+    def fold_in(self, data: Confidences, factors: Factors, recency: float) -> FoldIn:
+        """Return what solves the vectors of further users."""
+        unobserved = data.unobserved(self.unobserved_weight)
+        penalty = self.penalties(data)[0]
+        return FoldIn(recency, data.mean_weight, unobserved, penalty, factors.centres)
+
+    def _fit(self, data: Confidences, rng: np.random.Generator, parallel: Parallel) -> Factors:
         matrices = data.pairs, sp.csr_array(data.pairs.T)
         users, items = (
             Side.of(matrix, penalty.of(counts), self.n_factors, features)

@@ -1,0 +1,114 @@
+"""The halves of NeuMF, joined by what held-out rows tell (section 3.4.1 of the paper).
+
+The GMF is solved by least squares, once for each of a few penalties, and the best one on held-out
+rows is kept. The MLP is trained on the other rows. The weights of the two make the held-out items
+most probable, and a logistic regression turns the sum into the logit of a probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from neumf.evaluation.held_out import HeldOutRows
+from neumf.evaluation.ranked_lists import exact_lists, mean_over_lists
+from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.seen import seen_matrix
+from neumf.interactions.unseen import UnseenItems, sample_unseen_items
+from neumf.metrics import ndcg_at_k
+from neumf.protocols import Ranker
+from neumf.ranking.learned_weights import learn_weights
+from neumf.utils.arrays import Float64s, Indices
+
+# The penalties of the vectors of GMF that are tried.
+PENALTIES = (0.05, 0.1)
+
+# Users whose held-out rows are learned from: more take time and tell nothing new.
+_MOST_USERS = 20_000
+
+# Negatives drawn for each held-out row where scores become probabilities, as many as in the paper.
+_N_NEGATIVES = 4
+
+# A score that ranks no better than chance has this weight: it still orders the items.
+_LEAST_WEIGHT = 1e-3
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that the halves were not fitted to."""
+
+    users: Indices
+    items: Indices
+    kept: sp.csr_array  # the items of the rows that they were fitted to
+    seen: sp.csr_array  # the items of all rows
+
+    @classmethod
+    def of(
+        cls, rows: EncodedRows, kept: EncodedRows, held_out: Indices, rng: np.random.Generator
+    ) -> Self:
+        """Return the rows at these places; all rows, which were kept, if there is none."""
+        # Rows labelled 0 do not name the held-out items: as candidates they would give them away.
+        of_kept = seen_matrix(kept.users, kept.items, kept.shape)
+        if len(held_out) == 0:
+            held_out = np.arange(len(rows.users))
+            of_kept = sp.csr_array(rows.shape, dtype=bool)
+        if len(held_out) > _MOST_USERS:
+            held_out = rng.choice(held_out, _MOST_USERS, replace=False)
+        return cls(rows.users[held_out], rows.items[held_out], of_kept, rows.seen)
+
+    def ndcg(self, ranker: Ranker) -> float:
+        """Return NDCG@10 of the rows, among all items that the user has no other row of."""
+        rows = HeldOutRows(np.arange(len(self.users)), self.users, self.items, self.kept.shape[1])
+        return mean_over_lists(ndcg_at_k, 10, exact_lists(ranker, rows.gather(), self.kept))
+
+    def weigh(self, rankers: Sequence[Ranker]) -> Float64s:
+        """Return the weights with which the rankers find the rows best."""
+
+        def score(users: Indices) -> Iterator[Float64s]:
+            for ranker in rankers:
+                yield ranker.score_items(users).astype(np.float64)
+
+        weights = learn_weights(score, self.users, self.items, self.kept)
+        return weights if weights.any() else np.ones(len(rankers))
+
+    def calibrate(
+        self, rankers: Sequence[Ranker], weights: Float64s, rng: np.random.Generator
+    ) -> tuple[Float64s, float]:
+        """Return the weights and the bias that make the weighted sum the logit of a probability.
+
+        It is the probability that an item is the positive, where each has four negatives.
+        """
+        unseen = UnseenItems(self.seen)
+        some = np.flatnonzero(unseen.n_tickets[self.users] > 0)
+        if len(some) == 0:
+            return weights, 0.0
+        users = self.users[some]
+        negatives = sample_unseen_items(unseen, users, _N_NEGATIVES, rng)
+        items = np.column_stack([self.items[some], negatives])
+        parts = (ranker.score_candidates(users, items).astype(np.float64) for ranker in rankers)
+        total = sum(weight * part for weight, part in zip(weights, parts, strict=True))
+        scale, bias = _fit_logistic(np.asarray(total))
+        return weights * scale, bias
+
+
+def _fit_logistic(scores: Float64s) -> tuple[float, float]:
+    """Return the scale and bias of scores whose first column are those of positives."""
+    centre, spread = scores.mean(), scores.std() or 1.0
+    values = (scores - centre) / spread
+    signs = np.where(np.arange(values.shape[1]) == 0, 1.0, -1.0)
+
+    def loss(parameters: Float64s) -> tuple[float, Float64s]:
+        margins = signs * (parameters[0] * values + parameters[1])
+        slopes = -signs * expit(-margins) / margins.size
+        gradient = np.array([(slopes * values).sum(), slopes.sum()])
+        return float(np.logaddexp(0, -margins).mean()), gradient
+
+    bounds = [(_LEAST_WEIGHT, None), (None, None)]
+    scale, bias = minimize(loss, [1.0, 0.0], jac=True, bounds=bounds).x
+    return float(scale / spread), float(bias - scale * centre / spread)
