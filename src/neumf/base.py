@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from copy import copy
 from typing import Any, ClassVar, Self
 
@@ -129,6 +130,7 @@ class BaseRecommender(BaseEstimator, ABC):
 
     # Files leave these out: a loaded recommender has None in their place.
     _unsaved_parameters: ClassVar[tuple[str, ...]] = ()
+    _probabilities: Callable[[Float64s], Float64s] = staticmethod(expit)  # of logits
 
     @property
     @abstractmethod
@@ -155,9 +157,9 @@ class BaseRecommender(BaseEstimator, ABC):
         -------
         probability : ndarray of shape (n_samples,)
             The sigmoid of `decision_function`: calibrated only of `PopularityRecommender`, and of
-            networks after "binary_crossentropy".
+            networks after "binary_crossentropy". `NeuMFRecommender` has its own calibration.
         """
-        return expit(self.decision_function(X, interactions=interactions, at=at))
+        return self._probabilities(self.decision_function(X, interactions=interactions, at=at))
 
     def decision_function(self, X: Any, *, interactions: Any = None, at: Any = None) -> Float64s:
         """Return the logit of each interaction.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,17 +40,18 @@ class Learned(NamedTuple):
 
     trained: Trained
     network: Network
-    fold_in: FoldIn | None = None  # of a GMF that was solved
+    of_joining: dict[str, Any]  # attributes of a network whose GMF was solved
 
 
 def learn(run: Run) -> Learned:
     """Train the network, after its halves if the plan has such."""
     plan, previous = run.prepared.plan, run.prepared.previous
-    blueprint, fold_in = plan.blueprint, None
+    blueprint = plan.blueprint
+    of_joining: dict[str, Any] = {"_fold_in": None, "_calibration": None}
     if previous is not None:
         trained = _train(run, plan.name, blueprint, partial(_grown, run))
     elif run.prepared.to_join is not None:
-        trained, fold_in = _solve_and_train(run, run.prepared.to_join)
+        trained, of_joining = _solve_and_train(run, run.prepared.to_join)
     elif plan.halves:
         gmf, mlp = (_learn_half(run, half) for half in plan.halves)
         joined = blueprint.join_weights([gmf, mlp])
@@ -68,7 +69,7 @@ def learn(run: Run) -> Learned:
         # The loss is that before a step, so it cannot tell where the last steps led.
         if not np.isfinite(network.score_candidates(*checked)).all():
             raise diverged("after the last epoch, scores are not finite numbers")
-    return Learned(trained, network, fold_in)
+    return Learned(trained, network, of_joining)
 
 
 def _learn_half(run: Run, half: Blueprint) -> Weights:
@@ -79,7 +80,7 @@ def _learn_half(run: Run, half: Blueprint) -> Weights:
     return trained.weights
 
 
-def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, FoldIn]:
+def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]]:
     """Solve the GMF, train the MLP, and join them by held-out rows."""
     plan, rng, held_out = run.prepared.plan, run.rng, to_join.held_out
     gmf, mlp = plan.halves
@@ -100,11 +101,15 @@ def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, FoldIn]:
     best = int(np.argmax([held_out.ndcg(solved) for solved in networks]))
     trained = _train(run, "mlp", mlp, partial(_initial, run, mlp))
     rankers = networks[best], network(mlp, trained.weights)
-    weights, bias = held_out.calibrate(rankers, held_out.weigh(rankers), rng)
+    shares = list(held_out.weigh(rankers))
+
+    def join(half: Weights) -> Weights:
+        return plan.blueprint.join_weights([half, trained.weights], shares)
+
+    calibration = held_out.calibrate(network(plan.blueprint, join(networks[best].weights)), rng)
     solved, fold_in = solve(to_join.rows, PENALTIES[best])
-    joined = plan.blueprint.join_weights([solved, trained.weights], list(weights))
-    joined.shared["output_bias"] += np.float32(bias)
-    return replace(trained, weights=joined, optimizer=None), fold_in
+    learned = replace(trained, weights=join(solved), optimizer=None)
+    return learned, {"_fold_in": fold_in, "_calibration": calibration}
 
 
 def _initial(run: Run, blueprint: Blueprint) -> Weights:

@@ -2,19 +2,18 @@
 
 The GMF is solved by least squares, once for each of a few penalties, and the best one on held-out
 rows is kept. The MLP is trained on the other rows. The weights of the two make the held-out items
-most probable, and a logistic regression turns the sum into the logit of a probability.
+most probable, and an isotonic regression tells how probable an item with a score is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.optimize import minimize
-from scipy.special import expit
+from sklearn.isotonic import IsotonicRegression
 
 from neumf.evaluation.held_out import HeldOutRows
 from neumf.evaluation.ranked_lists import exact_lists, mean_over_lists
@@ -34,9 +33,6 @@ _MOST_USERS = 20_000
 
 # Negatives drawn for each held-out row where scores become probabilities, as many as in the paper.
 _N_NEGATIVES = 4
-
-# A score that ranks no better than chance has this weight: it still orders the items.
-_LEAST_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -77,38 +73,33 @@ class HeldOut:
         weights = learn_weights(score, self.users, self.items, self.kept)
         return weights if weights.any() else np.ones(len(rankers))
 
-    def calibrate(
-        self, rankers: Sequence[Ranker], weights: Float64s, rng: np.random.Generator
-    ) -> tuple[Float64s, float]:
-        """Return the weights and the bias that make the weighted sum the logit of a probability.
+    def calibrate(self, ranker: Ranker, rng: np.random.Generator) -> Calibration | None:
+        """Return how often an item with a score is the positive, where each has four negatives.
 
-        It is the probability that an item is the positive, where each has four negatives.
+        None if no user has an unseen item.
         """
         unseen = UnseenItems(self.seen)
         some = np.flatnonzero(unseen.n_tickets[self.users] > 0)
         if len(some) == 0:
-            return weights, 0.0
+            return None
         users = self.users[some]
         negatives = sample_unseen_items(unseen, users, _N_NEGATIVES, rng)
         items = np.column_stack([self.items[some], negatives])
-        parts = (ranker.score_candidates(users, items).astype(np.float64) for ranker in rankers)
-        total = sum(weight * part for weight, part in zip(weights, parts, strict=True))
-        scale, bias = _fit_logistic(np.asarray(total))
-        return weights * scale, bias
+        scores = ranker.score_candidates(users, items)
+        labels = np.zeros(items.shape)
+        labels[:, 0] = 1
+        fitted = IsotonicRegression().fit(scores.ravel(), labels.ravel())
+        thresholds = fitted.X_thresholds_, fitted.y_thresholds_
+        return Calibration(*(values.astype(np.float64) for values in thresholds))
 
 
-def _fit_logistic(scores: Float64s) -> tuple[float, float]:
-    """Return the scale and bias of scores whose first column are those of positives."""
-    centre, spread = scores.mean(), scores.std() or 1.0
-    values = (scores - centre) / spread
-    signs = np.where(np.arange(values.shape[1]) == 0, 1.0, -1.0)
+class Calibration(NamedTuple):
+    """The probability at some logits, which rise; between them, it lies on a line."""
 
-    def loss(parameters: Float64s) -> tuple[float, Float64s]:
-        margins = signs * (parameters[0] * values + parameters[1])
-        slopes = -signs * expit(-margins) / margins.size
-        gradient = np.array([(slopes * values).sum(), slopes.sum()])
-        return float(np.logaddexp(0, -margins).mean()), gradient
+    logits: Float64s
+    probabilities: Float64s
 
-    bounds = [(_LEAST_WEIGHT, None), (None, None)]
-    scale, bias = minimize(loss, [1.0, 0.0], jac=True, bounds=bounds).x
-    return float(scale / spread), float(bias - scale * centre / spread)
+    def __call__(self, logits: Float64s) -> Float64s:
+        """Return the probability at each logit."""
+        probabilities: Float64s = np.interp(logits, self.logits, self.probabilities)
+        return np.where(np.isnan(logits), np.nan, probabilities)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
 from neumf.base import BaseRecommender
@@ -24,8 +25,10 @@ from neumf.model.user_map import UserMap
 from neumf.neural.explain import explain_items
 from neumf.neural.export import ListModel, export_lists
 from neumf.neural.fold_in import UserProfile, fit_user_map, move_users
+from neumf.neural.joining import Calibration
 from neumf.protocols import Ranker
 from neumf.ranking.similar import most_similar_vectors
+from neumf.training.least_squares import FoldIn
 from neumf.training.runtime import import_tensorflow
 from neumf.training.trainer import OptimizerState
 from neumf.utils.arrays import Float64s, Indices
@@ -39,6 +42,9 @@ class NetworkRecommender(BaseRecommender):
     histories_: Indices
     history_seconds_: Float64s | None
     user_map_: UserMap | None
+    # Of a network whose GMF half was solved.
+    _fold_in: FoldIn | None
+    _calibration: Calibration | None
     history_: dict[str, list[float]]
     best_iter_: int
     _model: Any
@@ -209,6 +215,9 @@ class NetworkRecommender(BaseRecommender):
     def n_iter_(self) -> int:
         """Number of epochs run, those of `partial_fit` included."""
         return len(self.history_["loss"])
+
+    def _probabilities(self, logits: Float64s) -> Float64s:
+        return expit(logits) if self._calibration is None else self._calibration(logits)
 
     @property
     def ranker_(self) -> Network:

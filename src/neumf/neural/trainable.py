@@ -20,6 +20,7 @@ from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural import saved_network
 from neumf.neural.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from neumf.neural.fitting import Learned, Run, learn
+from neumf.neural.joining import Calibration
 from neumf.neural.network_recommender import NetworkRecommender
 from neumf.neural.parameters import FitPlan, NetworkParameters, refuse_other_shape
 from neumf.neural.training_rows import (
@@ -257,7 +258,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
     def _commit_training(self, of_rows: dict[str, Any], learned: Learned) -> None:
         """Set all that a training changes, besides the attributes that are known before its end."""
         of_network = self._attributes_of_network(learned.network, of_rows)
-        of_training = {"_optimizer": learned.trained.optimizer, "_fold_in": learned.fold_in}
+        of_training = {"_optimizer": learned.trained.optimizer} | learned.of_joining
         self._commit(of_rows | of_network | of_training)
 
     def _read_further(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows | None:
@@ -308,6 +309,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             "best_iter_": self.best_iter_,
             "_shape": self._shape,
             "_fold_in": None if self._fold_in is None else self._fold_in.state(),
+            "_calibration": None if self._calibration is None else self._calibration._asdict(),
             "_optimizer": saved_network.optimizer_state(self._optimizer, whole=optimizer),
             "_generator": saved_network.generator_state(self._generator),
         }
@@ -324,7 +326,11 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         network = state.part("network_")
         self.network_ = saved_network.read_network(network, blueprint, n_users, n_items)
         self.user_map_ = saved_network.read_user_map(state, blueprint)
-        self._fold_in = None
+        self._fold_in = self._calibration = None
+        if state.has("_calibration"):
+            part = state.part("_calibration")
+            logits = part.floats("logits", (None,))
+            self._calibration = Calibration(logits, part.floats("probabilities", logits.shape))
         if state.has("_fold_in"):
             shape = n_users, blueprint.layers.n_factors
             self._fold_in = FoldIn.restore(state.part("_fold_in"), shape)
