@@ -35,4 +35,5 @@ SMALL_NEUMF = NEUMF_OPTIONS | {
     "epochs": 2,
     "random_state": 0,
 }
+SMALL_JOINED = SMALL_NEUMF | {"pretrain": "als"}
 SMALL_NEXT_ITEM = NEXT_ITEM_OPTIONS | {"epochs": 2, "random_state": 0}

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from golden_models import GOLDEN, walks, what_it_says
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from network_options import SMALL_NEUMF, SMALL_NEXT_ITEM
+from network_options import SMALL_JOINED, SMALL_NEUMF, SMALL_NEXT_ITEM
 from safetensors.numpy import save as serialize
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -65,6 +65,7 @@ BASELINES = [
 ]
 NETWORKS = {
     "ids": NeuMFRecommender(**SMALL_NEUMF),
+    "joined": NeuMFRecommender(**SMALL_JOINED),
     "pretrained": NeuMFRecommender(**SMALL_NEUMF | {"pretrain": "sgd"}),
     "histories": NextItemRecommender(**SMALL_NEXT_ITEM),
     "everything": NextItemRecommender(

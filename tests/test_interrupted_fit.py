@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from network_options import SMALL_NEUMF, SMALL_NEXT_ITEM
+from network_options import SMALL_JOINED, SMALL_NEUMF, SMALL_NEXT_ITEM
 
 import neumf
 from neumf import (
@@ -37,6 +37,7 @@ PLAIN = [
 NETWORKS = {
     "refit": NeuMFRecommender(**SMALL_NEUMF | {"early_stopping": "refit"}),
     "histories": NextItemRecommender(**SMALL_NEXT_ITEM),
+    "joined": NeuMFRecommender(**SMALL_JOINED),
     "pretrained": NeuMFRecommender(**SMALL_NEUMF | {"pretrain": "sgd", "item_features": FEATURES}),
 }
 

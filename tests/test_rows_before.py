@@ -6,7 +6,7 @@ import pytest
 import strategies
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from network_options import SMALL_NEUMF, SMALL_NEXT_ITEM
+from network_options import SMALL_JOINED, SMALL_NEUMF, SMALL_NEXT_ITEM
 from pandas.testing import assert_frame_equal, assert_series_equal
 from sklearn.base import clone
 
@@ -49,6 +49,7 @@ BASELINES = {
 }
 NETWORKS = {
     "neumf": NeuMFRecommender(**SMALL_NEUMF),
+    "joined": NeuMFRecommender(**SMALL_JOINED),
     "next item": NextItemRecommender(**SMALL_NEXT_ITEM),
     "next item, newest": NextItemRecommender(**SMALL_NEXT_ITEM | {"time_gaps": "newest"}),
     "next item, request": NextItemRecommender(**SMALL_NEXT_ITEM | {"time_gaps": "request"}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from copy import copy
 from typing import Any, ClassVar, Self
 
@@ -128,9 +127,8 @@ class BaseRecommender(BaseEstimator, ABC):
     has_timestamps_: bool
     user_items_: UserItems | None
 
-    # Files leave these out: a loaded recommender has None in their place.
-    _unsaved_parameters: ClassVar[tuple[str, ...]] = ()
-    _probabilities: Callable[[Float64s], Float64s] = staticmethod(expit)  # of logits
+    _unsaved_parameters: ClassVar[tuple[str, ...]] = ()  # a loaded recommender has None there
+    _probabilities: ClassVar[Any] = staticmethod(expit)  # of logits
 
     @property
     @abstractmethod
@@ -159,7 +157,9 @@ class BaseRecommender(BaseEstimator, ABC):
             The sigmoid of `decision_function`: calibrated only of `PopularityRecommender`, and of
             networks after "binary_crossentropy". `NeuMFRecommender` has its own calibration.
         """
-        return self._probabilities(self.decision_function(X, interactions=interactions, at=at))
+        logits = self.decision_function(X, interactions=interactions, at=at)
+        probabilities: Float64s = self._probabilities(logits)
+        return probabilities
 
     def decision_function(self, X: Any, *, interactions: Any = None, at: Any = None) -> Float64s:
         """Return the logit of each interaction.

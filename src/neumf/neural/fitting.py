@@ -81,7 +81,7 @@ def _learn_half(run: Run, half: Blueprint) -> Weights:
 
 
 def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]]:
-    """Solve the GMF, train the MLP, and join them by held-out rows."""
+    """Solve the GMF and train the MLP, learn on held-out rows how to join them, and do it anew."""
     plan, rng, held_out = run.prepared.plan, run.rng, to_join.held_out
     gmf, mlp = plan.halves
     recency = plan.recency if to_join.rows.ordered else 0.0
@@ -99,16 +99,22 @@ def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]
 
     networks = [network(gmf, solve(to_join.kept, penalty)[0]) for penalty in PENALTIES]
     best = int(np.argmax([held_out.ndcg(solved) for solved in networks]))
-    trained = _train(run, "mlp", mlp, partial(_initial, run, mlp))
-    rankers = networks[best], network(mlp, trained.weights)
-    shares = list(held_out.weigh(rankers))
+    first = trained = _train(run, "mlp", mlp, partial(_initial, run, mlp))
+    shares = held_out.weigh(networks[best], network(mlp, first.weights))
 
-    def join(half: Weights) -> Weights:
-        return plan.blueprint.join_weights([half, trained.weights], shares)
+    def join(*halves: Weights) -> Weights:
+        return plan.blueprint.join_weights(list(halves), list(shares))
 
-    calibration = held_out.calibrate(network(plan.blueprint, join(networks[best].weights)), rng)
+    joined = join(networks[best].weights, first.weights)
+    calibration = held_out.calibrate(network(plan.blueprint, joined), rng)
     solved, fold_in = solve(to_join.rows, PENALTIES[best])
-    learned = replace(trained, weights=join(solved), optimizer=None)
+    if not first.interrupted:
+        anew = replace(plan, epochs=first.best_epoch)
+        prepared = replace(run.prepared, plan=anew, rows=to_join.training_rows, validate=None)
+        again = replace(run, prepared=prepared)
+        trained = _train(again, "mlp", mlp, partial(_initial, again, mlp))
+    weights = join(solved, trained.weights)
+    learned = replace(first, weights=weights, optimizer=None, interrupted=trained.interrupted)
     return learned, {"_fold_in": fold_in, "_calibration": calibration}
 
 

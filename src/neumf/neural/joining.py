@@ -7,7 +7,7 @@ most probable, and an isotonic regression tells how probable an item with a scor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -63,15 +63,22 @@ class HeldOut:
         rows = HeldOutRows(np.arange(len(self.users)), self.users, self.items, self.kept.shape[1])
         return mean_over_lists(ndcg_at_k, 10, exact_lists(ranker, rows.gather(), self.kept))
 
-    def weigh(self, rankers: Sequence[Ranker]) -> Float64s:
-        """Return the weights with which the rankers find the rows best."""
+    def weigh(self, gmf: Ranker, mlp: Ranker) -> Float64s:
+        """Return the weights of GMF and MLP: halfway from GMF alone to what finds the rows best.
+
+        An MLP helps less on later rows than on those that it is chosen by.
+        """
 
         def score(users: Indices) -> Iterator[Float64s]:
             for ranker in rankers:
                 yield ranker.score_items(users).astype(np.float64)
 
-        weights = learn_weights(score, self.users, self.items, self.kept)
-        return weights if weights.any() else np.ones(len(rankers))
+        rankers = [gmf]
+        (alone,) = learn_weights(score, self.users, self.items, self.kept)
+        rankers = [gmf, mlp]
+        both = learn_weights(score, self.users, self.items, self.kept)
+        weights = (both + np.array([alone, 0])) / 2
+        return weights if weights.any() else np.array([1.0, 0.0])
 
     def calibrate(self, ranker: Ranker, rng: np.random.Generator) -> Calibration | None:
         """Return how often an item with a score is the positive, where each has four negatives.

@@ -64,7 +64,7 @@ class FitPlan:
     def most_epochs(self) -> int:
         """Number of epochs that `fit` runs at most."""
         if self.solves_gmf:
-            return self.epochs
+            return 2 * self.epochs  # of the MLP
         return self.epochs * (1 + len(self.halves) + (self.early_stopping == "refit"))
 
     def with_history_length(self, length: int) -> FitPlan:

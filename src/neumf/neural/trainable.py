@@ -158,7 +158,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
 
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight, "X_val": X_val}}
         tasks = FitTasks(self, plan.most_epochs, of_rows, of_weights, **data)
-        refits = plan.early_stopping == "refit" and X_val is None
+        refits = plan.early_stopping == "refit" and X_val is None and not plan.solves_gmf
         if not refits:
             del rows  # which hold timestamps that nothing reads any more
         learned = learn(Run(prepared, rng, tasks))

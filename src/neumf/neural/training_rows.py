@@ -52,8 +52,9 @@ class ToJoin(NamedTuple):
     """What the halves of a network are joined by."""
 
     held_out: HeldOut
-    kept: EncodedRows  # the other rows, which the MLP is trained on
+    kept: EncodedRows  # the other rows
     rows: EncodedRows
+    training_rows: TrainingRows  # all of them
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def prepare(
         of_kept = _last_items(kept, _read_histories(plan, kept))
         validate = validate_on_rows(held_out, rows, kept, of_kept, at_rows=at_rows)
     if plan.solves_gmf:
-        to_join = ToJoin(HeldOut.of(rows, kept, held_out, rng), kept, rows)
+        of_all = _training_rows(plan, rows, histories, rows.seen)
+        to_join = ToJoin(HeldOut.of(rows, kept, held_out, rng), kept, rows, of_all)
     if kept is not rows:
         histories = _read_histories(plan, kept)
     return PreparedFit(

@@ -29,23 +29,24 @@ class NeuMFRecommender(TrainableRecommender):
 
     .. versionadded:: 0.1
 
-    Every row of the table is a positive, and each epoch draws new negatives among the items that
-    the user has not seen. Rows need no order in time; if they have one, `recency` uses it. Where
-    the order tells much, `NextItemRecommender` is more accurate. ``from_preset("paper-8")`` is the
-    network of the paper, trained as there.
+    Who likes what: users and items have vectors by their ids. By default, GMF is solved by least
+    squares in seconds, the MLP is trained on sampled negatives, and held-out rows tell with what
+    weights the two are joined. Rows need no order in time; if they have one, `recency` uses it.
+    Where the order tells much, `NextItemRecommender` is more accurate. ``from_preset("paper-8")``
+    is the network of the paper, trained as there.
 
     Parameters
     ----------
     architecture : {"neumf", "gmf", "mlp"}, default="neumf"
         The whole network, or one of its halves.
-    n_factors : int, default=64
+    n_factors : int, default=128
         Width of the GMF vectors.
     mlp_embedding_dim : int, default=32
         Width of the MLP vectors.
     hidden_layer_sizes : tuple of int, default=(32, 16, 8)
         Widths of the hidden layers of the MLP, at least one. The paper writes the network of
         these sizes as layers [64, 32, 16, 8]: its 64 is the input of two vectors of 32.
-    n_negatives : int, default=32
+    n_negatives : int, default=8
         Negatives drawn for each row and epoch, if `fit` gets no `y`. The paper draws 4.
     negative_strategy : {"uniform", "popularity"}, default="uniform"
         Draw unseen items with equal probability, or in proportion to the users who had them.
@@ -61,9 +62,15 @@ class NeuMFRecommender(TrainableRecommender):
           are drawn from the catalogue, seen items too, and stand for all of it; needs GMF.
         - "softmax": the softmax among all items; costs as much as the catalogue is long; needs GMF.
         - "auto", the default: "sampled_softmax", and with `y` "binary_crossentropy".
-    pretrain : {"sgd"} or None, default=None
-        "sgd" trains GMF and MLP by themselves first (each as `epochs` and `early_stopping` say),
-        joins them with weight 1/2 each and trains on with plain SGD (section 3.4.1 of the paper).
+    pretrain : {"als", "sgd"} or None, default="als"
+        How the halves of "neumf" are learned before they are joined (section 3.4.1 of the paper).
+
+        - "als": GMF by alternating least squares, see `ALSRecommender` and Notes; the parameters of
+          training are those of the MLP. The other architectures are trained as with None.
+        - "sgd": both by training (each as `epochs` and `early_stopping` say); they are joined with
+          weight 1/2 each and trained on with plain SGD, as in the paper.
+        - None trains the network from scratch, which takes more: try ``epochs=20`` and
+          ``n_negatives=32``.
     recency : float, default=1.0
         How much more a user's late rows count than the early ones: in the loss, a row weighs
         ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
@@ -77,18 +84,19 @@ class NeuMFRecommender(TrainableRecommender):
     dropout : float, default=0.5
         Share of the values that training drops from the GMF product (with "softmax" and
         "batch_softmax", from the user's vector) and from the output of each layer of the MLP.
-    learning_rate : float, default=1e-3
+    learning_rate : float, default=2e-3
         Step size of Adam.
     batch_size : int, default=4096
         Samples per step, positives and the negatives drawn for them together, as in the paper.
-    epochs : int, default=20
-        Passes over the rows.
+    epochs : int, default=5
+        Passes over the rows. With "als", the MLP is trained twice: to be joined, and on all rows.
     early_stopping : bool or "refit", default=False
         Hold out each user's last row inside `fit` (with `y`, the last one labelled above 0), rank
         it after each epoch among all items that the user has no row of, stop when NDCG@10 has not
         risen for `n_iter_no_change` epochs, and keep the best epoch. The held-out rows are not
-        trained on; "refit" (not with `pretrain`) then trains anew, on all rows, up to the best
-        epoch. With `X_val` given to `fit`, its rows are ranked, and none is held out.
+        trained on; "refit" (not with "sgd") then trains anew, on all rows, up to the best epoch, as
+        `pretrain="als"` always does. With `X_val` given to `fit`, its rows are ranked, and none is
+        held out.
     n_iter_no_change : int, default=5
         Epochs without a better value that `early_stopping` waits.
     user_features, item_features : DataFrame or None, default=None
@@ -103,6 +111,8 @@ class NeuMFRecommender(TrainableRecommender):
         Source of all randomness. Two fits with one int give the same weights, bit for bit, on one
         machine (with large batches: and one number of threads). No global generator is used or
         changed; None takes fresh entropy.
+    n_jobs : int or None, default=None
+        Jobs of the least squares, see `ALSRecommender`.
     verbose : int, default=0
         1 prints a line per epoch: loss, validation value, seconds, samples per second, time left.
 
@@ -114,9 +124,9 @@ class NeuMFRecommender(TrainableRecommender):
         The last items of each user by index, newest first, filled up with -1; 20, or the length of
         the longest history. No columns for a sparse X.
     user_map_ : object
-        Makes the vector of a new user in `interactions`: the least-squares map, over the users of
-        `fit`, from the mean vector of a user's last items (weighted by `recency`; for a sparse X,
-        of all seen items) to the user's own.
+        Makes the vector of a new user in `interactions` (with "als", that of the MLP): the
+        least-squares map, over the users of `fit`, from the mean vector of a user's last items
+        (weighted by `recency`; for a sparse X, of all seen items) to the user's own.
     network_ : object
         The weights, as NumPy arrays: `users` and `items`, the vectors (a row each, GMF vector then
         MLP vector), and `weights`, all that was learned, by name.
@@ -125,7 +135,8 @@ class NeuMFRecommender(TrainableRecommender):
         copy, built at the first access. It is named after `architecture`.
     history_ : dict of list of float
         Per epoch: "loss", the mean per row without the penalty, and with `early_stopping`
-        "val_ndcg_at_10", NaN in epochs of `partial_fit`. Of "refit", the first training.
+        "val_ndcg_at_10", NaN in epochs of `partial_fit`. Of "refit" and of "als", the first
+        training.
     n_iter_ : int
         Number of epochs in `history_`.
     best_iter_ : int
@@ -134,6 +145,7 @@ class NeuMFRecommender(TrainableRecommender):
     See Also
     --------
     NextItemRecommender : The model of the next item, for tables with an order in time.
+    ALSRecommender : The GMF half alone, in seconds.
     PopularityRecommender : The baseline.
 
     Notes
@@ -146,6 +158,19 @@ class NeuMFRecommender(TrainableRecommender):
         \mathrm{MLP}([p'_u, q'_i]) \end{bmatrix} + b\right)
 
     where the MLP is a stack of ReLU layers.
+
+    ``pretrain="als"`` holds out the last row by timestamp of each user with several, without
+    timestamps a random one. On the other rows it solves GMF, as `ALSRecommender` does, with the
+    regularization of 0.05 or 0.1 that ranks the held-out rows better, and trains the MLP. Of the
+    weights :math:`a, c` in :math:`a\, p_u^\top q_i + c\, \mathrm{logit}^\text{MLP}_{ui}` it takes
+    the mean of :math:`(a_1, 0)`, the best for GMF alone, and :math:`(a_2, c_2)`, the best for both,
+    where the best ones make the held-out items most probable by a softmax among the 20 best unseen
+    items of each half. Then both halves are learned anew on all rows. A new user's GMF vector is
+    the exact solution.
+
+    With "als", `predict` is a probability: how often an item with such a score was the held-out
+    one, where each has four unseen items as negatives, by isotonic regression. After `partial_fit`,
+    and of other networks, it is the sigmoid of the logit.
 
     With features f, the penalty of a vector is not that of its squared norm, but of its squared
     distance from :math:`M f + c`, the ridge regression of vectors on features, computed before
@@ -170,6 +195,9 @@ class NeuMFRecommender(TrainableRecommender):
 
     Kingma, Ba (2015), Adam: a method for stochastic optimization, ICLR, arXiv 1412.6980.
 
+    Rendle, Krichene, Zhang, Koren (2021), Revisiting the performance of iALS on item
+    recommendation benchmarks, arXiv 2110.14037.
+
     Examples
     --------
     Odd users read odd books and even users even ones; each has one of theirs left to read.
@@ -178,8 +206,7 @@ class NeuMFRecommender(TrainableRecommender):
     >>> from neumf import NeuMFRecommender
     >>> X = pd.DataFrame([(u, i) for u in range(100) for i in range(40)
     ...                   if u % 2 == i % 2 and (u + i) % 40], columns=["user", "item"])
-    >>> X["timestamp"] = range(len(X))
-    >>> model = NeuMFRecommender(epochs=20, random_state=0).fit(X)
+    >>> model = NeuMFRecommender(recency=0, random_state=0).fit(X)
     >>> model.recommend([3, 4], k=1)[["user", "item"]]
        user  item
     0     3    37
@@ -193,19 +220,19 @@ class NeuMFRecommender(TrainableRecommender):
         self,
         *,
         architecture: Architecture = "neumf",
-        n_factors: int = 64,
+        n_factors: int = 128,
         mlp_embedding_dim: int = 32,
         hidden_layer_sizes: Sequence[int] = (32, 16, 8),
-        n_negatives: int = 32,
+        n_negatives: int = 8,
         negative_strategy: Strategy = "uniform",
         loss: LossName = "auto",
         pretrain: Literal["als", "sgd"] | None = "als",
         recency: float = 1.0,
         regularization: float = 0.005,
         dropout: float = 0.5,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         batch_size: int = 4096,
-        epochs: int = 20,
+        epochs: int = 5,
         early_stopping: EarlyStopping = False,
         n_iter_no_change: int = 5,
         user_features: Any = None,
@@ -264,11 +291,10 @@ class NeuMFRecommender(TrainableRecommender):
                 "pretrain='sgd' joins a GMF and an MLP, so architecture must be 'neumf'. Received: "
                 f"architecture={self.architecture!r}. Set pretrain=None."
             )
-        if self.early_stopping == "refit":
+        if self.pretrain == "sgd" and self.early_stopping == "refit":
             raise ValueError(
                 "early_stopping='refit' trains one network for as many epochs as were best, so "
-                f"pretrain must be None. Received: pretrain={self.pretrain!r}. Set pretrain=None, "
-                "or early_stopping=True."
+                "pretrain must be None. Received: pretrain='sgd'. Set early_stopping=True."
             )
         return tuple(self._blueprint(shape | {"architecture": half}) for half in ("gmf", "mlp"))
 
