@@ -334,8 +334,8 @@ def test_with_all_features_0_the_pull_is_towards_the_mean(rng):
 @pytest.mark.parametrize(
     "model",
     [
-        NeuMFRecommender(loss="bpr", negative_strategy="uniform"),
-        NeuMFRecommender(loss="bpr", negative_strategy="popularity"),
+        NeuMFRecommender(loss="bpr", negative_strategy="uniform", pretrain=None),
+        NeuMFRecommender(loss="bpr", negative_strategy="popularity", pretrain=None),
         NextItemRecommender(loss="bpr"),
     ],
     ids=repr,
@@ -347,7 +347,7 @@ def test_cold_items_are_never_among_the_negatives(rng, model, early_stopping):
     plan = clone(model).set_params(early_stopping=early_stopping)._plan(None)
     rows = read_rows(X).with_features(None, table)
     assert rows.shape == (8, 40)
-    prepared = prepare(plan, rows)
+    prepared = prepare(plan, rows, rng)
     negatives = prepared.rows.negatives
     for_all = np.repeat(np.unique(negatives.drawn_for), 2000)
     drawn = sample_unseen_items(negatives.unseen, for_all, 1, rng)

@@ -167,6 +167,7 @@ def test_each_parameter_of_one_recommender_alone_belongs_to_its_network():
         "architecture",
         "hidden_layer_sizes",
         "mlp_embedding_dim",
+        "n_jobs",
         "negative_strategy",
         "pretrain",
     }

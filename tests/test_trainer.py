@@ -336,7 +336,7 @@ def test_the_sum_over_negatives_of_a_batch_is_in_the_mean_that_over_all_other_it
     items = np.concatenate([[0, 1, 2, *3 + rng.permutation(5)[:3]] for _ in range(5)] + [[0, 1, 2]])
     data = pd.DataFrame({"user": users, "item": items, "timestamp": np.arange(33)})
     plan = model.set_params(loss="batch_softmax", dropout=0.0, n_factors=2)._plan(None)
-    prepared = prepare(plan, read_rows(data))
+    prepared = prepare(plan, read_rows(data), rng)
     rows, blueprint = replace(prepared.rows, weights=None), prepared.plan.blueprint
     weights = large_weights(rng, 6, 8, blueprint)
     sums = Loss(lambda tf, z, *_: tf.reduce_sum(tf.exp(z[:, 1:]), 1), candidates="batch")

@@ -76,10 +76,10 @@ def without_mlp(model):
 
 def calibration_error(model, X_train, X_test, seed, n_bins=10):
     """Return the mean distance of probabilities from shares of positives, over bins."""
-    known = X_test["user"].isin(model.users_) & X_test["item"].isin(model.items_)
-    pairs = X_test.loc[known, ["user", "item"]]
+    rows = pd.concat([X_train, X_test[X_test["item"].isin(model.items_)]])
+    pairs = rows.iloc[len(X_train) :][["user", "item"]]
     sampler = NegativeSampler(n_negatives=4, random_state=seed)
-    drawn = np.asarray(sampler.fit(pd.concat([X_train, X_test])).transform(pairs))
+    drawn = np.asarray(sampler.fit(rows).transform(pairs))
     negatives = pd.DataFrame(
         {"user": np.repeat(pairs["user"].to_numpy(), 4), "item": drawn.ravel()}
     )

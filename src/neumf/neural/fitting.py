@@ -61,15 +61,19 @@ def learn(run: Run) -> Learned:
         trained = _train(run, plan.name, blueprint, lambda: joined)
     else:
         trained = _train(run, plan.name, blueprint, partial(_initial, run, blueprint))
-    # A diverged network overflows, and is refused.
+    return Learned(trained, _network(run, blueprint, trained.weights), of_joining)
+
+
+def _network(run: Run, blueprint: Blueprint, weights: Weights) -> Network:
+    """Return the network of these weights; refuse a diverged one, which overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
         rows, last_items = run.prepared.rows, run.prepared.last_items.inputs()
-        network = Network.of_weights(blueprint, trained.weights, last_items)
+        network = Network.of_weights(blueprint, weights, last_items)
         checked = rows.users[:_N_CHECKED], rows.items[:_N_CHECKED, None]
         # The loss is that before a step, so it cannot tell where the last steps led.
         if not np.isfinite(network.score_candidates(*checked)).all():
             raise diverged("after the last epoch, scores are not finite numbers")
-    return Learned(trained, network, of_joining)
+    return network
 
 
 def _learn_half(run: Run, half: Blueprint) -> Weights:
@@ -94,19 +98,16 @@ def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]
         tables = {"users": factors.users, "items": factors.items}
         return Weights(tables, gmf.layers.plain_product()), solver.fold_in(data, factors, recency)
 
-    def network(half: Blueprint, weights: Weights) -> Network:
-        return Network.of_weights(half, weights, run.prepared.last_items.inputs())
-
-    networks = [network(gmf, solve(to_join.kept, penalty)[0]) for penalty in PENALTIES]
+    networks = [_network(run, gmf, solve(to_join.kept, penalty)[0]) for penalty in PENALTIES]
     best = int(np.argmax([held_out.ndcg(solved) for solved in networks]))
     first = trained = _train(run, "mlp", mlp, partial(_initial, run, mlp))
-    shares = held_out.weigh(networks[best], network(mlp, first.weights))
+    shares = held_out.weigh(networks[best], _network(run, mlp, first.weights))
 
     def join(*halves: Weights) -> Weights:
         return plan.blueprint.join_weights(list(halves), list(shares))
 
     joined = join(networks[best].weights, first.weights)
-    calibration = held_out.calibrate(network(plan.blueprint, joined), rng)
+    calibration = held_out.calibrate(_network(run, plan.blueprint, joined), rng)
     solved, fold_in = solve(to_join.rows, PENALTIES[best])
     if not first.interrupted:
         anew = replace(plan, epochs=first.best_epoch)
