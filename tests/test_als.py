@@ -186,7 +186,7 @@ def test_features_pull_vectors_and_make_those_of_cold_items():
     assert (cold % 2 == cold.index % 2).all()
     cold_users = model.recommend([66, 67], k=1).set_index("user")["item"]
     assert (cold_users % 2 == cold_users.index % 2).all()
-    # What is known of a cold item is its features alone.
+    # Of a cold item only features are known.
     vectors = model.item_vectors_[model.items_.get_indexer([41, 43, 45])]
     np.testing.assert_array_equal(vectors[1:], vectors[:-1])
     # A user with few rows is pulled to the centre, also after new rows.

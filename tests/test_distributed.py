@@ -12,7 +12,14 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import GridSearchCV
 
-from neumf import LeaveLastOutSplitter, NeuMFRecommender, SequentialRulesRecommender, ndcg_scorer
+from neumf import (
+    ALSRecommender,
+    LeaveLastOutSplitter,
+    NeuMFRecommender,
+    SequentialRulesRecommender,
+    ndcg_scorer,
+)
+from neumf.training import least_squares
 from neumf.utils.threads import _count_threads
 
 distributed = pytest.importorskip("distributed")
@@ -72,6 +79,17 @@ def test_a_search_gives_the_same_on_a_cluster_whose_workers_keep_to_one_thread(c
     if sys.platform == "linux":
         assert set(client.run(tools.threads_of_tensorflow).values()) == {1}
     assert set(client.run(_count_threads).values()) == {1}
+
+
+def test_vectors_solved_on_a_cluster_are_those_of_one_process(client, monkeypatch):
+    monkeypatch.setattr(least_squares, "_BLOCK_SIZE", 300)
+    X = table_of_walks()
+    options = {"n_factors": 4, "recency": 1.0, "random_state": 0}
+    local = ALSRecommender(**options).fit(X)
+    with joblib.parallel_config(backend="dask"):
+        distant = ALSRecommender(**options, n_jobs=-1).fit(X)
+    np.testing.assert_array_equal(distant.user_vectors_, local.user_vectors_)
+    np.testing.assert_array_equal(distant.item_vectors_, local.item_vectors_)
 
 
 # Lists

@@ -18,7 +18,15 @@ from neumf import PopularityRecommender, ndcg_scorer
 pytestmark = [pytest.mark.examples, pytest.mark.xla]
 
 ROOT = Path(__file__).resolve().parents[1]
-RECOMMENDERS = ["popularity", "EASE", "rules", "paper-8", "NextItemRecommender()"]
+RECOMMENDERS = [
+    "popularity",
+    "EASE",
+    "ALS",
+    "rules",
+    "paper-8",
+    "NeuMFRecommender()",
+    "NextItemRecommender()",
+]
 
 
 def run_alone(path, folder, *arguments):

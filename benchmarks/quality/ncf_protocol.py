@@ -274,7 +274,7 @@ def measure(recommender, X_train, X_test, negatives, at=None):
     )
     result["seconds"] = seconds
     if isinstance(recommender, NeuMFRecommender | NextItemRecommender):
-        fits = 3 if getattr(recommender, "pretrain", None) else 1
+        fits = {"sgd": 3, "als": 2}.get(getattr(recommender, "pretrain", None), 1)
         samples = len(X_train) * (1 + recommender.n_negatives) * recommender.n_iter_ * fits
         result |= {"epochs": recommender.n_iter_, "samples/s": samples / seconds}
     return result

@@ -48,7 +48,7 @@ class HeldOut:
     def of(
         cls, rows: EncodedRows, kept: EncodedRows, held_out: Indices, rng: np.random.Generator
     ) -> Self:
-        """Return the rows at these places; all rows, which were kept, if there is none."""
+        """Return the rows at these places; without any, all rows, which then were kept."""
         # Rows labelled 0 do not name the held-out items: as candidates they would give them away.
         of_kept = seen_matrix(kept.users, kept.items, kept.shape)
         if len(held_out) == 0:

@@ -49,7 +49,7 @@ class PreviousFit:
 
 
 class ToJoin(NamedTuple):
-    """What the halves of a network are joined by."""
+    """The rows that the halves of a network are joined by."""
 
     held_out: HeldOut
     kept: EncodedRows  # the other rows

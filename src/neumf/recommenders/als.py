@@ -25,7 +25,7 @@ _FEATURE_PENALTY = 1.0
 
 
 class ALSRecommender(BaseRecommender):
-    r"""Matrix factorization of implicit feedback, solved by alternating least squares (iALS).
+    r"""Factorize implicit feedback by weighted alternating least squares (iALS).
 
     .. versionadded:: 0.1
 
@@ -99,11 +99,11 @@ class ALSRecommender(BaseRecommender):
     Given the vectors of one side, those of the other solve linear equations, one system each.
     Turns take two steps of conjugate gradients, preconditioned in the basis where
     :math:`\sum_i q_i q_i^\top` is diagonal. The users' vectors, at the end and of new rows, are the
-    solution, to the precision of float32. What came in by `interactions=` or before `at` is solved
-    alike, each row with a `sample_weight` of 1.
+    solution, to the precision of float32. Rows of `interactions=`, and those before `at`, are
+    solved alike, each with a `sample_weight` of 1.
 
     `decision_function` gives :math:`p_u^\top q_i`, near 1 for what a user surely likes; `predict`,
-    its sigmoid, is no calibrated probability.
+    its sigmoid, is not calibrated.
 
     References
     ----------

@@ -66,7 +66,7 @@ class NeuMFRecommender(TrainableRecommender):
         How the halves of "neumf" are learned before they are joined (section 3.4.1 of the paper).
 
         - "als": GMF by alternating least squares, see `ALSRecommender` and Notes; the parameters of
-          training are those of the MLP. The other architectures are trained as with None.
+          training act on the MLP. The other architectures are trained as with None.
         - "sgd": both by training (each as `epochs` and `early_stopping` say); they are joined with
           weight 1/2 each and trained on with plain SGD, as in the paper.
         - None trains the network from scratch, which takes more: try ``epochs=20`` and

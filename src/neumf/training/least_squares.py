@@ -55,7 +55,7 @@ _TINY = np.float32(1e-30)
 
 
 class Block(NamedTuple):
-    """Rows of a sparse matrix with about as many values each, filled up with weights of 0."""
+    """Rows of a sparse matrix with similar numbers of values, filled up with weights of 0."""
 
     rows: Indices  # shape (n,)
     columns: Indices  # shape (n, longest)
@@ -69,14 +69,14 @@ class Start(NamedTuple):
     centres: Float32s | None = None
 
     def map(self, function: Callable[[Float32s], Float32s]) -> Start:
-        """Return what a function makes of both."""
+        """Return the results of a function for both."""
         centres = None if self.centres is None else function(self.centres)
         return Start(function(self.vectors), centres)
 
 
 @dataclass(frozen=True)
 class Side:
-    """What users, or items, bring to their equations."""
+    """The part of users, or of items, in their equations."""
 
     blocks: list[Block]  # of confidences
     penalties: Float32s  # of each vector
@@ -145,7 +145,7 @@ class Basis:
 
 @dataclass(frozen=True)
 class Confidences:
-    """What alternating least squares learns from."""
+    """The data that alternating least squares learns from."""
 
     pairs: sp.csr_array  # the confidence of each pair of user and item that has rows
     counts: tuple[Float64s, Float64s]  # the sum of `sample_weight` of each user, and of each item
@@ -220,7 +220,7 @@ class LeastSquares:
             return self._fit(data, rng, parallel)
 
     def fold_in(self, data: Confidences, factors: Factors, recency: float) -> FoldIn:
-        """Return what solves the vectors of further users."""
+        """Return the solver of the vectors of further users."""
         unobserved = data.unobserved(self.unobserved_weight)
         penalty = self.penalties(data)[0]
         return FoldIn(recency, data.mean_weight, unobserved, penalty, factors.centres)
@@ -236,7 +236,7 @@ class LeastSquares:
         n_users, n_items = map(len, data.counts)
         scale = 0.1 / np.sqrt(self.n_factors)
         of_items = rng.normal(scale=scale, size=(n_items, self.n_factors)).astype(np.float32)
-        of_items[data.counts[1] == 0] = 0  # cold items are no negatives
+        of_items[data.counts[1] == 0] = 0  # cold items do not count as negatives
         of_users = np.zeros((n_users, self.n_factors), np.float32)
         unobserved = data.unobserved(self.unobserved_weight)
         for turn in range(self.n_iter):
@@ -255,7 +255,7 @@ class LeastSquares:
 
 @dataclass(frozen=True)
 class FoldIn:
-    """What solves the vectors of users after `fit`, given those of items."""
+    """The solver of the vectors of users after `fit`, given those of items."""
 
     recency: float
     mean_weight: float  # of the rows of `fit`
@@ -265,7 +265,7 @@ class FoldIn:
 
     @classmethod
     def restore(cls, state: CheckedValues, shape: tuple[int, int]) -> Self:
-        """Return what a file holds, for users and vectors of this shape."""
+        """Return the solver in a file, for users and vectors of this shape."""
         offset = state.number("offset", above=-1)
         penalty = Penalty(state.number("regularization", above=0), offset)
         recency, unobserved = (
