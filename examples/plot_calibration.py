@@ -40,8 +40,8 @@ labels = np.repeat([1, 0], [len(known), drawn.size])
 # %%
 # Draw
 # ----
-# A point on the diagonal says: of all pairs with this probability, so many really came. The sigmoid
-# of the logit orders pairs alike, and says too much.
+# On the diagonal, the probability is the share of pairs that really came. The sigmoid of the logit
+# orders pairs alike, and is too sure.
 
 logits = model.decision_function(pairs)
 figure, ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")

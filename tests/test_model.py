@@ -374,7 +374,7 @@ def test_joined_weights_give_each_half_a_weight_of_one_half(rng):
         Network.of_weights(blueprint, weights, nothing).score_items(users)
         for blueprint, weights in zip((gmf, mlp), halves, strict=True)
     ]
-    network = Network.of_weights(joined, joined.join_weights(*halves), nothing)
+    network = Network.of_weights(joined, joined.join_weights(list(halves)), nothing)
     np.testing.assert_allclose(
         network.score_items(users), (scores[0] + scores[1]) / 2, rtol=1e-4, atol=1e-5
     )
