@@ -219,6 +219,15 @@ def test_without_features_the_centre_is_zero_and_with_them_the_equations_hold():
     assert np.abs(vectors - plain).max() > 0.03
 
 
+def test_a_table_without_positives_or_weights_is_refused():
+    message = "X must have a row with a label above 0 and a weight above 0"
+    with pytest.raises(ValueError, match=message):
+        ALSRecommender().fit(X, np.zeros(len(X)))
+    half = np.arange(len(X)) % 2
+    with pytest.raises(ValueError, match=message):
+        ALSRecommender().fit(X, half, sample_weight=1 - half)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -160,6 +160,12 @@ class Confidences:
         weights: Float64s = np.ones(len(order))
         if rows.weights is not None:
             weights = rows.weights[order].astype(np.float64)
+        if not weights.any():
+            raise ValueError(
+                "X must have a row with a label above 0 and a weight above 0: least squares learn "
+                f"from such rows alone. Received {len(rows.users)} rows without any. Check y and "
+                "sample_weight."
+            )
         scale = float(weights.mean())
         users: Any = np.bincount(past.users, weights, rows.shape[0])
         items: Any = np.bincount(past.items, weights, rows.shape[1])
