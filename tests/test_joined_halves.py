@@ -183,8 +183,9 @@ def test_partial_fit_trains_the_joined_network_on(fitted):
     [
         pd.DataFrame({"user": [1, 2, 3], "item": [1, 2, 1], "timestamp": [1, 2, 3]}),
         sp.csr_array(np.eye(6) + np.eye(6, k=1)),
+        sp.csr_array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]]),
     ],
-    ids=["a row each", "sparse"],
+    ids=["a row each", "sparse", "an item of held-out rows alone"],
 )
 def test_small_tables_are_joined_as_well(table):
     model = joined(recency=0).fit(table)

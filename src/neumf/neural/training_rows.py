@@ -116,7 +116,8 @@ def prepare(
         histories = _read_histories(plan, kept)
     return PreparedFit(
         plan,
-        _training_rows(plan, kept, histories, kept.seen),
+        # A row that joins halves is held out of them, and its item stays among the negatives.
+        _training_rows(plan, kept, histories, kept.seen, rows.seen if plan.solves_gmf else None),
         rows.seen,
         last_items,
         _item_biases(plan, kept.seen),
@@ -199,10 +200,18 @@ def _item_biases(plan: FitPlan, seen: sp.csr_array) -> Float32s | None:
 
 
 def _training_rows(
-    plan: FitPlan, rows: EncodedRows, histories: Histories | None, seen: sp.csr_array
+    plan: FitPlan,
+    rows: EncodedRows,
+    histories: Histories | None,
+    seen: sp.csr_array,
+    drawn: sp.csr_array | None = None,
 ) -> TrainingRows:
-    """Return the rows to train on; `seen` counts these rows and those before."""
+    """Return the rows to train on; `seen` counts these rows and those before.
+
+    Negatives are items that somebody has in `drawn`, by default in `seen`.
+    """
     degrees = Degrees(np.diff(seen.indptr), count_users(seen))
+    counts = degrees.items if drawn is None else count_users(drawn)
     draws = rows.labels is None and plan.training.loss.draws_negatives
     penalty, users, items = plan.feature_regularization, rows.user_features, rows.item_features
     return TrainingRows(
@@ -210,7 +219,7 @@ def _training_rows(
         rows.items,
         labels=rows.labels,
         weights=_weights(plan, rows, histories),
-        negatives=_negatives(plan, rows, seen, degrees) if draws else None,
+        negatives=_negatives(plan, rows, seen, counts) if draws else None,
         histories=histories if plan.blueprint.users.reads_history else None,
         degrees=degrees,
         centres=SideCentres(
@@ -231,12 +240,14 @@ def _weights(plan: FitPlan, rows: EncodedRows, histories: Histories | None) -> F
     return weights
 
 
-def _negatives(plan: FitPlan, rows: EncodedRows, seen: sp.csr_array, degrees: Degrees) -> Negatives:
-    """Return the distribution that negatives are drawn from."""
-    weights: NDArray[np.int64] | None = degrees.items
+def _negatives(
+    plan: FitPlan, rows: EncodedRows, seen: sp.csr_array, counts: NDArray[np.int64]
+) -> Negatives:
+    """Return the distribution that negatives are drawn from; `counts` are users of items."""
+    weights: NDArray[np.int64] | None = counts
     if plan.negative_strategy == "uniform":
         # That nobody has had an item yet does not tell that nobody wants it.
-        weights = None if degrees.items.all() else np.minimum(degrees.items, 1)
+        weights = None if counts.all() else np.minimum(counts, 1)
     if plan.training.loss.candidates == "batch":
         # All rows of a batch share its negatives: none may depend on a row's user.
         return Negatives.of_catalogue(len(rows.items), rows.shape[1], weights)
