@@ -163,8 +163,8 @@ class Confidences:
         if not weights.any():
             raise ValueError(
                 "X must have a row with a label above 0 and a weight above 0: least squares learn "
-                f"from such rows alone. Received {len(rows.users)} rows without any. Check y and "
-                "sample_weight."
+                f"from such rows alone. Received n_samples={len(rows.users)}, none of them such a "
+                "row. Check y and sample_weight."
             )
         scale = float(weights.mean())
         users: Any = np.bincount(past.users, weights, rows.shape[0])
