@@ -91,14 +91,17 @@ def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]
     recency = plan.recency if to_join.rows.ordered else 0.0
     seed = rng.integers(2**32)
 
-    def solve(rows: EncodedRows, penalty: float) -> tuple[Weights, FoldIn]:
-        data = Confidences.of_rows(rows, recency, plan.feature_regularization)
+    def read(rows: EncodedRows) -> Confidences:
+        return Confidences.of_rows(rows, recency, plan.feature_regularization)
+
+    def solve(data: Confidences, penalty: float) -> tuple[Weights, FoldIn]:
         solver = LeastSquares(gmf.layers.n_factors, penalty)
         factors = solver.fit(data, np.random.default_rng(seed), plan.n_jobs)
         tables = {"users": factors.users, "items": factors.items}
         return Weights(tables, gmf.layers.plain_product()), solver.fold_in(data, factors, recency)
 
-    networks = [_network(run, gmf, solve(to_join.kept, penalty)[0]) for penalty in PENALTIES]
+    of_kept = read(to_join.kept)
+    networks = [_network(run, gmf, solve(of_kept, penalty)[0]) for penalty in PENALTIES]
     best = int(np.argmax([held_out.ndcg(solved) for solved in networks]))
     first = trained = _train(run, "mlp", mlp, partial(_initial, run, mlp))
     shares = held_out.weigh(networks[best], _network(run, mlp, first.weights))
@@ -108,7 +111,7 @@ def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]
 
     joined = join(networks[best].weights, first.weights)
     calibration = held_out.calibrate(_network(run, plan.blueprint, joined), rng)
-    solved, fold_in = solve(to_join.rows, PENALTIES[best])
+    solved, fold_in = solve(read(to_join.rows), PENALTIES[best])
     if not first.interrupted:
         anew = replace(plan, epochs=first.best_epoch)
         prepared = replace(run.prepared, plan=anew, rows=to_join.training_rows, validate=None)

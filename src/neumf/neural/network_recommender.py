@@ -264,7 +264,7 @@ class NetworkRecommender(BaseRecommender):
             g, items = self.network_.blueprint.layers.n_factors, self.network_.items
             fold_in = self._fold_in.take(rows.indices)
             vectors[:, :g] = fold_in.solve(past, items[:, :g], self.popularity_ > 0)
-            changed |= {"user_items_": past, "_fold_in": fold_in}
+            changed["_fold_in"] = fold_in
         return changed | {"network_": self.network_.with_users(vectors)}
 
     def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:

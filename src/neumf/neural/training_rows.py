@@ -104,16 +104,16 @@ def prepare(
         kept, held_out = rows.hold_out(rng)
     elif plan.early_stopping and X_val is None:
         kept, held_out = rows.hold_out()
-    if X_val is not None:
-        validate = validate_on_table(X_val, rows, last_items, at_rows=at_rows)
-    elif plan.early_stopping:
-        of_kept = _last_items(kept, _read_histories(plan, kept))
-        validate = validate_on_rows(held_out, rows, kept, of_kept, at_rows=at_rows)
     if plan.solves_gmf:
         of_all = _training_rows(plan, rows, histories, rows.seen)
         to_join = ToJoin(HeldOut.of(rows, kept, held_out, rng), kept, rows, of_all)
     if kept is not rows:
         histories = _read_histories(plan, kept)
+    if X_val is not None:
+        validate = validate_on_table(X_val, rows, last_items, at_rows=at_rows)
+    elif plan.early_stopping:
+        of_kept = _last_items(kept, histories)
+        validate = validate_on_rows(held_out, rows, kept, of_kept, at_rows=at_rows)
     return PreparedFit(
         plan,
         # A row that joins halves is held out of them, and its item stays among the negatives.

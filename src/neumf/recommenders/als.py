@@ -254,7 +254,7 @@ class ALSRecommender(BaseRecommender):
         past = self.user_items_.take(rows.indices).followed_by(rows.new)
         fold_in = self._fold_in.take(rows.indices)
         vectors = fold_in.solve(past, self.item_vectors_, self.popularity_ > 0)
-        return {"user_vectors_": vectors, "user_items_": past, "_fold_in": fold_in}
+        return {"user_vectors_": vectors, "_fold_in": fold_in}
 
     def _state(self) -> dict[str, Any]:
         vectors = {"user_vectors_": self.user_vectors_, "item_vectors_": self.item_vectors_}
