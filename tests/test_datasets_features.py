@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal, assert_series_equal
-from test_datasets import write
+from test_datasets import write, write_ncf
 
 from neumf.datasets import (
+    _lines,
     load_movietweetings,
     read_amazon_metadata,
     read_movielens,
     read_movielens_items,
+    read_ncf,
 )
 
 
@@ -334,3 +336,36 @@ def test_products_round_trip(tmp_path_factory, rows, write_line):
         expected.append((f"B{place}", title, brand, "|".join(names), price))
     table = read_products(tmp_path_factory.mktemp("meta"), *records, write_line=write_line)
     assert_frame_equal(table, products(*expected))
+
+
+# files
+
+
+def _read_negatives(path):
+    return read_ncf(path.parent / "d")
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "content"),
+    [
+        (read_amazon_metadata, "meta.json", '{"asin": "B1"}\n{"asin": 3}\n{"asin": "B2"}\n'),
+        (read_movielens_items, "movies.dat", "1::A::Drama\n1::B::Drama\n2::C::Drama\n"),
+        (_read_negatives, "d.test.negative", "(0,9)\t1\n(1,9)\t2\n(1,8)\t2\n"),
+    ],
+)
+def test_a_file_with_an_error_is_closed(tmp_path, monkeypatch, read, name, content):
+    # An error that is kept keeps the readers' frames, and with them what they left open.
+    opened = []
+
+    def open_and_note(path):
+        opened.append(open_binary(path))
+        return opened[-1]
+
+    open_binary = _lines.open_binary
+    monkeypatch.setattr(_lines, "open_binary", open_and_note)
+    write_ncf(tmp_path)
+    with pytest.raises(ValueError, match="line 2") as caught:
+        read(write(tmp_path / name, content))
+    assert caught.value is not None
+    assert [stream.closed for stream in opened] == [True] * len(opened)
+    assert opened

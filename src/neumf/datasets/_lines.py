@@ -8,8 +8,8 @@ import itertools
 import math
 import os
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from typing import IO, TypeVar
 
 from neumf.utils.paths import opened_as
@@ -38,7 +38,7 @@ def open_binary(path: StrPath) -> IO[bytes]:
         return io.BufferedReader(gzip.open(file)) if is_compressed else file.open("rb")
 
 
-def numbered_lines(path: StrPath, latin_1: bool = False) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: StrPath, latin_1: bool = False) -> Generator[tuple[int, str]]:
     """Yield the lines that are not blank with their 1-based numbers, without line ends.
 
     The text is UTF-8; with `latin_1`, lines that are not are decoded as Latin-1.
@@ -67,16 +67,19 @@ def numbered_lines(path: StrPath, latin_1: bool = False) -> Iterator[tuple[int, 
 
 def parse_lines(
     path: StrPath, parse: Callable[[str], Row], n_header: int = 0, latin_1: bool = False
-) -> Iterator[tuple[int, Row]]:
-    """Yield the number of each line and its parsed row; raise if the file is empty."""
-    lines = itertools.islice(numbered_lines(path, latin_1), n_header, None)
+) -> Generator[tuple[int, Row]]:
+    """Yield the number of each line and its parsed row; raise if the file is empty.
+
+    Close the generator where you leave the loop by an error: its traceback keeps the file open.
+    """
     is_empty = True
-    for number, line in lines:
-        is_empty = False
-        try:
-            yield number, parse(line)
-        except ValueError as error:
-            raise line_error(path, number, str(error)) from None
+    with closing(numbered_lines(path, latin_1)) as lines:
+        for number, line in itertools.islice(lines, n_header, None):
+            is_empty = False
+            try:
+                yield number, parse(line)
+            except ValueError as error:
+                raise line_error(path, number, str(error)) from None
     if is_empty:
         raise _empty_error(path)
 

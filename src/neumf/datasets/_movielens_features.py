@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from contextlib import closing
 from typing import NamedTuple
 
 import pandas as pd
@@ -127,11 +128,12 @@ def _read(path: StrPath) -> pd.DataFrame:
     is_csv = format_.is_csv
     records: dict[int, _Record] = {}
     line_of: dict[int, int] = {}
-    for number, (key, record) in parse_lines(path, format_.parse_line, int(is_csv), not is_csv):
-        if key in records:
-            rule = f"an id that no other line has, and line {line_of[key]} has it"
-            raise line_error(path, number, str(FieldError("item", rule, key)))
-        records[key], line_of[key] = record, number
+    with closing(parse_lines(path, format_.parse_line, int(is_csv), not is_csv)) as lines:
+        for number, (key, record) in lines:
+            if key in records:
+                rule = f"an id that no other line has, and line {line_of[key]} has it"
+                raise line_error(path, number, str(FieldError("item", rule, key)))
+            records[key], line_of[key] = record, number
     return pd.DataFrame([*records.values()], pd.Index([*records], dtype="int64", name="item"))
 
 

@@ -1,6 +1,7 @@
 """Reader of the files published with the Neural Collaborative Filtering paper."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,15 +90,17 @@ def read_ncf(prefix: StrPath) -> NCFData:
 def _read_negatives(path: Path, test: pd.DataFrame) -> NDArray[np.int64]:
     keys = [f"({user},{item})" for user, item in zip(test["user"], test["item"], strict=True)]
     rows: list[NDArray[np.int64]] = []
-    for number, (key, items) in parse_lines(path, _parse_negatives):
-        expected = keys[len(rows)] if len(rows) < len(keys) else "no more, as that file ends before"
-        if key != expected:
-            rule = f"field 1 must be the (user,item) of the next row of the test file, {expected}"
-            raise line_error(path, number, f"{rule}. Received: {quoted(key)}")
-        rows.append(items)
-        if len(items) != len(rows[0]):
-            rule = f"the line must hold {len(rows[0])} negatives, as the lines before"
-            raise line_error(path, number, f"{rule}. Received: {len(items)}")
+    with closing(parse_lines(path, _parse_negatives)) as lines:
+        for number, (key, items) in lines:
+            is_over = len(rows) == len(keys)
+            expected = "no more, as that file ends before" if is_over else keys[len(rows)]
+            if key != expected:
+                rule = "field 1 must be the (user,item) of the next row of the test file"
+                raise line_error(path, number, f"{rule}, {expected}. Received: {quoted(key)}")
+            rows.append(items)
+            if len(items) != len(rows[0]):
+                rule = f"the line must hold {len(rows[0])} negatives, as the lines before"
+                raise line_error(path, number, f"{rule}. Received: {len(items)}")
     if len(rows) != len(keys):
         raise ValueError(
             f"{path}: the file must hold one line per row of the test file, {len(keys)} lines. "
