@@ -1,5 +1,7 @@
 """`pretrain="als"`: a GMF solved by least squares, joined with an MLP by held-out rows."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from test_als import expected_problem, expected_vectors
 import neumf
 from neumf import LeaveLastOutSplitter, NegativeSampler, NeuMFRecommender
 from neumf.base import read_rows
-from neumf.neural.joining import PENALTIES, HeldOut
+from neumf.neural.joining import OTHER_PENALTIES, PENALTY, STEEPER, HeldOut, Setting
 from neumf.training.trainer import Trainer
 
 
@@ -54,12 +56,14 @@ def test_the_gmf_half_is_solved_on_all_rows(fitted):
     users, items = fitted.network_.users[:, :4], fitted.network_.items[:, :4]
     fitted.unobserved_weight = 8.0
     close = []
-    for fitted.regularization in PENALTIES:
+    recency = SMALL_JOINED["recency"]
+    settings = itertools.product([PENALTY, *OTHER_PENALTIES], [recency, STEEPER * recency])
+    for fitted.regularization, fitted.recency in settings:
         confidences, unobserved, of_users, _ = expected_problem(fitted, X)
         expected = expected_vectors(confidences, unobserved, of_users, items)
         close.append(np.allclose(users, expected, rtol=1e-4, atol=1e-5))
     del fitted.unobserved_weight
-    fitted.regularization = SMALL_JOINED["regularization"]
+    fitted.set_params(regularization=SMALL_JOINED["regularization"], recency=recency)
     assert sum(close) == 1
 
 
@@ -115,6 +119,45 @@ def held_out():
     rows = read_rows(X)
     kept, last = rows.hold_out()
     return HeldOut.of(rows, kept, last, np.random.default_rng(0))
+
+
+def choose(held_out, scores, recency=1.0):
+    """Return the setting chosen, where these settings give these scores."""
+    nothing = np.zeros(held_out.seen.shape)
+    setting, solved = held_out.choose(
+        recency, lambda setting: Scores(scores.get(tuple(setting), nothing))
+    )
+    assert solved.matrix is scores.get(tuple(setting), nothing) or not solved.matrix.any()
+    return setting
+
+
+def test_gmf_gets_another_setting_only_if_held_out_rows_are_surely_ranked_better(held_out):
+    good = np.zeros(held_out.seen.shape)
+    good[held_out.users, held_out.items] = 1
+    for_one_user = np.zeros(held_out.seen.shape)
+    for_one_user[held_out.users[0], held_out.items[0]] = 1
+    first = Setting(PENALTY, 1.0)
+    assert choose(held_out, {}) == first
+    for setting in (first._replace(penalty=0.05), first._replace(recency=1.5)):
+        assert choose(held_out, {setting: good}) == setting
+        assert choose(held_out, {setting: for_one_user}) == first
+    best = Setting(0.2, 1.5)
+    scores = {best._replace(recency=1.0): for_most(held_out), best: good}
+    assert choose(held_out, scores) == best
+
+
+def for_most(held_out):
+    """Return scores that rank two of three held-out items first."""
+    scores = np.zeros(held_out.seen.shape)
+    found = np.arange(len(held_out.users)) % 3 > 0
+    scores[held_out.users[found], held_out.items[found]] = 1
+    return scores
+
+
+def test_without_order_no_recency_is_tried(held_out):
+    tried = []
+    held_out.choose(0.0, lambda setting: tried.append(setting) or Scores(held_out.seen.toarray()))
+    assert [setting.recency for setting in tried] == [0.0] * 3
 
 
 def test_a_half_of_noise_gets_no_weight(held_out):

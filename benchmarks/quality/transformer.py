@@ -24,10 +24,6 @@ def main():
     # Libraries read it when they are imported.
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     from ncf_protocol import read_training_rows
-    from pytorch_lightning import Trainer, seed_everything
-    from rectools import Columns
-    from rectools.dataset import Dataset
-    from rectools.models import SASRecModel
 
     from neumf import LeaveLastOutSplitter
 
@@ -35,38 +31,61 @@ def main():
     rows = read_training_rows(arguments.train, arguments.k_core, arguments.drop_last)
     X_train, X_held_out = LeaveLastOutSplitter(ties="row_order").train_test_split(rows)
     print(f"{len(X_train):,} training rows, {len(X_held_out):,} held-out rows", flush=True)
-    # Their network reads the order of the rows, not their times: rows of one second stay in order.
+    dataset = make_dataset(X_train)
+    model = make_model(arguments.seed, arguments.every, dict(arguments.set))
+    seconds = 0.0
+    for epoch in range(arguments.every, arguments.epochs + 1, arguments.every):
+        start = time.perf_counter()
+        train_further(model, dataset, arguments.every, is_first=epoch == arguments.every)
+        seconds += time.perf_counter() - start
+        hit_rate, ndcg = rank(model, dataset, X_held_out)
+        print(
+            f"epochs {epoch}  HR@10 {hit_rate:.4f}  NDCG@10 {ndcg:.4f}  {seconds:.0f} s", flush=True
+        )
+
+
+def make_dataset(X_train):
+    """Return the rows as RecTools reads them.
+
+    Its network reads the order of the rows, not their times: rows of one second stay in order.
+    """
+    from rectools import Columns
+    from rectools.dataset import Dataset
+
     ordered = X_train.sort_values("timestamp", kind="stable")
     interactions = ordered[["user", "item"]].set_axis([Columns.User, Columns.Item], axis=1)
     interactions[Columns.Weight] = 1.0
     interactions[Columns.Datetime] = pd.to_datetime(np.arange(len(ordered)), unit="s")
-    dataset = Dataset.construct(interactions)
-    seed_everything(arguments.seed)
-    model = SASRecModel(
-        epochs=arguments.every,
+    return Dataset.construct(interactions)
+
+
+def make_model(seed, epochs, options):
+    """Return a SASRec that trains so many epochs at a time."""
+    from pytorch_lightning import Trainer, seed_everything
+    from rectools.models import SASRecModel
+
+    seed_everything(seed)
+    return SASRecModel(
+        epochs=epochs,
         get_trainer_func=lambda: Trainer(
-            max_epochs=arguments.every,
-            min_epochs=arguments.every,
+            max_epochs=epochs,
+            min_epochs=epochs,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             accelerator="cpu",
         ),
-        **dict(arguments.set),
+        **options,
     )
-    seconds = 0.0
-    for epoch in range(arguments.every, arguments.epochs + 1, arguments.every):
-        start = time.perf_counter()
-        if epoch == arguments.every:
-            model.fit(dataset)
-        else:
-            model.fit_partial(dataset, min_epochs=arguments.every, max_epochs=arguments.every)
-        seconds += time.perf_counter() - start
-        hit_rate, ndcg = rank(model, dataset, X_held_out)
-        print(
-            f"epochs {epoch}  HR@10 {hit_rate:.4f}  NDCG@10 {ndcg:.4f}  {seconds:.0f} s", flush=True
-        )
+
+
+def train_further(model, dataset, epochs, *, is_first):
+    """Train for some epochs, on what was learned before."""
+    if is_first:
+        model.fit(dataset)
+    else:
+        model.fit_partial(dataset, min_epochs=epochs, max_epochs=epochs)
 
 
 def rank(model, dataset, X_held_out):

@@ -15,7 +15,7 @@ import numpy as np
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural.callbacks import EpochWatcher, FitTasks
-from neumf.neural.joining import PENALTIES
+from neumf.neural.joining import Setting
 from neumf.neural.training_rows import PreparedFit, ToJoin
 from neumf.training.interrupts import interrupts_noted
 from neumf.training.least_squares import Confidences, FoldIn, LeastSquares
@@ -88,36 +88,35 @@ def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]
     """Solve the GMF and train the MLP, learn on held-out rows how to join them, and do it anew."""
     plan, rng, held_out = run.prepared.plan, run.rng, to_join.held_out
     gmf, mlp = plan.halves
-    recency = plan.recency if to_join.rows.ordered else 0.0
     seed = rng.integers(2**32)
 
-    def read(rows: EncodedRows) -> Confidences:
-        return Confidences.of_rows(rows, recency, plan.feature_regularization)
-
-    def solve(data: Confidences, penalty: float) -> tuple[Weights, FoldIn]:
-        solver = LeastSquares(gmf.layers.n_factors, penalty)
+    def solve(rows: EncodedRows, setting: Setting) -> tuple[Weights, FoldIn]:
+        data = Confidences.of_rows(rows, setting.recency, plan.feature_regularization)
+        solver = LeastSquares(gmf.layers.n_factors, setting.penalty)
         factors = solver.fit(data, np.random.default_rng(seed), plan.n_jobs)
         tables = {"users": factors.users, "items": factors.items}
-        return Weights(tables, gmf.layers.plain_product()), solver.fold_in(data, factors, recency)
+        fold_in = solver.fold_in(data, factors, setting.recency)
+        return Weights(tables, gmf.layers.plain_product()), fold_in
 
-    of_kept = read(to_join.kept)
-    networks = [_network(run, gmf, solve(of_kept, penalty)[0]) for penalty in PENALTIES]
-    best = int(np.argmax([held_out.ndcg(solved) for solved in networks]))
+    def solve_kept(setting: Setting) -> Network:
+        return _network(run, gmf, solve(to_join.kept, setting)[0])
+
+    setting, solved = held_out.choose(plan.recency if to_join.rows.ordered else 0.0, solve_kept)
     first = trained = _train(run, "mlp", mlp, partial(_initial, run, mlp))
-    shares = held_out.weigh(networks[best], _network(run, mlp, first.weights))
+    shares = held_out.weigh(solved, _network(run, mlp, first.weights))
 
     def join(*halves: Weights) -> Weights:
         return plan.blueprint.join_weights(list(halves), list(shares))
 
-    joined = join(networks[best].weights, first.weights)
+    joined = join(solved.weights, first.weights)
     calibration = held_out.calibrate(_network(run, plan.blueprint, joined), rng)
-    solved, fold_in = solve(read(to_join.rows), PENALTIES[best])
+    anew, fold_in = solve(to_join.rows, setting)
     if not first.interrupted:
-        anew = replace(plan, epochs=first.best_epoch)
-        prepared = replace(run.prepared, plan=anew, rows=to_join.training_rows, validate=None)
+        plan = replace(plan, epochs=first.best_epoch)
+        prepared = replace(run.prepared, plan=plan, rows=to_join.training_rows, validate=None)
         again = replace(run, prepared=prepared)
         trained = _train(again, "mlp", mlp, partial(_initial, again, mlp))
-    weights = join(solved, trained.weights)
+    weights = join(anew, trained.weights)
     learned = replace(first, weights=weights, optimizer=None, interrupted=trained.interrupted)
     return learned, {"_fold_in": fold_in, "_calibration": calibration}
 

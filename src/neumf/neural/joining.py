@@ -1,38 +1,55 @@
 """The halves of NeuMF, joined by what held-out rows tell (section 3.4.1 of the paper).
 
-The GMF is solved by least squares, once for each of a few penalties, and the best one on held-out
-rows is kept. The MLP is trained on the other rows. The weights of the two make the held-out items
-most probable, and an isotonic regression tells how probable an item with a score is.
+Least squares solve the GMF with a few settings, of which held-out rows tell the best. The MLP is
+trained on the other rows. The weights of the two make the held-out items most probable, and an
+isotonic regression tells how probable an item with a score is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.isotonic import IsotonicRegression
 
 from neumf.evaluation.held_out import HeldOutRows
-from neumf.evaluation.ranked_lists import exact_lists, mean_over_lists
+from neumf.evaluation.ranked_lists import exact_lists
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.unseen import UnseenItems, sample_unseen_items
-from neumf.metrics import ndcg_at_k
+from neumf.metrics.tie_averaged import describe_tops, ndcgs
 from neumf.protocols import Ranker
 from neumf.ranking.learned_weights import learn_weights
 from neumf.utils.arrays import Float64s, Indices
 
-# The penalties of the vectors of GMF that are tried.
-PENALTIES = (0.05, 0.1)
+# The penalty of the vectors of GMF, and others that are tried.
+PENALTY = 0.1
+OTHER_PENALTIES = (0.05, 0.2)
+
+# What is tried in place of the user's own `recency`: this many times it.
+STEEPER = 1.5
+
+# Another setting is taken if it is better by more than these many standard errors.
+_N_ERRORS = 2
 
 # Users whose held-out rows are learned from: more take time and tell nothing new.
 _MOST_USERS = 20_000
 
 # Negatives drawn for each held-out row where scores become probabilities, as many as in the paper.
 _N_NEGATIVES = 4
+
+
+Solved = TypeVar("Solved", bound=Ranker)
+
+
+class Setting(NamedTuple):
+    """How GMF is solved."""
+
+    penalty: float
+    recency: float
 
 
 @dataclass(frozen=True)
@@ -58,10 +75,30 @@ class HeldOut:
             held_out = rng.choice(held_out, _MOST_USERS, replace=False)
         return cls(rows.users[held_out], rows.items[held_out], of_kept, rows.seen)
 
-    def ndcg(self, ranker: Ranker) -> float:
-        """Return NDCG@10 of the rows, among all items that the user has no other row of."""
+    def ndcgs(self, ranker: Ranker) -> Float64s:
+        """Return NDCG@10 of each row, among all items that the user has no other row of."""
         rows = HeldOutRows(np.arange(len(self.users)), self.users, self.items, self.kept.shape[1])
-        return mean_over_lists(ndcg_at_k, 10, exact_lists(ranker, rows.gather(), self.kept))
+        lists = exact_lists(ranker, rows.gather(), self.kept)
+        return np.concatenate([ndcgs(describe_tops(*block, 10)) for block in lists])
+
+    def choose(self, recency: float, solve: Callable[[Setting], Solved]) -> tuple[Setting, Solved]:
+        """Return a setting of GMF, and what it solves; other than the first only if it is better.
+
+        The best of a few would often be the best by chance.
+        """
+        best = Setting(PENALTY, recency)
+        solved = solve(best)
+        values = self.ndcgs(solved)
+        changes: list[dict[str, float]] = [{"penalty": penalty} for penalty in OTHER_PENALTIES]
+        changes += [{"recency": STEEPER * recency}] if recency else []
+        for change in changes:
+            setting = best._replace(**change)
+            other = solve(setting)
+            others = self.ndcgs(other)
+            gains = others - values
+            if gains.mean() > _N_ERRORS * gains.std() / np.sqrt(len(gains)):
+                best, solved, values = setting, other, others
+        return best, solved
 
     def weigh(self, gmf: Ranker, mlp: Ranker) -> Float64s:
         """Return the weights of GMF and MLP: halfway from GMF alone to what finds the rows best.
