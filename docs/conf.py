@@ -29,7 +29,7 @@ extensions = [
     "mathml",
     "no_mail",
 ]
-exclude_patterns = ["_build", "measured", "walkthrough", "**/GALLERY_HEADER.rst"]
+exclude_patterns = ["_build", "walkthrough", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 # One backtick is code in docstrings, as it is on the pages.
 default_role = "literal"
@@ -51,9 +51,9 @@ nitpick_ignore_regex = [
 ]
 
 sphinx_gallery_conf = {
-    "examples_dirs": ["../examples", "walkthrough", "measured"],
-    "gallery_dirs": ["gallery", "tutorial", "figures"],
-    "filename_pattern": r"(plot_\w+|amazon_reviews|accuracy)\.py$",
+    "examples_dirs": ["../examples", "walkthrough"],
+    "gallery_dirs": ["gallery", "tutorial"],
+    "filename_pattern": r"(plot_\w+|amazon_reviews)\.py$",
     "ignore_pattern": r"(lists_with_dask|quickstart|serve)\.py$",
     "abort_on_example_error": True,
     "parallel": 2,
@@ -88,7 +88,6 @@ html_context = {
         "{% if file_name == 'gallery/index.rst' %}examples/GALLERY_HEADER.rst"
         "{% elif file_name.startswith('gallery/') %}examples/{{ file_name[8:-4] }}.py"
         "{% elif file_name.startswith('tutorial/') %}docs/walkthrough/{{ file_name[9:-4] }}.py"
-        "{% elif file_name.startswith('figures/') %}docs/measured/{{ file_name[8:-4] }}.py"
         "{% elif file_name == 'changelog.md' %}CHANGELOG.md"
         "{% else %}docs/{{ file_name }}{% endif %}"
     ),
@@ -100,9 +99,8 @@ CHANGED_BY_HAND = [
     "guides/*",
     "reference/index",
     "tutorial/amazon_reviews",
-    "figures/accuracy",
 ]
-html_sidebars = {"index": [], "conventions": [], "changelog": [], "tutorial/*": [], "figures/*": []}
+html_sidebars = {"index": [], "conventions": [], "changelog": [], "tutorial/*": []}
 html_theme_options = {
     "github_url": "https://github.com/scikit-neumf/scikit-neumf",
     "use_edit_page_button": True,
@@ -117,7 +115,6 @@ html_theme_options = {
     # A docstring stands in the middle of a file: no link leads there.
     "secondary_sidebar_items": {
         "reference/generated/*": ["page-toc"],
-        "figures/index": [],
         "tutorial/index": [],
     }
     | {pages: ["page-toc", "edit-this-page"] for pages in CHANGED_BY_HAND},

@@ -240,23 +240,16 @@ def test_the_tutorial_runs_on_a_file_of_ones_own(run, tmp_path, real_data):
 
 
 @pytest.mark.slow
-def test_the_code_of_the_readme_runs(run, tmp_path):
+def test_the_code_of_the_readme_prints_the_list_of_its_picture(run, tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     script = tmp_path / "readme.py"
     script.write_text("\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)))
-    assert "epoch 9/9" in run(script)
-
-
-@pytest.mark.slow
-def test_the_code_of_the_home_page_prints_what_stands_below_it(run, tmp_path):
-    page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    code, output = (
-        re.search(rf"```{{{kind}}}\n(.*?)```", page, re.DOTALL)[1]
-        for kind in ("testcode", "testoutput")
-    )
-    script = tmp_path / "home.py"
-    script.write_text(code, encoding="utf-8")
-    assert run(script) == output
+    lines = [line.strip() for line in run(script).splitlines()]
+    assert 0.07 < float(lines[0].removeprefix("NDCG@10: ")) < 0.15
+    picture = (ROOT / "docs" / "_static" / "first_list.svg").read_text(encoding="utf-8")
+    # Other versions of BLAS round differently, which may swap films of nearly one score.
+    assert sum(f">{title}<" in picture for title in lines[1:11]) >= 8
+    assert lines[11] == "{'alsrecommender__recency': 1.5, 'alsrecommender__regularization': 0.2}"
 
 
 def test_continuous_integration_runs_the_test_command_of_the_readme():

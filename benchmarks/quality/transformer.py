@@ -60,7 +60,7 @@ def make_dataset(X_train):
 
 
 def make_model(seed, epochs, options):
-    """Return a SASRec that trains so many epochs at a time."""
+    """Return a SASRec that trains this number of epochs at a time."""
     from pytorch_lightning import Trainer, seed_everything
     from rectools.models import SASRecModel
 

@@ -29,7 +29,7 @@ from neumf.utils.arrays import Float64s, Indices
 PENALTY = 0.1
 OTHER_PENALTIES = (0.05, 0.2)
 
-# What is tried in place of the user's own `recency`: this many times it.
+# Factor of the steeper `recency` that is tried beside the user's own.
 STEEPER = 1.5
 
 # Another setting is taken if it is better by more than these many standard errors.
