@@ -690,7 +690,10 @@ def test_ncf_names_the_broken_line_of_the_ratings(tmp_path):
     [
         ("(0,9)\t1\n(1,9)\t2\n", r"line 2: field 1 must be .* \(1,8\)\. Received: '\(1,9\)'"),
         ("(0,9)\t1\n1,8\t2\n", r"line 2: field 1 must be .* \(1,8\)\. Received: '1,8'"),
-        ("(0,9)\t1\n(1,8)\t2\n(2,8)\t2\n", r"line 3: field 1 must be .* ends before\. Rec.*\(2,8"),
+        (
+            "(0,9)\t1\n(1,8)\t2\n(2,8)\t2\n",
+            r"line 3: field 1 must be .* no further row\. Rec.*\(2,8",
+        ),
         ("(0,9)\t1\n(1,8)\tx\n", r"line 2: field 2 must be a 64-bit integer\. Received: 'x'"),
         ("(0,9)\t1\t2\n(1,8)\t2\t\t3\n", r"line 2: field 3 must be a 64-bit integer.*: ''"),
         ("(0,9)\t1\n(1,8)\t1\t2\n", r"line 2: the line must hold 1 negatives, .*Received: 2"),

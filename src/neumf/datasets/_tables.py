@@ -1,4 +1,4 @@
-"""Files of separated fields: a fast reader, and a strict one that finds the broken line."""
+"""Read files of separated fields: fast with pandas, or strictly to find the broken line."""
 
 import csv
 import io
@@ -39,9 +39,9 @@ _HEADER_NAMES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file writes its interactions.
+    """The layout of a file of interactions.
 
-    With a header, fields may be quoted, and timestamps may be fractions and dates.
+    In a file with a header, fields may be quoted, and timestamps may be fractions or dates.
     """
 
     separator: str
@@ -61,13 +61,16 @@ class Layout:
 
 
 def layout_of_header(line: str, id_type: type[int] | type[str]) -> Layout | None:
-    """Return the layout of a file of comma-separated values, None if its header lacks a column."""
+    """Return the layout of a file of comma-separated values; None if the header lacks a column."""
     columns = columns_of_header(line, _HEADER_NAMES)
     return Layout(",", columns, id_type, has_header=True) if columns else None
 
 
 def columns_of_header(line: str, known: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
-    """Return our names for the columns of a header, and numbers for others."""
+    """Return the standard names of columns in a header, and numbers for unknown columns.
+
+    The result is None if a standard column is missing.
+    """
     try:
         header = split_csv(line)
     except ValueError:
@@ -84,8 +87,8 @@ def columns_of_header(line: str, known: Mapping[str, Iterable[str]]) -> tuple[st
 
 def read_table(path: StrPath, layout: Layout) -> pd.DataFrame:
     """Read the four columns of a file, rows in file order."""
-    # pandas is several times as fast but does not name the broken line: files that it refuses,
-    # and doubtful results, are read again by strict rules.
+    # pandas is several times as fast but does not name the broken line. If it refuses a file, or
+    # the result is doubtful, the strict reader reads the file again.
     try:
         table = _read_fast(path, layout)
         if _is_sound(table, layout):
@@ -99,8 +102,8 @@ def read_table(path: StrPath, layout: Layout) -> pd.DataFrame:
 def table_of_rows(
     rows: Iterable[list[Any]], id_type: type[int] | type[str], whole_seconds: bool = True
 ) -> pd.DataFrame:
-    """Gather rows of user, item, timestamp and rating."""
-    # Arrays take 8 bytes a number, where a list would hold an object.
+    """Make a table of rows of user, item, timestamp and rating."""
+    # An array takes 8 bytes per number; a list would hold an object for each.
     ids: list[Any] = [[], []] if id_type is str else [array("q"), array("q")]
     columns = [*ids, array("q") if whole_seconds else [], array("d")]
     for row in rows:
@@ -131,7 +134,7 @@ def _read_fast(path: StrPath, layout: Layout) -> pd.DataFrame:
 
 
 def _seconds(times: pd.Series) -> pd.Series:
-    """Return times as numbers of seconds, whole ones as integers; raise if one is unclear."""
+    """Return times in seconds, as integers if all are whole; refuse numbers among dates."""
     if times.dtype.kind not in "if":
         times = times.astype("str")
         if times.str.fullmatch(r"[\d.]*").any():
@@ -143,7 +146,7 @@ def _seconds(times: pd.Series) -> pd.Series:
 
 
 def _is_sound(table: pd.DataFrame, layout: Layout) -> bool:
-    # With a field too many in every line, pandas makes the first one the index.
+    # If every line has one field too many, pandas makes the first field the index.
     if table.empty or not isinstance(table.index, pd.RangeIndex):
         return False
     has_empty_ids = layout.id_type is str and bool((table[["user", "item"]] == "").any(axis=None))
