@@ -126,7 +126,9 @@ class EncodedRows:
         return rows
 
     def hold_out(self, random: np.random.Generator | None = None) -> tuple[EncodedRows, Indices]:
-        """Hold out the last positive of each user with several: (kept rows, held-out positions).
+        """Hold out the last positive of each user who has at least two.
+
+        Return the other rows, and the positions of the held-out rows.
 
         If a generator is given, it draws the order of rows without timestamps.
         """

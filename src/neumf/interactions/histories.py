@@ -106,7 +106,7 @@ def read_histories(
     ordered = np.full(bounds[-1] + 1, -1, np.int32)
     times = None if seconds is None else np.zeros(len(ordered))
     if before is not None:
-        # Reversed, a user's row of `before` begins with the padding.
+        # `before` has the newest item first, so its columns are reversed; padding then comes first.
         known = before.items[:, ::-1] >= 0
         users, columns = np.nonzero(known)
         positions = bounds[users] + columns - (known.shape[1] - n_before[users])

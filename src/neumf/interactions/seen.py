@@ -22,7 +22,7 @@ def seen_matrix(
 
 
 def join_seen(before: sp.csr_array, indices: Indices, seen: sp.csr_array) -> sp.csr_array:
-    """Add rows of `before` to `seen`: each user's index in `before`, or -1 for a new user."""
+    """Add to each row of `seen` the row of `before` with this index; -1 adds no item."""
     rows = seen_rows(before, indices)
     parts = (rows.data, rows.indices, rows.indptr)
     return sp.csr_array(sp.csr_array(parts, shape=seen.shape) + seen)

@@ -94,7 +94,7 @@ class _ArrayTable(Table):
         return np.concatenate([self._as_array(), rows])
 
     def _as_array(self) -> NDArray[Any]:
-        """Return the rows as an array; unlike in NumPy, 1 beside "a" stays 1, masked is None."""
+        """Return an array in which 1 beside "a" stays an int, and masked cells are None."""
         if self.array is None or np.ma.isMaskedArray(self.array):
             return self.frame.to_numpy()
         return self.array

@@ -215,7 +215,7 @@ def _read_sparse(X: Any, argument: str, may_be_empty: bool) -> Interactions:
     if len(users) == 0 and not may_be_empty:
         raise ValueError(
             f"{argument} must hold at least one interaction (a stored value of the users x items "
-            f"matrix, other than 0). Received a sparse matrix of shape {X.shape} without any."
+            f"matrix, other than 0). Received an empty sparse matrix of shape {X.shape}."
         )
     return Interactions(users.astype(np.int64), items.astype(np.int64), None, ordered=False)
 

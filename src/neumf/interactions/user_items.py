@@ -20,7 +20,7 @@ from neumf.utils.arrays import Float32s, Float64s, Indices, Scores
 class UserItems:
     """The items of users, sorted by user, then time."""
 
-    items: Indices  # a "position" below is a position in this array
+    items: Indices  # all methods count positions in this array
     bounds: Indices  # shape (n_users + 1,): user u has items[bounds[u] : bounds[u + 1]]
     seconds: Float64s | None = None  # timestamps; None if missing or not needed
 
@@ -94,7 +94,7 @@ class UserItems:
         last = self.take(users, length)
         ends = last.ends
         positions = np.arange(len(last.items))
-        # The next row follows one row after the last, at the same time.
+        # The next row is one row after the last one, and has the same time.
         weights = _weights(ends - positions, ends - 1, positions, last.seconds, decay)
         return sp.csr_array((weights, last.items, last.bounds), shape=(len(users), n_items))
 

@@ -127,7 +127,7 @@ def indices_of(ids: Ids | IndexedIds, vocabulary: pd.Index) -> Indices:
 def describe_other_kind(
     indices: Indices, ids: Ids | IndexedIds, vocabulary: pd.Index, argument: str
 ) -> str | None:
-    """Return an error text if all ids are unknown because strings meet numbers, else None."""
+    """Return an error text if all ids are unknown, and only one side has strings; else None."""
     if len(indices) == 0 or (indices >= 0).any():
         return None
     received, known = kind_of_ids(ids), kind_of_ids(vocabulary)

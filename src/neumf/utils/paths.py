@@ -1,4 +1,4 @@
-"""Open paths as users write them, and name them so in errors."""
+"""Open files, with errors that name the path as the user wrote it."""
 
 from __future__ import annotations
 
