@@ -128,9 +128,8 @@ class EncodedRows:
     def hold_out(self, random: np.random.Generator | None = None) -> tuple[EncodedRows, Indices]:
         """Hold out the last positive of each user who has at least two.
 
-        Return the other rows, and the positions of the held-out rows.
-
-        If a generator is given, it draws the order of rows without timestamps.
+        The result is the other rows, and the positions of the held-out rows. If a generator is
+        given, it draws the order of rows without timestamps.
         """
         timelines, held_out = self.timelines, np.empty(0, np.intp)
         if random is not None and self.timestamps is None:
