@@ -1,4 +1,4 @@
-"""The popularity of items at a request time: the number of users before it."""
+"""The popularity of items at a request time: how many users had them before."""
 
 from __future__ import annotations
 

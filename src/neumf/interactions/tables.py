@@ -95,7 +95,7 @@ def locate_columns(
     roles: Sequence[str] = ("user", "item"),
     given: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, int]:
-    """Find the columns of users and items, and of other roles if they exist, by position.
+    """Return the positions of the user and item columns, and of other roles if they exist.
 
     Columns of a DataFrame are found by name, unless `given` has their positions. The first two
     columns of an array are user and item.

@@ -1,4 +1,4 @@
-"""Weights of several scores, learned on held-out items."""
+"""Learn the weights of several scores from held-out items."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class HistoryInputs(NamedTuple):
 
 
 def bucket_of(gaps: Float64s) -> Indices:
-    """Return the bucket of each age in seconds; ages below a second, or below 0, get bucket 0."""
+    """Return the bucket of each age in seconds; negative ages count as 0."""
     octaves = np.log2(1.0 + np.maximum(gaps, 0.0))
     buckets: Indices = np.minimum(_BUCKETS_PER_OCTAVE * octaves, N_BUCKETS - 1).astype(np.int32)
     return buckets

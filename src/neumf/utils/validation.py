@@ -28,7 +28,7 @@ _PACKAGES = tuple(
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn, and show the line of the user's code that called the library."""
+    """Issue a warning that points to the line of the user's code, outside the library."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
         frame, level = frame.f_back, level + 1
