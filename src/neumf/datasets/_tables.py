@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,17 +22,13 @@ from neumf.datasets._lines import (
     parse_seconds,
     split_csv,
 )
+from neumf.interactions.column_names import COLUMN_NAMES, normalise_name
 
 COLUMNS = ["user", "item", "timestamp", "rating"]
 
-
-# The names that a header has for each column, of several the first one that is there; letters
-# and digits alone count.
+# If a header has several names of a column, the first one counts.
 _HEADER_NAMES = {
-    "user": ("user", "userid", "reviewerid"),
-    "item": ("item", "itemid", "movieid", "parentasin", "asin", "productid"),
-    "timestamp": ("timestamp", "unixreviewtime", "time"),
-    "rating": ("rating", "overall", "score"),
+    role: [name for tier in tiers for name in tier] for role, tiers in COLUMN_NAMES.items()
 }
 
 
@@ -75,7 +70,7 @@ def columns_of_header(line: str, known: Mapping[str, Iterable[str]]) -> tuple[st
         header = split_csv(line)
     except ValueError:
         return None
-    names = [re.sub("[^a-z0-9]", "", name.lower()) for name in header]
+    names = [normalise_name(name) for name in header]
     columns = [f"column {number}" for number in range(len(names))]
     for column, those_of_files in known.items():
         found = next((name for name in those_of_files if name in names), None)
