@@ -297,7 +297,9 @@ class TestErrors:
             write(table, tmp_path / f"{order * number}.parquet")
         first, second = types.split()[::order]
         names = sorted(path.name for path in tmp_path.iterdir())
-        match = rf"X must be files .*'{column}' {first} .*{names[0]}\) and {second} .*{names[1]}\)"
+        match = (
+            rf"X must be files .*'{column}' as {first} .*{names[0]} and as {second} .*{names[1]}"
+        )
         stored = tmp_path if kind == "folder" else pads.dataset(tmp_path)
         stored = stored.filter(pads.field("item") == "a") if kind == "filtered" else stored
         with pytest.raises(ValueError, match=match):

@@ -129,7 +129,7 @@ class TestColumns:
         assert "c30" not in str(info.value)
 
     def test_of_a_wide_array_are_warned_about(self):
-        with pytest.warns(UserWarning, match=r"shape \(2, 5\), column 0 was read.*csr_array\(X\)"):
+        with pytest.warns(UserWarning, match=r"shape \(2, 5\): column 0 was read.*csr_array\(X\)"):
             read_table(np.arange(10).reshape(2, 5))
 
     def test_of_a_matrix_of_zeros_and_ones_are_refused(self):

@@ -123,9 +123,9 @@ def _check_types(types: _TypesOfFiles, names: Sequence[Any], argument: str) -> N
         if len(paths) > 1:
             (first, path), (second, other_path), *_ = paths.values()
             raise ValueError(
-                f"{argument} must be files that agree in the types of their columns. Received in "
-                f"column {name!r} {first} ({path}) and {second} ({other_path}). Read the files "
-                "one by one, convert the column to one type, and write them again."
+                f"{argument} must be files with the same column types. Received column {name!r} as "
+                f"{first} in {path} and as {second} in {other_path}. Read the files one by one, "
+                "convert the column to one type, and write them again."
             )
 
 

@@ -177,7 +177,7 @@ def _check_wide_array(table: Table, argument: str) -> None:
             f"zeros and ones. {sparse}"
         )
     warn_caller(
-        f"{argument}: of {received}, column 0 was read as the user and column 1 as the item; the "
+        f"{argument} is {received}: column 0 was read as the user and column 1 as the item; the "
         f"others are ignored. {sparse}"
     )
 
