@@ -337,7 +337,7 @@ def test_amazon_csv_names_the_broken_line(tmp_path, line, match):
 
 
 def test_amazon_csv_refuses_an_unknown_header(tmp_path):
-    path = write(tmp_path / "r.csv", "user,item,stars,timestamp\nA1,B1,5.0,100\n")
+    path = write(tmp_path / "r.csv", "user,item,grade,timestamp\nA1,B1,5.0,100\n")
     with pytest.raises(ValueError, match=r"r\.csv, line 1: field 'timestamp' must .*: 'timestamp'"):
         read_amazon_reviews(path)
 
@@ -515,6 +515,7 @@ VARIANTS = {
     "quoted header": ('"userId","movieId","rating","timestamp"\n', "{},{},{},{}\n", (0, 1, 2, 3)),
     "further columns": ("a,userId,movieId,,rating,timestamp\n", '1,{},{},"x,y",{},{}\n', range(4)),
     "another order": ("Timestamp,Rating,Item_ID,User_ID\n", "{},{},{},{}\n", (3, 2, 1, 0)),
+    "other names": ("user_id,film_id,stars,rated_at\n", "{},{},{},{}\n", range(4)),
 }
 FIELDS = [("196", "242", "3.0", "881250949"), ("186", "302", "5", "891717742")]
 DATES = {"881250949": "1997-12-04 15:55:49", "891717742": "1998-04-04T19:22:22Z"}
@@ -690,7 +691,10 @@ def test_ncf_names_the_broken_line_of_the_ratings(tmp_path):
     [
         ("(0,9)\t1\n(1,9)\t2\n", r"line 2: field 1 must be .* \(1,8\)\. Received: '\(1,9\)'"),
         ("(0,9)\t1\n1,8\t2\n", r"line 2: field 1 must be .* \(1,8\)\. Received: '1,8'"),
-        ("(0,9)\t1\n(1,8)\t2\n(2,8)\t2\n", r"line 3: field 1 must be .* ends before\. Rec.*\(2,8"),
+        (
+            "(0,9)\t1\n(1,8)\t2\n(2,8)\t2\n",
+            r"line 3: field 1 must be .* no further row\. Rec.*\(2,8",
+        ),
         ("(0,9)\t1\n(1,8)\tx\n", r"line 2: field 2 must be a 64-bit integer\. Received: 'x'"),
         ("(0,9)\t1\t2\n(1,8)\t2\t\t3\n", r"line 2: field 3 must be a 64-bit integer.*: ''"),
         ("(0,9)\t1\n(1,8)\t1\t2\n", r"line 2: the line must hold 1 negatives, .*Received: 2"),

@@ -223,12 +223,12 @@ BROKEN_TABLES = {
     ),
     "series": (KNOWN["crime"], TypeError, r"{0}_features must be a .* Received: Series"),
     "no rows": (KNOWN.head(0), ValueError, r"{0}_features must have at least one row.*\(0, 2\)"),
-    "no columns": (KNOWN[[]], ValueError, r"one column beside the ids\. Received a .*\(6, 0\)"),
+    "no columns": (KNOWN[[]], ValueError, r"a column besides the ids\. Received a .*\(6, 0\)"),
     "twice": (
         pd.concat([KNOWN, KNOWN.tail(2)]),
         ValueError,
-        r"{0}_features must have one row for each {0}\. Received several of 'book 4', again in "
-        r"row 6 \(2 such rows\)\. Drop them, for example with table\[~table\.index\.duplic",
+        r"{0}_features must have one row for each {0}\. Received several rows for 'book 4', "
+        r"again in row 6 \(2 such rows\)\. Drop them, for example with table\[~table\.index",
     ),
     "strings": (
         KNOWN.assign(title="x"),
@@ -282,8 +282,8 @@ BROKEN_TABLES = {
     "other ids": (
         KNOWN.rename(lambda name: f"the {name}"),
         ValueError,
-        r"{0}_features must tell of {0}s of X, by the same ids\. Received 6 ids such as 'the book "
-        r"0', and X has {0}s such as 'book 0', of which none is in the table\. Set the ids as the",
+        r"{0}_features must describe {0}s of X, by the same ids\. Received 6 ids such as 'the book "
+        r"0', but no {0} of X, such as 'book 0'\. Set the ids as the index of the table",
     ),
     "missing id": (
         KNOWN.rename(index={"book 0": None}),

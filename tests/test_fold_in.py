@@ -293,7 +293,9 @@ def test_interactions_of_users_of_another_kind_are_refused(fitted, method):
 @pytest.mark.filterwarnings("ignore:fit did not see")
 def test_interactions_of_nobody_who_is_asked_for_are_warned_about(fitted):
     new = pd.DataFrame({"user": [-9], "item": [1000]})
-    with pytest.warns(UserWarning, match="None of the 1 rows of interactions is of a requested"):
+    with pytest.warns(
+        UserWarning, match="None of the 1 rows of interactions belongs to a requested"
+    ):
         found = fitted.recommend(-1, interactions=new)
     pd.testing.assert_frame_equal(found, fitted.recommend(-1))
     # Known users may have done nothing since.

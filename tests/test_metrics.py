@@ -403,7 +403,7 @@ def test_cutoff_that_is_no_int_is_refused(metric, k):
     ids=["fewer candidates", "more queries", "1-D", "3-D", "no queries", "no candidates"],
 )
 def test_arrays_of_other_shapes_are_refused(metric, y_true, y_score, shapes):
-    with pytest.raises(ValueError, match=f"y_true and y_score must have one shape.*{shapes}"):
+    with pytest.raises(ValueError, match=f"y_true and y_score must have the same shape.*{shapes}"):
         metric(y_true, y_score)
 
 
@@ -417,5 +417,5 @@ def test_relevance_that_is_no_finite_number_from_zero_is_refused(metric, y_true)
 @every_metric
 @pytest.mark.parametrize("y_score", [[[np.nan, 0.2]], [["low", "high"]], [[None, 0.2]]])
 def test_scores_that_are_no_numbers_are_refused(metric, y_score):
-    with pytest.raises(ValueError, match="y_score must hold numbers, no NaN"):
+    with pytest.raises(ValueError, match="y_score must hold numbers other than NaN"):
         metric([[0, 1]], y_score)

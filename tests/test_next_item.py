@@ -233,11 +233,11 @@ def test_a_sparse_matrix_has_no_order(recommender):
 def test_a_duration_needs_timestamps(recommender):
     X = walks()
     bare = X[["user", "item"]]
-    with pytest.raises(ValueError, match=r"X must have timestamps where decay='5D' is a duration"):
+    with pytest.raises(ValueError, match=r"X must have timestamps because decay='5D' is"):
         recommender(decay="5D").fit(bare)
     model = recommender(decay="5D").fit(X)
     with pytest.raises(
-        ValueError, match=r"interactions must have timestamps where decay='5D' is a"
+        ValueError, match=r"interactions must have timestamps because decay='5D' is a"
     ):
         model.recommend(0, interactions=bare)
     assert not hasattr(clone(model), "users_")

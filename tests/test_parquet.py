@@ -188,7 +188,7 @@ class TestRows:
         parts = [X.assign(timestamp=times.astype(f"datetime64[{unit}]")) for unit in ("s", "ms")]
         meta = parts[0].iloc[:0]
         table = dd.from_map(lambda part: part, parts, meta=meta, enforce_metadata=False)
-        with pytest.raises(ValueError, match=r"X: .* one unit .* 1000 a second behind 1\."):
+        with pytest.raises(ValueError, match=r"X: .* Received 1 and then 1000 ticks per second\."):
             read_input(table)
 
     def test_of_partitions_of_dask_may_be_empty(self, X):
@@ -297,7 +297,9 @@ class TestErrors:
             write(table, tmp_path / f"{order * number}.parquet")
         first, second = types.split()[::order]
         names = sorted(path.name for path in tmp_path.iterdir())
-        match = rf"X must be files .*'{column}' {first} .*{names[0]}\) and {second} .*{names[1]}\)"
+        match = (
+            rf"X must be files .*'{column}' as {first} .*{names[0]} and as {second} .*{names[1]}"
+        )
         stored = tmp_path if kind == "folder" else pads.dataset(tmp_path)
         stored = stored.filter(pads.field("item") == "a") if kind == "filtered" else stored
         with pytest.raises(ValueError, match=match):
@@ -329,7 +331,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("path", ["no/such/file", Path("no/such/file")], ids=["str", "Path"])
     def test_tell_of_a_path_where_nothing_is(self, path):
-        match = r"X must be a table, or the path of a Parquet file.*'no/such/file'.*Mend the path"
+        match = r"X must be a table, or the path of a Parquet.*'no/such/file'.*Correct the path"
         with pytest.raises(FileNotFoundError, match=match):
             PopularityRecommender().fit(path)
 

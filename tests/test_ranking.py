@@ -242,7 +242,7 @@ def test_queries_are_scored_for_their_users_at_their_times():
 
 def test_a_recommender_without_times_has_no_ranker_at_a_time():
     model = ByTime(TableRanker(np.zeros((3, 4))), has_timestamps_=False)
-    with pytest.raises(ValueError, match="X of fit must have timestamps where a request time"):
+    with pytest.raises(ValueError, match="X of fit must have timestamps because a request time"):
         ranker_at(model, np.array([0]), np.array([1.0]))
 
 

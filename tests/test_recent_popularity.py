@@ -157,7 +157,7 @@ def test_an_order_of_rows_is_enough_for_a_half_life_in_rows():
     model = PopularityRecommender(2).fit(bare)
     dated = PopularityRecommender(2).fit(X)
     assert model.recommend(-1)["item"].tolist() == dated.recommend(-1)["item"].tolist()
-    with pytest.raises(ValueError, match="X of fit must have timestamps where a request time"):
+    with pytest.raises(ValueError, match="X of fit must have timestamps because a request time"):
         model.ranker_at(np.array([0]), np.array([0.0]))
 
 
@@ -165,7 +165,7 @@ def test_what_has_no_order_or_no_times_is_refused():
     with pytest.raises(ValueError, match="X must be a table whose rows have an order in time"):
         PopularityRecommender(2).fit(sp.csr_array(np.eye(3)))
     with pytest.raises(
-        ValueError, match="X must have timestamps where half_life='3D' is a duration"
+        ValueError, match="X must have timestamps because half_life='3D' is a duration"
     ):
         PopularityRecommender("3D").fit(X[["user", "item"]])
     with pytest.raises(ValueError, match="half_life must be a number of rows above 0"):

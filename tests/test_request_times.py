@@ -448,7 +448,7 @@ ASK = {
 @pytest.mark.parametrize("model", [PopularBefore(), PopularityRecommender()], ids=str)
 def test_rows_without_timestamps_have_no_moment(split, model, ask):
     model.fit(split[0])
-    with pytest.raises(ValueError, match="X must have timestamps where at='row' is given"):
+    with pytest.raises(ValueError, match="X must have timestamps because at='row' is given"):
         ask(model, split[1].drop(columns="timestamp"))
 
 
@@ -459,7 +459,7 @@ ASK_LATER = {**ASK, "recommend": lambda model, X: model.recommend(X["user"], at=
 @pytest.mark.parametrize("model", [PopularBefore(), PopularityRecommender()], ids=str)
 def test_a_recommender_that_was_told_no_times_is_refused(split, model, ask):
     model.fit(split[0].drop(columns="timestamp"))
-    with pytest.raises(ValueError, match=r"X of fit must have timestamps where a request time"):
+    with pytest.raises(ValueError, match=r"X of fit must have timestamps because a request time"):
         ask(model, split[1])
 
 

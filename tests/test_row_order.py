@@ -51,17 +51,17 @@ ORDERED = {
     ),
     "train_test_split": (
         LeaveLastOutSplitter().train_test_split,
-        "LeaveLastOutSplitter goes by time",
+        "LeaveLastOutSplitter splits by time",
         "split at random.*",
     ),
     "split": (
         lambda X: list(LeaveLastOutSplitter(n_splits=2).split(X)),
-        "LeaveLastOutSplitter goes by time",
+        "LeaveLastOutSplitter splits by time",
         "split at random.*",
     ),
     "ranks": (
         LeaveLastOutSplitter().fit_transform,
-        "LeaveLastOutSplitter goes by time",
+        "LeaveLastOutSplitter splits by time",
         "split at random.*",
     ),
 }

@@ -342,7 +342,9 @@ class TestErrors:
 
     def test_no_user_with_enough_rows_names_the_numbers(self, X):
         splitter = LeaveLastOutSplitter(n_last=3, min_train=2)
-        match = r"No user can be tested in split 1 of 1: that takes 5 rows.*has 4 row\(s\) \(3 user"
+        match = (
+            r"No user can be tested in split 1 of 1: a user needs 5 rows.*has 4 row\(s\) \(3 user"
+        )
         with pytest.raises(ValueError, match=match):
             next(splitter.split(X))
 

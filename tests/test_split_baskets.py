@@ -79,7 +79,7 @@ def test_later_splits_step_back_in_time(X):
 def test_min_train_counts_baskets(X):
     splits = LeaveLastBasketOutSplitter(min_train=0).split(X)
     assert as_lists(splits) == [([0, 1, 3], [2, 4, 5])]
-    with pytest.raises(ValueError, match=r"takes 4 baskets of one user .* has 3 basket\(s\)"):
+    with pytest.raises(ValueError, match=r"needs 4 baskets .* has 3 basket\(s\)"):
         next(LeaveLastBasketOutSplitter(min_train=3).split(X))
 
 

@@ -226,7 +226,7 @@ def test_validation_asks_for_each_row_at_its_timestamp():
 
 def test_rows_to_validate_on_need_times(X):
     model = model_of(time_gaps="request", early_stopping=True)
-    with pytest.raises(ValueError, match="X_val must have timestamps where time_gaps is set"):
+    with pytest.raises(ValueError, match="X_val must have timestamps because time_gaps is set"):
         model.fit(X, X_val=X[["user", "item"]].assign(item=3))
 
 
@@ -242,7 +242,7 @@ def test_histories_without_gaps_need_none(X):
 def test_rows_without_times_are_refused(X, fitted):
     plain = X[["user", "item"]]
     before = fitted.network_
-    message = "must have timestamps where time_gaps is set"
+    message = "must have timestamps because time_gaps is set"
     with pytest.raises(ValueError, match=f"X {message}"):
         model_of().fit(plain)
     with pytest.raises(ValueError, match="timestamp"):

@@ -138,7 +138,7 @@ def test_members_fold_in():
 
 def test_what_a_member_cannot_fold_in_is_refused():
     timed = VotingRecommender([("rules", SequentialRulesRecommender(decay="1D"))]).fit(X)
-    with pytest.raises(ValueError, match="interactions must have timestamps where decay"):
+    with pytest.raises(ValueError, match="interactions must have timestamps because decay"):
         timed.recommend(0, interactions=X.drop(columns="timestamp"))
 
 

@@ -1,6 +1,6 @@
-"""Real interactions to start with, and readers of the usual public files.
+"""Load a real data set, and read the usual public files.
 
-Tables of interactions have the columns `user`, `item`, `timestamp` and `rating`; tables of items
+Tables of interactions have the columns `user`, `item`, `timestamp` and `rating`. Tables of items
 are indexed by id.
 """
 

@@ -25,7 +25,7 @@ from neumf.datasets._tables import COLUMNS, Layout, layout_of_header, read_table
 _FIELDS = ("reviewerID", "asin", "unixReviewTime", "overall")
 _FIELDS_2023 = ("user_id", "parent_asin", "timestamp", "rating")
 
-# In 1973; as seconds, in the year 5138.
+# As milliseconds this is in 1973, as seconds in the year 5138.
 _LEAST_MILLISECONDS = 10**11
 
 _REVIEWER_ID = re.compile(r"A[0-9A-Z]{9,}")
@@ -35,35 +35,41 @@ _ASIN = re.compile(r"[B0-9][0-9A-Z]{9}")
 def read_amazon_reviews(
     path: StrPath, *, csv_columns: Sequence[str] = ("user", "item", "rating", "timestamp")
 ) -> pd.DataFrame:
-    """Read a dump of Amazon reviews, or of their ratings only.
+    """Read a file of Amazon reviews, or of their ratings only.
 
     .. versionadded:: 0.1
 
-    Reads the dumps of 2014, 2018 and 2023 of Julian McAuley's groups, without the texts.
+    The function reads the dumps of 2014, 2018 and 2023 by Julian McAuley's groups. It leaves out
+    the texts of the reviews.
 
     Parameters
     ----------
     path : str or path-like
-        The file, plain or gzip-compressed: `.json` or `.jsonl` with one review per line, a JSON
-        object, or `.csv` with ratings only, four fields separated by commas. With a header (the
-        files of 2023, and the table that this function returns, written by `to_csv`), the fields
-        may be quoted and stand in any order among further ones.
+        The file, plain or gzip-compressed:
+
+        - `.json` or `.jsonl`: one review per line, as a JSON object;
+        - `.csv`: one rating per line, as four fields separated by commas. In a file with a header,
+          the fields may be quoted and in any order, and there may be further fields. The files of
+          2023 have a header, and so do tables of this function that `to_csv` wrote.
     csv_columns : sequence of str, default=("user", "item", "rating", "timestamp")
-        Order of the fields in a `.csv` without a header. The default is the order of 2014; the
-        files of 2018 have ("item", "user", "rating", "timestamp").
+        Order of the fields in a `.csv` without a header. The default is the order of 2014. Files
+        of 2018 need ("item", "user", "rating", "timestamp").
 
     Returns
     -------
     DataFrame
-        Columns `user` and `item` (str: in 2023 the `parent_asin`), `timestamp` (seconds since
-        1970: int64 in 2014 and 2018, float64 in 2023, whose files hold milliseconds) and `rating`
-        (float64), rows in file order.
+        One row per review in file order, with the columns
+
+        - `user` and `item` (str): for files of 2023, the item is the `parent_asin`;
+        - `timestamp`: seconds since 1970, int64 for files of 2014 and 2018, float64 for files of
+          2023, which hold milliseconds;
+        - `rating` (float64).
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If the file is missing or has another format, `csv_columns` are not the four columns, or
-        users and items of a `.csv` are swapped. The message names the file, line and field.
+        If the file is missing or has another format, `csv_columns` does not hold the four columns,
+        or users and items of a `.csv` are swapped. The message names the file, line and field.
 
     See Also
     --------
@@ -133,7 +139,7 @@ def parse_json(line: str) -> dict[str, Any]:
 
 
 def _parse_review(names: tuple[str, ...], line: str) -> list[Any]:
-    """Return user, item, timestamp and rating of a line, which go by these names."""
+    """Return user, item, timestamp and rating of a line; `names` are their fields."""
     record = parse_json(line)
     for name in names:
         if name not in record:
@@ -146,12 +152,12 @@ def _parse_review(names: tuple[str, ...], line: str) -> list[Any]:
         raise FieldError(names[2], "a 64-bit integer", timestamp)
     if not isinstance(rating, int | float) or abs(rating) > float_info.max:
         raise FieldError(names[3], "a finite number", rating)
-    # Interned, each id is stored once.
+    # Interning stores each id only once.
     return [intern(parse_id(names[0], user)), intern(parse_id(names[1], item)), timestamp, rating]
 
 
 def _with_seconds(path: StrPath, table: pd.DataFrame) -> pd.DataFrame:
-    """Turn milliseconds into seconds, fractions kept: they are the order of reviews."""
+    """Turn milliseconds into seconds; fractions are kept, since they order the reviews."""
     times = table["timestamp"]
     is_large = times >= _LEAST_MILLISECONDS
     if not is_large.any():
@@ -172,7 +178,7 @@ def _read_csv(path: StrPath, columns: Sequence[str]) -> pd.DataFrame:
     number, line = first_line(path)
     if (layout := layout_of_header(line, str)) is not None:
         return _with_seconds(path, read_table(path, layout))
-    # The dumps of 2014 and 2018 differ in the order, and a swapped table looks sound.
+    # The column order differs between 2014 and 2018, and no other check finds swapped columns.
     first = dict(zip(columns, line.split(","), strict=False))
     user, item = first.get("user", ""), first.get("item", "")
     if _ASIN.fullmatch(user) and _REVIEWER_ID.fullmatch(item):

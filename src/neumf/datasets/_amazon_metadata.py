@@ -18,7 +18,7 @@ from neumf.datasets._lines import (
 )
 from neumf.utils.validation import warn_caller
 
-# Names of the fields; of several, the first that a line has counts.
+# Names of the fields. If a line has several of them, the first one counts.
 _NAMES = {
     "item": ("parent_asin", "asin"),
     "title": ("title",),
@@ -35,28 +35,32 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
 
     .. versionadded:: 0.1
 
-    Reads the files `meta_*` of 2014, 2018 and 2023 of Julian McAuley's groups.
+    The function reads the files `meta_*` of 2014, 2018 and 2023 by Julian McAuley's groups.
 
     Parameters
     ----------
     path : str or path-like
-        The file, plain or gzip-compressed: one product per line, a JSON object (2018 and 2023) or a
-        Python literal (`{'asin': ...}`, 2014), which takes ten times as long. Or the table that
-        this function returns, written by `to_csv`.
+        The file, plain or gzip-compressed:
+
+        - one product per line, as a JSON object (2018 and 2023);
+        - one product per line, as a Python literal such as `{'asin': ...}` (2014), which takes
+          ten times as long to read;
+        - a table of this function that `to_csv` wrote.
 
     Returns
     -------
     DataFrame
-        A row per product in file order, indexed by `item` (str: the field `parent_asin` of 2023,
-        else `asin`), with the columns
+        One row per product in file order, indexed by `item` (str), the field `parent_asin` in files
+        of 2023 and `asin` in others, with the columns
 
         - `title` (str);
-        - `brand` (str): in 2023 the field `store`;
+        - `brand` (str): in files of 2023, the field `store`;
         - `categories` (str): the names of all categories, each once, joined by "|" (a "|" within a
           name becomes "/");
-        - `price` (float64): a number, or a text of one amount such as "$1,299.00"; else NaN.
+        - `price` (float64): from a number, or from a text of one amount such as "$1,299.00". Other
+          prices are NaN.
 
-        Where a field is missing, texts are empty.
+        A missing field gives an empty text.
 
     Raises
     ------
@@ -101,22 +105,22 @@ def read_amazon_metadata(path: StrPath) -> pd.DataFrame:
         records.setdefault(key, record)
     if n_lines > len(records):
         warn_caller(
-            f"{path}: {n_lines - len(records)} of {n_lines} lines have an id that a line before "
-            "has; they are skipped."
+            f"{path}: {n_lines - len(records)} of {n_lines} lines repeat the id of an earlier "
+            "line; they are skipped."
         )
     index = pd.Index(list(records), name="item")
     return pd.DataFrame(list(records.values()), index, ["title", "brand", "categories", "price"])
 
 
 def _parse_product(line: str) -> tuple[str, tuple[str, str, str, float]]:
-    """Return the id of a product, and its row of the table."""
+    """Return the id of a product and its row of the table."""
     record = _parse_literal(line) if line.startswith("{'") else parse_json(line)
     values = {
         column: next((record[name] for name in names if name in record), None)
         for column, names in _NAMES.items()
     }
     if not isinstance(values["item"], str) or not values["item"]:
-        rule = "an id (in files of 2023, 'parent_asin' is), a text that is not empty"
+        rule = "an id, a text that is not empty (or 'parent_asin', in files of 2023)"
         raise FieldError("asin", rule, values["item"])
     for column in ("title", "brand"):
         if values[column] is not None and not isinstance(values[column], str):

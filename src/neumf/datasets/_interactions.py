@@ -35,32 +35,40 @@ def read_interactions(
     Parameters
     ----------
     table : array-like of shape (n_samples, n_features >= 2), str or path
-        A DataFrame (pandas, polars, Arrow), an array, or a file: Parquet (or a folder of such),
-        JSON lines (`.json`, `.jsonl`), or text with one row per line, its fields separated by
-        tabs, semicolons, bars or commas. gzip is undone.
+        A DataFrame (pandas, polars, Arrow), an array, or the path of a file:
+
+        - Parquet, or a folder of Parquet files;
+        - JSON lines (`.json`, `.jsonl`), also with gzip;
+        - text with one row per line and fields separated by tabs, semicolons, bars or commas, also
+          with gzip.
     user, item, timestamp, rating : str, int or None, default=None
-        The name of each column. None finds it by the names on the page "Columns, times and
-        ids"; a timestamp and a rating may be missing. An int is a position in an array, or in a
-        file of text without a header.
+        Name of each column:
+
+        - None: the column is found by the names on the page "Columns, times and ids". Timestamps
+          and ratings may be missing;
+        - str: the column of this name;
+        - int: a position in an array, or in a text file without a header.
 
     Returns
     -------
     DataFrame of shape (n_samples, 2 to 4)
-        The columns `user` and `item` (ids as `fit` reads them), `timestamp` if there is one
-        (datetimes, or seconds where the column holds numbers) and `rating` if there is one
-        (float64), rows in the order of the table.
+        The rows of the table in their order, with the columns
+
+        - `user` and `item`: ids as `fit` reads them;
+        - `timestamp`, if the table has one: datetimes, or seconds if the column holds numbers;
+        - `rating` (float64), if the table has one.
 
     Raises
     ------
     ValueError, TypeError
-        If a column is missing, or two match a role equally well; if an id is missing or of another
-        type; if timestamps are of several units or kinds, or a rating is text.
+        If a column is missing, or two columns match a role equally well; if an id is missing or
+        has another type; if timestamps have several units or kinds; if a rating is text.
     FileNotFoundError
         If there is no such file.
 
     See Also
     --------
-    read_amazon_reviews, read_movielens : Read files whose layout is fixed, several times as fast.
+    read_amazon_reviews, read_movielens : Read files of a fixed layout, several times as fast.
 
     Examples
     --------
@@ -113,7 +121,7 @@ def _read_ratings(column: pd.Series) -> Any:
 
 
 def _find_position(table: Table, role: str, name: Any) -> int:
-    """Return the position of a column that the user named."""
+    """Return the position of the column with a given name."""
     names = list(range(table.shape[1])) if table.names is None else table.names
     check_option(role, name, names)
     return names.index(name)
@@ -124,7 +132,7 @@ def _read_file(path: Path, *, has_header: bool) -> Any:
     if not path.exists():
         raise FileNotFoundError(
             f"table must be a table or the path of a file. Received {str(path)!r}, where there is "
-            "no file. Mend the path."
+            "no file. Correct the path."
         )
     name = path.name.removesuffix(".gz")
     if path.is_dir() or name.endswith(".parquet"):
@@ -133,10 +141,10 @@ def _read_file(path: Path, *, has_header: bool) -> Any:
         if name.endswith((".json", ".jsonl")):
             return pd.DataFrame([row for _, row in parse_lines(path, parse_json)])
         separator = max(_SEPARATORS, key=first_line(path)[1].count)
-        # In one piece: in pieces, one column may get ints and strings.
+        # In memory-saving pieces, pandas might mix ints and strings in one column.
         header = 0 if has_header else None
         return pd.read_csv(path, sep=separator, header=header, low_memory=False)
-    except ValueError as error:  # UnicodeDecodeError and those of pandas are such
+    except ValueError as error:  # also UnicodeDecodeError and the errors of pandas
         raise ValueError(
             f"table must be a file that pandas can read. Received {str(path)!r}: {error} Read it "
             "with pandas, for example pandas.read_csv(path, encoding=...), and pass the DataFrame."

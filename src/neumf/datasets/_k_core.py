@@ -18,19 +18,21 @@ def filter_k_core(X: Any, k: int) -> Any:
 
     .. versionadded:: 0.1
 
-    Drops users and items with fewer than `k` interactions until all that are left have `k`.
+    The function repeatedly drops users and items with fewer than `k` interactions, until all others
+    have at least `k`.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features >= 2)
         Interactions. Further columns are kept.
     k : int
-        Least number of interactions, at least 1. Each row is one, repeated (user, item) rows too.
+        Least number of interactions of a user or an item, at least 1. Every row counts, also if it
+        repeats a pair of user and item.
 
     Returns
     -------
     DataFrame, Arrow table or ndarray
-        The rows of `X` that are left, in their order, with their columns and index.
+        The remaining rows of `X` in their order, with all columns and the index.
 
     Raises
     ------

@@ -30,18 +30,18 @@ class FieldError(ValueError):
 
 
 def open_binary(path: StrPath) -> IO[bytes]:
-    """Open a file; its first bytes show whether it is compressed with gzip."""
+    """Open a file; decompress it if its first bytes mark it as gzip."""
     with opened_as(path, "path must be a file that exists and that you may read") as file:
         with file.open("rb") as stream:
             is_compressed = stream.read(2) == b"\x1f\x8b"
-        # A GzipFile alone takes a Python call per line; the buffer around it is C.
+        # Without the buffer, which is written in C, each line would cost a Python call.
         return io.BufferedReader(gzip.open(file)) if is_compressed else file.open("rb")
 
 
 def numbered_lines(path: StrPath, latin_1: bool = False) -> Generator[tuple[int, str]]:
     """Yield the lines that are not blank with their 1-based numbers, without line ends.
 
-    The text is UTF-8; with `latin_1`, lines that are not are decoded as Latin-1.
+    The text is UTF-8. With `latin_1`, lines that are not valid UTF-8 are decoded as Latin-1.
     """
     number = 0
     with open_binary(path) as stream:
@@ -70,7 +70,7 @@ def parse_lines(
 ) -> Generator[tuple[int, Row]]:
     """Yield the number of each line and its parsed row; raise if the file is empty.
 
-    Close the generator where you leave the loop by an error: its traceback keeps the file open.
+    Close the generator if an error ends the loop: the traceback would keep the file open.
     """
     is_empty = True
     with closing(numbered_lines(path, latin_1)) as lines:
@@ -116,7 +116,7 @@ def split_csv(line: str) -> list[str]:
 
 
 def check_width(fields: list[str], columns: tuple[str, ...], separator: str) -> None:
-    """Raise unless a line has a field for each column."""
+    """Raise unless a line has one field per column."""
     if len(fields) != len(columns):
         message = f"the line must hold {len(columns)} fields, {', '.join(columns[:4])}"
         message += " and so on" if len(columns) > 4 else ""
@@ -138,7 +138,7 @@ def parse_int64(name: str | int, text: str) -> int:
 
 
 def parse_seconds(name: str, text: str) -> int | float:
-    """Parse a time, a number of seconds or a date, which is UTC if it names no time zone."""
+    """Parse a number of seconds or a date; a date without a time zone is in UTC."""
     with suppress(ValueError):
         return parse_int64(name, text)
     with suppress(ValueError):

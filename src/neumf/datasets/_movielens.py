@@ -17,13 +17,13 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
 
     .. versionadded:: 0.1
 
-    The format is recognised by the first line, whatever the name of the file:
+    The first line of the file decides the format; the file may have any name:
 
     - `u.data` (100K): `user item rating timestamp`, separated by tabs;
     - `ratings.dat` (1M, 10M): `user::item::rating::timestamp`;
-    - `ratings.csv` (20M, 25M, 32M, latest): header `userId,movieId,rating,timestamp`, also with
-      quotes, further columns or dates as timestamps; or the table that this function returns,
-      written by `to_csv`.
+    - `ratings.csv` (20M, 25M, 32M, latest): the header `userId,movieId,rating,timestamp`. Fields
+      may be quoted, timestamps may be dates, and there may be further columns. A table of this
+      function that `to_csv` wrote is read as well.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `user`, `item`, `timestamp` (int64, seconds since 1970; float64 where they have
-        fractions) and `rating` (float64), rows in file order.
+        The rows in file order, with the columns `user`, `item`, `timestamp` (seconds since 1970:
+        int64, or float64 with fractions) and `rating` (float64).
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If the file is missing, the folder holds several of them, or a line is broken. The message
-        names the file, line and field.
+        If the file is missing, the folder holds several such files, or a line is broken. The
+        message names the file, line and field.
 
     See Also
     --------
@@ -78,8 +78,8 @@ def read_movielens(path: StrPath) -> pd.DataFrame:
 
 
 def find_file(path: StrPath, file_names: Sequence[str]) -> StrPath:
-    """Return the path of a file, or of the only file of these names in a folder."""
-    folder = Path(os.path.expanduser(path))  # noqa: PTH111 - that of Path raises without a home
+    """Return the path of a file, or of the only file in a folder with one of these names."""
+    folder = Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser needs a home
     if not folder.is_dir():
         return path
     found = [name for name in file_names if (folder / name).is_file()]

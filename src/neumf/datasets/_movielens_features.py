@@ -1,4 +1,4 @@
-"""The reader of the films of MovieLens."""
+"""Reader of the MovieLens files of films."""
 
 import math
 import re
@@ -26,7 +26,7 @@ from neumf.datasets._titles import split_years
 
 _CSV_HEADER = "movieId,title,genres"
 
-# The flags of `u.item`, in their order; the first one says that no genre is known.
+# The flags of `u.item` in their order; the first one means that the genre is unknown.
 _GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
     *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery"),
@@ -41,7 +41,7 @@ _Record = dict[str, str | float]
 
 
 class _Format(NamedTuple):
-    """How a file writes one film per line."""
+    """The layout of a file with one film per line."""
 
     separator: str
     columns: tuple[str, ...]
@@ -61,32 +61,33 @@ def read_movielens_items(path: StrPath) -> pd.DataFrame:
 
     .. versionadded:: 0.1
 
-    The format is recognised by the first line, whatever the name of the file:
+    The first line of the file decides the format; the file may have any name:
 
-    - `u.item` (100K): 24 fields separated by vertical bars, the last 19 being flags of genres;
+    - `u.item` (100K): 24 fields separated by vertical bars; the last 19 are flags of genres;
     - `movies.dat` (1M, 10M): `item::title::genres`;
-    - `movies.csv` (20M, 25M, 32M, latest): header `movieId,title,genres`, also with quotes and
-      further columns; or the table that this function returns, written by `to_csv`.
+    - `movies.csv` (20M, 25M, 32M, latest): the header `movieId,title,genres`. Fields may be quoted,
+      and there may be further columns. A table of this function that `to_csv` wrote is read as
+      well.
 
     Parameters
     ----------
     path : str or path-like
         The file, plain or gzip-compressed, or a folder that holds exactly one of `u.item`,
-        `movies.dat` and `movies.csv`. The text is UTF-8 or, in the first two, Latin-1.
+        `movies.dat` and `movies.csv`. The text is UTF-8; `u.item` and `movies.dat` may be Latin-1.
 
     Returns
     -------
     DataFrame
-        A row per film in file order, indexed by `item` (int64), with the columns
+        One row per film in file order, indexed by `item` (int64), with the columns
 
         - `title` (str): without the year, and without the "(TV)" and "(V)" of `u.item`;
-        - `year` (float64): the four digits in brackets at the end of the title, else NaN;
-        - `genres` (str): joined by "|"; empty where none is known.
+        - `year` (float64): the four digits in brackets at the end of the title, or NaN;
+        - `genres` (str): names joined by "|", or an empty text if the genres are unknown.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As :func:`read_movielens`, and if an id occurs twice.
+        In the cases of :func:`read_movielens`, and if an id occurs twice.
 
     See Also
     --------
@@ -131,7 +132,7 @@ def _read(path: StrPath) -> pd.DataFrame:
     with closing(parse_lines(path, format_.parse_line, int(is_csv), not is_csv)) as lines:
         for number, (key, record) in lines:
             if key in records:
-                rule = f"an id that no other line has, and line {line_of[key]} has it"
+                rule = f"a different id in each line, but line {line_of[key]} has the same"
                 raise line_error(path, number, str(FieldError("item", rule, key)))
             records[key], line_of[key] = record, number
     return pd.DataFrame([*records.values()], pd.Index([*records], dtype="int64", name="item"))
@@ -154,7 +155,7 @@ def _parse_flags(fields: _Fields) -> _Record:
 
 
 _CSV_NAMES = {"item": ("item", "movieid"), "title": ("title",), "genres": ("genres",)}
-_CSV_YEAR = {"year": ("year",)}  # of the table that `read_movielens_items` returns
+_CSV_YEAR = {"year": ("year",)}  # in tables that `read_movielens_items` returned
 
 _FORMATS = {
     r"\d+::": _Format("::", ("item", "title", "genres"), _parse_item),

@@ -38,21 +38,21 @@ def load_movietweetings(*, return_titles: bool = False, return_items: bool = Fal
 
     .. versionadded:: 0.1
 
-    100,000 ratings of 10,506 films by 16,554 users, from 28 February to 1 September 2013. Nothing
-    is downloaded.
+    The data set has 100,000 ratings of 10,506 films by 16,554 users, from 28 February to 1
+    September 2013. It is part of the package, so nothing is downloaded.
 
     Parameters
     ----------
     return_titles : bool, default=False
-        Whether to return the titles of the films, years included.
+        Whether to return the titles of the films, with the years.
     return_items : bool, default=False
         Whether to return a table of the titles, years and genres of the films.
 
     Returns
     -------
     interactions : DataFrame of shape (100000, 4)
-        Columns `user`, `item` (the film's number at IMDb), `timestamp` (int64, seconds since 1970)
-        and `rating` (float64, 0 to 10), sorted by user and item, not by time.
+        Columns `user`, `item` (the number of the film at IMDb), `timestamp` (int64, seconds since
+        1970) and `rating` (float64, 0 to 10). Rows are sorted by user and item, not by time.
     titles : Series of shape (10506,)
         Title and year of each film, indexed by item. Only if `return_titles` is True.
     items : DataFrame of shape (10506, 3)
@@ -92,5 +92,5 @@ def load_movietweetings(*, return_titles: bool = False, return_items: bool = Fal
 def _read(name: str) -> pd.DataFrame:
     packed = resources.files(__package__).joinpath("data", name)
     with packed.open("rb") as stream, lzma.open(stream) as table:
-        # Films are called "NA" or "None" as well, and some have no genre: no text is missing.
+        # Films may be called "NA" or "None", and some have no genre: these are not missing values.
         return pd.read_csv(table, keep_default_na=False)

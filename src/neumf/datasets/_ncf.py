@@ -21,7 +21,7 @@ from neumf.datasets._tables import Layout, layout_of_header, read_table
 
 
 class NCFData(NamedTuple):
-    """The split of a data set that the paper evaluates on; see `read_ncf`."""
+    """The training and test data of the NCF paper; see `read_ncf`."""
 
     train: pd.DataFrame
     test: pd.DataFrame
@@ -39,7 +39,8 @@ def read_ncf(prefix: StrPath) -> NCFData:
     Parameters
     ----------
     prefix : str or path-like
-        Path of the files up to `.train.rating`. Each may be gzip-compressed under this same name.
+        Path of the files without the ending `.train.rating`. Files may be gzip-compressed, under
+        the same names.
 
     Returns
     -------
@@ -48,8 +49,8 @@ def read_ncf(prefix: StrPath) -> NCFData:
 
         - `train` and `test`: DataFrames with columns `user`, `item`, `timestamp` (int64) and
           `rating` (float64), rows in file order;
-        - `negatives`: int64 array of shape (n_test, n_negatives), row i holding the items that
-          are ranked against row i of `test`, or None if there is no `.test.negative` file.
+        - `negatives`: int64 array of shape (n_test, n_negatives). Row i holds the negatives for
+          row i of `test`. None if there is no `.test.negative` file.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def read_ncf(prefix: StrPath) -> NCFData:
     Notes
     -----
     See :class:`neumf.NeuMFRecommender` for the paper. In the MovieLens file, the negatives of
-    156 users hold their own test item: drop it first.
+    156 users contain their own test item: drop it first.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def read_ncf(prefix: StrPath) -> NCFData:
     >>> negatives
     array([[1, 2, 3]])
     """
-    prefix = os.path.expanduser(prefix)  # noqa: PTH111 - no path, but a prefix
+    prefix = os.path.expanduser(prefix)  # noqa: PTH111 - a prefix is not a path
     train, test = (
         read_table(path, layout_of_header(first_line(path)[1], int) or Layout("\t"))
         for path in (f"{prefix}.train.rating", f"{prefix}.test.rating")
@@ -93,13 +94,13 @@ def _read_negatives(path: Path, test: pd.DataFrame) -> NDArray[np.int64]:
     with closing(parse_lines(path, _parse_negatives)) as lines:
         for number, (key, items) in lines:
             is_over = len(rows) == len(keys)
-            expected = "no more, as that file ends before" if is_over else keys[len(rows)]
+            expected = "which has no further row" if is_over else keys[len(rows)]
             if key != expected:
                 rule = "field 1 must be the (user,item) of the next row of the test file"
                 raise line_error(path, number, f"{rule}, {expected}. Received: {quoted(key)}")
             rows.append(items)
             if len(items) != len(rows[0]):
-                rule = f"the line must hold {len(rows[0])} negatives, as the lines before"
+                rule = f"the line must hold {len(rows[0])} negatives, like the first line"
                 raise line_error(path, number, f"{rule}. Received: {len(items)}")
     if len(rows) != len(keys):
         raise ValueError(
@@ -110,7 +111,7 @@ def _read_negatives(path: Path, test: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _parse_negatives(line: str) -> tuple[str, NDArray[np.int64]]:
-    """Return "(user,item)" and the items behind it."""
+    """Return the key "(user,item)" and the negatives of a line."""
     key, *items = line.rstrip().split("\t")
     if not items:
         raise ValueError("the line must hold negatives. Received: 0")

@@ -1,8 +1,7 @@
-"""Files of separated fields: a fast reader, and a strict one that finds the broken line."""
+"""Read files of separated fields: fast with pandas, or strictly to find the broken line."""
 
 import csv
 import io
-import re
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,25 +22,21 @@ from neumf.datasets._lines import (
     parse_seconds,
     split_csv,
 )
+from neumf.interactions.column_names import COLUMN_NAMES, normalise_name
 
 COLUMNS = ["user", "item", "timestamp", "rating"]
 
-
-# The names that a header has for each column, of several the first one that is there; letters
-# and digits alone count.
+# If a header has several names of a column, the first one counts.
 _HEADER_NAMES = {
-    "user": ("user", "userid", "reviewerid"),
-    "item": ("item", "itemid", "movieid", "parentasin", "asin", "productid"),
-    "timestamp": ("timestamp", "unixreviewtime", "time"),
-    "rating": ("rating", "overall", "score"),
+    role: [name for tier in tiers for name in tier] for role, tiers in COLUMN_NAMES.items()
 }
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file writes its interactions.
+    """The layout of a file of interactions.
 
-    With a header, fields may be quoted, and timestamps may be fractions and dates.
+    In a file with a header, fields may be quoted, and timestamps may be fractions or dates.
     """
 
     separator: str
@@ -61,18 +56,21 @@ class Layout:
 
 
 def layout_of_header(line: str, id_type: type[int] | type[str]) -> Layout | None:
-    """Return the layout of a file of comma-separated values, None if its header lacks a column."""
+    """Return the layout of a file of comma-separated values; None if the header lacks a column."""
     columns = columns_of_header(line, _HEADER_NAMES)
     return Layout(",", columns, id_type, has_header=True) if columns else None
 
 
 def columns_of_header(line: str, known: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
-    """Return our names for the columns of a header, and numbers for others."""
+    """Return the standard names of columns in a header, and numbers for unknown columns.
+
+    The result is None if a standard column is missing.
+    """
     try:
         header = split_csv(line)
     except ValueError:
         return None
-    names = [re.sub("[^a-z0-9]", "", name.lower()) for name in header]
+    names = [normalise_name(name) for name in header]
     columns = [f"column {number}" for number in range(len(names))]
     for column, those_of_files in known.items():
         found = next((name for name in those_of_files if name in names), None)
@@ -84,8 +82,8 @@ def columns_of_header(line: str, known: Mapping[str, Iterable[str]]) -> tuple[st
 
 def read_table(path: StrPath, layout: Layout) -> pd.DataFrame:
     """Read the four columns of a file, rows in file order."""
-    # pandas is several times as fast but does not name the broken line: files that it refuses,
-    # and doubtful results, are read again by strict rules.
+    # pandas is several times as fast but does not name the broken line. If it refuses a file, or
+    # the result is doubtful, the strict reader reads the file again.
     try:
         table = _read_fast(path, layout)
         if _is_sound(table, layout):
@@ -99,8 +97,8 @@ def read_table(path: StrPath, layout: Layout) -> pd.DataFrame:
 def table_of_rows(
     rows: Iterable[list[Any]], id_type: type[int] | type[str], whole_seconds: bool = True
 ) -> pd.DataFrame:
-    """Gather rows of user, item, timestamp and rating."""
-    # Arrays take 8 bytes a number, where a list would hold an object.
+    """Make a table of rows of user, item, timestamp and rating."""
+    # An array takes 8 bytes per number; a list would hold an object for each.
     ids: list[Any] = [[], []] if id_type is str else [array("q"), array("q")]
     columns = [*ids, array("q") if whole_seconds else [], array("d")]
     for row in rows:
@@ -131,7 +129,7 @@ def _read_fast(path: StrPath, layout: Layout) -> pd.DataFrame:
 
 
 def _seconds(times: pd.Series) -> pd.Series:
-    """Return times as numbers of seconds, whole ones as integers; raise if one is unclear."""
+    """Return times in seconds, as integers if all are whole; refuse numbers among dates."""
     if times.dtype.kind not in "if":
         times = times.astype("str")
         if times.str.fullmatch(r"[\d.]*").any():
@@ -143,7 +141,7 @@ def _seconds(times: pd.Series) -> pd.Series:
 
 
 def _is_sound(table: pd.DataFrame, layout: Layout) -> bool:
-    # With a field too many in every line, pandas makes the first one the index.
+    # If every line has one field too many, pandas makes the first field the index.
     if table.empty or not isinstance(table.index, pd.RangeIndex):
         return False
     has_empty_ids = layout.id_type is str and bool((table[["user", "item"]] == "").any(axis=None))

@@ -1,8 +1,8 @@
-"""Titles of films, which end with the year in the public files."""
+"""Split the year from the titles of films, as public files write them."""
 
 import pandas as pd
 
-# MovieLens-100K marks films made for television or video behind the year.
+# MovieLens-100K writes "(TV)" or "(V)" after the year of films made for television or video.
 _TITLE_AND_YEAR = r"^\s*(?P<title>.*?)\s*\((?P<year>\d{4})\)(?:\s*\((?:TV|V)\))?\s*$"
 
 

@@ -1,1 +1,1 @@
-"""From a table to arrays: columns, ids, time, histories, seen items, split, sampling."""
+"""Turn tables into arrays: columns, ids, times, histories, seen and unseen items."""

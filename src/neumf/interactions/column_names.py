@@ -1,4 +1,4 @@
-"""Which column is the user, the item, the timestamp and the rating, by the names of the columns."""
+"""Recognise the columns of users, items, timestamps and ratings by their names."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-# Names as `normalise_name` writes them. A name of the second tuple counts only where the table has
-# no name of the first: it is a coarser id ("session_id" beside "user_id"), a variant ("asin" beside
-# "parent_asin"), or a label ("artist" beside "artist_id").
+# Names in the form of `normalise_name`. Names of the second tuple count only in tables without a
+# name of the first: they are coarser ids ("session_id" beside "user_id"), variants ("asin" beside
+# "parent_asin"), or labels ("artist" beside "artist_id").
 COLUMN_NAMES = {
     role: tuple(tuple(names.split()) for names in tiers)
     for role, tiers in {
@@ -68,13 +68,13 @@ _TIME_WORD = re.compile(
 
 
 def normalise_name(name: Any) -> str:
-    """Return a name in lower case, without blanks, punctuation and RecBole's type."""
+    """Return a name in lower case, without blanks, punctuation and suffixes such as ":token"."""
     text = re.sub(r":(token|float)(_seq)?$", "", str(name).strip())
     return re.sub(r"[\W_]+", "", text.lower())
 
 
 def match_names(names: Sequence[Any], role: str) -> list[int]:
-    """Return the positions of the columns that match a role equally well."""
+    """Return the positions of all columns that match a role best: one, several or none."""
     known = [normalise_name(name) if isinstance(name, str) else "" for name in names]
     for tier in COLUMN_NAMES[role]:
         found = [position for position, name in enumerate(known) if name in tier]
@@ -89,6 +89,6 @@ def match_labels(names: Sequence[Any]) -> list[Any]:
 
 
 def names_a_time(name: Any) -> bool:
-    """Tell whether a word of a name is one for times."""
+    """Tell whether a name contains a word for times, such as "date" or "created"."""
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", str(name))
     return any(map(_TIME_WORD.fullmatch, words))

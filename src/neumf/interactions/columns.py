@@ -1,4 +1,4 @@
-"""A collection of values, of whatever library, as a column of pandas or an array of ids."""
+"""Convert collections of values of any library into pandas Series or arrays of ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
         raise ValueError(
             f"{rule}. Received {type(ids).__name__} of shape {ids.shape}. Pass one column."
         )
-    # One plain id, as of a server: to make a column of it takes as long as a list.
+    # A server requests one user at a time: building a Series would take as long as the ranking.
     if type(ids) is str:
         return object_array([ids])
     if type(ids) in (int, np.int64) and abs(int(ids)) < 2**63:
@@ -44,7 +44,7 @@ def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
 
 
 def barred_items(catalogue: pd.Index, allow: Any, deny: Any) -> Indices:
-    """Return the items that must not be recommended; ids outside the catalogue do not count."""
+    """Return the indices of items that must not be recommended; ignore unknown ids."""
     barred = np.full(len(catalogue), allow is not None)
     for ids, argument in ((allow, "allow"), (deny, "deny")):
         if ids is not None:
@@ -54,27 +54,27 @@ def barred_items(catalogue: pd.Index, allow: Any, deny: Any) -> Indices:
 
 
 def read_column(values: Any) -> pd.Series:
-    """Return a collection of values, a column of polars or Arrow too, as a column of pandas."""
+    """Return values of any library, also a column of polars or Arrow, as a pandas Series."""
     if is_of(values, "pyarrow", "Array", "ChunkedArray"):
         return pd.Series(values.to_pandas(date_as_object=False))
     if is_of(values, "polars", "Series"):
-        # Of structs and arrays, `to_numpy` would make a second dimension.
+        # `to_numpy` would turn structs and arrays into a second dimension.
         nested = values.dtype.is_nested()
         values = object_array(values.to_list()) if nested else values.to_numpy()
     elif not hasattr(values, "dtype") or isinstance(values, pd.MultiIndex):
         values = object_array(list(values))
-    # Left to itself pandas would look for strings among objects.
+    # Without a dtype, pandas would search the objects for strings.
     return pd.Series(values, dtype=object if values.dtype == object else None)
 
 
 def is_of(values: Any, library: str, *kinds: str) -> bool:
-    """Tell whether values are of a class of a library, which is not imported for that."""
+    """Tell whether values belong to a class of a library, without importing the library."""
     module = sys.modules.get(library)
     return module is not None and isinstance(values, tuple(getattr(module, kind) for kind in kinds))
 
 
 def native(column: pd.Series) -> pd.Series:
-    """Return a column whose numbers have the machine's order of bytes: pandas takes no others."""
+    """Return a column in the machine's byte order, since pandas reads no other."""
     dtype = column.dtype
     if isinstance(dtype, np.dtype) and not dtype.isnative:
         return column.astype(dtype.newbyteorder("="))

@@ -1,4 +1,4 @@
-"""Rows that are learned from, as indices."""
+"""Training rows with users and items as indices."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class EncodedRows:
     users: Indices  # the index of each row's user
     items: Indices
     timestamps: NDArray[Any] | None  # None: row order is time order
-    ordered: bool = True  # False: rows tell nothing about time
+    ordered: bool = True  # False: the rows have no order in time
     labels: Float32s | None = None  # `y`
     weights: Float32s | None = None  # `sample_weight`
-    ticks_per_second: int = 1  # of the timestamps
+    ticks_per_second: int = 1  # unit of the timestamps
     user_features: SideFeatures | None = None
     item_features: SideFeatures | None = None
     # `n_features_in_` and, if all names are strings, `feature_names_in_`, as in scikit-learn
@@ -48,12 +48,12 @@ class EncodedRows:
     def encode(
         cls, rows: Interactions, users: tuple[Indices, pd.Index], items: tuple[Indices, pd.Index]
     ) -> EncodedRows:
-        """Join the indices of rows with the ids that they stand for."""
+        """Combine rows with the index of each row's user and item, and the ids by index."""
         encoded = cls(users[1], items[1], users[0], items[0], rows.timestamps, rows.ordered)
         return replace(encoded, ticks_per_second=rows.ticks_per_second)
 
     def with_labels(self, y: Any, sample_weight: Any) -> EncodedRows:
-        """Return the rows with labels and weights, which are checked."""
+        """Return the rows with labels and weights, after a check of both."""
         n_rows = len(self.users)
         return replace(
             self,
@@ -63,7 +63,7 @@ class EncodedRows:
 
     @cached_property
     def user_items(self) -> tuple[UserItems, Indices]:
-        """The items of all positives, with their times, and the row that each position is."""
+        """The items of all positives by user and time, and the row of each of them."""
         order = time_order(self.users, self.timestamps)
         if self.positive is not None:
             order = order[self.positive[order]]
@@ -72,7 +72,7 @@ class EncodedRows:
         return UserItems.of_sorted_rows(users, items, seconds, self.shape[0]), order
 
     def attributes(self, seen: sp.csr_array) -> dict[str, Any]:
-        """Return ids, items, popularity and columns by the names of fitted attributes."""
+        """Return the fitted attributes that all recommenders share, by name."""
         popularity = count_users(seen)
         return self.columns | {
             "users_": self.user_ids,
@@ -91,12 +91,12 @@ class EncodedRows:
 
     @cached_property
     def positive(self) -> NDArray[np.bool_] | None:
-        """Which rows are positives: those with a label above 0; None means all."""
+        """Mask of the rows with a label above 0; None if all rows are positives."""
         return None if self.labels is None else self.labels > 0
 
     @property
     def seconds(self) -> Float64s | None:
-        """The timestamps in seconds, of datetimes those since 1970; None without timestamps."""
+        """Timestamps in seconds, for datetimes since 1970; None without timestamps."""
         if self.timestamps is None:
             return None
         seconds: Float64s = np.divide(self.timestamps, self.ticks_per_second, dtype=np.float64)
@@ -104,7 +104,7 @@ class EncodedRows:
 
     @cached_property
     def seen(self) -> sp.csr_array:
-        """The items of each user's positives."""
+        """Seen items: a boolean matrix of shape (n_users, n_items) of the positives."""
         return seen_matrix(self.users, self.items, self.shape, self.positive)
 
     @cached_property
@@ -115,7 +115,7 @@ class EncodedRows:
         return read_timelines(self.users, self.timestamps, self.shape[0], self.positive)
 
     def with_features(self, of_users: Any, of_items: Any) -> EncodedRows:
-        """Return the rows with the features of two tables; ids that only a table has come last."""
+        """Add features from two tables; ids that are only in a table get the last indices."""
         rows = self
         for side, table in (("user", of_users), ("item", of_items)):
             if table is not None:
@@ -126,9 +126,10 @@ class EncodedRows:
         return rows
 
     def hold_out(self, random: np.random.Generator | None = None) -> tuple[EncodedRows, Indices]:
-        """Hold out the last positive of users with several; return the other rows, and its index.
+        """Hold out the last positive of each user who has at least two.
 
-        If a generator is given, rows without timestamps count as rows in a random order.
+        The result is the other rows, and the positions of the held-out rows. If a generator is
+        given, it draws the order of rows without timestamps.
         """
         timelines, held_out = self.timelines, np.empty(0, np.intp)
         if random is not None and self.timestamps is None:
@@ -145,27 +146,27 @@ class EncodedRows:
             columns[name] = None if column is None else np.delete(column, held_out)
         kept = replace(self, **columns)
         if self.timelines is not None:
-            # A row labelled 0 keeps the positive that it was drawn for, though this one goes.
+            # A negative keeps its position in time, even if its positive is held out.
             vars(kept)["timelines"] = self.timelines.without(held_out)
         return kept, held_out
 
 
 def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
-    """Read what `fit` is given.
+    """Read the arguments of `fit`, and replace ids by indices.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-        Interactions. Here, and wherever no rows of a table are returned, an array-like may also
-        be the path of a Parquet file or of a folder of such files, a `pyarrow.dataset.Dataset`,
-        or a DataFrame of dask. These are read once, part by part, files in the order of their
-        paths. Rows that are read already are returned as they are.
+        Interactions. Like all functions that return no rows of X, this one also reads the path of
+        a Parquet file or of a folder of Parquet files, a `pyarrow.dataset.Dataset`, and a dask
+        DataFrame. It reads them once, part by part; files of a folder are sorted by path.
+        `EncodedRows` are returned unchanged.
     y : array-like of shape (n_samples,) or None, default=None
         Labels in [0, 1]; rows above 0 are positives. None makes all rows positives.
     sample_weight : array-like of shape (n_samples,) or None, default=None
-        Weights of the rows, numbers from 0 and below 1e30.
+        Weight of each row, at least 0 and below 1e30.
 
     Returns
     -------
@@ -175,10 +176,10 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
         - `user_ids`, `item_ids`: the id of each user and item, by index;
         - `users`, `items`: the index of each row's user and item;
         - `timestamps`: numbers that grow with time; None where row order is time order;
-        - `ordered`: False if the rows tell nothing about time;
+        - `ordered`: False if the rows have no order in time, as in a sparse matrix;
         - `labels`, `weights`: `y` and `sample_weight` as arrays, or None;
-        - `seen`: csr_array of bool of shape (n_users, n_items), the items of each user's positives;
-        - `shape`: number of users and of items.
+        - `seen`: boolean csr_array of shape (n_users, n_items), the items of each user's positives;
+        - `shape`: the tuple (n_users, n_items).
 
     Raises
     ------
@@ -192,7 +193,7 @@ def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:
     >>> rows.users.tolist(), rows.items.tolist(), rows.shape
     ([0, 1, 0], [0, 0, 1], (2, 2))
     """
-    if isinstance(X, EncodedRows):  # of a recommender that contains others
+    if isinstance(X, EncodedRows):  # from a recommender that contains others
         return X
     check_index("y", y, X)
     check_index("sample_weight", sample_weight, X)
@@ -218,11 +219,11 @@ def keep_rows(recommender: Any, rows: EncodedRows, **learned: Any) -> None:
     Parameters
     ----------
     recommender : BaseRecommender
-        Gets the attributes that :class:`neumf.base.BaseRecommender` lists.
+        Receives the attributes listed in :class:`neumf.base.BaseRecommender`.
     rows : EncodedRows
-        As :func:`read_rows` returned them.
+        Rows that :func:`read_rows` returned.
     **learned : Any
-        Further attributes, by name.
+        Further fitted attributes, by name.
 
     Examples
     --------

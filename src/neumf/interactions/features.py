@@ -1,4 +1,4 @@
-"""Tables of features of users or items, matched with the ids of the rows."""
+"""Read feature tables, and match them with the users or items of X."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from neumf.utils.arrays import Ids, as_index, find_not_finite, repr_of_row
 class SideFeatures:
     """The features of the users, or of the items, by index."""
 
-    values: sp.csr_array  # of float64: columns of comparable scale, zeros where nothing is known
-    known: NDArray[np.bool_]  # which of them the table has a row of
+    values: sp.csr_array  # float64, columns of comparable scale; 0 for ids without a row
+    known: NDArray[np.bool_]  # mask of the ids with a row in the table
 
 
 def join_features(
     table: Any, argument: str, side: str, ids: pd.Index
 ) -> tuple[pd.Index, SideFeatures]:
-    """Return the ids with those of a table behind them, and the features of all.
+    """Append new ids of a feature table to the known ids; return all ids and their features.
 
-    The ids of the table are its column that is named as in X, or else its index.
+    The ids of the table are the column that names users (or items), or else the index.
     """
     frame = _as_frame(table, argument, side)
     of_table, columns = _read_ids(frame, argument, side, ids)
@@ -39,10 +39,10 @@ def join_features(
     others = indices < 0
     if others.all():
         raise ValueError(
-            f"{argument} must tell of {side}s of X, by the same ids. Received {len(of_table)} ids "
-            f"such as {repr_of_row(of_table, 0)}, and X has {side}s such as {repr_of_row(ids, 0)}, "
-            "of which none is in the table. Set the ids as the index of the table, for example "
-            "with set_index."
+            f"{argument} must describe {side}s of X, by the same ids. Received {len(of_table)} ids "
+            f"such as {repr_of_row(of_table, 0)}, but no {side} of X, such as "
+            f"{repr_of_row(ids, 0)}. Set the ids as the index of the table, for example with "
+            "set_index."
         )
     values = _read_numbers(columns, argument)
     indices[others] = len(ids) + np.arange(np.count_nonzero(others))
@@ -79,14 +79,14 @@ def _read_ids(
     if repeated.any():
         row = int(np.argmax(repeated))
         raise ValueError(
-            f"{argument} must have one row for each {side}. Received several of "
+            f"{argument} must have one row for each {side}. Received several rows for "
             f"{repr_of_row(ids, row)}, again in row {row} ({int(repeated.sum())} such rows). Drop "
             "them, for example with table[~table.index.duplicated()]."
         )
     columns = table if column is None else table.drop(columns=column)
     if columns.shape[1] == 0 or len(ids) == 0:
         raise ValueError(
-            f"{argument} must have at least one row, and one column beside the ids. Received a "
+            f"{argument} must have at least one row, and a column besides the ids. Received a "
             f"table of shape {table.shape}."
         )
     return ids, columns
@@ -136,7 +136,7 @@ def _read_numbers(columns: pd.DataFrame, argument: str) -> sp.csr_array:
                 f"{dtype}. Encode categories with scikit-learn's OneHotEncoder or "
                 "MultiLabelBinarizer, and texts with TfidfVectorizer."
             )
-    # Sparse columns are not filled.
+    # Sparse columns stay sparse, to save memory.
     is_sparse = np.array(
         [isinstance(dtype, pd.SparseDtype) and dtype.fill_value == 0 for dtype in columns.dtypes]
     )
@@ -158,7 +158,7 @@ def _read_numbers(columns: pd.DataFrame, argument: str) -> sp.csr_array:
 
 
 def _scaled(matrix: sp.csr_array, columns: pd.DataFrame) -> sp.csr_array:
-    """Standardise columns that leave [-1, 1]; scale sparse ones, whose zeros must stay zeros."""
+    """Standardise columns with values beyond [-1, 1]; only scale sparse ones, to keep zeros."""
     wide = abs(matrix).max(axis=0).toarray().ravel() > 1
     dense = np.array([not isinstance(dtype, pd.SparseDtype) for dtype in columns.dtypes])
     if not wide.any():
@@ -174,7 +174,7 @@ def _scaled(matrix: sp.csr_array, columns: pd.DataFrame) -> sp.csr_array:
 
 
 def _side_by_side(parts: list[tuple[NDArray[np.bool_], Any]]) -> sp.csr_array:
-    """Return one matrix of (which of its columns, these columns)."""
+    """Join pairs of (mask of columns, matrix of these columns) into one matrix."""
     positions = np.concatenate([np.flatnonzero(of_part) for of_part, _ in parts])
     joined = sp.hstack([sp.csc_array(part, dtype=np.float64) for _, part in parts])
     return sp.csr_array(sp.csc_array(joined)[:, np.argsort(positions)])

@@ -1,4 +1,4 @@
-"""How popular items were at a time: how many users had each item before."""
+"""The popularity of items at a request time: how many users had them before."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from neumf.utils.arrays import Float64s, Indices
 
 @dataclass(frozen=True)
 class FirstRows:
-    """When users first had each of their items, oldest first."""
+    """The first row of each pair of user and item, oldest first."""
 
     items: Indices
     seconds: Float64s
-    user_seconds: Float64s  # when each user came, in order of time
-    n_items: int  # of the catalogue
+    user_seconds: Float64s  # time of each user's first row, sorted
+    n_items: int  # size of the catalogue
 
     @classmethod
     def of(cls, rows: UserItems, n_items: int) -> FirstRows:
-        """Sort the first rows of each pair of user and item by time."""
+        """Find the first row of each pair of user and item, and sort these rows by time."""
         seconds = np.empty(0) if rows.seconds is None else rows.seconds
         order = np.argsort(seconds, kind="stable")
         users, items = rows.users[order], rows.items[order]
@@ -32,9 +32,9 @@ class FirstRows:
         return cls(items[pairs], seconds[order][pairs], np.sort(seconds[order][firsts]), n_items)
 
     def logits(self, times: Float64s) -> Float64s:
-        """Return the logits of all items before these times, shape (n, n_items).
+        """Return the popularity logits of all items at request times, shape (n, n_items).
 
-        The probability that a user has an item is estimated by Laplace's rule, as for
+        Laplace's rule estimates the probability that a user has an item, as for
         `popularity_logits_`.
         """
         logits = np.empty((len(times), self.n_items))
@@ -50,7 +50,7 @@ class FirstRows:
 
 
 def popularity_logits_at(rows: UserItems | None, n_items: int, seconds: float) -> Float64s:
-    """Return the logits of all items before a time, of the rows of all users."""
+    """Return the popularity logits of all items at one request time."""
     nobody = UserItems(np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0))
     logits: Float64s = FirstRows.of(rows or nobody, n_items).logits(np.array([seconds]))[0]
     return logits

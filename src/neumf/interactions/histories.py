@@ -1,4 +1,4 @@
-"""The histories of rows: what their users had before them."""
+"""The history of each row: the items that its user had before."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from neumf.interactions.timeline import Timelines
 from neumf.utils.arrays import Float64s, Indices
 from neumf.utils.time_gaps import HistoryInputs, with_gaps
 
-# Users whose last items are cut at once: the positions of the items take twice their memory.
+# Users of a block: temporary positions take twice the memory of the items.
 _BLOCK_USERS = 2**16
 
 
 class LastItems(NamedTuple):
-    """The last items of users, newest first, shape (n_users, length), filled up with -1."""
+    """The last items of users, newest first, shape (n_users, length), padded with -1."""
 
     items: Indices
-    seconds: Float64s | None = None  # 0 where there is no item; None if no times are read
+    seconds: Float64s | None = None  # 0 for padding; None if times are not used
 
     def inputs(self, at: Float64s | None = None) -> HistoryInputs:
-        """Return a network's inputs; ages count from `at`, or with None from the newest item."""
+        """Return inputs of a network; ages count from `at`, or from the newest item if None."""
         if self.seconds is None:
             return HistoryInputs(self.items)
         return with_gaps(self.items, self.seconds, at)
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The attributes of a recommender that hold them."""
+        """The fitted attributes that store the last items, by name."""
         return {"histories_": self.items, "history_seconds_": self.seconds}
 
     def take(self, users: Indices) -> LastItems:
-        """Return the last items of these users; -1 is a user without any."""
+        """Return the last items of these users; -1 stands for a user without items."""
         seconds = None if self.seconds is None else self.seconds[users]
         return _without(users < 0, self.items[users], seconds)
 
 
 def _without(none: Any, items: Indices, seconds: Float64s | None) -> LastItems:
-    """Return new arrays as last items, without those where a mask is set."""
+    """Turn the items under a mask into padding, in place."""
     items[none] = -1
     if seconds is not None:
         seconds[none] = 0.0
@@ -50,17 +50,17 @@ def _without(none: Any, items: Indices, seconds: Float64s | None) -> LastItems:
 class Histories:
     """The last items that each row's user had strictly before the row."""
 
-    items: Indices  # of all users, user by user, each oldest first, and one more as padding
-    bounds: Indices  # of shape (n_users + 1,): where the items of each user begin, and end
-    starts: Indices  # where the first row of each user stands: behind the items they had before
+    items: Indices  # sorted by user, then time; the last one is padding
+    bounds: Indices  # shape (n_users + 1,): user u has items[bounds[u] : bounds[u + 1]]
+    starts: Indices  # position of each user's first row, after the items from before all rows
     timelines: Timelines  # of the rows
-    length: int  # how many items count
-    seconds: Float64s | None = None  # when each of the items was
-    # When each row was, from which gaps are counted; None counts from the newest item.
+    length: int  # number of items in a history
+    seconds: Float64s | None = None  # time of each item
+    # Time of each row, from which ages of items count; None counts from the newest item.
     request_times: Float64s | None = None
 
     def before(self, rows: Indices) -> HistoryInputs:
-        """Return the histories of these rows, as a network reads them."""
+        """Return the histories of these rows as inputs of a network."""
         users, positions = self.timelines.users[rows], self.timelines.positions[rows]
         last = self._cut(self.bounds[users], self.starts[users] + positions)
         return last.inputs(None if self.request_times is None else self.request_times[rows])
@@ -79,7 +79,7 @@ class Histories:
         return LastItems(items, seconds)
 
     def _cut(self, firsts: Indices, ends: Indices) -> LastItems:
-        """Return the last items within bounds."""
+        """Return the last items of each range from a first position to an end."""
         positions = ends[:, None] - np.arange(1, self.length + 1)
         items: Indices = self.items.take(positions, mode="clip").astype(np.int32, copy=False)
         seconds = None if self.seconds is None else self.seconds.take(positions, mode="clip")
@@ -93,9 +93,10 @@ def read_histories(
     before: LastItems | None = None,
     seconds: Float64s | None = None,
 ) -> Histories:
-    """Find the history of each row: the positives of its user before it, at most `length`.
+    """Find the history of each row: at most `length` positives of its user before it.
 
-    `items` and `seconds` belong to the rows; users had the items `before` before all rows.
+    `items` and `seconds` hold the item and the time of each row. `before` holds items that users
+    had before all rows.
     """
     n_before = np.zeros_like(timelines.counts)
     if before is not None:
@@ -105,7 +106,7 @@ def read_histories(
     ordered = np.full(bounds[-1] + 1, -1, np.int32)
     times = None if seconds is None else np.zeros(len(ordered))
     if before is not None:
-        # The items of a user stand at the end of their row.
+        # `before` has the newest item first, so its columns are reversed; padding then comes first.
         known = before.items[:, ::-1] >= 0
         users, columns = np.nonzero(known)
         positions = bounds[users] + columns - (known.shape[1] - n_before[users])

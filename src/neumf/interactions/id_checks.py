@@ -1,4 +1,4 @@
-"""Read a column of ids: as int64, as float64, or as objects; refuse everything else by row."""
+"""Read columns of ids as int64, float64 or objects; refuse other values and name their row."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from neumf.utils.arrays import Float64s, Ids, object_array, repr_of_row
 
 @dataclass
 class BadRows:
-    """The rows of a column that cannot be read, found part by part."""
+    """Count the unreadable rows of a column that comes in parts."""
 
     rule: str  # what the rows must be
     advice: str
-    n_rows: int = 0  # how many were checked
+    n_rows: int = 0  # rows checked so far
     n_bad: int = 0
-    first: str = ""  # the first bad one, as the error shows it
+    first: str = ""  # the first bad value and its row, for the error
 
     def check(self, column: pd.Series, bad: NDArray[np.bool_]) -> None:
-        """Count the bad rows of the next part."""
+        """Count the bad rows of the next part, given as a mask."""
         if self.n_bad == 0 and bad.any():
             row = int(np.argmax(bad))
             self.first = f"{repr_of_row(column.array, row)} in row {self.n_rows + row}"
@@ -41,7 +41,7 @@ class BadRows:
 
 
 def missing_ids(argument: str) -> BadRows:
-    """Return a count of missing ids; none is found yet."""
+    """Return an empty count of missing ids."""
     rule = f"{argument} must not be missing or infinite (NaN, None, inf)"
     return BadRows(rule, "Drop them, for example with dropna.")
 
@@ -67,8 +67,11 @@ def find_missing(column: pd.Series, argument: str) -> NDArray[np.bool_]:
 def ids_of_column(column: pd.Series, argument: str) -> Ids:
     """Return a column without missing ids as an array.
 
-    Equal ids are equal whatever the dtype of the column: ints and whole floats become int64, or
-    objects from 2**63 on; other floats become float64; strings and tuples stay objects.
+    The same id becomes the same value from a column of any dtype:
+
+    - ints and whole floats become int64, and objects from 2**63 on;
+    - other floats become float64;
+    - strings and tuples stay objects.
     """
     dtype: Any = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -87,6 +90,7 @@ def ids_of_column(column: pd.Series, argument: str) -> Ids:
     ids = [_plain_id(label) for label in cells]
     for row, label in enumerate(ids):
         if label is None:
+            # scikit-learn's estimator checks want "argument must be a string, number".
             received = column.iloc[row]
             raise TypeError(
                 f"{argument} must be ints, strings, floats below 2**53, or tuples of these: an id "
@@ -98,7 +102,7 @@ def ids_of_column(column: pd.Series, argument: str) -> Ids:
 
 
 def refuse_two_types(labels: Iterable[Any], argument: str) -> None:
-    """Raise if an id is there as an int and as a string, as 5 and "5"."""
+    """Raise if an id occurs as an int and as a string, such as 5 and "5"."""
     labels = list(labels)
     ints = {str(label): label for label in labels if isinstance(label, Integral)}
     for label in labels:
@@ -110,8 +114,8 @@ def refuse_two_types(labels: Iterable[Any], argument: str) -> None:
 
 
 def _read_floats(column: pd.Series, argument: str) -> Ids:
-    """Return floats that are exact: whole ones as int64."""
-    # From here on, a whole float may stand for several ints.
+    """Return float ids, as int64 if all are whole; refuse those that may be rounded."""
+    # From this value on, one float stands for several ints.
     dtype: Any = column.dtype
     limit: int = {2: 2**11, 4: 2**24}.get(dtype.itemsize, 2**53)
     floats: Float64s = column.to_numpy(dtype=np.float64)
@@ -119,10 +123,9 @@ def _read_floats(column: pd.Series, argument: str) -> Ids:
     if too_large.any():
         row = int(np.argmax(too_large))
         raise ValueError(
-            f"{argument} must be exact: {dtype} cannot tell whole numbers from {limit} on "
-            f"apart. Received {repr_of_row(floats, row)} in row {row} ({int(too_large.sum())} such "
-            "rows). Read the column as int64 or str where it comes from; a missing value turns "
-            "ints into floats."
+            f"{argument} must be exact: {dtype} rounds whole numbers from {limit} on. Received "
+            f"{repr_of_row(floats, row)} in row {row} ({int(too_large.sum())} such rows). Read the "
+            "column from its source as int64 or str; a missing value turns ints into floats."
         )
     ints = floats.astype(np.int64)
     return ints if (ints == floats).all() else floats
@@ -147,7 +150,7 @@ def _plain_id(label: Any) -> Any:
 
 
 def _ids_of_labels(labels: list[Any], argument: str) -> Ids:
-    """Return plain ids of any type: numbers as numbers, where they fit."""
+    """Return plain ids as an array of numbers if all are numbers that fit, else of objects."""
     types: set[Any] = {type(label) for label in labels}
     if types == {int}:
         return _narrow_ints(labels)

@@ -31,15 +31,15 @@ from neumf.utils.validation import warn_caller
 class NewRows:
     """New interactions of some users, by index."""
 
-    user_ids: pd.Index  # the users who are known after these rows, by their new index
-    indices: Indices  # the index that each of them had before, -1 for new ones
-    new: UserItems  # the items of these rows, of users by their new index
-    seen: sp.csr_array  # all that the users have seen, of shape (n_users, n_items)
-    table: Interactions  # the rows as they were read, those of other users included
+    user_ids: pd.Index  # ids of the users that `fit` or these rows know, by new index
+    indices: Indices  # their index in `fit`, -1 for new users
+    new: UserItems  # the items of these rows, by new index
+    seen: sp.csr_array  # items seen in `fit` or in these rows, shape (n_users, n_items)
+    table: Interactions  # all rows of the table, also of other users
 
 
 def read_new(interactions: Any) -> Interactions | None:
-    """Read the table of an argument `interactions`; None stays None."""
+    """Read the table that is given as `interactions`; None stays None."""
     if interactions is None:
         return None
     return read_input(interactions, "interactions", may_be_empty=True)
@@ -50,8 +50,8 @@ def match_new_rows(
 ) -> NewRows:
     """Find the rows of the requested users, `ids`, among new interactions.
 
-    `users`, `items` and `seen` come from `fit`. Users who are neither among them nor in a row
-    with a known item are left out. So are rows of items that `fit` did not see, with a warning.
+    `users`, `items` and `seen` come from `fit`. Rows with unknown items are left out, with a
+    warning. So are unknown users without any other row.
     """
     row_items = lookup_ids(new.items, items, "interactions: item ids")
     if (row_items < 0).any():
@@ -67,13 +67,13 @@ def match_new_rows(
     before = indices_of(user_ids.to_numpy(), users)
     if len(row_users) and (row_users < 0).all() and (before < 0).any():
         warn_caller(
-            f"None of the {len(row_users)} rows of interactions is of a requested user, such as "
-            f"{repr_of_row(user_ids, 0)}. Behind the steps of a pipeline, pass "
+            f"None of the {len(row_users)} rows of interactions belongs to a requested user, such "
+            f"as {repr_of_row(user_ids, 0)}. For the last step of a pipeline, pass "
             "pipeline[:-1].transform(interactions)."
         )
     known = before >= 0
     known[row_users[order]] = True
-    # Users that stay unknown leave the index, and the others move up.
+    # The new index has no gaps: it skips users who stay unknown.
     new_users = (np.cumsum(known) - 1)[row_users[order]]
     seconds = None if new.seconds is None else new.seconds[order]
     rows = UserItems.of_sorted_rows(new_users, row_items[order], seconds, int(known.sum()))
@@ -83,19 +83,19 @@ def match_new_rows(
 
 
 class PastRows(NamedTuple):
-    """Queries as users of their own, who did what came before their request times."""
+    """Each query as a user of its own, with the rows before its request time."""
 
     rows: NewRows
-    known: NDArray[np.bool_]  # which queries have a row before, or a user without any later one
+    known: NDArray[np.bool_]  # mask of queries with a row before, or a user without later rows
 
 
 def rows_before(
     users: Indices, seconds: Float64s, user_items: UserItems | None, seen: sp.csr_array
 ) -> PastRows | None:
-    """Return queries (-1: unknown user) with the rows before their request times.
+    """Give each query the rows of its user before its request time.
 
-    None if no user has a row at the request time or later. Users without such a row keep what was
-    learned for them.
+    `users` holds the user of each query, -1 if unknown. Users without a row at the request time or
+    later keep their fitted values. If no user has such a row, the result is None.
     """
     if user_items is None or user_items.seconds is None:
         return None
@@ -119,7 +119,7 @@ def rows_before(
 
 
 def find_users(ids: Ids, users: pd.Index) -> Indices:
-    """Return indices of users, -1 for unknown ones, with a warning that counts these."""
+    """Return indices of users, -1 for unknown users; warn with the number of these."""
     indices = indices_of(ids, users)
     complaint = describe_other_kind(indices, ids, users, "users")
     if complaint:
@@ -131,18 +131,18 @@ def find_users(ids: Ids, users: pd.Index) -> Indices:
         warn_caller(
             f"fit did not see {len(unknown)} of {len(ids)} users, such as "
             f"{repr_of_row(unknown, 0)}; they get the most popular items. To rank for them, pass "
-            "what they did as interactions."
+            "their rows as interactions."
         )
     return indices
 
 
 def _refuse_other_kind(indices: Indices, ids: Ids | IndexedIds, asked: pd.Index) -> None:
-    """Raise if interactions name no requested user because strings meet numbers."""
+    """Raise if user ids are strings in interactions but numbers in the request, or vice versa."""
     kinds = kind_of_ids(ids), kind_of_ids(asked)
     if (indices < 0).all() and None not in kinds and kinds[0] != kinds[1]:
         raise ValueError(
             "interactions: user ids must be of the kind of the requested users, "
             f"{kinds[1]} such as {repr_of_row(asked, 0)}. Received {kinds[0]} such as "
-            f"{repr_of_row(ids, 0)}. Convert them, for example with astype; behind the "
-            "steps of a pipeline, pass pipeline[:-1].transform(interactions)."
+            f"{repr_of_row(ids, 0)}. Convert them, for example with astype. For the last step of "
+            "a pipeline, pass pipeline[:-1].transform(interactions)."
         )

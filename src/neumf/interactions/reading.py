@@ -1,4 +1,4 @@
-"""Read tables in memory, and others part by part, and replace ids by indices."""
+"""Read tables in memory at once, and other tables part by part."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from neumf.utils.arrays import Ids, Indices, as_index
 def read_input(
     X: Any, argument: str = "X", *, with_timestamps: bool = True, may_be_empty: bool = False
 ) -> Interactions:
-    """Read a table in memory, or once and part by part one that is not."""
+    """Read a table; one that is not in memory is read once, part by part."""
     stored = open_stored(X, argument)
     if stored is None:
         return read_table(X, argument, with_timestamps=with_timestamps, may_be_empty=may_be_empty)
@@ -51,14 +51,14 @@ def _read_stored(stored: StoredTable, argument: str, with_timestamps: bool) -> I
         items.append(part[1])
         for values in part[2:]:
             times.append(read_column(values))
-    # Times come first, as in a table in memory: of two errors, the same one is raised.
+    # Times are checked before ids, as for a table in memory, so that both raise the same error.
     timestamps = times.finish() if "timestamp" in sides else None
     ids, ticks = (users.finish(), items.finish()), times.ticks_per_second
     return Interactions(*ids, timestamps, ticks_per_second=ticks, header=stored.header)
 
 
 class _IdColumn:
-    """The ids of a column that comes in parts, as indices."""
+    """Collect the ids of a column that comes in parts, as indices."""
 
     def __init__(self, argument: str) -> None:
         self._argument = argument
@@ -67,10 +67,10 @@ class _IdColumn:
         self._labels: pd.Index | None = None
 
     def append(self, values: Any) -> None:
-        """Take the next part; ids that are new come behind the known."""
+        """Add the next part; new ids get the next indices."""
         column = native(read_column(_as_categories(values)))
         self._bad.check(column, find_missing(column, self._argument))
-        # Once an id is missing, the others are checked alone, to count what is missing.
+        # After a missing id, further parts are only checked, to count all missing ids.
         if len(column) == 0 or self._bad.n_bad:
             return
         ids: Ids | IndexedIds
@@ -88,12 +88,12 @@ class _IdColumn:
         """Return all ids."""
         self._bad.refuse()
         labels = np.empty(0, dtype=object) if self._labels is None else self._labels.to_numpy()
-        # An index of its own, without the hash table of the one in which ids were looked up.
+        # A new index has no hash table, unlike the index in which ids were looked up.
         return IndexedIds(join_parts(self._parts), as_index(labels))
 
 
 def _as_categories(values: Any) -> Any:
-    """Return strings of Arrow as categories: each becomes one string of Python, not one a row."""
+    """Return Arrow strings as categories: Python then holds one string per id, not per row."""
     if not is_of(values, "pyarrow", "ChunkedArray") or values.null_count:
         return values
     types = sys.modules["pyarrow"].types

@@ -1,4 +1,4 @@
-"""Request times and spans of time that users name, and what they need of rows."""
+"""Read request times and durations, and check that tables have the times for them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def read_request_time(value: Any, argument: str) -> float:
-    """Return a request time in seconds, of a datetime those since 1970; refuse other values."""
-    rule = f"{argument} must be a finite number or a datetime, as the timestamps of fit are"
+    """Return a request time in seconds, for a datetime since 1970; refuse other values."""
+    rule = f"{argument} must be a finite number or a datetime, like the timestamps given to fit"
     if isinstance(value, str | dt.date | np.datetime64):
         try:
             time = pd.Timestamp(value)
@@ -39,19 +39,19 @@ def read_request_time(value: Any, argument: str) -> float:
 
 @dataclass(frozen=True)
 class Span:
-    """How far apart rows are: in rows, or in time."""
+    """A distance between rows, in rows or in time."""
 
-    length: float  # a number of rows, or of seconds
+    length: float  # number of rows, or of seconds
     in_time: bool
 
     @classmethod
     def restore(cls, state: CheckedValues) -> Span:
-        """Return the span in a file."""
+        """Read a span from a file."""
         return cls(state.number("length", above=0), state.of_type("in_time", bool))
 
 
 def read_span(value: Any, argument: str) -> Span:
-    """Return the span that a parameter names; refuse all but numbers and durations above 0."""
+    """Read a parameter that is a number of rows or a duration; refuse other values."""
     rule = (
         f"{argument} must be a number of rows above 0, or a duration above 0 such as "
         "pandas.Timedelta(days=30) or '30D'"
@@ -68,7 +68,7 @@ def read_span(value: Any, argument: str) -> Span:
         span = Span(float(value), in_time=False)
     else:
         raise TypeError(f"{rule}. Received: {value!r} of type {type(value).__name__}.")
-    if not 0 < span.length < np.inf:  # neither is NaT, whose seconds are NaN
+    if not 0 < span.length < np.inf:  # refuses NaT too, whose seconds are NaN
         raise ValueError(f"{rule}. Received: {value!r}.")
     return span
 
@@ -77,14 +77,14 @@ def require_timestamps(seconds: Any, table: str, reason: str, remedy: str) -> An
     """Return the timestamps of a table; raise if it has none."""
     if seconds is None:
         raise ValueError(
-            f"{table} must have timestamps where {reason}. Received a table without a column "
-            f"'timestamp'. Name the column of the times 'timestamp', or {remedy}."
+            f"{table} must have timestamps because {reason}. Received a table without a column "
+            f"'timestamp'. Rename the column of times to 'timestamp', or {remedy}."
         )
     return seconds
 
 
 def require_times_of_gaps(seconds: Any, table: str) -> None:
-    """Raise if rows whose time gaps are read have no timestamps."""
+    """Raise if a table has no timestamps although `time_gaps` is set."""
     require_timestamps(seconds, table, "time_gaps is set", "fit with time_gaps=None")
 
 
@@ -98,25 +98,25 @@ def require_order(ordered: bool, table: str, reason: str, remedy: str) -> None:
 
 
 def warn_of_row_order(rows: Interactions | EncodedRows, what: str, instead: str) -> None:
-    """Warn where the order of rows is read, and no timestamps say what it is."""
+    """Warn that the order of rows is used as their order in time, for lack of timestamps."""
     if rows.ordered and rows.timestamps is None:
         warn_caller(
-            f"X has no timestamps, and {what}: the order of its rows counts as their order in "
-            "time. If it is, say so in a column of a DataFrame: "
+            f"X has no timestamps, and {what}: the order of its rows is used as their order in "
+            "time. If that is right, add a column to the DataFrame: "
             f"X.assign(timestamp=range(len(X))). If not, add the times, or {instead}."
         )
 
 
 def require_order_of_fit(rows: Interactions | EncodedRows, table: str) -> None:
-    """Raise if rows that follow those of `fit` have no order in time."""
+    """Raise if rows that were given after `fit` have no order in time."""
     remedy = "a table of user and item, each user's oldest row first"
-    require_order(rows.ordered, table, ", as that of fit", remedy)
+    require_order(rows.ordered, table, ", like X of fit", remedy)
 
 
 def require_order_of_span(
     rows: Interactions | EncodedRows, span: Span, table: str, parameter: str
 ) -> None:
-    """Raise if rows lack the order, or the timestamps, that the span of a parameter counts by."""
+    """Raise if rows lack the order or the timestamps that a parameter needs."""
     remedy = "a table of user and item, the oldest row first or with timestamps"
     require_order(rows.ordered, table, f": {parameter} counts the last rows most", remedy)
     name = parameter.partition("=")[0]

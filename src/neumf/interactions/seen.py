@@ -1,4 +1,4 @@
-"""Who has seen what, as a sparse matrix."""
+"""The seen items of users as a sparse matrix."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from neumf.utils.arrays import Float32s, Indices, Scores
 def seen_matrix(
     users: Indices, items: Indices, shape: tuple[int, int], counted: NDArray[np.bool_] | None = None
 ) -> sp.csr_array:
-    """Return the boolean users x items matrix of the counted rows (None: all), each pair once."""
+    """Return a boolean users x items matrix of the rows in a mask (None: all), each pair once."""
     rows = slice(None) if counted is None else counted
-    # From 64 bits, scipy makes a matrix with indices of 64 bits.
+    # scipy would keep indices of 64 bits, at twice the memory.
     pairs = tuple(indices[rows].astype(np.int32, copy=False) for indices in (users, items))
     return sp.coo_array((np.ones(len(pairs[0]), dtype=bool), pairs), shape=shape).tocsr()
 
 
 def join_seen(before: sp.csr_array, indices: Indices, seen: sp.csr_array) -> sp.csr_array:
-    """Add to `seen` the rows of `before` with these indices, -1 for a new user."""
+    """Add to each row of `seen` the row of `before` with this index; -1 adds no item."""
     rows = seen_rows(before, indices)
     parts = (rows.data, rows.indices, rows.indptr)
     return sp.csr_array(sp.csr_array(parts, shape=seen.shape) + seen)
 
 
 def count_users(seen: sp.csr_array) -> NDArray[np.int64]:
-    """Return how many users have seen each item."""
+    """Return the number of users who have seen each item."""
     return np.bincount(seen.indices, minlength=seen.shape[1])
 
 
 def log_popularity(seen: sp.csr_array) -> Float32s:
-    """Return the best logits of items, up to a constant, for unknown users."""
+    """Return the logits of items for unknown users: log popularity, up to a constant."""
     counts = count_users(seen) + 1.0
     logs: Float32s = np.log(counts / counts.mean()).astype(np.float32)
     return logs
@@ -57,7 +57,7 @@ def stored_positions(matrix: sp.csr_array) -> tuple[Indices, Indices]:
 
 
 def bar_seen(scores: Scores, seen: sp.csr_array, users: Indices) -> None:
-    """Set the scores of what users, one per row, have seen to -inf; -1 has seen nothing."""
+    """Set the scores of seen items to -inf, for the user of each row; -1 has seen no item."""
     ends = seen.indptr[users + 1]
     counts = np.where(users < 0, 0, ends - seen.indptr[users])
     stops = np.cumsum(counts)
@@ -65,6 +65,6 @@ def bar_seen(scores: Scores, seen: sp.csr_array, users: Indices) -> None:
     stored += np.arange(len(stored), dtype=stored.dtype)
     positions = np.repeat(np.arange(len(users)) * scores.shape[1], counts)
     positions += seen.indices[stored]
-    # By positions in one dimension: several times as fast as by rows and columns.
+    # Flat positions are several times as fast as rows and columns.
     flat: Any = scores.reshape(-1) if scores.flags.c_contiguous else scores.flat
     flat[positions] = -np.inf

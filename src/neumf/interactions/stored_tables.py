@@ -12,18 +12,18 @@ import pandas as pd
 
 from neumf.interactions.columns import is_of
 
-# Rows of a part, and a few more where the groups of rows in the files are longer.
+# Least number of rows of a part, except for the last.
 _PART_ROWS = 2**20
 
 
-# By column: the types of the files, and the first file of each type.
+# For each column, its types in the files, and the first file with each type.
 _TypesOfFiles = dict[str, dict[Any, str]]
 
 
 class StoredTable(NamedTuple):
     """A table that is read part by part."""
 
-    header: pd.DataFrame  # no rows, and the columns that a DataFrame of the table would have
+    header: pd.DataFrame  # an empty DataFrame with the columns of the table
     # (names of columns) -> parts in the order of the rows: a Series or array of Arrow for each name
     read: Callable[[list[Any]], Iterator[list[Any]]]
 
@@ -37,7 +37,7 @@ def open_stored(X: Any, argument: str) -> StoredTable | None:
     elif not is_of(X, "pyarrow.dataset", "Dataset"):
         return None
     dataset, types = _with_widest_types(X, argument)
-    # The index that pandas wrote with its rows does not become a column.
+    # `to_pandas` keeps an index that pandas stored, so that it does not become a column.
     header = dataset.schema.empty_table().to_pandas(date_as_object=False)
 
     def read(names: list[Any]) -> Iterator[list[Any]]:
@@ -48,11 +48,11 @@ def open_stored(X: Any, argument: str) -> StoredTable | None:
 
 
 def _open_files(path: Path, argument: str) -> Any:
-    """Return the dataset of a Parquet file or of a folder of such."""
+    """Open a Parquet file, or a folder of Parquet files, as a dataset."""
     rule = f"{argument} must be a table, or the path of a Parquet file or of a folder of such files"
     if not path.exists():
         raise FileNotFoundError(
-            f"{rule}. Received {str(path)!r}, where there is no file. Mend the path, or pass a "
+            f"{rule}. Received {str(path)!r}, where there is no file. Correct the path, or pass a "
             "pyarrow.dataset.Dataset for files that are on another machine."
         )
     if path.is_file() and not _is_parquet(path):
@@ -69,10 +69,10 @@ def _open_files(path: Path, argument: str) -> Any:
         ) from error
     partitioning = None
     if path.is_dir():
-        # As pandas does: "year=2024/" in a path makes a column, behind those of the files.
+        # As in pandas, "year=2024/" in a path becomes a column, after the columns of the files.
         partitioning = pyarrow.dataset.HivePartitioning.discover(infer_dictionary=True)
     try:
-        # The files of a folder are sorted by their paths.
+        # pyarrow sorts the files of a folder by path.
         dataset = pyarrow.dataset.dataset(str(path), format="parquet", partitioning=partitioning)
     except (OSError, pyarrow.lib.ArrowException) as error:
         raise ValueError(
@@ -89,7 +89,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _with_widest_types(dataset: Any, argument: str) -> tuple[Any, _TypesOfFiles]:
-    """Return a dataset whose columns have the widest type of its files, and the types."""
+    """Convert each column to its widest type among the files; return also the types."""
     import pyarrow
 
     types: _TypesOfFiles = {}
@@ -102,12 +102,12 @@ def _with_widest_types(dataset: Any, argument: str) -> tuple[Any, _TypesOfFiles]
         fragments = [*dataset.get_fragments()]
     except (OSError, pyarrow.ArrowException) as error:
         raise _unreadable(argument, error) from error
-    except ValueError:  # a filtered dataset keeps its fragments to itself
+    except ValueError:  # a filtered dataset does not give out its fragments
         return dataset, types
     schema = dataset.schema
     for name, others in types.items():
         for other in others:
-            # Types that cannot be united stay as they are, and `_check_types` refuses them.
+            # If types have no common type, `_check_types` refuses them.
             with suppress(pyarrow.ArrowException):
                 part = pyarrow.schema([(name, other)])
                 schema = pyarrow.unify_schemas([schema, part], promote_options="permissive")
@@ -123,14 +123,14 @@ def _check_types(types: _TypesOfFiles, names: Sequence[Any], argument: str) -> N
         if len(paths) > 1:
             (first, path), (second, other_path), *_ = paths.values()
             raise ValueError(
-                f"{argument} must be files that agree in the types of their columns. Received in "
-                f"column {name!r} {first} ({path}) and {second} ({other_path}). Read the files "
-                "one by one, convert the column to one type, and write them anew."
+                f"{argument} must be files with the same column types. Received column {name!r} as "
+                f"{first} in {path} and as {second} in {other_path}. Read the files one by one, "
+                "convert the column to one type, and write them again."
             )
 
 
 def _kind_of(type_: Any) -> str:
-    """Name the types that Arrow converts to each other without a change of meaning."""
+    """Name the kind of a type: Arrow converts types of one kind without a change of meaning."""
     import pyarrow.types as kinds
 
     type_ = type_.value_type if kinds.is_dictionary(type_) else type_
@@ -144,7 +144,7 @@ def _kind_of(type_: Any) -> str:
 def _parts_of_dataset(dataset: Any, names: Sequence[Any], argument: str) -> Iterator[list[Any]]:
     import pyarrow
 
-    # Little is read ahead: that is memory too, and the reading is not what takes the time.
+    # Reading further ahead would cost memory and save hardly any time.
     scanner = dataset.scanner(
         columns=[str(name) for name in names],
         batch_size=_PART_ROWS,
@@ -161,7 +161,7 @@ def _parts_of_dataset(dataset: Any, names: Sequence[Any], argument: str) -> Iter
 
 
 def _gathered(batches: Iterable[Any]) -> Iterator[list[Any]]:
-    """Yield batches together, as the groups of rows in a file may be short."""
+    """Yield lists of batches with enough rows, since the row groups of a file may be short."""
     gathered, n_rows = [], 0
     for batch in batches:
         gathered.append(batch)
@@ -187,5 +187,5 @@ def _unreadable(argument: str, error: Exception) -> OSError:
     return OSError(
         f"{argument} could not be read to its end, because a file is damaged, was removed or "
         f"changed, or its values do not fit into the type of other files: {error}. Nothing was "
-        "learned from it; write the file anew and repeat the call."
+        "learned from it; write the file again and repeat the call."
     )

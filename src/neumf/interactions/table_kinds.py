@@ -1,4 +1,7 @@
-"""Tables of pandas, polars and Arrow, and arrays; polars and pyarrow are never imported here."""
+"""One interface to tables of pandas, polars and Arrow and to arrays.
+
+This module imports neither polars nor pyarrow.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ from neumf.utils.arrays import Ids, Indices
 
 
 class Table:
-    """A DataFrame of pandas; subclasses are tables of other kinds.
+    """A pandas DataFrame; subclasses wrap tables of other kinds.
 
-    Columns are read as Series of pandas, and new tables are of the kind that came in.
+    Columns are returned as pandas Series, new tables in the kind of the original.
     """
 
     names: list[Any] | None  # None where columns have no names, as in arrays
@@ -50,9 +53,9 @@ class Table:
 
     def with_columns(self, columns: dict[int, Ids]) -> Any:
         """Return a copy with other values in some columns, by position."""
-        frame = self.frame.assign()  # a copy, which pandas 3 puts off until a column is changed
+        frame = self.frame.assign()  # a copy; pandas 3 copies only the changed columns
         for position, values in columns.items():
-            # pandas would make NaN of a None among strings.
+            # pandas would turn a None among strings into NaN.
             dtype = object if pd.isna(values).any() else None
             column: Any = pd.Series(values, index=frame.index, dtype=dtype)
             frame.isetitem(position, column)
@@ -63,12 +66,12 @@ class Table:
         return self.frame.assign(**{name: values})
 
     def with_rows(self, rows: Any) -> Any:
-        """Return a table with further rows, those of a table of the same kind."""
+        """Append the rows of a table of the same kind."""
         return pd.concat([self.frame, rows], ignore_index=True)
 
 
 class _ArrayTable(Table):
-    """An array of two dimensions, or a list of rows; what is made of it is an array."""
+    """A 2D array or a list of rows; new tables are arrays."""
 
     def __init__(self, rows: NDArray[Any] | Sequence[Any]) -> None:
         columns: Any = rows
@@ -91,7 +94,7 @@ class _ArrayTable(Table):
         return np.concatenate([self._as_array(), rows])
 
     def _as_array(self) -> NDArray[Any]:
-        """Return an array in which, unlike in NumPy's own, 1 beside "a" is 1, and a mask None."""
+        """Return an array in which 1 beside "a" stays an int, and masked cells are None."""
         if self.array is None or np.ma.isMaskedArray(self.array):
             return self.frame.to_numpy()
         return self.array
@@ -107,7 +110,7 @@ class _NarwhalsTable(Table):
 
     @property
     def _frame(self) -> nw.DataFrame[Any]:
-        """The table; narwhals takes none whose column names repeat, which `tables` refuses."""
+        """The table in narwhals, which needs distinct column names; `tables` checks these."""
         return nw.from_native(self.table, eager_only=True)
 
     def column(self, position: int) -> pd.Series:
@@ -124,7 +127,7 @@ class _NarwhalsTable(Table):
         return self._with({name: values})
 
     def with_rows(self, rows: Any) -> Any:
-        # The cast is not of narwhals, which has fewer types than Arrow.
+        # Not narwhals's own cast: narwhals has fewer types than Arrow.
         types = self.table.schema
         if self._frame.implementation.is_polars():  # which cannot cast an object to an object
             types = {name: own for name, own in types.items() if own != rows.schema[name]}
@@ -137,7 +140,7 @@ class _NarwhalsTable(Table):
         for name, values in columns.items():
             cells: Any = values
             if values.dtype == object and not pd.api.types.infer_dtype(values).startswith("mixed"):
-                cells = values.tolist()  # polars would not look for a type among objects
+                cells = values.tolist()  # polars infers no type from an array of objects
             elif values.dtype == "datetime64[s]" and backend.is_polars():
                 cells = values.astype("datetime64[ms]")  # polars has no seconds
             frame = frame.with_columns(nw.new_series(name, cells, backend=backend))
@@ -145,7 +148,7 @@ class _NarwhalsTable(Table):
 
 
 def open_table(X: Any, argument: str = "X") -> Table:
-    """Return a table in memory, whatever its kind."""
+    """Wrap a table in memory of any kind."""
     refuse_sparse(X, argument)
     if isinstance(X, str | os.PathLike) or is_of(X, "pyarrow.dataset", "Dataset"):
         raise ValueError(
@@ -163,7 +166,7 @@ def open_table(X: Any, argument: str = "X") -> Table:
 
 
 def refuse_sparse(X: Any, argument: str = "X") -> None:
-    """Raise where rows are returned, and X has none."""
+    """Raise if X is a sparse matrix, where rows of X must be returned."""
     if sp.issparse(X):
         raise ValueError(
             f"{argument} must be a DataFrame or an array here, where its rows are returned. "
@@ -197,7 +200,7 @@ def _as_rows(X: Any, argument: str) -> NDArray[Any] | Sequence[Any]:
         raise ValueError(
             f"{argument} must be a table with one row per interaction. Expected 2D array, got "
             f"{type(X).__name__} of another shape instead. Reshape your data to (n_samples, 2) or "
-            "more columns: user and item come first. Dicts become a table by pandas.DataFrame."
+            "more columns: user and item come first. Convert dicts with pandas.DataFrame."
         )
     if isinstance(rows, np.ndarray) and rows.dtype.kind == "c":
         raise ValueError(

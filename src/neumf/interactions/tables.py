@@ -1,4 +1,4 @@
-"""Read a table of interactions once, and write tables of the type that came in."""
+"""Read tables of interactions, and write tables of the type of the original."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _MOST_LOOKED_AT = 50
 
 @dataclass(frozen=True)
 class Interactions:
-    """The rows of a table, in the order of the table, by the user's own ids."""
+    """The rows of a table in their order, with the ids of the table."""
 
     users: Ids | IndexedIds
     items: Ids | IndexedIds
-    timestamps: NDArray[Any] | None  # they grow with time; None: row order is time order
-    ordered: bool = True  # False: rows tell nothing about time, as those of a sparse matrix
-    ticks_per_second: int = 1  # of the timestamps; plain numbers count as seconds
-    header: pd.DataFrame | None = None  # the columns of a table that is not in memory
+    timestamps: NDArray[Any] | None  # numbers that grow with time; None: row order is time order
+    ordered: bool = True  # False: the rows have no order in time, as in a sparse matrix
+    ticks_per_second: int = 1  # unit of the timestamps; plain numbers count as seconds
+    header: pd.DataFrame | None = None  # empty, with the columns of a table not in memory
 
     def __len__(self) -> int:
         return len(self.users)
@@ -49,7 +49,7 @@ class Interactions:
 
     @property
     def seconds(self) -> Float64s | None:
-        """The timestamps in seconds, of datetimes those since 1970; None without timestamps."""
+        """Timestamps in seconds, for datetimes since 1970; None without timestamps."""
         return None if self.timestamps is None else self.timestamps / self.ticks_per_second
 
 
@@ -82,7 +82,7 @@ def read_table(
 
 
 def no_rows(table: Table, argument: str) -> ValueError:
-    """Return the error of a table without rows."""
+    """Return the error for a table without rows."""
     return ValueError(
         f"{argument} must hold at least one interaction (a row with a user and an item). "
         f"Received 0 sample(s), a table of shape {table.shape}."
@@ -95,10 +95,10 @@ def locate_columns(
     roles: Sequence[str] = ("user", "item"),
     given: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, int]:
-    """Return the positions of the columns of these roles: user and item, and others if they exist.
+    """Return the positions of the user and item columns, and of other roles if they exist.
 
-    The columns of a DataFrame are found by name, unless their positions are given; of an array, the
-    first two are user and item.
+    Columns of a DataFrame are found by name, unless `given` has their positions. The first two
+    columns of an array are user and item.
     """
     has_ids_in_index = any(
         match_names([name], role) for name in table.index_names for role in roles
@@ -120,7 +120,7 @@ def locate_columns(
 
 
 def _check_names(table: Table, argument: str) -> None:
-    """Raise if columns have several names, or several columns one name."""
+    """Raise if column names have several levels, or if two columns have the same name."""
     names = list(table.names or [])
     if any(isinstance(name, tuple) for name in names):
         raise ValueError(
@@ -129,13 +129,13 @@ def _check_names(table: Table, argument: str) -> None:
         )
     if len(set(names)) < len(names):
         raise ValueError(
-            f"{argument} must have a name of its own for each column. Received columns {names}. "
+            f"{argument} must have a different name for each column. Received columns {names}. "
             "Rename or drop the duplicates."
         )
 
 
 def _ask_for_names(table: Table, argument: str, found: dict[str, list[int]]) -> str:
-    """Return the error of a table with no, or several, columns for a role."""
+    """Return the error for a table with several columns for a role, or without one."""
     names = list(table.names or [])
     for role, positions in found.items():
         in_index = [name for name in table.index_names if match_names([name], role)]
@@ -158,7 +158,7 @@ def _ask_for_names(table: Table, argument: str, found: dict[str, list[int]]) -> 
     shown = names[:_MOST_SHOWN] + (["..."] if len(names) > _MOST_SHOWN else [])
     numbered = ""
     if not any(isinstance(name, str) for name in names):
-        numbered = " Columns that are only numbered have no names: a file without a header?"
+        numbered = " The columns have numbers as names: maybe the file has no header."
     return (
         f"{argument} must have one column for the user and one for the item, found by name. "
         f"Received columns {shown}: {'; '.join(unclear + known)}.{numbered} Name them: "
@@ -168,7 +168,7 @@ def _ask_for_names(table: Table, argument: str, found: dict[str, list[int]]) -> 
 
 
 def _check_wide_array(table: Table, argument: str) -> None:
-    """Refuse a dense matrix of zeros and ones; warn of what else may be one."""
+    """Refuse a dense matrix of zeros and ones; warn about other wide arrays."""
     sparse = f"A matrix of users x items must be sparse: scipy.sparse.csr_array({argument})."
     received = f"an array of shape {table.shape}"
     if all(table.column(position).isin([0, 1]).all() for position in range(table.shape[1])):
@@ -177,7 +177,7 @@ def _check_wide_array(table: Table, argument: str) -> None:
             f"zeros and ones. {sparse}"
         )
     warn_caller(
-        f"{argument}: of {received}, column 0 was read as the user and column 1 as the item; the "
+        f"{argument} is {received}: column 0 was read as the user and column 1 as the item; the "
         f"others are ignored. {sparse}"
     )
 
@@ -188,7 +188,7 @@ def take_rows(X: Any, rows: Indices) -> Any:
 
 
 def replace_ids(X: Any, *, users: Ids | None = None, items: Ids | None = None) -> Any:
-    """Return a copy of X with other users or items, a table of the type that came in."""
+    """Return a copy of X, of the same type, with other ids of users or items."""
     table = open_table(X)
     columns = locate_columns(table)
     given = (("user", users), ("item", items))
@@ -196,7 +196,7 @@ def replace_ids(X: Any, *, users: Ids | None = None, items: Ids | None = None) -
 
 
 def _read_sparse(X: Any, argument: str, may_be_empty: bool) -> Interactions:
-    """Read a sparse matrix: each stored value is an interaction, but for a stored zero."""
+    """Read a sparse matrix of users x items: each stored value except 0 is an interaction."""
     if X.ndim != 2:
         raise ValueError(
             f"{argument} must be a matrix of users x items. Received a sparse array of shape "
@@ -215,13 +215,13 @@ def _read_sparse(X: Any, argument: str, may_be_empty: bool) -> Interactions:
     if len(users) == 0 and not may_be_empty:
         raise ValueError(
             f"{argument} must hold at least one interaction (a stored value of the users x items "
-            f"matrix, other than 0). Received a sparse matrix of shape {X.shape} without any."
+            f"matrix, other than 0). Received an empty sparse matrix of shape {X.shape}."
         )
     return Interactions(users.astype(np.int64), items.astype(np.int64), None, ordered=False)
 
 
 def warn_of_unused_times(table: Table, columns: dict[str, int], argument: str) -> None:
-    """Warn of columns that may hold the time of the rows, if none is named so."""
+    """Warn about columns that may hold timestamps but have an unknown name."""
     found = []
     for position in range(min(table.shape[1], _MOST_LOOKED_AT)):
         if position in columns.values():
@@ -236,7 +236,7 @@ def warn_of_unused_times(table: Table, columns: dict[str, int], argument: str) -
         found.append("the index holds the time")
     if found:
         warn_caller(
-            f"{argument} has no timestamps, but {'; '.join(found)}. The order of its rows counts "
-            "as their order in time. Name the times 'timestamp' in a DataFrame (an index becomes a "
-            f"column by reset_index): neumf.datasets.read_interactions({argument}, timestamp=...)."
+            f"{argument} has no timestamps, but {'; '.join(found)}. The order of its rows is used "
+            "as their order in time. Name the column of times: neumf.datasets.read_interactions("
+            f"{argument}, timestamp=...). Turn an index into a column first, with reset_index()."
         )

@@ -1,4 +1,4 @@
-"""The order of rows in time, and where each row stands in its user's timeline."""
+"""The order of rows in time, and the position of each row in its user's timeline."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from neumf.utils.arrays import Float32s, Indices
 
 def time_order(users: Indices, timestamps: NDArray[Any] | None) -> Indices:
     """Return the rows sorted by user, then time; equal times keep the order of the table."""
-    # lexsort is stable, which is what keeps the order of ties.
+    # lexsort is stable: it keeps the order of ties.
     return np.lexsort((users,) if timestamps is None else (timestamps, users))
 
 
 @dataclass(frozen=True)
 class Timelines:
-    """Where each row stands among the positives of its user."""
+    """The position of each row among the positives of its user."""
 
     users: Indices  # the user of each row
-    # How many positives of the user come before each row. A negative stands where the positive
-    # stands that it was drawn for.
+    # Number of the user's positives before each row. A negative has the position of the positive
+    # that it was drawn for.
     positions: NDArray[np.int32]
-    counts: NDArray[np.int32]  # how many positives each user has
-    positive: NDArray[np.bool_] | None = None  # which rows are positives; None means all
+    counts: NDArray[np.int32]  # number of positives of each user
+    positive: NDArray[np.bool_] | None = None  # mask of the positives; None if all rows are
 
     def from_last(self) -> Indices:
         """Count the positives of the user after each row; 0 for a row after the last positive."""
@@ -34,7 +34,7 @@ class Timelines:
         return from_last
 
     def without(self, rows: Indices) -> Timelines:
-        """Drop these rows, a positive of each user at most."""
+        """Drop these rows, at most one positive of each user."""
         counts, dropped = self.counts.copy(), np.full(len(self.counts), len(self.users))
         counts[self.users[rows]] -= 1
         dropped[self.users[rows]] = self.positions[rows]
@@ -52,10 +52,11 @@ def read_timelines(
 ) -> Timelines:
     """Find the position of each row in time.
 
-    The table does not say which positive a row labelled 0 was drawn for. It is one of the same user
-    and, with timestamps, time: of k such rows and m such positives, the j-th row belongs to the
-    positive number ``j * m // k``, in the order of the table. That is right for the same number of
-    negatives for each positive, behind it or behind all positives.
+    A table does not say which positive a negative (a row labelled 0) was drawn for. It is taken to
+    be a positive of the same user and, with timestamps, of the same time. Of k such negatives and
+    m such positives, in the order of the table, negative j belongs to positive ``j * m // k``.
+    This is exact if all positives have the same number of negatives, and the negatives follow
+    either their own positive or all positives.
     """
     counts = np.bincount(users if positive is None else users[positive], minlength=n_users)
     # NumPy sorts integers of 16 bits several times as fast as larger ones.
@@ -90,11 +91,11 @@ def _run_starts(*sorted_keys: NDArray[Any]) -> Indices:
 
 
 def _count_before(counted: NDArray[np.bool_], starts: Indices) -> Indices:
-    """Return how many rows count that stand before each row, from the start of its run on."""
+    """Count the rows of a mask before each row, from the start of the row's run."""
     before: Indices = np.cumsum(counted) - counted
     return before - before[starts]
 
 
 def recency_weights(from_last: Indices, recency: float) -> Float32s:
-    """Return the weight of a row by the number of positives that its user has after it."""
+    """Return the weight of rows by the number of the user's later positives."""
     return ((1.0 + from_last) ** -recency).astype(np.float32)

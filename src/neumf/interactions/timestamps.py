@@ -1,4 +1,4 @@
-"""Timestamps of any kind as numbers that grow with time, and their unit."""
+"""Read timestamps of any kind as numbers that grow with time, and find their unit."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from neumf.interactions.id_checks import BadRows
 from neumf.utils.arrays import repr_of_row
 
 _TICKS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-# Numbers from here on are milli-, micro- and nanoseconds: as seconds they are after the year 5100.
+# From these values on, numbers are milli-, micro- and nanoseconds, not seconds after the year 5100.
 _UNITS = ((1e11, "ms"), (1e14, "us"), (1e17, "ns"))
-# How many digits follow the year and month in dates that are written as one number: 202401,
+# Formats of dates written as one number, by the number of digits after year and month: 202401,
 # 20240131, 202401311530, 20240131153000.
 _DATE_DIGITS = {0: "%Y%m", 2: "%Y%m%d", 6: "%Y%m%d%H%M", 8: "%Y%m%d%H%M%S"}
 _RULE = "timestamps must be numbers, datetimes or ISO 8601 text"
 _UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _HAS_ZONE = r":\d\d.*(?:[zZ]|[+-]\d\d(?::?\d\d)?)$"
-# Rows by which unused columns are judged.
+# Rows of an unused column that are checked for times.
 _N_LOOKED_AT = 100
 
 
 class TimeColumn:
-    """The timestamps of a column that may come in parts."""
+    """Collect the timestamps of a column that may come in parts."""
 
     def __init__(self, argument: str) -> None:
         self.ticks_per_second = 1
         self._argument = argument
         self._parts: list[NDArray[Any]] = []
-        self._kind = ""  # what all parts hold, as an error says it
+        self._kind = ""  # the kind of all parts, for an error
         self._bad = BadRows(
             f"{argument}: {_RULE}, none of them missing or infinite",
             "Drop the rows, fill them, or convert the column with pandas.to_datetime.",
         )
 
     def append(self, column: pd.Series) -> Any:
-        """Take the next part, and return it as datetimes or numbers."""
-        if len(column) == 0:  # its type may be any
+        """Add the next part, and return it as datetimes or numbers."""
+        if len(column) == 0:  # an empty part may have any type
             return np.empty(0)
         part = _Part(column, self._argument, self._bad.n_rows)
         times, kind = part.read()
@@ -65,8 +65,9 @@ class TimeColumn:
         if self._parts and ticks != self.ticks_per_second:
             raise ValueError(
                 f"{self._argument}: timestamps must have one unit in all parts of the table. "
-                f"Received {ticks} a second behind {self.ticks_per_second}. Convert the column, "
-                "for example with X.assign(timestamp=X['timestamp'].astype('datetime64[ns]'))."
+                f"Received {self.ticks_per_second} and then {ticks} ticks per second. Convert the "
+                "column, for example with "
+                "X.assign(timestamp=X['timestamp'].astype('datetime64[ns]'))."
             )
         self.ticks_per_second, self._kind = ticks, kind
         self._parts.append(numbers)
@@ -90,7 +91,7 @@ def read_times(column: pd.Series, argument: str) -> pd.DatetimeIndex | NDArray[A
 
 
 def seconds_of_number(value: float) -> float:
-    """Return a request time in seconds: large numbers are read as those of a column are."""
+    """Return a request time in seconds; a large number has a smaller unit, as in a column."""
     return value / _TICKS_PER_SECOND[_units_of(np.array([abs(value)]))[0]]
 
 
@@ -102,7 +103,7 @@ def join_parts(parts: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 def looks_like_times(column: pd.Series) -> str:
-    """Say what times the first rows of a column seem to hold; "" for none."""
+    """Describe the times that the first rows of a column seem to hold; "" if none."""
     cells = column.iloc[:_N_LOOKED_AT].dropna()
     kind = pd.api.types.infer_dtype(cells, skipna=True)
     if kind.startswith(("date", "timedelta", "period")) or cells.dtype.kind in "mM":
@@ -117,7 +118,7 @@ def looks_like_times(column: pd.Series) -> str:
         numbers = cells.to_numpy(dtype=np.float64)
         units = _units_of(np.abs(numbers))
         seconds = numbers / _TICKS_PER_SECOND[units[0]]
-        # From 1998 to 2039.
+        # Between the years 1998 and 2039.
         if (units == units[0]).all() and (seconds >= 9e8).all() and (seconds < 2.2e9).all():
             return "numbers that look like times"
     return ""
@@ -129,7 +130,7 @@ class _Part:
 
     column: pd.Series
     argument: str
-    first_row: int  # the number of its first row in the table
+    first_row: int  # position of the first row in the table
 
     @property
     def name(self) -> Any:
@@ -141,7 +142,7 @@ class _Part:
         return f"{repr_of_row(self.column.array, row)} in row {self.first_row + row}"
 
     def read(self) -> tuple[Any, str]:
-        """Return datetimes, or an array of numbers, NaN where there is neither; and their kind."""
+        """Return times as datetimes or numbers, with NaN for unreadable ones, and their kind."""
         column = self.column.infer_objects()
         if isinstance(column.dtype, pd.CategoricalDtype):
             column = column.astype(column.dtype.categories.dtype)
@@ -154,7 +155,7 @@ class _Part:
             if dtype.kind == "f" and dtype.itemsize < 8:
                 raise ValueError(
                     f"{self.argument}: {_RULE}. Received {dtype}, which rounds seconds since 1970 "
-                    "to minutes. Read the column as float64 or int64 where it comes from."
+                    "to minutes. Read the column from its source as float64 or int64."
                 )
             return column.to_numpy(dtype=np.float64, na_value=np.nan), "numbers"
         kind = pd.api.types.infer_dtype(column, skipna=True)
@@ -174,7 +175,7 @@ class _Part:
         )
 
     def unit_of(self, numbers: NDArray[Any]) -> str:
-        """Return the unit of whole columns; refuse mixed units and dates written as numbers."""
+        """Return the unit of the numbers; refuse mixed units and dates written as numbers."""
         sizes = np.abs(numbers.astype(np.float64))
         low, high = _units_of(np.array([sizes.min(), sizes.max()]))
         if low != high:
@@ -217,7 +218,7 @@ class _Part:
         return times, _kind_of_datetimes(zoned)
 
     def _refuse_mixture(self, of_kind: NDArray[np.bool_]) -> None:
-        """Raise unless all rows that are not missing are of a kind, or none is."""
+        """Raise if some, but not all, of the rows that are not missing are in a mask."""
         others = ~of_kind & self.column.notna().to_numpy()
         if of_kind.any() and others.any():
             raise ValueError(

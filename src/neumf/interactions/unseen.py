@@ -14,17 +14,18 @@ from neumf.utils.arrays import Float64s, Indices, repr_of_row
 
 Strategy = Literal["uniform", "popularity"]
 
-# Draws that are searched for at once: enough for NumPy, little enough for the processor's cache.
+# Draws of a block: many enough for NumPy, few enough for the processor's cache.
 _BLOCK_SIZE = 2**15
 
 
 class UnseenItems:
     """The items that each user has not seen, addressable by position.
 
-    Every item owns a number of tickets, its weight (one without weights). A user's unseen tickets,
-    `n_tickets`, are numbered from 0 in the order of the catalogue; `at` returns the owner of the
-    t-th one. A random ticket is thus an unseen item drawn in proportion to its weight, without
-    rejection. `seen`, shape (n_users, n_items), must be sorted and hold each pair once.
+    Each item has tickets, in the number of its weight (one without weights). The tickets of a
+    user's unseen items are numbered from 0 in catalogue order. `n_tickets` is their number, and
+    `at` returns the items of tickets. A uniformly drawn ticket thus gives an unseen item in
+    proportion to its weight, without rejection. `seen`, shape (n_users, n_items), must be sorted
+    and hold each pair once.
     """
 
     def __init__(self, seen: sp.csr_array, weights: NDArray[np.int64] | None = None) -> None:
@@ -40,24 +41,24 @@ class UnseenItems:
             np.cumsum(weights[seen.indices], out=self._seen_tickets[1:])
             of_earlier_users = self._seen_tickets[seen.indptr]
             self.n_tickets = self._last_tickets[-1] - np.diff(of_earlier_users)
-            # For each stored pair, the user's unseen tickets that stand before the seen item.
+            # For each seen item, the number of the user's unseen tickets before it.
             self._before = self._last_tickets[seen.indices]
             self._before -= self._seen_tickets[1:]
             self._before += np.repeat(of_earlier_users[:-1], n_seen)
         longest = int(n_seen.max())
-        # Powers of two whose sums reach all positions of the longest row, in the type of positions.
+        # Steps of a binary search in the longest row: powers of two, in the type of positions.
         self._steps = (1 << np.arange(longest.bit_length(), dtype=self._first.dtype))[::-1]
 
     def at(self, users: Indices, tickets: Indices) -> Indices:
-        """Return the item that owns each of the user's unseen tickets."""
+        """Return the items of unseen tickets, each of the user in `users`."""
         first, end = self._first[users], self._first[users + 1]
-        # A binary search for each ticket: the position after the user's last seen item before it.
+        # Binary search for each ticket: the position after the last seen item before it.
         after = np.zeros_like(tickets) + first
         for step in self._steps:
             position = after + (step - 1)
             # `take` with "clip" is several times as fast as indexing.
             if self._last_tickets is None:
-                # item - (position - first) unseen ones stand before the item
+                # item - (position - first) unseen items come before the item
                 unseen = self._items.take(position, mode="clip") - position
                 stands_before = unseen <= tickets - first
             else:
@@ -75,12 +76,15 @@ class UnseenItems:
 def sample_unseen_items(
     unseen: UnseenItems, users: Indices, n_negatives: int, rng: np.random.Generator
 ) -> Indices:
-    """Draw items with replacement, shape (len(users), n_negatives), after `refuse_saturated`."""
+    """Draw unseen items with replacement, shape (len(users), n_negatives).
+
+    Each user must have an unseen item, see `refuse_saturated`.
+    """
     return unseen_items_of(users, rng.random((len(users), n_negatives)), unseen)
 
 
 def unseen_items_of(users: Indices, draws: Float64s, unseen: UnseenItems) -> Indices:
-    """Return the items that numbers drawn in [0, 1) stand for, of the shape of the draws."""
+    """Turn uniform draws in [0, 1) into unseen items, an array of the same shape."""
     items = np.empty(draws.shape, dtype=np.int32)
     step = max(1, _BLOCK_SIZE // draws.shape[1])
     for start in range(0, len(users), step):
@@ -92,13 +96,13 @@ def unseen_items_of(users: Indices, draws: Float64s, unseen: UnseenItems) -> Ind
 
 
 def other_items(n_items: int, weights: NDArray[np.int64] | None = None) -> UnseenItems:
-    """Return, for each item in place of a user, all items but itself."""
+    """Return unseen items for users who have seen one item each: user i has seen item i."""
     itself = np.arange(n_items, dtype=np.int32)
     return UnseenItems(seen_matrix(itself, itself, (n_items, n_items)), weights)
 
 
 def all_items(n_items: int, weights: NDArray[np.int64] | None = None) -> UnseenItems:
-    """Return all items, for index 0 in place of any user."""
+    """Return the unseen items of a single user, index 0, who has seen no item."""
     return UnseenItems(sp.csr_array((1, n_items), dtype=bool), weights)
 
 

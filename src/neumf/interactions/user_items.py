@@ -18,17 +18,17 @@ from neumf.utils.arrays import Float32s, Float64s, Indices, Scores
 
 @dataclass(frozen=True)
 class UserItems:
-    """The items of users, user by user, each oldest first."""
+    """The items of users, sorted by user, then time."""
 
-    items: Indices  # a position is a position in this array
-    bounds: Indices  # where the items of each user begin, and end, shape (n_users + 1,)
+    items: Indices  # all methods count positions in this array
+    bounds: Indices  # shape (n_users + 1,): user u has items[bounds[u] : bounds[u + 1]]
     seconds: Float64s | None = None  # timestamps; None if missing or not needed
 
     @classmethod
     def of_sorted_rows(
         cls, users: Indices, items: Indices, seconds: Float64s | None, n_users: int
     ) -> UserItems:
-        """Return the items of rows that stand user by user, each user's oldest first."""
+        """Return the items of rows that are sorted by user, then time."""
         counts = np.bincount(users, minlength=n_users)
         return cls(items, np.append(0, np.cumsum(counts)), seconds)
 
@@ -39,11 +39,11 @@ class UserItems:
 
     @property
     def ends(self) -> Indices:
-        """Where the items of each position's user end."""
+        """For each position, the end of its user's items."""
         return np.repeat(self.bounds[1:], np.diff(self.bounds))
 
     def take(self, users: Indices, length: int | None = None) -> UserItems:
-        """Return these users, -1 for one without any items, with the last items of each."""
+        """Return the last `length` items of these users; -1 stands for a user without items."""
         ends = self.bounds[users + 1]
         counts = np.where(users < 0, 0, ends - self.bounds[users])
         if length is not None:
@@ -54,7 +54,7 @@ class UserItems:
         )
 
     def followed_by(self, new: UserItems) -> UserItems:
-        """Return the same users after further rows of theirs; those without times came first."""
+        """Append new rows of the same users; without timestamps, they get the time -inf."""
         if self.seconds is not None and new.seconds is None:
             new = replace(new, seconds=np.full(len(new.items), -np.inf))
         bounds = self.bounds + new.bounds
@@ -73,38 +73,39 @@ class UserItems:
         return UserItems(join(self.items, new.items), bounds, seconds)
 
     def recency_weights(self, recency: float) -> Float32s:
-        """Return the weight of each position, by how many the user has after it."""
+        """Return the recency weight of each position."""
         return recency_weights(self.ends - 1 - np.arange(len(self.items)), recency)
 
     def sum_weights(self, weights: Scores, n_items: int) -> sp.csr_array:
         """Return the sum of weights of each user and item, shape (n_users, n_items)."""
         shape = len(self.bounds) - 1, n_items
         matrix = sp.csr_array((weights.astype(np.float32), self.items, self.bounds), shape=shape)
-        matrix = matrix.copy()  # of the items, which are sorted in place
+        matrix = matrix.copy()  # `sum_duplicates` would sort `self.items` in place
         matrix.sum_duplicates()
         return matrix
 
     def weigh_last(
         self, users: Indices, decay: Span, length: int | None, n_items: int
     ) -> sp.csr_array:
-        """Return the weight of each item after the user's last row, shape (n, n_items).
+        """Return the weight of each user's items for their next row, shape (n, n_items).
 
-        The last `length` items count, None for all. Repeated items are stored repeatedly.
+        Only the last `length` items count (None: all). A repeated item has several stored values.
         """
         last = self.take(users, length)
         ends = last.ends
         positions = np.arange(len(last.items))
-        # The row to come is a row after the last, and at its time.
+        # The next row is one row after the last one, and has the same time.
         weights = _weights(ends - positions, ends - 1, positions, last.seconds, decay)
         return sp.csr_array((weights, last.items, last.bounds), shape=(len(users), n_items))
 
     def weigh_for_later(
         self, positions: Indices, ends: Indices, decay: Span, length: int
     ) -> tuple[Indices, Indices, Float64s]:
-        """Return the weights of items for up to `length` rows after their positions.
+        """Return the weight of each position's item for up to `length` later rows of the user.
 
-        `ends` are where the items of each one's user end. The values are the bounds of the rows
-        after each position, shape (n + 1,), the positions of these rows, and their weights.
+        `ends` holds, for each position, the end of its user's items. The three results are the
+        bounds of the later rows of each position, shape (n + 1,), the positions of these rows, and
+        their weights.
         """
         counts = np.minimum(ends - positions - 1, length)
         bounds, later = _runs(positions + 1, counts)
@@ -113,7 +114,7 @@ class UserItems:
 
 
 def read_user_items(state: CheckedValues, shape: tuple[int, int]) -> UserItems | None:
-    """Return the items of the users in a file, which has to have them if it has timestamps."""
+    """Read the items of users from a file; raise if it has timestamps but no items."""
     if not state.has("user_items_"):
         if state.of_type("has_timestamps_", bool):
             raise damaged_file_error("it has timestamps, but lacks the items of users")
@@ -125,7 +126,7 @@ def read_user_items(state: CheckedValues, shape: tuple[int, int]) -> UserItems |
 
 
 def _runs(starts: Indices, counts: Indices) -> tuple[Indices, Indices]:
-    """Return runs of successive numbers one behind the other, and where each begins and ends."""
+    """Return the bounds of concatenated ranges, and the numbers of these ranges."""
     bounds = np.append(0, np.cumsum(counts))
     return bounds, np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], counts)
 
@@ -133,8 +134,8 @@ def _runs(starts: Indices, counts: Indices) -> tuple[Indices, Indices]:
 def _weights(
     gaps: Indices, rows: Indices, positions: Indices, seconds: Float64s | None, decay: Span
 ) -> Float64s:
-    """Return exp(-gap / decay), with gaps from a position to a row, in rows or in time."""
+    """Return weights that decay with the gap from a position to a row, in rows or in time."""
     if decay.in_time and seconds is not None:
-        # Further rows follow those of `fit` whatever their timestamps say.
+        # New rows follow the rows of `fit` even if their timestamps are earlier.
         return np.exp(-np.maximum(seconds[rows] - seconds[positions], 0) / decay.length)
     return np.exp(-(gaps - 1) / decay.length)

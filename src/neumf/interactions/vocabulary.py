@@ -12,18 +12,18 @@ import pandas as pd
 from neumf.interactions.id_checks import refuse_two_types
 from neumf.utils.arrays import Ids, Indices, as_index, repr_of_row
 
-# pandas makes the hash table of an index at its first lookup; before version 3, a second thread
-# finds it half made, and takes its ids for doubled ones.
+# pandas builds the hash table of an index at the first lookup. Before pandas 3, a second thread may
+# find it unfinished, and then takes the ids for duplicates.
 _first_lookup = Lock()
 
 
 @dataclass(frozen=True, eq=False)
 class IndexedIds:
-    """The ids of many rows, each label kept once: a row takes four bytes."""
+    """The ids of many rows as int32 indices of distinct labels: a row takes four bytes."""
 
-    indices: Indices  # of int32: the position of each row's id among the labels
+    indices: Indices  # int32: position of each row's id among the labels
     labels: pd.Index
-    in_order: bool = True  # each label occurs, and they are in order of first appearance
+    in_order: bool = True  # all labels occur, in order of first appearance
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -38,7 +38,7 @@ class IndexedIds:
         return ids if dtype is None else ids.astype(dtype)
 
     def tolist(self) -> list[Any]:
-        """Return the id of each row, a plain Python one."""
+        """Return the id of each row as a plain Python object."""
         ids: list[Any] = np.asarray(self).tolist()
         return ids
 
@@ -51,16 +51,16 @@ def index_ids(ids: Ids | IndexedIds) -> tuple[Indices, pd.Index]:
         indices, positions = index_ids(ids.indices)
         return indices, ids.labels[positions.to_numpy()]
     indices, vocabulary = pd.factorize(ids)
-    # Half the memory of pandas's own; there are no two thousand million users.
+    # int32 takes half the memory of pandas's indices, and suffices for 2 thousand million ids.
     return indices.astype(np.int32), as_index(np.asarray(vocabulary))
 
 
 def extend_index(
     ids: Ids | IndexedIds, vocabulary: pd.Index, argument: str | None = None
 ) -> tuple[Indices, pd.Index]:
-    """Return the index of each id, and the vocabulary with the unknown ids behind the known.
+    """Return the index of each id, and the vocabulary with unknown ids appended.
 
-    With the name of an argument, ids of another kind are refused, as by `lookup_ids`.
+    If `argument` is given, ids of another kind are refused, as in `lookup_ids`.
     """
     if isinstance(ids, IndexedIds):
         indices, labels = index_ids(ids)
@@ -75,7 +75,7 @@ def extend_index(
 
 
 def join_ids(vocabulary: pd.Index, new_ids: pd.Index, argument: str) -> pd.Index:
-    """Return the known ids with new ones behind them; refuse 5 beside "5"."""
+    """Append new ids to the known ids; refuse 5 beside "5"."""
     if len(new_ids) == 0:
         return vocabulary
     kind = kind_of_ids(vocabulary)
@@ -83,7 +83,7 @@ def join_ids(vocabulary: pd.Index, new_ids: pd.Index, argument: str) -> pd.Index
         refuse_two_types([*vocabulary.tolist(), *new_ids.tolist()], argument)
     if new_ids.dtype != vocabulary.dtype:
         return vocabulary.append(new_ids)
-    # `append` would look for strings among objects.
+    # `append` would search the objects for strings.
     return as_index(np.concatenate([vocabulary.to_numpy(), new_ids.to_numpy()]))
 
 
@@ -97,7 +97,7 @@ def lookup_ids(ids: Ids | IndexedIds, vocabulary: pd.Index, argument: str) -> In
 
 
 def find_ids(ids: Ids, vocabulary: pd.Index, argument: str, or_else: str = "") -> Indices:
-    """Return the index of each id; refuse unknown ones, saying what else is allowed, `or_else`."""
+    """Return the index of each id; refuse unknown ids (`or_else`: what the error also allows)."""
     indices = lookup_ids(ids, vocabulary, argument)
     unknown = ids[indices < 0]
     if len(unknown):
@@ -109,14 +109,14 @@ def find_ids(ids: Ids, vocabulary: pd.Index, argument: str, or_else: str = "") -
 
 
 def indices_of(ids: Ids | IndexedIds, vocabulary: pd.Index) -> Indices:
-    """Return the index of each id, -1 where it is unknown, whatever the reason."""
+    """Return the index of each id, -1 for unknown ids, also for ids of another kind."""
     if isinstance(ids, IndexedIds):
         indices, labels = index_ids(ids)
         return indices_of(labels.to_numpy(), vocabulary).astype(np.int32)[indices]
     with _first_lookup:
-        _ = vocabulary.is_unique  # makes the table
+        _ = vocabulary.is_unique  # builds the hash table
     if len(ids) == 1:
-        # To make an index of one id takes longer than a whole list.
+        # For a single id, building a pandas index takes longer than the ranking.
         label = ids[0]
         is_plain_int = isinstance(label, np.integer) and vocabulary.dtype.kind == "i"
         if is_plain_int or (isinstance(label, str) and vocabulary.dtype == object):
@@ -127,7 +127,7 @@ def indices_of(ids: Ids | IndexedIds, vocabulary: pd.Index) -> Indices:
 def describe_other_kind(
     indices: Indices, ids: Ids | IndexedIds, vocabulary: pd.Index, argument: str
 ) -> str | None:
-    """Return the error if no id is known because strings meet numbers, else None."""
+    """Return an error text if all ids are unknown, and only one side has strings; else None."""
     if len(indices) == 0 or (indices >= 0).any():
         return None
     received, known = kind_of_ids(ids), kind_of_ids(vocabulary)

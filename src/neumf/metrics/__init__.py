@@ -1,4 +1,4 @@
-"""Ranking metrics: arrays in, a float out."""
+"""Compute ranking metrics, such as NDCG and hit rate, from arrays of labels and scores."""
 
 from neumf.metrics.accuracy import (
     auc,

@@ -1,13 +1,13 @@
-"""Metrics of accuracy: arrays in, a float out.
+"""Compute the accuracy of rankings from arrays of labels and scores.
 
-All functions take one row per query (a user, say) and one column per candidate, as
-:func:`sklearn.metrics.ndcg_score` does, and return the mean over queries.
+All functions take one row per query (for example, a user) and one column per candidate, as
+:func:`sklearn.metrics.ndcg_score` does. They return the mean over queries.
 
 Conventions, the same for every metric:
 
 - *Ties*: the value is the expectation under a random order of equal scores.
-- *Padding*: a candidate with score ``-inf`` is not in the list, which may be shorter than `k`. A
-  positive with score ``-inf`` counts as a positive that is never found.
+- *Padding*: a candidate with score ``-inf`` is not in the list, so a list may be shorter than `k`.
+  A positive with score ``-inf`` is never found.
 - *Queries without positives* count as 0.
 """
 
@@ -31,9 +31,9 @@ def hit_rate_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     Parameters
     ----------
     y_true : array-like of shape (n_queries, n_candidates)
-        Relevance; above 0 is a positive.
+        Relevance of each candidate. Values above 0 are positives.
     y_score : array-like of shape (n_queries, n_candidates)
-        Scores, higher is better; ``-inf`` is padding.
+        Score of each candidate; higher is better, and ``-inf`` is padding.
     k : int, default=10
         Length of the list.
 
@@ -44,7 +44,7 @@ def hit_rate_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
     Notes
     -----
-    Of `n` candidates with equal scores, one of them positive, the hit rate is ``k / n``.
+    If all `n` candidates have equal scores and one of them is positive, the hit rate is ``k / n``.
 
     References
     ----------
@@ -69,7 +69,7 @@ def ndcg_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     Parameters
     ----------
     y_true : array-like of shape (n_queries, n_candidates)
-        Gains, 0 or more; 1 for a positive without grades.
+        Gain of each candidate, at least 0. Without grades, a positive has the gain 1.
     y_score, k
         See :func:`hit_rate_at_k`.
 
@@ -82,9 +82,10 @@ def ndcg_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     -----
     .. math:: \mathrm{NDCG@k} = \frac{1}{\mathrm{IDCG@k}} \sum_{r=1}^{k} \frac{y_r}{\log_2(1 + r)}
 
-    where :math:`y_r` is the gain at rank r (the mean gain of candidates with the same score) and
-    IDCG the same sum in the best order. With one positive at rank r, NDCG is ``1 / log2(1 + r)``,
-    and 0 beyond `k`. Equal to :func:`sklearn.metrics.ndcg_score`, ties included.
+    Here :math:`y_r` is the gain at rank r (the mean gain of candidates with the same score), and
+    IDCG is the same sum for the best order. With one positive at rank r, NDCG is
+    ``1 / log2(1 + r)``, and 0 beyond `k`. The result equals :func:`sklearn.metrics.ndcg_score`,
+    also for ties.
 
     References
     ----------
@@ -135,7 +136,7 @@ def precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
     Parameters
     ----------
     y_true, y_score, k
-        See :func:`hit_rate_at_k`. `k` is the divisor even where the list is shorter.
+        See :func:`hit_rate_at_k`. `k` is the divisor even if the list is shorter.
 
     Returns
     -------
@@ -152,7 +153,7 @@ def precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
 
 
 def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
-    """Compute the average precision of the top `k`; its mean over queries is MAP@k.
+    """Compute MAP@k: the average precision of the top `k`, as a mean over queries.
 
     .. versionadded:: 0.1
 
@@ -168,9 +169,9 @@ def average_precision_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -
 
     Notes
     -----
-    The sum of the precision at the rank of each positive in the list, divided by the number of
-    positives or `k`, whichever is smaller, so that the best list has 1. McSherry and Najork (2008)
-    give the expectation over ties, see :func:`ndcg_at_k`.
+    Average precision sums the precision at the rank of each positive in the list. It divides the
+    sum by the number of positives or by `k`, whichever is smaller, so that the best list has the
+    value 1. McSherry and Najork (2008) give the expectation over ties, see :func:`ndcg_at_k`.
 
     Examples
     --------
@@ -206,27 +207,30 @@ def reciprocal_rank_at_k(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> 
 
 
 def auc(y_true: ArrayLike, y_score: ArrayLike, k: int = 10) -> float:
-    """Compute the area under the ROC curve: the share of positives before negatives.
+    """Compute the area under the ROC curve (AUC), as a mean over queries.
 
     .. versionadded:: 0.1
+
+    AUC is the share of pairs of a positive and a negative in which the positive has the higher
+    score.
 
     Parameters
     ----------
     y_true, y_score
         See :func:`hit_rate_at_k`.
     k : int, default=10
-        Ignored: the whole list counts. It is here so that `make_ranking_scorer` takes the metric.
+        Ignored, because the whole list counts. `make_ranking_scorer` needs this parameter.
 
     Returns
     -------
     auc : float
-        Between 0 and 1; 0.5 for random or constant scores. A query without negatives counts as 0,
-        like one without positives.
+        Between 0 and 1; 0.5 for random or constant scores. Queries without positives or without
+        negatives count as 0.
 
     Notes
     -----
-    The only metric here whose expectation among sampled negatives is the exact value, see
-    :func:`neumf.evaluate`.
+    AUC is the only metric here that has the same expected value among sampled negatives as among
+    all items, see :func:`neumf.evaluate`.
 
     Examples
     --------
@@ -249,9 +253,9 @@ def _check_arrays(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDArray[Any], 
     relevance, scores = np.asarray(y_true), np.asarray(y_score)
     if scores.ndim != 2 or relevance.shape != scores.shape or 0 in scores.shape:
         raise ValueError(
-            "y_true and y_score must have one shape (n_queries, n_candidates), neither 0. Received "
-            f"shapes {relevance.shape} and {scores.shape}. For a single query pass [y_true] and "
-            "[y_score]."
+            "y_true and y_score must have the same shape (n_queries, n_candidates) without a 0. "
+            f"Received shapes {relevance.shape} and {scores.shape}. For a single query, pass "
+            "[y_true] and [y_score]."
         )
     if relevance.dtype != bool and (
         relevance.dtype.kind not in "iuf" or not np.all(np.isfinite(relevance) & (relevance >= 0))
@@ -262,7 +266,7 @@ def _check_arrays(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDArray[Any], 
         )
     if scores.dtype.kind not in "biuf" or np.isnan(scores).any():
         raise ValueError(
-            f"y_score must hold numbers, no NaN. Received dtype {scores.dtype} with other values. "
-            "Give candidates that cannot be scored -inf."
+            f"y_score must hold numbers other than NaN. Received dtype {scores.dtype} with other "
+            "values. Set the scores of candidates that cannot be scored to -inf."
         )
     return relevance, scores

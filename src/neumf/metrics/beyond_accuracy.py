@@ -1,4 +1,4 @@
-"""Properties of recommended lists other than accuracy: coverage, novelty and others."""
+"""Compute properties of lists other than accuracy: coverage, novelty, Gini and overlap."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class Recommended(NamedTuple):
 
     @property
     def exposure(self) -> NDArray[np.intp]:
-        """The number of lists that each item of the catalogue is in."""
+        """The number of lists that contain each item of the catalogue."""
         return np.bincount(self.items, minlength=len(self.information))
 
 
 def coverage(lists: Recommended) -> Float64s:
-    """Return the share of the catalogue that is in a list, one value."""
+    """Return the share of catalogue items that occur in any list (one value)."""
     return np.atleast_1d(np.mean(lists.exposure > 0))
 
 
 def novelty(lists: Recommended) -> Float64s:
-    """Return the mean information of each list, in bits."""
+    """Return the mean self-information of the items in each list, in bits."""
     _, rows = np.unique(lists.users, return_inverse=True)
     return np.bincount(rows, lists.information[lists.items]) / np.bincount(rows)
 
 
 def gini(lists: Recommended) -> Float64s:
-    """Return the Gini coefficient of exposure, one value."""
+    """Return the Gini coefficient of exposure (one value)."""
     exposure, n = np.sort(lists.exposure), len(lists.information)
     return np.atleast_1d(
         2 * np.arange(1, n + 1) @ exposure / (n * max(1, exposure.sum())) - (n + 1) / n
@@ -47,7 +47,10 @@ def gini(lists: Recommended) -> Float64s:
 
 
 def overlap(lists: Recommended) -> Float64s:
-    """Return the mean share of k that two lists have in common, one value; NaN for one list."""
+    """Return the mean share of items that two lists of k have in common (one value).
+
+    A single list has no overlap: NaN.
+    """
     exposure, n = lists.exposure, len(np.unique(lists.users))
     if n < 2:
         return np.array([np.nan])

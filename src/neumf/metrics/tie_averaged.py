@@ -1,6 +1,6 @@
-"""The values of ranking metrics per query, averaged over the orders of ties.
+"""Compute ranking metrics per query, averaged over all orders of ties.
 
-Arrays have a row per query; `neumf.metrics` defines the values.
+Arrays have one row per query. `neumf.metrics` defines the metrics.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from neumf.utils.arrays import Float64s
 class TopLists(NamedTuple):
     """The top positions of each query, arrays of shape (n_queries, min(k, n_candidates)).
 
-    The candidates with equal scores are the group of their positions.
+    Candidates with equal scores share a group of positions.
     """
 
     k: int
     offset: NDArray[np.intp]  # number of the position in its group, from 0
-    size: Float64s  # of the group
-    positives: Float64s  # in the group
-    gain: Float64s  # mean of the group
-    above: Float64s  # positives in the groups before
-    best_gain: NDArray[Any]  # gains of the best order
-    n_positives: NDArray[np.intp]  # of the query, in the list or not, shape (n_queries,)
+    size: Float64s  # number of candidates in the group
+    positives: Float64s  # number of positives in the group
+    gain: Float64s  # mean gain of the group
+    above: Float64s  # number of positives in the groups before
+    best_gain: NDArray[Any]  # gains in the best order
+    n_positives: NDArray[np.intp]  # positives of the query, also outside the list: (n_queries,)
 
     def cut(self, k: int) -> TopLists:
         """Return the first k positions."""
@@ -42,11 +42,11 @@ def describe_tops(relevance: NDArray[Any], scores: NDArray[Any], k: int) -> TopL
     # `partition` is several times as fast as `argpartition`.
     top = np.sort(np.partition(scores, n - k_listed, axis=1)[:, n - k_listed :], axis=1)[:, ::-1]
     start, end = _group_bounds(top)
-    # The last group may go on beyond the list.
+    # The last group may extend beyond the list.
     in_last = top == top[:, -1:]
     size = np.where(in_last, np.count_nonzero(scores == top[:, -1:], axis=1)[:, None], end - start)
 
-    # A positive shares the positions that have its score. This is faster than `nonzero`:
+    # `divmod` and `flatnonzero` are faster than `nonzero`.
     queries, columns = np.divmod(np.flatnonzero(relevance), n)
     own = scores[queries, columns][:, None]
     shared = (top[queries] == own) & (own > -np.inf)
@@ -67,7 +67,7 @@ def describe_tops(relevance: NDArray[Any], scores: NDArray[Any], k: int) -> TopL
 
 
 def hit_rates(lists: TopLists) -> Float64s:
-    """Return the chance of each query that a positive is in its list."""
+    """Return the probability that the list of each query holds a positive."""
     hits: Float64s = 1 - np.prod(1 - _first_hit_chance(lists), axis=1)
     return hits
 
@@ -84,13 +84,13 @@ def recalls(lists: TopLists) -> Float64s:
 
 
 def precisions(lists: TopLists) -> Float64s:
-    """Return the share of each query's list that is positive."""
+    """Return the share of positives among the k positions of each query's list."""
     return _expected_positives(lists) / lists.k
 
 
 def average_precisions(lists: TopLists) -> Float64s:
     """Return the average precision of each query."""
-    # Given a positive at its position, each earlier one of its group is positive with this chance.
+    # If a position holds a positive, earlier positions of its group do with this probability.
     others = (lists.positives - 1) / np.maximum(lists.size - 1, 1)
     found = lists.above + 1 + lists.offset * others
     rank = np.arange(1, found.shape[1] + 1)
@@ -108,12 +108,12 @@ def reciprocal_ranks(lists: TopLists) -> Float64s:
 
 
 def aucs(relevance: NDArray[Any], scores: NDArray[Any]) -> Float64s:
-    """Return the share of right orders of each query, positive before negative, ties half."""
+    """Return the share of pairs with the positive before the negative; ties count half."""
     listed = scores > -np.inf
     n_negatives = np.sum(listed & (relevance == 0), axis=1)
     queries, columns = np.nonzero(relevance)
     values = np.zeros(len(scores))
-    # A positive that is not listed has nothing after it.
+    # A positive outside the list is before no negative.
     for query, score in zip(queries, scores[queries, columns], strict=True):
         if score > -np.inf:
             others = scores[query][listed[query] & (relevance[query] == 0)]
@@ -122,7 +122,7 @@ def aucs(relevance: NDArray[Any], scores: NDArray[Any]) -> Float64s:
 
 
 def _group_bounds(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return, for each position of sorted rows, where its run of equal values starts and ends."""
+    """Return the start and end of the run of equal values at each position of sorted rows."""
     n = values.shape[1]
     changes = values[:, 1:] != values[:, :-1]
     edge = np.ones((len(values), 1), dtype=bool)
@@ -134,8 +134,8 @@ def _group_bounds(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.in
 
 
 def _first_hit_chance(lists: TopLists) -> Float64s:
-    """Return the chance that a position holds a positive if none of its group stands before it."""
-    # After a position with chance 1 it may exceed 1, where nothing is left to be found.
+    """Return the probability of a positive at each position if its group has none before it."""
+    # The value may exceed 1 only after a position with probability 1, where it has no effect.
     return lists.positives / np.maximum(lists.size - lists.offset, 1)
 
 
@@ -148,7 +148,7 @@ def _best_gains(relevance: NDArray[Any], k: int) -> NDArray[Any]:
     """Return the highest gains of each query, best first, shape (n_queries, at most k)."""
     k = min(k, relevance.shape[1])
     best: NDArray[Any]
-    if relevance.dtype == bool:  # spares a sort of all candidates
+    if relevance.dtype == bool:  # needs no sort of all candidates
         best = np.arange(k) < np.count_nonzero(relevance, axis=1)[:, None]
     else:
         best = np.sort(np.partition(relevance, -k, axis=1)[:, -k:], axis=1)[:, ::-1]
@@ -156,6 +156,6 @@ def _best_gains(relevance: NDArray[Any], k: int) -> NDArray[Any]:
 
 
 def _ratio(values: Float64s, best: NDArray[Any]) -> Float64s:
-    """Return value / best, 0 where there is nothing to find."""
+    """Return value / best, or 0 for queries without anything to find."""
     ratio: Float64s = np.divide(values, best, out=np.zeros_like(values), where=best > 0)
     return ratio

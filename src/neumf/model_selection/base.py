@@ -23,7 +23,7 @@ from neumf.utils.validation import check_int
 
 _Table = TypeVar("_Table")
 
-# Which rows are for training and which for testing.
+# Masks of the training rows and of the test rows.
 Masks = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 
@@ -39,7 +39,7 @@ class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
     def split(
         self, X: Any, y: Any = None, groups: Any = None
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Generate positions of training and test rows, each in the order of the table.
+        """Generate the positions of training and test rows for each split.
 
         Parameters
         ----------
@@ -51,9 +51,9 @@ class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
         Yields
         ------
         train : ndarray of shape (n_train,)
-            Positions of the training rows.
+            Positions of the training rows, in the order of X.
         test : ndarray of shape (n_test,)
-            Positions of the test rows.
+            Positions of the test rows, in the order of X.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
     def train_test_split(self, X: _Table) -> tuple[_Table, _Table]: ...
 
     def train_test_split(self, X: Any) -> tuple[Any, Any]:
-        """Return the training and the test table of the first split.
+        """Split a table into a training table and a test table, by the first split.
 
         Parameters
         ----------
@@ -92,17 +92,17 @@ class InteractionSplitter(BaseEstimator, BaseCrossValidator, ABC):
 
 
 class Units(NamedTuple):
-    """Each user's rows in units that are held out together: single rows, or baskets."""
+    """The units of each user that are held out together: single rows, or baskets."""
 
-    users: Indices  # of each row
+    users: Indices  # the user of each row
     from_last: Indices  # for each row, the number of later units of its user
-    counts: Indices  # units of each user
+    counts: Indices  # number of units of each user
 
 
 class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplitter):
     """Base of splitters that hold out the last units, rows or baskets, of each user.
 
-    A subclass names a unit, `_unit`, and reads them, `_read_units`.
+    A subclass sets `_unit`, the name of a unit in errors, and defines `_read_units`.
     """
 
     _unit: str
@@ -113,17 +113,18 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
         self._check_parameters()
         rows = self._read(X)
         users, from_last, counts = self._read_units(rows)
-        # A user is tested in as many splits as leave min_train units before them.
+        # A split tests a user only if at least min_train units remain for training.
         n_tested = np.minimum((counts - self.min_train) // self.n_last, self.n_splits)
         for j in range(1, self.n_splits + 1):
             kept = from_last >= self.n_last * np.minimum(n_tested, j)[users]
             test = ~kept & (from_last >= self.n_last * (j - 1))
             if not test.any():
                 raise ValueError(
-                    f"No user can be tested in split {j} of {self.n_splits}: that takes "
-                    f"{self.min_train + j * self.n_last} {self._unit}s of one user (min_train="
+                    f"No user can be tested in split {j} of {self.n_splits}: a user needs "
+                    f"{self.min_train + j * self.n_last} {self._unit}s (min_train="
                     f"{self.min_train}, n_last={self.n_last}). The longest timeline of X has "
-                    f"{counts.max()} {self._unit}(s) ({len(counts)} users). Lower a parameter."
+                    f"{counts.max()} {self._unit}(s) ({len(counts)} users). Lower n_splits, n_last "
+                    "or min_train."
                 )
             if j == 1:
                 self._warn_of_ties(rows, users, kept, test)
@@ -137,7 +138,7 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
         return self
 
     def transform(self, X: Any) -> Any:
-        """Add the column ``rank``: the number of each row in its user's timeline.
+        """Add the column ``rank``: the rank of each row in its user's timeline.
 
         Parameters
         ----------
@@ -147,8 +148,8 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
         Returns
         -------
         X_ranked : DataFrame, Arrow table or ndarray of shape (n_samples, n_features + 1)
-            A copy of X with the dense rank by time as the last column: 1 is the user's oldest
-            row, rows with equal timestamps share a rank.
+            A copy of X with the dense rank by time as the last column. The user's oldest row has
+            rank 1, and rows with equal timestamps share a rank.
         """
         check_is_fitted(self)
         return open_table(X).with_new_column("rank", dense_ranks(self._read(X)))
@@ -159,9 +160,9 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
         return names if "rank" in names else np.append(names, np.array("rank", object))
 
     def _read(self, X: Any) -> Interactions:
-        """Read a table; warn if only the order of its rows says what is last."""
+        """Read a table; warn if it has no timestamps, so that the order of its rows counts."""
         rows = read_ordered(X)
-        what = f"{type(self).__name__} goes by time"
+        what = f"{type(self).__name__} splits by time"
         warn_of_row_order(rows, what, "split at random, for example with train_test_split")
         return rows
 
@@ -177,7 +178,7 @@ class LeaveLastSplitter(OneToOneFeatureMixin, TransformerMixin, InteractionSplit
     def _warn_of_ties(
         self, rows: Interactions, users: Indices, kept: NDArray[np.bool_], test: NDArray[np.bool_]
     ) -> None:
-        """Warn of ties between kept and tested rows of the first split."""
+        """Warn about ties between training and test rows of the first split."""
 
 
 def read_ordered(X: Any) -> Interactions:
@@ -188,7 +189,7 @@ def read_ordered(X: Any) -> Interactions:
 
 
 def dense_ranks(rows: Interactions) -> NDArray[np.int64]:
-    """Return the dense rank of each row's timestamp among those of its user, from 1."""
+    """Return the dense rank, from 1, of each row's timestamp among its user's timestamps."""
     users, ids = index_ids(rows.users)
     if rows.timestamps is None:
         return 1 + read_timelines(users, None, len(ids)).positions.astype(np.int64)

@@ -20,35 +20,37 @@ class ColdItemSplitter(InteractionSplitter):
 
     .. versionadded:: 0.1
 
-    A scikit-learn cross-validator, for ``cv=``. The items of the test rows have no training rows,
-    like new items of a catalogue. No item is tested in two splits.
+    Pass this cross-validator to scikit-learn as ``cv=``. The items of the test rows have no
+    training rows, like new items of a catalogue. No item is tested in two splits.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of splits.
     test_size : float or None, default=None
-        The share of the items that a split holds out, above 0 and below 1; ``n_splits * test_size``
-        must be at most 1. None is ``1 / n_splits``: each item is tested in one of the splits.
+        Share of the items that each split holds out, above 0 and below 1. The product
+        ``n_splits * test_size`` must be at most 1. None means ``1 / n_splits``: each item is tested
+        in one split.
     random_state : int, RandomState, Generator or None, default=None
-        Seed of the draw. An int draws the same items at every call; None draws anew.
+        Seed of the draw. With an int, every call draws the same items; with None, other ones.
 
     See Also
     --------
-    hr_scorer, ndcg_scorer : With ``candidates="cold"`` they rank the held-out items among those
-        that training did not see.
-    LeaveLastOutSplitter : Holds out each user's last interactions, of items that are known.
-    sklearn.model_selection.GroupKFold : The same for groups in general, of equal numbers of rows.
+    hr_scorer, ndcg_scorer : With ``candidates="cold"`` they rank the held-out items among the
+        items without training rows.
+    LeaveLastOutSplitter : Holds out each user's last interactions.
+    sklearn.model_selection.GroupKFold : Holds out groups of rows, with splits of equal size.
 
     Notes
     -----
-    All items have the same chance, however many rows they have, so the number of test rows differs
-    from split to split. The draw depends on the order in which X names the items first.
+    All items have the same probability to be held out, whatever their number of rows. The number of
+    test rows therefore differs between splits. The draw depends on the order in which the items
+    first appear in X.
 
-    Cold items can only be found by recommenders with `item_features`: :class:`NeuMFRecommender`,
-    :class:`NextItemRecommender` and :class:`ContentKNNRecommender`. For others the test rows are
-    misses. So are test rows of users without training rows; to leave them out, keep
-    ``X_test[X_test["user"].isin(X_train["user"])]``.
+    Only recommenders with `item_features` can find cold items: :class:`NeuMFRecommender`,
+    :class:`NextItemRecommender` and :class:`ContentKNNRecommender`. For other recommenders, all
+    test rows are misses. Test rows of users without training rows are misses too. To leave them
+    out, keep ``X_test[X_test["user"].isin(X_train["user"])]``.
 
     References
     ----------
@@ -92,8 +94,8 @@ class ColdItemSplitter(InteractionSplitter):
         bounds = np.rint(np.arange(self.n_splits + 1) * share * len(ids)).astype(int)
         if not np.diff(bounds).all() or np.diff(bounds).max() == len(ids):
             raise ValueError(
-                f"X must have more items: each of {self.n_splits} split(s) is to hold out "
-                f"{share:.3g} of them, at least one item, and to keep another. Received "
+                f"X must have more items: each of {self.n_splits} split(s) must hold out a share "
+                f"of {share:.3g}, which is at least one item but not all items. Received "
                 f"{len(ids)} item(s). Set a lower n_splits, or another test_size."
             )
         drawn = make_generator(self.random_state).permutation(len(ids))
@@ -117,6 +119,6 @@ class ColdItemSplitter(InteractionSplitter):
             raise ValueError(
                 f"test_size must be at most 1 / n_splits, since no item is held out twice. "
                 f"Received: {self.test_size!r} with n_splits={self.n_splits}. Lower one of them; "
-                "for more draws, split with several random_state."
+                "for more splits, use several values of random_state."
             )
         return float(self.test_size)

@@ -15,9 +15,9 @@ class LeaveLastBasketOutSplitter(LeaveLastSplitter):
 
     .. versionadded:: 0.1
 
-    A scikit-learn cross-validator, for ``cv=``. A basket is all rows of a user with one timestamp:
-    the goods of an order, or the reviews of a day. It splits as
-    :class:`LeaveLastOutSplitter` does, with baskets in place of rows.
+    Pass this cross-validator to scikit-learn as ``cv=``. A basket is all rows of a user with the
+    same timestamp, such as the goods of an order or the reviews of a day. The class splits like
+    :class:`LeaveLastOutSplitter`, with baskets instead of rows.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class LeaveLastBasketOutSplitter(LeaveLastSplitter):
     Attributes
     ----------
     n_features_in_, feature_names_in_
-        Number of columns of X in `fit`, and their names, where all are strings.
+        Number of columns of X in `fit`, and their names if all names are strings.
 
     See Also
     --------
@@ -36,11 +36,11 @@ class LeaveLastBasketOutSplitter(LeaveLastSplitter):
 
     Notes
     -----
-    X needs timestamps. Where they are finer than the baskets, round them first, for example to
+    X must have timestamps. If they are finer than the baskets, round them first, for example to
     days.
 
-    Each user's held-out rows are one query of a scorer; recall and NDCG fit it. If users buy the
-    same items again, measure with ``exclude_seen=False``.
+    A scorer ranks all held-out rows of a user as one query. Suitable metrics are recall and NDCG.
+    If users buy the same items again, score with ``exclude_seen=False``.
 
     References
     ----------

@@ -16,7 +16,7 @@ from neumf.utils.arrays import Indices
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_option, warn_caller
 
-# A warning is due if row order decides what is held out for more than this share of the users.
+# Share of users whose held-out rows row order may decide without a warning.
 _MANY_TIES = 0.1
 
 
@@ -25,9 +25,9 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
 
     .. versionadded:: 0.1
 
-    A scikit-learn cross-validator, for ``cv=``. The first split tests on the last `n_last` rows of
-    each user and trains on all before them. The second tests on the `n_last` rows before those, and
-    so on: no later split trains on what an earlier one tests.
+    Pass this cross-validator to scikit-learn as ``cv=``. The first split tests on the last `n_last`
+    rows of each user, and trains on all rows before them. The second split tests on the `n_last`
+    rows before these, and so on. No split trains on rows that an earlier split tests.
 
     Parameters
     ----------
@@ -36,22 +36,22 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
     n_last : int, default=1
         Number of rows held out per user and split.
     min_train : int, default=1
-        Number of training rows that must remain for a user to be tested. A user with too few rows
-        for a split is not tested there; the rows that no earlier split has tested stay in train.
+        Least number of training rows of a tested user. A split does not test a user with too few
+        rows. It trains on those rows of the user that no earlier split tests.
     ties : {"warn", "row_order", "shuffle"}, default="warn"
-        Which of a user's rows with equal timestamps counts as the later one:
+        Order of a user's rows with equal timestamps:
 
-        - "row_order": the later row of the table;
-        - "warn": the same, with a warning if this decides for more than a tenth of the users what
-          the first split holds out;
-        - "shuffle": a random one.
+        - "row_order": the order of the table;
+        - "warn": the same, with a warning if row order decides the held-out rows of more than a
+          tenth of the users in the first split;
+        - "shuffle": a random order.
     random_state : int, RandomState, Generator or None, default=None
-        Seed of "shuffle". An int draws the same order at every call; None draws anew.
+        Seed of "shuffle". With an int, every call draws the same order; with None, another one.
 
     Attributes
     ----------
     n_features_in_, feature_names_in_
-        Number of columns of X in `fit`, and their names, where all are strings.
+        Number of columns of X in `fit`, and their names if all names are strings.
 
     See Also
     --------
@@ -63,11 +63,12 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
     Time order comes from the timestamps of X. Without them, row order within a user is time order.
 
     Equal timestamps are common: in MovieLens and Amazon, two users in five have several rows at
-    their last timestamp. Row order may then follow the item ids. "shuffle" makes the split
-    independent of it, and :class:`LeaveLastBasketOutSplitter` holds out all of these rows.
+    their last timestamp. Row order may then follow the item ids. With "shuffle", the split does not
+    depend on row order. :class:`LeaveLastBasketOutSplitter` holds out all rows of the last
+    timestamp.
 
-    Leave-last-out is the protocol of the paper of :class:`NeuMFRecommender`. A training row of one
-    user may be later than the test row of another; :class:`TimeSplitter` rules that out.
+    Leave-last-out is the protocol of the NCF paper, see :class:`NeuMFRecommender`. A training row
+    of one user may be later than the test row of another. :class:`TimeSplitter` avoids that.
 
     Examples
     --------
@@ -117,7 +118,7 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
         if self.ties != "shuffle" or rows.timestamps is None:
             timelines = read_timelines(users, rows.timestamps, len(ids))
             return Units(users, timelines.from_last(), timelines.counts)
-        # Equal times keep the order of the rows, so a table in random order breaks ties at random.
+        # Sorting by time keeps the order of ties, so random row order breaks ties at random.
         drawn = make_generator(self.random_state).permutation(len(users))
         timelines = read_timelines(users[drawn], rows.timestamps[drawn], len(ids))
         from_last = np.empty(len(users), dtype=np.int32)
@@ -131,14 +132,14 @@ class LeaveLastOutSplitter(LeaveLastSplitter):
             return
         newest_kept = pd.Series(rows.timestamps[kept]).groupby(users[kept]).max()
         oldest_tested = pd.Series(rows.timestamps[test]).groupby(users[test]).min()
-        # Not by `reindex`, which would make floats of nanoseconds.
+        # `reindex` would turn nanoseconds into floats.
         both = oldest_tested.index.intersection(newest_kept.index)
         share = (oldest_tested[both] == newest_kept[both]).sum() / len(oldest_tested)
         if share > _MANY_TIES:
             warn_caller(
-                f"X: {share:.0%} of the {len(oldest_tested)} tested users have a held-out row with "
-                "the timestamp of a row that stays in train: which of them is held out, the order "
-                "of the table decides. Set ties='shuffle' to draw it, hold out all of them with "
-                "LeaveLastBasketOutSplitter, or, if the table is in order of time, set "
-                "ties='row_order'."
+                f"X: {share:.0%} of the {len(oldest_tested)} tested users have a held-out row and "
+                "a training row with the same timestamp, and the order of the table decides which "
+                "one is held out. If the table is in order of time, set ties='row_order'. If not, "
+                "set ties='shuffle', or hold out all rows of the last timestamp with "
+                "LeaveLastBasketOutSplitter."
             )

@@ -14,7 +14,7 @@ from neumf.interactions.request_times import read_request_time, require_timestam
 from neumf.model_selection.base import InteractionSplitter, Masks, read_ordered
 from neumf.utils.validation import check_int, check_real
 
-_DURATIONS = (dt.timedelta, np.timedelta64)  # a Timedelta of pandas is of the first
+_DURATIONS = (dt.timedelta, np.timedelta64)  # pandas.Timedelta is a datetime.timedelta
 
 
 class TimeSplitter(InteractionSplitter):
@@ -22,21 +22,25 @@ class TimeSplitter(InteractionSplitter):
 
     .. versionadded:: 0.1
 
-    A scikit-learn cross-validator, for ``cv=``. The first split tests on the rows of the last
-    window and trains on all rows before it, of all users. The second tests on the window before
-    that one, and so on: no training row is later than a test row, as in production.
+    Pass this cross-validator to scikit-learn as ``cv=``. The first split tests on the rows of the
+    last window, and trains on all rows before it. The second split tests on the window before, and
+    so on. As in production, no training row is later than a test row.
 
     Parameters
     ----------
     n_splits : int, default=1
         Number of splits, and of windows.
     test_size : float or timedelta, default=0.2
-        Length of a window: a share of the rows of X, above 0 and below 1, or a duration
-        (:class:`datetime.timedelta`, :class:`pandas.Timedelta` or :class:`numpy.timedelta64`). Rows
-        with equal timestamps stay together, so that a window may exceed its share.
+        Length of a window:
+
+        - float above 0 and below 1: a share of the rows of X. Rows with equal timestamps stay
+          together, so a window may exceed its share;
+        - :class:`datetime.timedelta`, :class:`pandas.Timedelta` or :class:`numpy.timedelta64`: a
+          duration.
     start : float, datetime or None, default=None
-        The time from which on all rows are test rows: a number of seconds or a datetime, as the
-        timestamps of X are. It takes the place of `test_size`; `n_splits` must be 1.
+        Start of a single window, used instead of `test_size`: all rows from this time on are test
+        rows. It is a number of seconds or a datetime, like the timestamps of X, and needs
+        ``n_splits=1``.
 
     See Also
     --------
@@ -44,12 +48,13 @@ class TimeSplitter(InteractionSplitter):
 
     Notes
     -----
-    X needs timestamps.
+    X must have timestamps.
 
     Leave-last-out trains on rows of other users that are later than a test row. This flatters some
     models more than others, so that their order may change (Meng et al. 2020; Ji et al. 2023). A
-    split by time has no such leak. But it tests some users on many rows and others on none, and
-    users without training rows are misses, unless ``interactions=`` gives the scorer earlier rows.
+    split by time has no such leak, but it tests some users on many rows and others on no row. Users
+    without training rows are misses, unless the scorer gets their earlier rows as
+    ``interactions=``.
 
     References
     ----------
@@ -111,7 +116,7 @@ class TimeSplitter(InteractionSplitter):
         if self.start is not None:
             yield times / ticks_per_second >= read_request_time(self.start, "start")
         elif isinstance(self.test_size, _DURATIONS):
-            # In whole ticks where it can be: as floats, nanoseconds would be rounded.
+            # In whole ticks if possible: floats would round nanoseconds.
             ticks = pd.Timedelta(self.test_size).as_unit("ns").value * ticks_per_second
             length = ticks // 10**9 if ticks % 10**9 == 0 else ticks / 10**9
             for j in range(1, self.n_splits + 1):
@@ -128,7 +133,7 @@ class TimeSplitter(InteractionSplitter):
             read_request_time(self.start, "start")
             if self.n_splits > 1:
                 raise ValueError(
-                    "n_splits must be 1 if start is given, from which on all rows are test rows. "
+                    "n_splits must be 1 if start is given: all rows from start on are test rows. "
                     f"Received: {self.n_splits}. Leave start out to split into several windows."
                 )
         if not isinstance(self.test_size, _DURATIONS):

@@ -1,1 +1,1 @@
-"""The transformers: ids to indices, negatives."""
+"""Transform tables of interactions: encode ids as indices, and draw negatives."""

@@ -24,14 +24,18 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     .. versionadded:: 0.1
 
-    Ids are numbered in order of first appearance; other columns pass through. The recommenders read
-    raw ids by themselves: this transformer is for other tools that need integers.
+    Ids are numbered in order of first appearance. Other columns are not changed. The recommenders
+    do not need this transformer, since they read ids themselves. It is for other tools that need
+    integers.
 
     Parameters
     ----------
     handle_unknown : {"error", "use_encoded_value"}, default="error"
-        What `transform` does with an id that `fit` did not see: raise, or encode it as
-        `unknown_value`, as a pipeline needs that is scored on held-out rows.
+        How `transform` treats an id that `fit` did not see:
+
+        - "error": raise a ValueError;
+        - "use_encoded_value": encode it as `unknown_value`. Pipelines that are scored on held-out
+          rows need this.
     unknown_value : int, default=-1
         The index of unknown ids, below 0.
 
@@ -40,24 +44,18 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     users_, items_ : pandas.Index of shape (n_users,) or (n_items,)
         The id of each user and item, by index.
     n_features_in_, feature_names_in_
-        Number of columns of X in `fit`, and their names, where all are strings.
+        Number of columns of X in `fit`, and their names if all names are strings.
 
     See Also
     --------
-    sklearn.preprocessing.OrdinalEncoder : Encodes each column by itself, in sorted order.
+    sklearn.preprocessing.OrdinalEncoder : Encodes every column, in sorted order.
 
     Notes
     -----
-    In a DataFrame (of pandas or polars) or an Arrow table, the columns are found by name. The first
-    name that is there counts:
-
-    - users: ``user``, ``user_id``, ``userId``, ``reviewerID``;
-    - items: ``item``, ``item_id``, ``movieId``, ``parent_asin``, ``asin``;
-    - time: ``timestamp``, ``unixReviewTime``;
-    - ratings: ``rating``, ``overall``.
-
-    Users and items are the first two columns of arrays, and of tables that have neither name. The
-    whole library reads tables like this.
+    Like the whole library, the encoder finds the columns of a DataFrame (pandas or polars) or an
+    Arrow table by their names, such as ``user``, ``userId`` or ``reviewerID``, and ``item``,
+    ``movieId`` or ``asin``. The page "Columns, times and ids" lists all names. In an array, users
+    and items are the first two columns.
 
     Examples
     --------
@@ -75,8 +73,8 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     >>> encoder.inverse_transform(encoder.transform(X)).equals(X)
     True
 
-    In a pipeline, the recommender speaks indices. Recommendations come back as ids in one line, of
-    some users and of all:
+    In a pipeline, the recommender takes and returns indices. `inverse_transform` turns the indices
+    of its lists into ids, for some users or for all:
 
     >>> from neumf import PopularityRecommender
     >>> from sklearn.pipeline import make_pipeline
@@ -101,7 +99,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.unknown_value = unknown_value
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the ids.
+        """Learn the ids of users and items.
 
         Parameters
         ----------
@@ -118,7 +116,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_option("handle_unknown", self.handle_unknown, ("error", "use_encoded_value"))
         if not isinstance(self.unknown_value, Integral) or self.unknown_value >= 0:
             raise ValueError(
-                "unknown_value must be an int below 0, so that it is not an index. "
+                "unknown_value must be an int below 0, to differ from all indices. "
                 f"Received: {self.unknown_value!r}."
             )
         refuse_sparse(X)

@@ -29,9 +29,12 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
     n_negatives : int, default=4
         Number of negatives for each row.
     negative_strategy : {"uniform", "popularity"}, default="uniform"
-        Draw unseen items with equal probability, or in proportion to their number of users.
+        Probability of each unseen item:
+
+        - "uniform": all have the same probability;
+        - "popularity": the probability is proportional to the item's number of users.
     random_state : int, RandomState, Generator or None, default=None
-        An int draws the same negatives at every call; None draws anew.
+        Seed of the draws. With an int, every call draws the same negatives; with None, other ones.
 
     Attributes
     ----------
@@ -44,8 +47,8 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Draws are independent, with replacement and without rejection. Negatives are for training; to
-    rank a held-out item among 99 unseen ones, use ``hr_scorer(n_negatives=99)``.
+    Draws are independent and with replacement. These negatives are for training. To rank a held-out
+    item among 99 unseen items, use ``hr_scorer(n_negatives=99)`` instead.
 
     Examples
     --------
@@ -73,7 +76,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the catalogue and what each user has seen.
+        """Learn the catalogue and the seen items of each user.
 
         Parameters
         ----------
@@ -96,12 +99,12 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-            Interactions. Users may be new.
+            Interactions, also of users that `fit` did not see.
 
         Returns
         -------
         negatives : ndarray of shape (n_samples, n_negatives)
-            Ids of items of the catalogue that the row's user has seen neither in `fit` nor in X.
+            Ids of catalogue items that the user of the row has seen neither in `fit` nor in X.
 
         Raises
         ------
@@ -112,10 +115,10 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         return self._draw(read_table(X, with_timestamps=False))
 
     def fit_resample(self, X: Any, y: Any = None) -> tuple[Any, NDArray[np.float64]]:
-        """Return the table with its negatives as further rows, and labels.
+        """Append negatives to the table as further rows, and return the labels too.
 
-        imbalanced-learn's pipelines call it while fitting only. Hold out first: negatives leave out
-        all items of the user in X, so they would give away a held-out row in it.
+        imbalanced-learn's pipelines call this method only in `fit`. Remove held-out rows from X
+        first: an item of the user in X is never drawn, which would reveal a held-out item.
 
         Parameters
         ----------
@@ -157,7 +160,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         return tags
 
     def _fit_rows(self, X: Any) -> Interactions:
-        """Fit; return the rows, so that they are read once."""
+        """Fit, and return the rows, so that X is read only once."""
         check_int("n_negatives", self.n_negatives, 1)
         check_option("negative_strategy", self.negative_strategy, ("uniform", "popularity"))
         rows = read_table(X, with_timestamps=False)

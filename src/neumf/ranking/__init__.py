@@ -1,1 +1,1 @@
-"""Scores to lists: top-k and similar items."""
+"""Turn scores into lists: the k best items, similar items and similar users."""

@@ -1,4 +1,4 @@
-"""Weights of several scores, learned on held-out items."""
+"""Learn the weights of several scores from held-out items."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from neumf.ranking.top_k import blocks, top_items
 from neumf.utils.arrays import Float64s, Indices
 from neumf.utils.threads import map_threads
 
-# Items below the 20 best of every score hardly reach a list of ten. As candidates of the softmax,
-# these many items would count more than the order of the best.
+# Items outside the 20 best of every score hardly reach a list of ten. In the softmax, they would
+# outweigh the order of the best items by their number.
 _N_BEST = 20
 
 
@@ -25,11 +25,11 @@ def learn_weights(
     items: Indices,
     seen: sp.csr_array,
 ) -> Float64s:
-    """Return how much of each score, at least 0, makes the held-out items most probable.
+    """Return the weights of scores, at least 0, that make the held-out items most probable.
 
-    `score` gives several arrays for users, shape (n_users, n_items). Probabilities are a softmax of
-    the weighted sum over the 20 best unseen items of each score; held-out items that are not among
-    them are left out. The weights are zeros if no score helps.
+    `score` returns several arrays for users, each of shape (n_users, n_items). The probability of
+    an item is a softmax of the weighted sum, over the 20 best unseen items of each score. Held-out
+    items outside these are left out. All weights are 0 if no score helps.
     """
 
     def candidates_of(block: slice) -> tuple[Indices, Float64s]:

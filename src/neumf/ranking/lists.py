@@ -21,8 +21,8 @@ _COLUMNS = pd.Index(["user", "item", "score", "rank"])
 class CatalogueScores:
     """Score all items for queries: by popularity for unknown users, -inf for barred items.
 
-    `users` has the index of each query's user, -1 for unknown ones; `seen` bars items for a user,
-    `barred` for all.
+    `users` holds the user of each query, -1 for unknown users. `seen` bars items for their users,
+    `barred` bars items for all users.
     """
 
     ranker: Ranker
@@ -49,11 +49,11 @@ class CatalogueScores:
 
 
 def best_items(ids: Ids, catalogue: pd.Index, k: int, scores: CatalogueScores) -> pd.DataFrame:
-    """Return the k best items of each user, a query each, by their ids."""
+    """Return a table with the ids of the k best items of each user."""
     rows, items, values, ranks = top_lists(len(ids), len(catalogue), k, scores.of_block)
     lists = pd.DataFrame(
         {0: ids[rows], 1: catalogue.to_numpy()[items], 2: values, 3: ranks}, copy=False
     )
-    # Naming the columns takes longer than making them, unless the names are an index already.
+    # An index as names is fast; a list would take longer than the columns themselves.
     lists.columns = _COLUMNS.copy()
     return lists

@@ -1,4 +1,4 @@
-"""Rankers that several recommenders share, and rankers of queries at a request time."""
+"""Rankers that several recommenders share, and rankers for queries at request times."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from neumf.protocols import Ranker, Recommender, TimedRecommender
 from neumf.utils.arrays import Float32s, Float64s, Indices, Scores
 from neumf.utils.validation import warn_caller
 
-# Vectors of items that are multiplied at once.
+# Item vectors of a block of candidates.
 _BLOCK_SIZE = 2**15
 
 
 @dataclass(frozen=True)
 class PopularityRanker:
-    """Score items by the logit of their popularity, shape (n_items,), equally for every user."""
+    """Score items by their popularity logits, shape (n_items,), the same for every user."""
 
     logits: NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class PopularityRanker:
 
 @dataclass(frozen=True)
 class VectorRanker:
-    """Score by the products of vectors of users and of items."""
+    """Score items by the dot products of user vectors and item vectors."""
 
     users: Float32s
     items: Float32s
@@ -44,7 +44,7 @@ class VectorRanker:
         return scores
 
     def score_candidates(self, users: Indices, items: Indices) -> Scores:
-        """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
+        """Return the scores of each user's candidates, shape (n, n_candidates)."""
         scores = np.empty(items.shape, np.float32)
         step = max(1, _BLOCK_SIZE // items.shape[1])
         for i in range(0, len(users), step):
@@ -56,7 +56,7 @@ class VectorRanker:
 
 @dataclass(frozen=True)
 class QueryRanker:
-    """Score queries by their users, shape (n_queries,), with a ranker of users."""
+    """Score queries with a ranker of users; `users`, shape (n_queries,), are the queries' users."""
 
     ranker: Ranker
     users: Indices
@@ -71,9 +71,9 @@ class QueryRanker:
 
 
 def ranker_at(recommender: Recommender, users: Indices, seconds: Float64s | None) -> Ranker:
-    """Return a ranker of queries: users (-1: unknown), each at a request time if there are any.
+    """Return a ranker of queries: one per user (-1: unknown), at a request time if given.
 
-    Recommenders whose scores do not depend on the request time ignore it.
+    Recommenders with scores that do not depend on the request time ignore it.
     """
     if seconds is not None:
         require_times_of_fit(recommender)
@@ -83,7 +83,7 @@ def ranker_at(recommender: Recommender, users: Indices, seconds: Float64s | None
 
 
 def require_times_of_fit(recommender: Recommender) -> None:
-    """Raise if the recommender was fitted without timestamps, so that no request time applies."""
+    """Raise if the recommender was fitted without timestamps, which request times need."""
     timed = getattr(recommender, "has_timestamps_", True) or None
     require_timestamps(timed, "X of fit", "a request time (at=) is given", "leave at out")
 

@@ -1,4 +1,4 @@
-"""The users or items that are most similar to others."""
+"""Rank the users or items that are most similar to given ones."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def most_similar(
 ) -> pd.DataFrame:
     """Rank the other users or items of a vocabulary by their similarity to each of `ids`.
 
-    `score` takes n indices and returns a new array of similarities, shape (n, len(vocabulary));
-    those of -inf are left out. The columns are user, similar_user, score, rank (or item, ...).
+    `score` takes n indices and returns a new array of similarities, shape (n, len(vocabulary)).
+    Similarities of -inf are left out. The table has the columns user, similar_user, score and rank,
+    or item, similar_item, score and rank.
     """
     check_int("k", k, 1)
     ids = read_ids(ids, f"{side}s", vocabulary)
@@ -49,7 +50,7 @@ def most_similar(
 def most_similar_vectors(
     side: Side, ids: Any, vocabulary: pd.Index, k: int, vectors: Float32s
 ) -> pd.DataFrame:
-    """Rank by the cosine of vectors, one for each id of the vocabulary; see `most_similar`."""
+    """Rank by cosine similarity; `vectors` has a row per id of the vocabulary."""
     units = unit_vectors(vectors)
 
     def score(indices: Indices) -> Scores:
@@ -60,7 +61,7 @@ def most_similar_vectors(
 
 
 def unit_vectors(vectors: NDArray[Any]) -> NDArray[Any]:
-    """Divide each vector, a row, by its length; vectors of length 0 stay 0."""
+    """Divide each row by its length; rows of length 0 stay 0."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units: NDArray[Any] = vectors / np.maximum(lengths, 1e-12)
     return units

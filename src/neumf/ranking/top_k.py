@@ -1,4 +1,4 @@
-"""Scores to lists: the k best items of each row, block by block, and the scores of candidates."""
+"""Find the k best items of each row of scores, block by block, and the scores of candidates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from neumf.utils.arrays import Indices, Scores
 from neumf.utils.threads import map_threads
 
-# Scores of a block: few enough to stay in the processor's cache from one operation to the next.
+# Scores of a block: few enough to stay in the processor's cache between operations.
 _BLOCK_SIZE = 2**19
-# Rows of a block at least, so that the matrix product is fast, unless _MOST_SCORES forbids it.
+# Least rows of a block, for a fast matrix product, within the limit of _MOST_SCORES.
 _BLOCK_ROWS = 64
-# Scores of a block at most, unless a single row has more.
+# Most scores of a block, unless a single row has more.
 _MOST_SCORES = 2**23
 
 
@@ -52,9 +52,9 @@ def top_items(scores: Scores, k: int) -> tuple[Indices, Indices, Indices]:
 
 
 def _bounds_of_best(scores: Scores, k: int) -> Scores:
-    """Return a lower bound of the k-th best score of each row, which few other items reach.
+    """Return a lower bound of the k-th best score of each row, near that score.
 
-    Items are cut into groups; the bound is the k-th largest of the maxima of the groups.
+    Items are cut into groups. The bound is the k-th largest of the maxima of the groups.
     """
     n, n_items = scores.shape
     # Groups of about this size keep both parts of the work small: the selection among the maxima,
@@ -74,9 +74,9 @@ def _bounds_of_best(scores: Scores, k: int) -> Scores:
 def top_lists(
     n_rows: int, n_items: int, k: int, score: Callable[[slice], Scores]
 ) -> tuple[Indices, Indices, Scores, Indices]:
-    """Return rows, items, scores and ranks of the k best items, scoring a block at a time.
+    """Return rows, items, scores and ranks of the k best items of each row.
 
-    `score` is called from several threads at once.
+    `score` computes the scores of a block of rows; several threads call it at once.
     """
 
     def list_block(block: slice) -> tuple[Indices, Indices, Scores]:
@@ -85,7 +85,7 @@ def top_lists(
         return np.bincount(rows, minlength=len(scores)), items.astype(np.int32), scores[rows, items]
 
     lists = map_threads(list_block, blocks(n_rows, n_items))
-    # Blocks return counts, not rows and ranks: these follow at the end, and memory peaks lower.
+    # Blocks return counts instead of rows and ranks, to save memory.
     counts, items, values = (np.concatenate(part) for part in zip(*lists, strict=True))
     rows = np.repeat(np.arange(len(counts)), counts)
     ranks = np.arange(1, len(rows) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -95,10 +95,10 @@ def top_lists(
 def candidate_scores(
     score_items: Callable[[Indices], Scores], n_items: int, users: Indices, items: Indices
 ) -> Scores:
-    """Pick the scores of candidates, shape (n, n_candidates), out of those of all items.
+    """Pick the scores of candidates, shape (n, n_candidates), from the scores of all items.
 
-    For rankers that score a few items no faster than all. `score_items` takes n indices of users
-    and returns scores of shape (n, n_items); a user of several rows is scored once.
+    For rankers that need as long for a few items as for all. `score_items` takes n indices of
+    users and returns scores of shape (n, n_items). A user of several rows is scored once.
     """
     distinct, inverse = np.unique(users, return_inverse=True)
     order = np.argsort(inverse, kind="stable")

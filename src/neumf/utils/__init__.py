@@ -1,1 +1,1 @@
-"""Small tools that every room uses: arrays, random numbers, threads, checks."""
+"""Tools that all sub-packages use: arrays, random numbers, threads, checks."""

@@ -1,4 +1,4 @@
-"""The arrays that the modules hand to each other, by name."""
+"""Names for the types of arrays, and small functions on them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-# Labels of users or items, as the user of the library gave them.
+# Ids of users or items, as the user of the library gave them.
 Ids = NDArray[Any]
-# Indices of users or items from 0, in order of first appearance; -1 is an unknown one.
+# Indices of users or items from 0, in order of first appearance; -1 stands for unknown.
 Indices = NDArray[np.integer[Any]]
 # Vectors, weights and labels.
 Float32s = NDArray[np.float32]
 # Values of metrics.
 Float64s = NDArray[np.float64]
-# The values by which candidates are ranked.
+# Scores of candidates, by which they are ranked.
 Scores = NDArray[np.floating[Any]]
 
 
 def object_array(labels: list[Any]) -> Ids:
-    """Return an array of the labels as they are, tuples and lists too."""
+    """Return the labels as an array of objects; tuples and lists stay single labels."""
     array = np.empty(len(labels), dtype=object)
     array[:] = labels
     return array
@@ -29,12 +29,12 @@ def object_array(labels: list[Any]) -> Ids:
 
 def as_index(ids: Ids) -> pd.Index:
     """Return the ids as an index of their own dtype."""
-    # Left to itself pandas makes a MultiIndex of tuples and another dtype of strings.
+    # By default, pandas turns tuples into a MultiIndex and changes the dtype of strings.
     return pd.Index(ids, dtype=ids.dtype, tupleize_cols=False)
 
 
 def repr_of_row(values: Any, row: int) -> str:
-    """Return the representation of one value, a plain Python one."""
+    """Return the repr of one value, converted to a plain Python object."""
     value = values[row : row + 1].tolist()[0]
     return repr(value.item() if isinstance(value, np.generic) else value)
 

@@ -1,4 +1,4 @@
-"""Paths as users write them, in calls and in errors."""
+"""Open files, with errors that name the path as the user wrote it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def opened_as(path: str | os.PathLike[str], rule: str) -> Iterator[Path]:
-    """Give the path with the home for "~"; errors of the system name it as given, and the rule."""
+    """Expand "~" in a path; add the rule, and the path as given, to errors of the system."""
     try:
-        yield Path(os.path.expanduser(path))  # noqa: PTH111 - that of Path raises without a home
+        yield Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser needs a home
     except OSError as error:
         if error.errno is None:
             raise

@@ -1,4 +1,4 @@
-"""Random numbers from one ``random_state``, without touching a global generator."""
+"""Draw random numbers from one ``random_state``, without a global generator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | Non
 
 
 def make_generator(random_state: RandomState) -> np.random.Generator:
-    """Return a generator; unlike scikit-learn's, None means fresh entropy, not NumPy's global."""
+    """Return a NumPy generator; None gives a new seed, not the global generator of NumPy."""
     if isinstance(random_state, np.random.Generator):
         return random_state
     if isinstance(random_state, np.random.RandomState):

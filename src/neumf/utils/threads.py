@@ -1,7 +1,7 @@
-"""Work on parts of the data side by side, in threads.
+"""Process parts of the data in parallel, in threads.
 
-Each thread uses one thread of BLAS: BLAS's own threads wait for each other at every small product,
-which costs several times the product itself where other work keeps a core busy.
+Each thread uses one thread of BLAS. Several BLAS threads wait for each other at every small
+product; if other work keeps a core busy, the wait costs several times the product itself.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _limiting = Lock()
 
 
 def map_threads(function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
-    """Yield the result of a function for each part, in order; a few are held at once.
+    """Call a function for each part, in threads; yield the results in order.
 
-    There is one thread per core, or per core of the share that joblib grants a process by
-    OMP_NUM_THREADS.
+    Only a few results are in memory at once. There is one thread per core, but at most
+    OMP_NUM_THREADS, which joblib sets in its processes.
     """
     parts = list(parts)
     n_threads = _count_threads() if len(parts) > 1 else 1
@@ -48,7 +48,7 @@ def map_threads(function: Callable[[Part], Result], parts: Iterable[Part]) -> It
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let BLAS compute in the calling thread alone; one call at a time sets the process's limit."""
+    """Limit BLAS to one thread; only the first of simultaneous calls sets and resets the limit."""
     if not _limiting.acquire(blocking=False):
         yield
         return
@@ -61,7 +61,7 @@ def one_blas_thread() -> Iterator[None]:
 
 @cache
 def _controller() -> Any:
-    """Return the controller of the loaded libraries' threads; to find them takes a while."""
+    """Return the controller of BLAS threads; cached, since the search for libraries is slow."""
     return ThreadpoolController()
 
 

@@ -1,4 +1,4 @@
-"""Histories as a network reads them: items, and how long ago each of them was."""
+"""Histories as inputs of a network: items, and their ages in buckets."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 
 from neumf.utils.arrays import Float64s, Indices
 
-# The end from which ages of items are counted: the newest item of the history or the request time.
+# The time from which ages of items count: the newest item of the history, or the request time.
 TimeGaps = Literal["newest", "request"]
 TIME_GAPS: tuple[str, ...] = get_args(TimeGaps)
 
-# Bounds of buckets grow by the square root of 2, from a second to a human life.
+# Bounds of buckets grow by the square root of 2, from a second to 96 years.
 N_BUCKETS = 64
 _BUCKETS_PER_OCTAVE = 2
 
 
 class HistoryInputs(NamedTuple):
-    """The histories of a batch, shape (n, length), newest item first, filled up with -1."""
+    """The histories of a batch, shape (n, length), newest item first, padded with -1."""
 
     items: Indices
-    gaps: Indices | None = None  # the bucket of each item's age; None if no times are read
+    gaps: Indices | None = None  # the bucket of each item's age; None if times are not used
 
 
 def bucket_of(gaps: Float64s) -> Indices:
-    """Return the bucket of each age in seconds; ages below a second, negative ones too, are 0."""
+    """Return the bucket of each age in seconds; negative ages count as 0."""
     octaves = np.log2(1.0 + np.maximum(gaps, 0.0))
     buckets: Indices = np.minimum(_BUCKETS_PER_OCTAVE * octaves, N_BUCKETS - 1).astype(np.int32)
     return buckets

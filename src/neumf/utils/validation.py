@@ -1,4 +1,4 @@
-"""Checks of parameters, with errors that say what to do."""
+"""Check parameters, and raise errors that say what to do."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
-# scikit-learn wraps methods such as `fit` and `transform`.
+# Warnings skip the frames of both packages: scikit-learn wraps methods such as `fit`.
 _PACKAGES = tuple(
     str(Path(path).parent) + os.sep for path in (Path(__file__).parent, sklearn.__file__)
 )
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called the library, however deep inside it the cause is found."""
+    """Issue a warning that points to the line of the user's code, outside the library."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
         frame, level = frame.f_back, level + 1
@@ -36,7 +36,7 @@ def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def describe(value: Any) -> str:
-    """Return the representation of a value if that is short, else its type and shape."""
+    """Return the repr of a value if it is short, else the type and shape of the value."""
     shape, kind = getattr(value, "shape", ()), type(value).__name__
     if isinstance(shape, tuple) and shape:
         return f"{kind} of shape {shape}"
@@ -47,7 +47,7 @@ def describe(value: Any) -> str:
 def shows_call(
     call: str,
 ) -> Callable[[Callable[_Arguments, _Result]], Callable[_Arguments, _Result]]:
-    """Let a function show a call where arguments are missing or too many."""
+    """Decorate a function: the error for wrong arguments shows a correct call."""
 
     def decorate(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
         signature = inspect.signature(function)
@@ -88,7 +88,7 @@ def check_int(name: str, value: Any, minimum: int) -> None:
 
 
 def check_n_jobs(n_jobs: Any, what: str) -> None:
-    """Raise unless this can be a number of jobs; `what` tells what is counted."""
+    """Raise unless the value is a valid `n_jobs`; `what` names the jobs in the error."""
     rule = f"n_jobs must be None, a number of {what} from 1, or -1 for one per core"
     if n_jobs is None:
         return
@@ -122,7 +122,7 @@ def check_real(
 
 
 def check_index(name: str, values: Any, X: Any) -> None:
-    """Raise if a column and the table that it belongs to number their rows differently."""
+    """Raise if a Series and the DataFrame X have different indices."""
     if not (
         isinstance(values, pd.Series) and isinstance(X, pd.DataFrame) and len(values) == len(X)
     ):
@@ -130,14 +130,14 @@ def check_index(name: str, values: Any, X: Any) -> None:
     if not values.index.equals(X.index):
         row = int(np.argmax(values.index != X.index))
         raise ValueError(
-            f"{name} must have the index of X: its values count by position. Received "
+            f"{name} must have the index of X, because rows are matched by position. Received "
             f"{values.index[row]!r} in row {row}, where X has {X.index[row]!r}. Pass "
             f"{name}.to_numpy() if the order of the rows is right, or {name}.loc[X.index]."
         )
 
 
 def check_labels(y: Any, n_rows: int) -> NDArray[np.float32]:
-    """Return labels of rows, numbers in [0, 1]."""
+    """Return the labels of rows as float32; raise if one is outside [0, 1]."""
     labels = _check_column("y", y, n_rows)
     if not ((labels >= 0) & (labels <= 1)).all():
         raise ValueError(
@@ -149,7 +149,7 @@ def check_labels(y: Any, n_rows: int) -> NDArray[np.float32]:
 
 
 def check_weights(sample_weight: Any, n_rows: int) -> NDArray[np.float32]:
-    """Return weights of rows, numbers >= 0 that are not all 0."""
+    """Return the weights of rows as float32; raise if one is below 0, or if all are 0."""
     weights = _check_column("sample_weight", sample_weight, n_rows)
     if not (weights >= 0).all() or not weights.any():
         raise ValueError(
