@@ -132,9 +132,9 @@ def test_every_public_name_has_its_page_in_the_reference(module):
 
 def test_the_tests_that_the_conventions_name_are_there():
     text = (DOCS / "conventions.md").read_text(encoding="utf-8")
-    named = re.findall(r"\[`(test_\w+)`\]\(source:(tests/\w+\.py)\)", text)
+    named = re.findall(r"\[test\]\(source:(tests/\w+\.py) \"(test_\w+)\"\)", text)
     assert len(named) > 20
-    for name, path in named:
+    for path, name in named:
         assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), name
 
 
