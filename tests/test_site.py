@@ -5,6 +5,7 @@
 
 import os
 import re
+import runpy
 import shutil
 from functools import partial
 from html.parser import HTMLParser
@@ -25,6 +26,7 @@ SOURCE = "https://github.com/scikit-neumf/scikit-neumf/blob/main/"
 PAGES = ["index.html", "tutorial/amazon_reviews.html", "gallery/plot_compare.html"]
 SEARCH = "search.html?q=evaluate"
 REFERENCE = "reference/generated/neumf.NeuMFRecommender.html"
+GUIDES = [f"guides/{path.stem}.html" for path in sorted((DOCS / "guides").glob("*.md"))]
 
 if not SITE.is_dir():
     pytest.skip("NEUMF_SITE names no built site, see tox -e tests", allow_module_level=True)
@@ -143,6 +145,20 @@ def test_python_that_does_not_run_is_on_pages_of_foreign_libraries_and_clusters_
     assert shown == {"export_and_mlflow.md", "clusters_lists_and_search.md", "tune.md"}
 
 
+def test_the_plot_of_the_mlp_shows_the_figures_of_its_file():
+    drawing = runpy.run_path(str(DOCS / "_ext" / "mlp_gains.py"))
+    rows = drawing["read"](DOCS / "_static" / "mlp_gains.csv")
+    assert (DOCS / "_static" / "mlp_gains.svg").read_text("utf-8") == drawing["draw"](rows)
+
+
+def test_every_drawing_has_a_title_and_a_description(pages):
+    for name in pages:
+        text = (SITE / name).read_text(encoding="utf-8")
+        for drawing in re.findall(r"<svg viewBox.*?</svg>", text, re.DOTALL):
+            assert 'role="img" aria-labelledby=' in drawing, name
+            assert "<title id=" in drawing and "<desc id=" in drawing, name
+
+
 # In a browser.
 
 
@@ -248,6 +264,58 @@ def test_the_search_finds_something(open_page):
     page.wait_for_selector("#search-results li a", timeout=20_000)
     assert page.locator("#search-results li").count() > 3
     assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("gpu", "guides/speed_and_memory.html"),
+        ("optuna", "guides/tune.html"),
+        ("progress bar", "guides/speed_and_memory.html"),
+        ("cold start", "guides/new_users_rows_items.html"),
+        ("save", "guides/files.html"),
+        ("pandas", "guides/columns_times_ids.html"),
+        ("negative sampling", "explanations/negatives.html"),
+    ],
+)
+def test_the_search_leads_to_the_page_that_answers(words, answer, browser, address):
+    page = browser.new_page()
+    page.goto(f"{address}/search.html?q={words.replace(' ', '+')}")
+    page.wait_for_selector("#search-results p.search-summary:has-text('found')", timeout=20_000)
+    links = page.locator("#search-results li a").all()
+    assert any(answer in link.get_attribute("href") for link in links[:5])
+    page.close()
+
+
+@pytest.mark.parametrize("path", [*PAGES, *GUIDES, REFERENCE])
+def test_no_code_is_cut_off_on_a_small_laptop(path, browser, address):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{address}/{path}")
+    wide = "p => p.scrollWidth > p.clientWidth + 1 && p.textContent.slice(0, 80)"
+    blocks = page.locator("article div.highlight pre").all()
+    assert [text for block in blocks if (text := block.evaluate(wide))] == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_no_name_of_a_parameter_is_broken(width, browser, address):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(f"{address}/{REFERENCE}")
+    lines = "name => name.getClientRects().length"
+    names = page.locator("article dl.field-list dt strong").all()
+    assert len(names) > 20
+    assert [name.inner_text() for name in names if name.evaluate(lines) > 1] == []
+    page.close()
+
+
+def test_a_long_signature_is_folded_on_a_phone(browser, address):
+    page = browser.new_page(viewport={"width": 375, "height": 700})
+    page.goto(f"{address}/{REFERENCE}")
+    signature = page.locator("dt.sig").first
+    assert signature.bounding_box()["height"] < 200
+    signature.locator("summary").click()
+    assert signature.locator("text=n_factors").is_visible()
+    page.close()
 
 
 # The contrast of each text with its background, by WCAG 2: at least 4.5, and 3 for large text.
