@@ -233,7 +233,7 @@ CUT_OFF = r"""
     const range = document.createRange();
     range.selectNodeContents(walker.currentNode);
     if (range.getBoundingClientRect().right <= innerWidth + 1) continue;
-    // What screen readers alone say, and what the theme ends with dots.
+    // Skip text for screen readers, and text that the theme shortens with dots.
     if (element.closest('.sr-only, .visually-hidden')) continue;
     let node = element;
     for (; node; node = node.parentElement) {
