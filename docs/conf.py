@@ -41,6 +41,7 @@ myst_heading_anchors = 4
 
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 # One parameter a line where a signature is long.
 python_maximum_signature_line_length = 88
 numpydoc_show_class_members = False
@@ -79,6 +80,7 @@ html_title = "scikit-neumf"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
+html_search_scorer = "_ext/scorer.js"
 html_favicon = "_static/icon.svg"
 html_math_renderer = "mathml"
 html_show_sourcelink = False

@@ -275,7 +275,7 @@ def test_the_search_finds_something(open_page):
         ("progress bar", "guides/speed_and_memory.html"),
         ("cold start", "guides/new_users_rows_items.html"),
         ("save", "guides/files.html"),
-        ("pandas", "guides/columns_times_ids.html"),
+        ("pandas", "guides/kinds_of_tables.html"),
         ("negative sampling", "explanations/negatives.html"),
     ],
 )
@@ -305,7 +305,9 @@ def test_no_name_of_a_parameter_is_broken(width, browser, address):
     lines = "name => name.getClientRects().length"
     names = page.locator("article dl.field-list dt strong").all()
     assert len(names) > 20
-    assert [name.inner_text() for name in names if name.evaluate(lines) > 1] == []
+    broken = [name.inner_text() for name in names if name.evaluate(lines) > 1]
+    # A list of names breaks between them.
+    assert [name for name in broken if ", " not in name] == []
     page.close()
 
 
