@@ -26,6 +26,7 @@ SOURCE = "https://github.com/scikit-neumf/scikit-neumf/blob/main/"
 PAGES = ["index.html", "tutorial/amazon_reviews.html", "gallery/plot_compare.html"]
 SEARCH = "search.html?q=evaluate"
 REFERENCE = "reference/generated/neumf.NeuMFRecommender.html"
+GUIDE = "guides/which_recommender.html"
 GUIDES = [f"guides/{path.stem}.html" for path in sorted((DOCS / "guides").glob("*.md"))]
 
 if not SITE.is_dir():
@@ -248,7 +249,7 @@ CUT_OFF = r"""
 
 
 @pytest.mark.parametrize("width", [375, 1280])
-@pytest.mark.parametrize("path", [*PAGES, SEARCH, "conventions.html", REFERENCE])
+@pytest.mark.parametrize("path", [*PAGES, SEARCH, GUIDE, "conventions.html", REFERENCE])
 def test_a_page_is_whole_in_a_browser(path, width, open_page):
     page, complaints = open_page(path, width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -366,7 +367,7 @@ LOW_CONTRAST = r"""
 """
 
 
-@pytest.mark.parametrize("path", [*PAGES, SEARCH, REFERENCE])
+@pytest.mark.parametrize("path", [*PAGES, SEARCH, GUIDE, REFERENCE])
 def test_text_stands_out_from_what_is_behind_it(path, open_page):
     page, _ = open_page(path, 1280)
     assert page.evaluate(LOW_CONTRAST) == []
