@@ -1,4 +1,4 @@
-"""How Sphinx builds the site, see `tox -e tests`."""
+"""Configure Sphinx for the site, which `tox -e tests` builds."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import neumf
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
-# Examples train for seconds: TensorFlow has nothing to say of the machine.
+# TensorFlow's messages about the machine would stand in the outputs of the examples.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 project = "scikit-neumf"
@@ -35,16 +35,19 @@ templates_path = ["_templates"]
 default_role = "literal"
 smartquotes = False
 
-# Pages are Markdown; what is generated, of docstrings and examples, is reStructuredText.
+# Pages are Markdown. Docstrings and examples are reStructuredText.
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
 myst_heading_anchors = 4
 
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
+# One parameter a line where a signature is long.
+python_maximum_signature_line_length = 88
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
-# Without a network no other project's index of names can be read, so their names do not link.
+# The build has no network, so the names of other projects do not link.
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(ast|datetime|sklearn|numpy|scipy|pandas|keras|matplotlib|joblib|tensorflow)\..*"),
@@ -76,10 +79,12 @@ html_theme = "pydata_sphinx_theme"
 html_title = "scikit-neumf"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
+html_search_scorer = str(Path(__file__).parent / "_ext" / "scorer.js")
 html_favicon = "_static/icon.svg"
 html_math_renderer = "mathml"
 html_show_sourcelink = False
-# Where each page is changed: pages of the gallery and the tutorial are made of scripts.
+# The source of each page, for its edit button: the gallery and the tutorial are scripts.
 html_context = {
     "default_mode": "auto",
     "edit_page_provider_name": "GitHub",
@@ -112,7 +117,7 @@ html_theme_options = {
     "footer_end": [],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
-    # A docstring stands in the middle of a file: no link leads there.
+    # Pages of docstrings have no edit button: their source is in the middle of a file.
     "secondary_sidebar_items": {
         "reference/generated/*": ["page-toc"],
         "tutorial/index": [],

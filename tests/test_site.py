@@ -5,6 +5,7 @@
 
 import os
 import re
+import runpy
 import shutil
 from functools import partial
 from html.parser import HTMLParser
@@ -25,6 +26,8 @@ SOURCE = "https://github.com/scikit-neumf/scikit-neumf/blob/main/"
 PAGES = ["index.html", "tutorial/amazon_reviews.html", "gallery/plot_compare.html"]
 SEARCH = "search.html?q=evaluate"
 REFERENCE = "reference/generated/neumf.NeuMFRecommender.html"
+GUIDE = "guides/which_recommender.html"
+GUIDES = [f"guides/{path.stem}.html" for path in sorted((DOCS / "guides").glob("*.md"))]
 
 if not SITE.is_dir():
     pytest.skip("NEUMF_SITE names no built site, see tox -e tests", allow_module_level=True)
@@ -132,15 +135,30 @@ def test_every_public_name_has_its_page_in_the_reference(module):
 
 def test_the_tests_that_the_conventions_name_are_there():
     text = (DOCS / "conventions.md").read_text(encoding="utf-8")
-    named = re.findall(r"\[`(test_\w+)`\]\(source:(tests/\w+\.py)\)", text)
+    named = re.findall(r"\[test\]\(source:(tests/\w+\.py) \"(test_\w+)\"\)", text)
     assert len(named) > 20
-    for name, path in named:
+    for path, name in named:
         assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), name
 
 
 def test_python_that_does_not_run_is_on_pages_of_foreign_libraries_and_clusters_alone():
     shown = {path.name for path in DOCS.rglob("*.md") if "```python" in path.read_text()}
     assert shown == {"export_and_mlflow.md", "clusters_lists_and_search.md", "tune.md"}
+
+
+def test_the_plot_of_the_mlp_shows_the_figures_of_its_file():
+    drawing = runpy.run_path(str(DOCS / "_ext" / "mlp_gains.py"))
+    rows = drawing["read"](DOCS / "_static" / "mlp_gains.csv")
+    assert (DOCS / "_static" / "mlp_gains.svg").read_text("utf-8") == drawing["draw"](rows)
+
+
+def test_every_drawing_has_a_title_and_a_description(pages):
+    for name in pages:
+        text = (SITE / name).read_text(encoding="utf-8")
+        for drawing in re.findall(r"<svg viewBox.*?</svg>", text, re.DOTALL):
+            assert 'role="img" aria-labelledby=' in drawing, name
+            assert "<title id=" in drawing, name
+            assert "<desc id=" in drawing, name
 
 
 # In a browser.
@@ -216,7 +234,7 @@ CUT_OFF = r"""
     const range = document.createRange();
     range.selectNodeContents(walker.currentNode);
     if (range.getBoundingClientRect().right <= innerWidth + 1) continue;
-    // What screen readers alone say, and what the theme ends with dots.
+    // Skip text for screen readers, and text that the theme shortens with dots.
     if (element.closest('.sr-only, .visually-hidden')) continue;
     let node = element;
     for (; node; node = node.parentElement) {
@@ -231,7 +249,7 @@ CUT_OFF = r"""
 
 
 @pytest.mark.parametrize("width", [375, 1280])
-@pytest.mark.parametrize("path", [*PAGES, SEARCH, "conventions.html", REFERENCE])
+@pytest.mark.parametrize("path", [*PAGES, SEARCH, GUIDE, "conventions.html", REFERENCE])
 def test_a_page_is_whole_in_a_browser(path, width, open_page):
     page, complaints = open_page(path, width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -248,6 +266,60 @@ def test_the_search_finds_something(open_page):
     page.wait_for_selector("#search-results li a", timeout=20_000)
     assert page.locator("#search-results li").count() > 3
     assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("gpu", "guides/speed_and_memory.html"),
+        ("optuna", "guides/tune.html"),
+        ("progress bar", "guides/speed_and_memory.html"),
+        ("cold start", "guides/new_users_rows_items.html"),
+        ("save", "guides/files.html"),
+        ("pandas", "guides/kinds_of_tables.html"),
+        ("negative sampling", "explanations/negatives.html"),
+    ],
+)
+def test_the_search_leads_to_the_page_that_answers(words, answer, browser, address):
+    page = browser.new_page()
+    page.goto(f"{address}/search.html?q={words.replace(' ', '+')}")
+    page.wait_for_selector("#search-results p.search-summary:has-text('found')", timeout=20_000)
+    links = page.locator("#search-results li a").all()
+    assert any(answer in link.get_attribute("href") for link in links[:5])
+    page.close()
+
+
+@pytest.mark.parametrize("path", [*PAGES, *GUIDES, REFERENCE])
+def test_no_code_is_cut_off_on_a_small_laptop(path, browser, address):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{address}/{path}")
+    wide = "p => p.scrollWidth > p.clientWidth + 1 && p.textContent.slice(0, 80)"
+    blocks = page.locator("article div.highlight pre").all()
+    assert [text for block in blocks if (text := block.evaluate(wide))] == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_no_name_of_a_parameter_is_broken(width, browser, address):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(f"{address}/{REFERENCE}")
+    lines = "name => name.getClientRects().length"
+    names = page.locator("article dl.field-list dt strong").all()
+    assert len(names) > 20
+    broken = [name.inner_text() for name in names if name.evaluate(lines) > 1]
+    # A list of names breaks between them.
+    assert [name for name in broken if ", " not in name] == []
+    page.close()
+
+
+def test_a_long_signature_is_folded_on_a_phone(browser, address):
+    page = browser.new_page(viewport={"width": 375, "height": 700})
+    page.goto(f"{address}/{REFERENCE}")
+    signature = page.locator("dt.sig").first
+    assert signature.bounding_box()["height"] < 200
+    signature.locator("summary").click()
+    assert signature.locator("text=n_factors").is_visible()
+    page.close()
 
 
 # The contrast of each text with its background, by WCAG 2: at least 4.5, and 3 for large text.
@@ -295,7 +367,7 @@ LOW_CONTRAST = r"""
 """
 
 
-@pytest.mark.parametrize("path", [*PAGES, SEARCH, REFERENCE])
+@pytest.mark.parametrize("path", [*PAGES, SEARCH, GUIDE, REFERENCE])
 def test_text_stands_out_from_what_is_behind_it(path, open_page):
     page, _ = open_page(path, 1280)
     assert page.evaluate(LOW_CONTRAST) == []

@@ -1,8 +1,8 @@
-"""Let an example of the gallery fail where it warns."""
+"""Let an example of the gallery fail if it warns."""
 
 import warnings
 
 
 def turn_into_errors(gallery_conf: object, path: str) -> None:
-    """Do so for warnings that point to a line of the example, as a script of its own."""
+    """Turn warnings that point to a line of the example into errors."""
     warnings.filterwarnings("error", module="__main__")

@@ -1,4 +1,4 @@
-"""HR@10 is a metric: docutils takes it for a mail address, and would make a link of it."""
+"""Keep HR@10 from becoming a link: docutils takes it for a mail address."""
 
 from docutils import nodes
 

@@ -2,30 +2,40 @@
 Tutorial: from a table of reviews to recommendations
 ====================================================
 
-You have a file of reviews: who reviewed what, and when. At the end of this page you have lists of
-what each of these people may want next, and you know how good the lists are.
+Give this page the path of a file of Amazon reviews. At the end you have a list of recommendations
+for each user, and you know how good the lists are.
 
-The page follows the usual walk-through of Neural Matrix Factorization: read the reviews, rank them
-by time, turn ids into integers, hold out the last item of each user, draw 99 negatives for it,
-train NeuMF, and report HR@10 and NDCG@10. Each step comes twice: first with a part of the library,
-then with the few lines of NumPy and pandas that do the same, so that you see what happens inside.
-The last section does all of it in five lines.
+The page replaces the classic NeuMF tutorial, step by step:
 
-Every output below was printed when this page was built.
+==============================================  ==================================================
+classic tutorial                                here
+==============================================  ==================================================
+read the reviews                                :func:`~neumf.datasets.read_amazon_reviews`
+rank each user's rows by time                   :class:`~neumf.LeaveLastOutSplitter`, ``transform``
+map ids to integers                             not needed, or :class:`~neumf.IdEncoder`
+leave the last item out                         :class:`~neumf.LeaveLastOutSplitter`
+mix it with 99 unseen items                     :class:`~neumf.NegativeSampler`
+train NeuMF                                     :class:`~neumf.NeuMFRecommender`
+Hit Ratio and NDCG at 10                        :func:`~neumf.hr_scorer`, :func:`~neumf.ndcg_scorer`
+==============================================  ==================================================
+
+Each step first calls the library. Then a few lines of NumPy and pandas compute the same, so you see
+what happens inside. The last section needs five lines for everything.
+
+The outputs below were printed when this page was built.
 """
 
 # %%
-# The one path to change
-# ----------------------
-# The page runs on the ratings of films that come with the library. To run it on your own reviews,
-# download this page as a script (the link is at its end), and put the path of your file here. The
-# reader takes the review files of Amazon of 2014, 2018 and 2023.
+# The path of your file
+# ---------------------
+# Download this page as a script (the link is at its end), and put the path of your file here. The
+# page takes Amazon's JSON files of 2014, 2018 and 2023, plain or compressed by gzip.
 
 PATH = None  # for example "reviews_Movies_and_TV_5.json.gz"
 
 # %%
-# Without a path, the next cell writes the embedded ratings to a file in the format of those
-# reviews. So the following steps are the same in both cases.
+# Without a path, the page uses the film ratings that come with the library. This cell writes them
+# in the format of Amazon's reviews, so all further steps are the same.
 
 import gzip
 import json
@@ -53,43 +63,45 @@ if PATH is None:
 # %%
 # 1. Read the reviews
 # -------------------
-# A line of the file is one review. The reader keeps four fields of each line: who, what, when and
-# the rating. It never keeps the texts, so a large file takes little memory.
+# *Replaces the classic step "read the reviews".*
+#
+# Each line of the file is one review. The reader keeps four fields: user, item, time and rating. It
+# does not keep the texts, so a large file needs little memory.
 
 X = datasets.read_amazon_reviews(PATH)
 X.head()
 
 # %%
-# What happens inside: each line is parsed as JSON, and the fields get the names that the rest of
-# the library looks for.
+# **What happens inside.** Python parses each line as JSON, and picks the four fields.
 
 import pandas as pd
 
-with gzip.open(PATH, "rt") as file:
-    lines = [json.loads(line) for line in file]
-by_hand = pd.DataFrame(
-    {
-        "user": [line["reviewerID"] for line in lines],
-        "item": [line["asin"] for line in lines],
-        "timestamp": [line["unixReviewTime"] for line in lines],
-        "rating": [float(line["overall"]) for line in lines],
-    }
-)
-print("the same table:", by_hand.equals(X))
+FIELDS = ["reviewerID", "asin", "unixReviewTime", "overall"]
+FIELDS_OF_2023 = ["user_id", "parent_asin", "timestamp", "rating"]
+
+opener = gzip.open if str(PATH).endswith(".gz") else open
+with opener(PATH, "rt", encoding="utf-8") as file:
+    reviews = map(json.loads, file)
+    rows = [
+        [review[name] for name in (FIELDS_OF_2023 if "user_id" in review else FIELDS)]
+        for review in reviews
+    ]
+by_hand = pd.DataFrame(rows, columns=["user", "item", "timestamp", "rating"])
+print("the same users and items:", by_hand[["user", "item"]].equals(X[["user", "item"]]))
 print(f"{len(X):,} reviews, {X['user'].nunique():,} users, {X['item'].nunique():,} items")
 
 # %%
-# The rating is not used from here on. That somebody reviewed the film is the signal: this is called
-# implicit feedback.
+# The following steps ignore the rating. The review itself is the signal: this is called implicit
+# feedback.
 
 # %%
 # 2. Rank each user's reviews by time
 # -----------------------------------
-# The splitter adds a column: 1 is the oldest review of the user. Reviews with equal timestamps
-# share a rank.
+# *Replaces the classic step "rank each user's rows by time".*
 #
-# ``ties="row_order"`` says which of them counts as the later one when we hold out the last: the one
-# further down in the file.
+# The splitter adds a column ``rank``. Rank 1 is the user's oldest review, and reviews with equal
+# timestamps share a rank. ``ties="row_order"`` matters in step 4: among reviews with the last
+# timestamp, the lowest one in the file is held out.
 
 from neumf import LeaveLastOutSplitter
 
@@ -97,7 +109,7 @@ splitter = LeaveLastOutSplitter(ties="row_order")
 splitter.fit_transform(X).head()
 
 # %%
-# What happens inside: a dense rank within each user.
+# **What happens inside.** pandas computes a dense rank for each user.
 
 rank = X.groupby("user")["timestamp"].rank(method="dense")
 print("the same ranks:", (splitter.fit_transform(X)["rank"] == rank).all())
@@ -105,8 +117,10 @@ print("the same ranks:", (splitter.fit_transform(X)["rank"] == rank).all())
 # %%
 # 3. Turn ids into integers
 # -------------------------
-# The recommenders of the library take any ids and give the same ids back, so you do not need this
-# step. Other tools need it.
+# *Replaces the classic step "map ids to integers".*
+#
+# You can skip this step. The recommenders take any ids and return the same ids. Other tools may
+# need integers.
 
 from neumf import IdEncoder
 
@@ -114,7 +128,7 @@ encoder = IdEncoder().fit(X)
 encoder.transform(X).head()
 
 # %%
-# What happens inside: each id gets an index, in the order in which ids first appear.
+# **What happens inside.** Each id gets an index, in order of first appearance.
 
 indices, ids = pd.factorize(X["user"])
 print("the same indices:", (encoder.transform(X)["user"] == indices).all())
@@ -123,14 +137,16 @@ print("and back:", encoder.inverse_transform(encoder.transform(X)).equals(X))
 # %%
 # 4. Hold out the last item of each user
 # --------------------------------------
-# The last review of each user is the test row. The model may learn from all earlier ones.
+# *Replaces the classic step "leave the last item out".*
+#
+# The last review of each user becomes a test row. The model trains on all earlier reviews.
 
 X_train, X_test = splitter.train_test_split(X)
 print(f"{len(X_train):,} rows to train on, {len(X_test):,} rows held out")
 
 # %%
-# What happens inside: a stable sort by time, and the last row of each user goes. A user with a
-# single row would stay in training, as there would be nothing to know them by.
+# **What happens inside.** pandas sorts the rows by time and takes each user's last row. Users with
+# a single row stay in training: a test row needs earlier rows of its user.
 
 several = X[X.duplicated("user", keep=False)]
 last = several.sort_values("timestamp", kind="stable").groupby("user").tail(1).sort_index()
@@ -139,7 +155,9 @@ print("the same rows:", last.equals(X_test))
 # %%
 # 5. Draw 99 negatives for each held-out item
 # -------------------------------------------
-# The protocol of the paper ranks the held-out item among 99 items that the user never had.
+# *Replaces the classic step "mix the held-out item with 99 unseen items".*
+#
+# The paper ranks the held-out item among 99 items that the user has never had.
 
 from neumf import NegativeSampler
 
@@ -147,8 +165,8 @@ negatives = NegativeSampler(n_negatives=99, random_state=0).fit(X).transform(X_t
 print(negatives.shape)
 
 # %%
-# What happens inside: of each user's unseen items, 99 are drawn. This sampler draws each of them on
-# its own, so an item may come twice. The scorers of the last section draw 99 different ones.
+# **What happens inside.** NumPy draws from the items that the user has not seen. This sampler may
+# draw an item twice; the scorers of step 7 draw 99 different items.
 
 import numpy as np
 
@@ -157,13 +175,15 @@ first = X_test.iloc[0]
 seen = set(X.loc[X["user"] == first["user"], "item"])
 unseen = [item for item in X["item"].unique() if item not in seen]
 print("drawn by hand:", rng.choice(unseen, 3).tolist())
-print("nothing that was drawn is seen:", not seen & set(negatives[0]))
+print("no negative is a seen item:", not seen & set(negatives[0]))
 
 # %%
 # 6. Train NeuMF
 # --------------
-# ``"paper-8"`` is the network of the paper with 8 factors: a matrix factorization (GMF) and a
-# multilayer perceptron (MLP) side by side, each with vectors of its own.
+# *Replaces the classic step "build and train NeuMF in Keras".*
+#
+# ``"paper-8"`` is the paper's network with 8 factors. It has two halves: a matrix factorization
+# (GMF) and a multilayer perceptron (MLP). Each half has its own vectors.
 
 from neumf import NeuMFRecommender
 
@@ -172,22 +192,22 @@ model.fit(X_train)
 print("loss of the first and of the last epoch:", np.round(model.history_["loss"], 3)[[0, -1]])
 
 # %%
-# What happens inside, first: each epoch draws four new negatives for each row, and gives the rows
-# the label 1 and the negatives the label 0. One epoch's table looks like this. You can also train
-# on such a table with ``fit(X, y)``.
+# **What happens inside: the samples.** Each epoch draws four new negatives per row. Rows get the
+# label 1, and negatives the label 0. This is the table of one epoch. You can train on such a table
+# with ``fit(X, y)``.
 
 table, labels = NegativeSampler(n_negatives=4, random_state=0).fit_resample(X_train)
 print(f"{len(X_train):,} rows become {len(table):,}, of which {int(labels.sum()):,} have label 1")
 
 # %%
-# What happens inside, second: the network. With :math:`p_u, q_i` the vectors of the GMF half and
-# :math:`p'_u, q'_i` those of the MLP half,
+# **What happens inside: the network.** With the vectors :math:`p_u, q_i` of the GMF half and
+# :math:`p'_u, q'_i` of the MLP half, the network computes
 #
 # .. math::
 #
 #     \hat{y}_{ui} = \sigma(h_G^\top (p_u \odot q_i) + h_M^\top \mathrm{MLP}([p'_u, q'_i]) + b)
 #
-# The weights are plain arrays, so the equation can be computed by hand.
+# The weights are NumPy arrays, so you can compute the logit by hand.
 
 weights = model.network_.weights.shared
 user = model.users_.get_loc(first["user"])
@@ -205,8 +225,10 @@ print("logit of model:", round(float(model.decision_function(pair)[0]), 4))
 # %%
 # 7. Report HR@10 and NDCG@10
 # ---------------------------
-# HR@10 is the share of users whose held-out item is among the first ten of the hundred. NDCG@10
-# gives more for a better place: :math:`1 / \log_2(1 + \mathrm{rank})`, and 0 beyond place 10.
+# *Replaces the classic step "Hit Ratio and NDCG at 10".*
+#
+# HR@10 (Hit Ratio) is the share of users whose held-out item is among the best ten of the hundred.
+# NDCG@10 rewards a better rank: it is :math:`1 / \log_2(1 + \mathrm{rank})`, and 0 beyond rank 10.
 
 from neumf import hr_scorer, ndcg_scorer
 
@@ -215,13 +237,14 @@ print(f"HR@10   {hr_scorer(n_negatives=99)(model, known):.3f}")
 print(f"NDCG@10 {ndcg_scorer(n_negatives=99)(model, known):.3f}")
 
 # %%
-# What happens inside: a table of a hundred scores for each user. The held-out item stands in the
-# first column here, and its rank is one more than the number of scores above its own. The values
-# differ a little, as other negatives were drawn.
+# **What happens inside.** The model scores a hundred items per user. The held-out item is in the
+# first column. Its rank is 1 plus the number of larger scores. The values differ a little from the
+# values above, because other negatives are drawn.
 
-drawn = NegativeSampler(n_negatives=99, random_state=0).fit(X).transform(known)
-candidates = np.column_stack([known["item"], drawn])
-pairs = pd.DataFrame({"user": np.repeat(known["user"].to_numpy(), 100), "item": candidates.ravel()})
+some = known.head(5000)  # enough users, and little memory
+drawn = NegativeSampler(n_negatives=99, random_state=0).fit(X).transform(some)
+candidates = np.column_stack([some["item"], drawn])
+pairs = pd.DataFrame({"user": np.repeat(some["user"].to_numpy(), 100), "item": candidates.ravel()})
 unknown = ~pairs["item"].isin(model.items_)  # items that only held-out rows have
 scores = np.full(len(pairs), -np.inf)
 scores[~unknown] = model.decision_function(pairs[~unknown])
@@ -231,16 +254,17 @@ print(f"HR@10   {np.mean(ranks <= 10):.3f}")
 print(f"NDCG@10 {np.mean(np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0)):.3f}")
 
 # %%
-# 8. Give lists
+# 8. Make lists
 # -------------
-# The list of a user holds the best items of the whole catalogue that the user has not had.
+# The classic tutorial ends before this step. A user's list holds the best items of the whole
+# catalogue that the user has not seen.
 
 lists = model.recommend(X_test["user"].iloc[:3], k=5)
 lists.assign(title=[titles.get(item, "") for item in lists["item"]])
 
 # %%
-# What happens inside: all items are scored, those that the user has seen are left out, and the rest
-# is sorted.
+# **What happens inside.** The model scores all items, leaves out the user's seen items, and sorts
+# the rest.
 
 everything = pd.DataFrame({"user": first["user"], "item": model.items_})
 scores = pd.Series(model.decision_function(everything), index=model.items_)
@@ -251,10 +275,9 @@ print("the same list:", list(by_hand) == list(lists["item"][:5]))
 # %%
 # All of it in five lines
 # -----------------------
-# `NextItemRecommender` makes the vector of a user from the last items that they had, so it knows
-# the order of the reviews, and was the most accurate on tables of several kinds. `evaluate` ranks
-# the held-out items among 99 others ("sampled"), as the paper does, and among the whole catalogue
-# ("exact"), which is what a user would see.
+# ``NextItemRecommender`` predicts the next item from a user's last items. It uses the order of the
+# reviews, and was the most accurate on four tables. ``evaluate`` ranks the held-out items among 99
+# others ("sampled"), as in the paper, and among the whole catalogue ("exact"), as for a real list.
 
 from neumf import NextItemRecommender, evaluate
 
@@ -262,24 +285,24 @@ X = datasets.read_amazon_reviews(PATH)
 X_train, X_test = LeaveLastOutSplitter(ties="row_order").train_test_split(X)
 best = NextItemRecommender(random_state=0).fit(X_train)
 known = X_test[X_test["item"].isin(X_train["item"])]
-evaluate(best, known, metrics=["hr", "ndcg"], k=10, n_negatives=99).round(3)
+evaluate(best, known, metrics=["hr", "ndcg"], k=10, n_negatives=99)
 
 # %%
-# The network of the paper, which learns a vector for each user id, on the same rows:
+# The paper's network on the same rows, for comparison:
 
-evaluate(model, known, metrics=["hr", "ndcg"], k=10, n_negatives=99).round(3)
+evaluate(model, known, metrics=["hr", "ndcg"], k=10, n_negatives=99)
 
 # %%
-# And what the better model recommends to the same three users:
+# The lists of ``NextItemRecommender`` for the same three users:
 
 lists = best.recommend(X_test["user"].iloc[:3], k=5)
 lists.assign(title=[titles.get(item, "") for item in lists["item"]])
 
 # %%
-# Where to go from here
-# ---------------------
+# Next
+# ----
 #
-# - :doc:`/guides/which_recommender`: a table of what to use for which data.
-# - :doc:`/guides/own_columns`: a table with other columns than these, from invoices to lists.
-# - :doc:`/guides/evaluate`: how to measure without fooling yourself.
-# - :doc:`/explanations/paper`: the equations of the paper beside the code that computes them.
+# - :doc:`/guides/which_recommender`: choose a recommender for your data.
+# - :doc:`/guides/own_columns`: use a table with other columns, such as invoices.
+# - :doc:`/guides/evaluate`: measure without fooling yourself.
+# - :doc:`/explanations/paper`: read the paper's equations beside the code.
