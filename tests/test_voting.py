@@ -178,7 +178,7 @@ def test_pickles_recommend_the_same():
         ([("a__b", EASERecommender())], None, ValueError, "names that are not empty, without '__'"),
         ([("weights", EASERecommender())], None, ValueError, "other than"),
         ([("n_jobs", EASERecommender())], None, ValueError, "other than"),
-        ([("a", EASERecommender())] * 2, None, ValueError, "a name of its own each"),
+        ([("a", EASERecommender())] * 2, None, ValueError, "must have different names"),
         ([("a", EASERecommender())], [1, 2], ValueError, "one number for each of the 1"),
         ([("a", EASERecommender())], [-1], ValueError, "weights must hold numbers >= 0"),
         ([("a", EASERecommender())], [0], ValueError, "weights must hold numbers >= 0"),
