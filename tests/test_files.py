@@ -528,8 +528,8 @@ def test_wrong_value_in_the_header_is_refused(before, after, said, old):
     ("name", "array", "said"),
     [
         ("state.users_", np.zeros(20, np.int64), "an id appears twice"),
-        ("state.users_", np.full(20, np.nan), "ids are of dtype float64"),
-        ("state.users_", np.zeros((20, 0)), "ids are of dtype float64 and shape"),
+        ("state.users_", np.full(20, np.nan), "ids have dtype float64"),
+        ("state.users_", np.zeros((20, 0)), "ids have dtype float64 and shape"),
         ("state.popularity_", np.arange(11), r"popularity_ has the shape \(11,\)"),
         ("state.popularity_", np.arange(12.0), "popularity_ is not an array of int32"),
         ("state.popularity_", np.arange(12) - 1, "popularity_ has indices outside"),
