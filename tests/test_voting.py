@@ -174,7 +174,7 @@ def test_pickles_recommend_the_same():
         ([], None, ValueError, "recommenders at least one"),
         ([("a", "drop")], None, ValueError, "recommenders at least one"),
         ([EASERecommender()], None, TypeError, r"must be a list of \(name, recommender\)"),
-        ([("a", "ease")], None, TypeError, "recommenders must hold recommenders of neumf"),
+        ([("a", "ease")], None, TypeError, "recommenders must hold recommenders derived"),
         ([("a__b", EASERecommender())], None, ValueError, "names that are not empty, without '__'"),
         ([("weights", EASERecommender())], None, ValueError, "other than"),
         ([("n_jobs", EASERecommender())], None, ValueError, "other than"),

@@ -337,8 +337,8 @@ def _check_members(
     shares = shares[kept]
     if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.any()):
         raise ValueError(
-            "weights must hold numbers >= 0, one of them above 0 for a recommender that is not "
-            f"dropped. Received weights={weights!r} for {len(shares)} such recommenders."
+            "weights must hold numbers >= 0 with a sum above 0, and recommenders at least one that "
+            f"is not 'drop'. Received weights={weights!r} for {len(shares)} such recommenders."
         )
     members = [pair for pair, keep in zip(recommenders, kept, strict=True) if keep]
     return members, shares / shares.sum()
