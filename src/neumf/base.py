@@ -1,4 +1,4 @@
-"""The base class of all recommenders, to derive your own from."""
+"""The base class of all recommenders, also of your own."""
 
 from __future__ import annotations
 
@@ -328,7 +328,7 @@ class BaseRecommender(BaseEstimator, ABC):
         write_values(path, self._description(self._state()))
 
     def _description(self, state: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return class, parameters and, if given, the fitted state, in the form of a file."""
+        """Return class, parameters and, if given, the fitted state, as values of a file."""
         return describe(self, self._unsaved_parameters, state)
 
     def _state(self) -> dict[str, Any]:
@@ -357,7 +357,7 @@ class BaseRecommender(BaseEstimator, ABC):
         self.__dict__ = kept | attributes
 
     def _queries(self, users: Indices, seconds: Float64s | None) -> tuple[Self, Indices, Ranker]:
-        """Return a recommender, user indices and a ranker that answer queries, one per user.
+        """Return the recommender, user indices and ranker for queries, one query per user.
 
         With request times, the recommender knows only the rows before them. The index is -1 for a
         user without such rows.

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from neumf.utils.arrays import Float32s, Float64s
 
-# The equations count as solved when the residual, relative to the right side, is this small.
+# Largest residual of a solution, relative to the right side of the equations.
 _TOLERANCE = 1e-3
 _MOST_STEPS = 200
 

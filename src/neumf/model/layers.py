@@ -168,7 +168,7 @@ class NeuMFLayers:
         return logits
 
     def pair_logits(self, xp: Any, shared: Shared, users: Any, items: Any) -> Any:
-        """Return the logits of `all_logits` for arrays or tensors, computed in one piece."""
+        """Return the logits of all pairs, as arrays or tensors, computed without blocks."""
         logits = self.product_logits(xp, shared, users, items)
         if self.is_product:
             return logits
@@ -216,7 +216,7 @@ class NeuMFLayers:
     def _last_layer(
         self, xp: Any, shared: Shared, first: Any, dropout: Dropout = no_dropout
     ) -> Any:
-        """Return the output of the last hidden layer; `first` is the first one without ReLU."""
+        """Return the output of the last hidden layer, given the first one before its ReLU."""
         hidden = dropout(xp.maximum(first, 0.0))
         for number in self._numbers[1:]:
             kernel, bias = shared[f"kernel_{number}"], shared[f"bias_{number}"]

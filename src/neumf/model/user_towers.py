@@ -42,7 +42,7 @@ class UserIds(UserTower):
         return tables["users"]
 
     def join(self, other: UserIds) -> UserIds:
-        """Return the tower whose vector is this tower's vector followed by another tower's."""
+        """Return the tower of joined vectors: this tower's, then the other's."""
         return replace(self, width=self.width + other.width)
 
 
@@ -141,7 +141,7 @@ class UserHistories(UserTower):
         return [_mean_norms(xp, rows[name], present[name]) for name in names]
 
     def kernel_norms(self, xp: Any, shared: Shared) -> list[Any]:
-        """Return the squared norms of position weights, as a mean, and of hidden kernels.
+        """Return the mean squared norm per position, and the squared norms of hidden kernels.
 
         Gap weights are not penalised: some buckets occur in few rows, and in Adam a penalty alone
         moves weights to 0 as fast as rows move them away.

@@ -33,7 +33,7 @@ __all__ = ["CallbackSupportMixin", "EpochWatcher", "FitTasks", "with_callbacks"]
 
 
 class FitTasks:
-    """Report the begin and end of `fit` and its epochs to the callbacks of an estimator."""
+    """Report the start and end of `fit` and its epochs to the callbacks of an estimator."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class FitTasks:
             self._fit.call_on_fit_task_begin(estimator=estimator, **data)
 
     def begin_epoch(self) -> None:
-        """Report the begin of an epoch."""
+        """Report the start of an epoch."""
         if self._fit is not None:
             self._epoch = self._fit.subcontext(task_name="epoch")
             self._epoch.call_on_fit_task_begin(estimator=self._estimator, **self._data)

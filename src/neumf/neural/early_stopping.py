@@ -26,7 +26,7 @@ Validate = Callable[[Blueprint, Weights], float]
 def validate_on_table(
     X_val: Any, rows: EncodedRows, last_items: LastItems, *, at_rows: bool
 ) -> Validate:
-    """Return a function that measures NDCG@10 of `X_val`, with `at_rows` at its timestamps."""
+    """Return a function that measures NDCG@10 of `X_val`; `at_rows` ranks at its timestamps."""
     new = read_input(X_val, "X_val", with_timestamps=at_rows)
     if at_rows:
         require_times_of_gaps(new.seconds, "X_val")

@@ -74,7 +74,7 @@ def export_lists(model: ListModel, path: str | os.PathLike[str], kind: str, k: i
 
 
 class _ListFunction:
-    """The lists of a network as a function of tensors.
+    """A function of tensors that returns the lists of a network.
 
     `inputs` holds the TensorSpec of each input by name, `variables` the weights.
     """

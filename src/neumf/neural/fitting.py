@@ -85,7 +85,7 @@ def _learn_half(run: Run, half: Blueprint) -> Weights:
 
 
 def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]]:
-    """Learn GMF, MLP and their weights with held-out rows; then learn both on all rows."""
+    """Learn the weights of GMF and MLP on held-out rows, then both halves on all rows."""
     plan, rng, held_out = run.prepared.plan, run.rng, to_join.held_out
     gmf, mlp = plan.halves
     seed = rng.integers(2**32)

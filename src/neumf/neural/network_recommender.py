@@ -35,7 +35,7 @@ from neumf.utils.arrays import Float64s, Indices
 
 
 class NetworkRecommender(BaseRecommender):
-    """Base of recommenders that score with a network: their methods after `fit`."""
+    """Base of recommenders that score with a network."""
 
     recency: float
     network_: Network
@@ -55,7 +55,7 @@ class NetworkRecommender(BaseRecommender):
     _shape: dict[str, Any]
 
     def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items whose vectors point in the most similar direction.
+        """Return the items with the most similar vectors.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class NetworkRecommender(BaseRecommender):
         return most_similar_vectors("item", items, self.items_, k, self.network_.item_vectors)
 
     def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
-        """Return the users whose vectors point in the most similar direction.
+        """Return the users with the most similar vectors.
 
         Parameters
         ----------
@@ -211,7 +211,8 @@ class NetworkRecommender(BaseRecommender):
         """The network as a Keras model of ``[user indices, item indices]`` -> logit."""
         check_is_fitted(self)
         if self._model is None:
-            with suppress(ImportError):  # Keras may use another backend; if not, it raises below
+            # Keras may use another backend. Otherwise, it names the missing package below.
+            with suppress(ImportError):
                 import_tensorflow()
             self._model = build_keras_model(self.network_)
         return self._model

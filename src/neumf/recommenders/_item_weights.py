@@ -98,7 +98,7 @@ class ItemWeightsRecommender(BaseRecommender):
         return ItemWeightsRanker(self._weigh_items, self.item_weights_, default)
 
     def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items whose scores an item raises most.
+        """Return the items with the largest weights from each given item.
 
         Parameters
         ----------
@@ -159,7 +159,7 @@ class ItemWeightsRecommender(BaseRecommender):
 
 @dataclass(frozen=True)
 class ItemWeightsRanker:
-    """Score items by the weighted sum of item weights over the items of a user.
+    """Score items by a weighted sum of the item weights of a user's items.
 
     `weigh_items` takes n indices of users and returns the weights of the items in their histories,
     a csr_array of shape (n, n_items). `default` holds the scores of items whose sum is 0.

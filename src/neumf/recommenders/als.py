@@ -215,7 +215,7 @@ class ALSRecommender(BaseRecommender):
         return VectorRanker(self.user_vectors_, self.item_vectors_)
 
     def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items whose vectors point in the most similar direction.
+        """Return the items with the most similar vectors.
 
         Parameters
         ----------
@@ -233,7 +233,7 @@ class ALSRecommender(BaseRecommender):
         return most_similar_vectors("item", items, self.items_, k, self.item_vectors_)
 
     def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
-        """Return the users whose vectors point in the most similar direction.
+        """Return the users with the most similar vectors.
 
         Parameters
         ----------

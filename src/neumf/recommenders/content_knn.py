@@ -127,7 +127,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         return {"item_vectors_": vectors, "item_weights_": weights}
 
     def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items whose features point in the most similar direction.
+        """Return the items with the most similar features.
 
         Parameters
         ----------

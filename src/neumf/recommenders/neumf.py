@@ -309,7 +309,7 @@ class NeuMFRecommender(TrainableRecommender):
         )
 
     def _halves(self, shape: dict[str, Any]) -> tuple[Blueprint, ...]:
-        """Return GMF and MLP, if they are learned before the whole network."""
+        """Return the blueprints of GMF and MLP if `pretrain` learns them first, else ()."""
         check_option("pretrain", self.pretrain, ("als", "sgd", None))
         joins = self.architecture == "neumf"
         if self.pretrain is None or (self.pretrain == "als" and not joins):

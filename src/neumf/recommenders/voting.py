@@ -227,7 +227,7 @@ class VotingRecommender(BaseRecommender):
         return self._ranker_of([member.ranker_ for member in self.estimators_])
 
     def _ranker_at(self, users: Indices, seconds: Float64s) -> VotingRanker:
-        """Return a ranker of queries, which scores by each member at the request times."""
+        """Return a ranker of queries, made of the members' rankers of queries."""
         return self._ranker_of([member._ranker_at(users, seconds) for member in self.estimators_])
 
     def _ranker_of(self, rankers: list[Ranker]) -> VotingRanker:
@@ -303,7 +303,7 @@ def _z_scores(scores: Float64s) -> Float64s:
 def _check_members(
     recommenders: Any, weights: Any
 ) -> tuple[list[tuple[str, BaseRecommender]], Float64s]:
-    """Return the members without dropped ones, and their weights, which sum to 1."""
+    """Return the members that are not 'drop', and their weights, which sum to 1."""
     if not _are_pairs(recommenders):
         raise TypeError(
             f"recommenders must be a list of (name, recommender). Received: {recommenders!r}."

@@ -36,7 +36,7 @@ DTYPES = {
 # has 5 kB. Reading hundreds of thousands of names would take seconds.
 _LONGEST_HEADER = 2**19
 
-# After this number of seconds without a write, a temporary file is left from a killed `save`.
+# Age in seconds from which a temporary file counts as left by a killed `save`.
 _STALE = 3600
 
 _WRITABLE = "path must be a file in a folder that exists, has space, and may be written to"
@@ -87,7 +87,7 @@ def _replace(path: Path, content: bytes, mode: int | None) -> None:
     temporary = path.with_name(f".neumf-{secrets.token_hex(8)}.tmp")
 
     def create(name: str, flags: int) -> int:
-        # Until it has the mode of the old file, only its owner may open the new one.
+        # Only the owner may open the new file until it has the mode of the old one.
         return os.open(name, flags, 0o666 if mode is None else 0o600)
 
     try:

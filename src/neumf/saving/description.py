@@ -28,7 +28,7 @@ def describe(
 
 
 def _plain_parameter(value: Any) -> Any:
-    """Return a parameter in the form of a file."""
+    """Return a parameter as a value of a file."""
     if hasattr(value, "_description"):  # a recommender
         return value._description()
     if isinstance(value, dt.timedelta | np.timedelta64):

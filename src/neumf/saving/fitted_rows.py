@@ -10,7 +10,7 @@ from neumf.saving.checked_values import CheckedValues
 
 
 def state_of_rows(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes that depend on the rows of `fit` only, in the form of a file."""
+    """Return the attributes that every fitted recommender has, as values of a file."""
     names = "users_ items_ seen_ popularity_ popularity_logits_ has_timestamps_ n_features_in_"
     columns = list(attributes.get("feature_names_in_", ()))
     return {name: attributes[name] for name in names.split()} | {"feature_names_in_": columns}

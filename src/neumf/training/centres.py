@@ -26,7 +26,7 @@ class Centres:
     penalty: float  # of the map's slope
 
     def of(self, vectors: Float32s) -> Float32s:
-        """Fit the map to these vectors, the first ones; return all centres, 0 without features."""
+        """Fit the map to the first vectors; return all centres, 0 for rows without features."""
         n, known = len(vectors), self.features.known
         weights = np.where(known[:n], self.degrees[:n] / (self.degrees[:n] + _HALF_WEIGHT), 0.0)
         centres = np.zeros((len(known), vectors.shape[1]), np.float32)
@@ -43,7 +43,7 @@ class Centres:
             vectors[cold] = self.of(vectors)[cold]
 
     def fill_new(self, vectors: Float32s, n_before: int) -> None:
-        """Set all vectors but the first `n_before`, which are learned, to their centres."""
+        """Set the vectors after the first `n_before` to their centres."""
         new = np.flatnonzero(self.features.known[n_before:]) + n_before
         if len(new):
             vectors[new] = self.of(vectors[:n_before])[new]

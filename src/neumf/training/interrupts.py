@@ -33,7 +33,7 @@ class _Note:
 
 @contextmanager
 def interrupts_noted() -> Iterator[None]:
-    """Store Ctrl-C in this block; `raise_noted` or the end of the block calls its handler.
+    """Delay Ctrl-C in this block, until `raise_noted` or the end of the block.
 
     Python calls handlers in the main thread only, so the block has no effect in other threads.
     """
@@ -51,7 +51,7 @@ def interrupts_noted() -> Iterator[None]:
 
 
 def raise_noted() -> None:
-    """Call the original handler of Ctrl-C if it was pressed: Python's raises KeyboardInterrupt."""
+    """Call the original handler if Ctrl-C was pressed; Python's raises KeyboardInterrupt."""
     note = signal.getsignal(signal.SIGINT)
     if isinstance(note, _Note) and threading.current_thread() is threading.main_thread():
         note.pass_on()

@@ -42,7 +42,7 @@ _LONG = 2**15
 # The penalty of a vector grows with this power of its number of rows.
 _EXPONENT = 0.75
 
-# Steps of an iteration, which starts from the vectors of the last one; maximum for a solution.
+# Number of steps in an iteration, and maximum number of steps for a solution.
 _STEPS_OF_TURN = 2
 _MOST_STEPS = 200
 

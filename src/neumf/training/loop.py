@@ -53,7 +53,7 @@ class Watcher(Protocol):
     """An object that is called before and after each epoch."""
 
     def begin_epoch(self) -> None:
-        """Handle the begin of an epoch."""
+        """Handle the start of an epoch."""
 
     def end_epoch(self, report: EpochReport, weights: Callable[[], Weights]) -> bool:
         """Handle the end of an epoch; return whether training should stop."""

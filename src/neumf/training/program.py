@@ -50,7 +50,7 @@ def compile_program(plan: Plan, with_xla: bool) -> Any:
 
 
 def _unpack(step: Step, variables: Variables, batch: Batch) -> Tables:
-    """Return long or short tables, by the number of indices of a batch, equal in all batches."""
+    """Return each table as a long or short one, by its number of indices in a batch."""
     indices = step.indices(batch)
     return {
         table: unpack_table(

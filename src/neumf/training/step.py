@@ -230,7 +230,7 @@ class Step:
         tf, blueprint, rates = self.tf, self.plan.blueprint, self.rates
 
         def weighted(name: str, rows: Any) -> Any:
-            index = tf.maximum(batch.indices[name], 0)  # the norms leave -1 out, by `present`
+            index = tf.maximum(batch.indices[name], 0)  # `present` removes -1 from the norms
             table = self.plan.table_of(name)
             if table in rates.centres:
                 rows -= tf.gather(rates.centres[table], index)

@@ -59,7 +59,10 @@ class OptimizerState:
     n_steps: int
 
     def moments(self, name: str, n_rows: int) -> Float32s:
-        """Return both moments of `n_rows` rows: stored, mean squares, or 0 for new rows."""
+        """Return both moments of `n_rows` rows of a table.
+
+        Trained rows without stored moments get the mean squares; new rows get 0.
+        """
         known, square = self.tables[name], self.mean_squares[name]
         moments = np.zeros((n_rows, known.shape[1]), np.float32)
         moments[: len(known)] = known
@@ -68,7 +71,7 @@ class OptimizerState:
 
 
 class Trainer:
-    """Train weights epoch by epoch, as TensorFlow variables.
+    """Train weights, stored as TensorFlow variables, epoch by epoch.
 
     `rng` draws the order of the rows, the negatives and dropout. `n_samples` is the number of
     positives and negatives in an epoch.
@@ -91,7 +94,7 @@ class Trainer:
         self._centres: dict[str, Centres] = blueprint.by_table(rows.centres)
         self._rates = self._initial_rates(blueprint.by_table(rows.degrees), settings)
         if not blueprint.users.reads_history:
-            # The history length is not used: one value lets all lengths share compiled code.
+            # Without histories, one length lets all tables share compiled code.
             blueprint = blueprint.with_history_length(0)
         self._plan = Plan(
             blueprint,
@@ -141,7 +144,7 @@ class Trainer:
         return total / len(self._rows)
 
     def loss_of_equal_scores(self) -> float:
-        """Return the mean loss per row of equal scores for all items."""
+        """Return the mean loss per row if all items had equal scores."""
         tf, loss = import_tensorflow(), self._plan.loss
         n = self._table_shapes["items"][0] if loss.is_product else 1 + self._plan.batches.n_drawn
         scores = tf.zeros((1, n))

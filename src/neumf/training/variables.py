@@ -80,7 +80,7 @@ def read_columns(variable: Any, n_rows: int, columns: slice) -> Float32s:
 
 
 def mean_of_trained(variable: Any, n_rows: int, columns: slice) -> Float32s:
-    """Return the mean of some columns, shape (1, n_columns), without rows of zeros."""
+    """Return the mean of some columns, shape (1, n_columns), over rows that are not all 0."""
     total = np.zeros((1, len(range(*columns.indices(variable.shape[1])))), np.float32)
     n_trained = 0
     for start in range(0, n_rows, _BLOCK_ROWS):
@@ -91,7 +91,7 @@ def mean_of_trained(variable: Any, n_rows: int, columns: slice) -> Float32s:
 
 
 def _capacity(n_rows: int) -> int:
-    """Return the number of rows with spare ones: at least one, in a large table at most 1/16."""
+    """Return the number of rows including spare ones: at least 1, for large tables at most 1/16."""
     n = n_rows + 1
     if n <= _LARGE_TABLE:
         return max(_LEAST_CAPACITY, round_up(n))
