@@ -72,7 +72,7 @@ class Blueprint:
         }
 
     def by_table(self, sides: tuple[Any, Any] | None) -> dict[str, Any]:
-        """Return the value of each table: the first of `sides` for users, the second for items."""
+        """Return a value per table, given one for the tables of users and one for items."""
         of_users, of_items = sides or (None, None)
         shapes = self.table_shapes(n_users=1, n_items=0)
         given = {name: of_users if n else of_items for name, (n, _) in shapes.items()}

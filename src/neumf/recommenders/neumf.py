@@ -71,12 +71,13 @@ class NeuMFRecommender(TrainableRecommender):
           It is the only loss that accepts `y`.
         - "bpr": Bayesian personalised ranking of a positive above each of its negatives.
         - "batch_softmax": softmax of a positive among all negatives of its batch, an estimate of
-          "softmax". They are drawn from all items, seen ones included. Needs ``"gmf"``.
+          "softmax". They are drawn from all items, seen ones included. Needs
+          ``architecture="gmf"``.
         - "softmax": softmax of a positive among all items. A step takes time in proportion to the
-          number of items. Needs ``"gmf"``.
+          number of items. Needs ``architecture="gmf"``.
     pretrain : {"als", "sgd"} or None, default="als"
-        How GMF and MLP are learned before they are joined (section 3.4.1 of the paper). "gmf" and
-        "mlp" as `architecture` accept "als" and None, and are trained alike with both.
+        How GMF and MLP are learned before they are joined (section 3.4.1 of the paper). Only
+        ``architecture="neumf"`` has two halves; for the others, "als" means the same as None.
 
         - "als": alternating least squares solve GMF, see `ALSRecommender` and Notes. The parameters
           of training act on the MLP only.
@@ -91,10 +92,10 @@ class NeuMFRecommender(TrainableRecommender):
         for a sparse X, which has no order, all rows have the same weight. With ``pretrain="als"``,
         GMF also tries 1.5 times this value.
     regularization : float, default=0.005
-        Weight of the L2 penalty. A sample adds `regularization` times the squared norm of its
-        user's vector divided by the user's number of items, and the squared norm of its item's
-        vector divided by the item's number of users. The weights of layers, without biases, are
-        penalised with `regularization` / 8.
+        Weight of the L2 penalty. In the penalty of a sample, the squared norm of the user's vector
+        is divided by the user's number of items, and the squared norm of the item's vector by the
+        item's number of users. The weights of layers, without biases, are penalised with
+        `regularization` / 8.
     dropout : float, default=0.5
         Share of values that training sets to 0, in the GMF product and in the output of each hidden
         layer. The losses "softmax" and "batch_softmax" drop values of the user's vector instead of
@@ -111,9 +112,9 @@ class NeuMFRecommender(TrainableRecommender):
 
         - False: train for `epochs` epochs.
         - True: hold out the last row of each user (with `y`, the last row labelled above 0). Rank
-          it after each epoch among all items that the user has no row of. Stop when NDCG@10 has not
-          risen for `n_iter_no_change` epochs, and keep the weights of the best epoch. Held-out rows
-          are not trained on.
+          it after each epoch among all items without another row of the user. Stop when NDCG@10 has
+          not risen for `n_iter_no_change` epochs, and keep the weights of the best epoch. Held-out
+          rows are not trained on.
         - "refit": find the best epoch in this way, then train anew on all rows for that number of
           epochs. Not for ``pretrain="sgd"``; ``pretrain="als"`` always trains anew.
 

@@ -58,8 +58,8 @@ class NextItemRecommender(TrainableRecommender):
     user_vectors : bool, default=False
         Whether to add a learned vector of each user to the sum. `user_features` need it.
     loss : {"auto", "batch_softmax", "softmax", "sampled_softmax", "bpr", "binary_crossentropy"}
-        The loss that training minimises, see :class:`NeuMFRecommender`. The default "auto" is
-        "batch_softmax" or, with labels `y`, "binary_crossentropy".
+        The loss that training minimises, see :class:`NeuMFRecommender`; all of them are available
+        here. The default "auto" is "batch_softmax" or, with labels `y`, "binary_crossentropy".
     n_negatives : int, default=1
         Number of negatives drawn for each row in each epoch, with equal probability among all items
         but the row's own. Not used with labels `y`.

@@ -19,7 +19,7 @@ from neumf.utils.validation import check_int, check_real
 # Maximum number of pairs of an earlier and a later row in a block, unless one item has more.
 _BLOCK_PAIRS = 2**23
 
-# Exponents of the frequencies of the earlier and the later item, which divide the weights.
+# Weights are divided by powers of the frequencies of the earlier and the later item: the exponents.
 _SOURCE_POWER, _TARGET_POWER = 0.7, 0.3
 
 

@@ -1,4 +1,4 @@
-"""The centres of the penalty: predictions of vectors by a linear map from features."""
+"""Predict vectors from features, as the centres towards which the penalty pulls."""
 
 from __future__ import annotations
 
