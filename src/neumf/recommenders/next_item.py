@@ -35,7 +35,7 @@ class NextItemRecommender(TrainableRecommender):
         Width of a hidden layer after the sum over the history; 0 leaves it out. It helps on a
         million rows, and overfits on a hundred thousand.
     time_gaps : {"newest", "request"} or None, default=None
-        Age on which the weight of an item in a history depends, besides its position.
+        Which age of a history item its weight depends on, besides its position.
 
         - None: no age, the position alone.
         - "newest": the time from the item to the newest item of the history.
@@ -46,7 +46,7 @@ class NextItemRecommender(TrainableRecommender):
         Both ages need timestamps, also in `interactions`, and `fit` then averages the weights
         after the last four epochs.
     last_item_vector : bool, default=False
-        Whether to add a second vector of the newest item, learned for this purpose.
+        Whether the newest item adds a second vector, which is learned only for this position.
     share_item_vectors : bool, default=True
         Whether histories use the vectors of the scored items.
 
@@ -132,8 +132,8 @@ class NextItemRecommender(TrainableRecommender):
     it, :math:`e_i` is learned separately, :math:`b_i` is 0, and the dot product is
     :math:`h^\top (p_u \odot q_i)` with learned h.
 
-    Three parameters change :math:`p_u`. All g, h, a, z and :math:`W_2` start at 0; g, h and z have
-    no penalty.
+    Three parameters change :math:`p_u`. All :math:`g_t, h_t, a_i, z_t` and :math:`W_2` start at 0;
+    :math:`g_t, h_t` and :math:`z_t` have no penalty.
 
     - `time_gaps`: an item of age s seconds has the weights :math:`w_j + g_t`, where
       :math:`t = \min(\lfloor 2 \log_2(1 + s) \rfloor, 63)`. With "request", the t of the newest
