@@ -35,7 +35,7 @@ class NextItemRecommender(TrainableRecommender):
         Width of a hidden layer after the sum over the history; 0 leaves it out. It helps on a
         million rows, and overfits on a hundred thousand.
     time_gaps : {"newest", "request"} or None, default=None
-        Which age of a history item its weight depends on, besides its position.
+        The age on which the weight of a history item depends, in addition to its position.
 
         - None: no age, the position alone.
         - "newest": the time from the item to the newest item of the history.
