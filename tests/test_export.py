@@ -217,7 +217,7 @@ def test_histories_need_no_table_of_users(tmp_path):
 def test_an_existing_folder_is_not_replaced(with_both, tmp_path):
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "mine").write_text("")
-    with pytest.raises(FileExistsError, match="path must be a folder that is not there yet"):
+    with pytest.raises(FileExistsError, match="path must be a folder that does not exist yet"):
         with_both.export(tmp_path / "lists")
     assert [path.name for path in tmp_path.rglob("*")] == ["lists", "mine"]
 
@@ -238,7 +238,7 @@ def test_ids_that_json_does_not_have_are_refused_by_name(tmp_path):
     X = walks()
     X["item"] = object_array([("item", item) for item in X["item"]])
     model = NeuMFRecommender(n_factors=4, epochs=1, random_state=0).fit(X)
-    refusal = r"items_ must hold ids that JSON has.*\('item', 0\) of type tuple at index 0"
+    refusal = r"items_ must hold numbers or strings.*\('item', 0\) of type tuple at index 0"
     with pytest.raises(TypeError, match=refusal):
         model.export(tmp_path / "lists")
     assert list(tmp_path.iterdir()) == []

@@ -297,7 +297,7 @@ def test_similar_items_of_an_unknown_item_are_refused():
 
 def test_a_catalogue_that_does_not_fit_into_memory_is_refused(monkeypatch):
     monkeypatch.setattr(ease, "_free_memory", lambda: 1000)
-    message = r"Received 15 items, for which it would take .* GB of memory of the .* that are free"
+    message = r"Received 15 items, which need .* GB of memory; .* GB are free"
     with pytest.raises(MemoryError, match=message):
         EASERecommender().fit(walks())
 

@@ -83,7 +83,7 @@ def test_new_users_and_items_come_behind_the_known_ones(fitted, early, late):
 
 def test_rows_of_an_earlier_call_are_warned_about(early, late):
     model = small_model(epochs=1).fit(early)
-    message = r"360 of its 360 pairs .*count twice: pass new rows alone.*use a callback"
+    message = r"360 of its 360 pairs .*count twice: pass only new rows.*use a callback"
     with pytest.warns(UserWarning, match=message) as caught:
         model.partial_fit(early)
     assert [warning.filename for warning in caught] == [__file__]

@@ -1,4 +1,4 @@
-"""The base class of all recommenders, from which you can also make your own."""
+"""The base class of all recommenders, also of your own."""
 
 from __future__ import annotations
 
@@ -39,27 +39,26 @@ __all__ = ["BaseRecommender", "keep_rows", "read_rows"]
 
 
 class BaseRecommender(BaseEstimator, ABC):
-    """Base of recommenders: gives `predict`, `recommend`, `score` and the like.
+    """Base class that adds `predict`, `recommend`, `score` and more to a recommender.
 
     .. versionadded:: 0.1
 
-    A subclass writes
+    A subclass defines
 
-    - `__init__`, which assigns its parameters, as in any scikit-learn estimator;
-    - `fit(X, y=None)`, which reads the table with :func:`read_rows`, learns, passes what it has
-      learned to :func:`keep_rows`, and returns self;
-    - the property `ranker_`, a :class:`neumf.protocols.Ranker`, whose scores `predict` takes for
-      logits;
-    - ``_with_interactions(rows)``, if `interactions=` and `with_interactions` shall work: a dict of
-      the fitted attributes, besides `users_` and `seen_`, that new rows change. It gets
-      the users' index before as ``rows.indices``, -1 for new ones, and the rows, user by user and
-      oldest first, as ``rows.new.users``, ``rows.new.items`` and ``rows.new.seconds``;
+    - `__init__`, which only assigns its parameters, as in any scikit-learn estimator;
+    - `fit(X, y=None)`, which reads the table with :func:`read_rows`, learns, passes the learned
+      attributes to :func:`keep_rows`, and returns self;
+    - the property `ranker_`, a :class:`neumf.protocols.Ranker`; `predict` reads scores as logits;
+    - ``_with_interactions(rows)``, to support `interactions=` and `with_interactions`. It returns a
+      dict of the fitted attributes, besides `users_` and `seen_`, that new rows change.
+      ``rows.indices`` holds the index of each user in `fit`, -1 for new users. ``rows.new.users``,
+      ``rows.new.items`` and ``rows.new.seconds`` hold the new rows by user, oldest first;
     - ``_ranker_at(users, seconds)``, if scores depend on more than the rows of a user before the
-      request time: a :class:`~neumf.protocols.Ranker` of queries. `ranker_` then is for a request
-      time just after the last row of `fit`.
+      request time. It returns a :class:`~neumf.protocols.Ranker` of queries. `ranker_` then ranks
+      for a request time just after the last row of `fit`.
 
-    The scorers, :func:`neumf.evaluate`, :func:`neumf.compare` and scikit-learn's searches then work
-    with it. :func:`neumf.load` makes only the recommenders of the library: pickle others.
+    The scorers, :func:`neumf.evaluate`, :func:`neumf.compare` and scikit-learn's searches accept
+    such a recommender. `save` and :func:`neumf.load` do not: pickle it.
 
     Attributes
     ----------
@@ -77,11 +76,11 @@ class BaseRecommender(BaseEstimator, ABC):
     has_timestamps_ : bool
         Whether the rows given to `fit` had timestamps. Without them, `at` is refused.
     user_items_ : UserItems or None
-        The items of each user, oldest first, and their times: for `at`. None without timestamps.
+        The items of each user with their times, oldest first. None without timestamps.
     n_features_in_ : int
         Number of columns of the table given to `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where all are strings.
+        Names of the columns. Set only if all names are strings.
 
     See Also
     --------
@@ -127,24 +126,24 @@ class BaseRecommender(BaseEstimator, ABC):
     has_timestamps_: bool
     user_items_: UserItems | None
 
-    _unsaved_parameters: ClassVar[tuple[str, ...]] = ()  # a loaded recommender has None there
-    _probabilities: ClassVar[Any] = staticmethod(expit)  # of logits
+    _unsaved_parameters: ClassVar[tuple[str, ...]] = ()  # a loaded recommender has None instead
+    _probabilities: ClassVar[Any] = staticmethod(expit)  # logits -> probabilities
 
     @property
     @abstractmethod
     def ranker_(self) -> Ranker:
-        """The ranker, which scores items by index of users and items."""
+        """The ranker that scores items for users, both given by index."""
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
-        """Return a ranker of queries, see :class:`neumf.protocols.TimedRecommender`."""
+        """Return a ranker at request times, see :class:`neumf.protocols.TimedRecommender`."""
         return self._queries(users, seconds)[2]
 
     def _ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
-        """Return a ranker of queries whose users did nothing since; see the class."""
+        """Return a ranker of queries after the users' last rows, see the class."""
         return QueryRanker(self.ranker_, users)
 
     def predict(self, X: Any, *, interactions: Any = None, at: Any = None) -> Float64s:
-        """Return the probability of each interaction.
+        """Return the probability that each user interacts with each item of `X`.
 
         Parameters
         ----------
@@ -154,30 +153,29 @@ class BaseRecommender(BaseEstimator, ABC):
         Returns
         -------
         probability : ndarray of shape (n_samples,)
-            The sigmoid of `decision_function`: calibrated only of `PopularityRecommender`, and of
-            networks after "binary_crossentropy". `NeuMFRecommender` has its own calibration.
+            The sigmoid of `decision_function`. It is calibrated for `PopularityRecommender` and for
+            "binary_crossentropy" as `loss`. `NeuMFRecommender` has its own calibration.
         """
         logits = self.decision_function(X, interactions=interactions, at=at)
         probabilities: Float64s = self._probabilities(logits)
         return probabilities
 
     def decision_function(self, X: Any, *, interactions: Any = None, at: Any = None) -> Float64s:
-        """Return the logit of each interaction.
+        """Return the logit of each pair of user and item.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features >= 2)
             Pairs of user and item; further columns are ignored.
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
-            What users did since `fit`, see `recommend`.
+            Interactions after `fit`, see `recommend`.
         at : "row", float, datetime or None, default=None
-            The request time, see `recommend`; "row" takes the timestamp of each row.
+            The request time, see `recommend`. "row" uses the timestamp of each row of X.
 
         Returns
         -------
         logit : ndarray of shape (n_samples,)
-            Higher is better. NaN, with a warning that counts them, where `fit` did not see the
-            user or the item.
+            Higher is better. NaN for unknown users and items, with a warning that counts them.
         """
         check_is_fitted(self)
         at_rows = isinstance(at, str) and at == "row"
@@ -207,42 +205,43 @@ class BaseRecommender(BaseEstimator, ABC):
         Parameters
         ----------
         users : id, array-like of ids or None, default=None
-            None means all users that `fit` saw, or those of `interactions`. Unknown users get the
-            most popular items, with a warning that counts them.
+            Users to recommend to. None means all users in `interactions` or, without it, in `fit`.
+            Unknown users get the most popular items, with a warning that counts them.
         k : int, default=10
             Number of items per user. Users with fewer candidates get fewer rows.
         exclude_seen : bool, default=True
             Leave out the items that the user has seen.
         allow, deny : array-like of ids or None, default=None
-            Recommend only these items, or never these. Ids that `fit` did not see are ignored.
+            Recommend only the items in `allow`, and no item in `deny`. Unknown ids are ignored.
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
-            What users did since `fit` (fold-in), a table like that of `fit`. The rows follow those
-            of `fit` and count as seen; nothing is learned or stored. Items that `fit` did not see
-            are skipped, with a warning that counts them.
+            Interactions after `fit`, in a table like X of `fit` (fold-in). They extend the users'
+            histories and seen items for this call only; nothing is trained or stored. Unknown
+            items are skipped, with a warning that counts them.
         at : float, datetime or None, default=None
-            The request time: a number of seconds or a datetime, as the timestamps of `fit` are.
-            None is just after the last row of `fit`. The list is what a new user gets who did
-            exactly what the user did before that time: later rows are not in the history, the
-            seen items, or the popularity that ranks the lists of users without rows.
+            The request time, in seconds or as a datetime like the timestamps of `fit`. None means
+            just after the last row of `fit`. Rows at or after the request time are left out of the
+            histories, of the seen items, and of the popularity that ranks the lists of users
+            without earlier rows. Learned weights stay the same.
 
         Returns
         -------
         recommendations : DataFrame with columns user, item, score, rank
-            Users in the order given, the best items first, ranks from 1. The score is the logit.
-            Equal scores are ordered as in `items_`.
+            Users in the given order, best items first, ranks from 1. The score is the logit.
+            Items with equal scores are in the order of `items_`.
 
         Raises
         ------
         ValueError, TypeError
-            If a table cannot be read, `k` is not an int of at least 1, ids are missing or strings
-            where `fit` saw numbers, or the reverse, `at` is not a time, or `fit` had no timestamps.
+            If a table cannot be read, `k` is not an int of at least 1, an id is missing, ids are
+            strings but were numbers in `fit` (or the reverse), or `at` is not a time or is given
+            although `fit` had no timestamps.
 
         Notes
         -----
-        Besides the lists, about 60 bytes a row where ids are numbers, each thread (one per core, or
-        as many as OMP_NUM_THREADS says) holds 2**23 scores, or those of one user if that is more.
+        The lists take about 60 bytes a row if ids are numbers. Each thread (one per core, or
+        OMP_NUM_THREADS) also holds 2**23 scores, or the scores of one user if these are more.
 
-        Many threads may ask one recommender at once; meanwhile, fit a copy instead of it.
+        Several threads may call one recommender at once. To refit it meanwhile, fit a copy.
         """
         check_is_fitted(self)
         check_int("k", k, 1)
@@ -264,12 +263,12 @@ class BaseRecommender(BaseEstimator, ABC):
         return best_items(ids, self.items_, k, scores)
 
     def with_interactions(self, interactions: Any) -> Self:
-        """Return a copy that knows what users did since `fit`, without training.
+        """Return a copy that also knows later interactions, without training.
 
         Parameters
         ----------
         interactions : array-like of shape (n_rows, n_features >= 2)
-            What users did since `fit`, see `recommend`.
+            Interactions after `fit`, see `recommend`.
 
         Returns
         -------
@@ -298,7 +297,7 @@ class BaseRecommender(BaseEstimator, ABC):
         X : array-like of shape (n_samples, n_features >= 2)
             Held-out interactions.
         y : array-like of shape (n_samples,) or None, default=None
-            Labels; rows above 0 are positives. None takes all rows.
+            Labels; rows with a label above 0 are positives. None makes every row a positive.
 
         Returns
         -------
@@ -315,21 +314,21 @@ class BaseRecommender(BaseEstimator, ABC):
         Parameters
         ----------
         path : str or path
-            The file; "~" is the home. If it exists, it is replaced once the new one is complete,
-            and keeps its mode.
+            The file; "~" is the home folder. An existing file is replaced once the new one is
+            complete; its mode is kept.
 
         Raises
         ------
         TypeError, ValueError, OSError
-            If a file cannot hold a parameter or an id, parameters take more than 512 KiB, the class
-            is not one of this library, the file cannot be written, or something other than a
-            regular file is at the path.
+            If a parameter or an id cannot be stored, the parameters take more than 512 KiB, the
+            class is not one of this library, the file cannot be written, or `path` exists and is
+            not a regular file.
         """
         check_is_fitted(self)
         write_values(path, self._description(self._state()))
 
     def _description(self, state: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return class, parameters and, if given, the fitted state, as a file holds them."""
+        """Return class, parameters and, if given, the fitted state, as values of a file."""
         return describe(self, self._unsaved_parameters, state)
 
     def _state(self) -> dict[str, Any]:
@@ -338,13 +337,13 @@ class BaseRecommender(BaseEstimator, ABC):
         return state_of_rows(self.__dict__) | {"user_items_": None if rows is None else vars(rows)}
 
     def _restore(self, state: CheckedValues) -> None:
-        """Set the fitted state, after a check of each value: anyone may have written the file."""
+        """Set the fitted state from a file. Check each value: the file may be hostile."""
         attributes = read_fitted_rows(state)
         rows = read_user_items(state, attributes["seen_"].shape)
         self._commit(attributes | {"user_items_": rows})
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn what input is welcome."""
+        """Return scikit-learn's tags, which describe the accepted input."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = False
         tags.input_tags.string = tags.input_tags.categorical = tags.input_tags.sparse = True
@@ -358,10 +357,10 @@ class BaseRecommender(BaseEstimator, ABC):
         self.__dict__ = kept | attributes
 
     def _queries(self, users: Indices, seconds: Float64s | None) -> tuple[Self, Indices, Ranker]:
-        """Return a ranker of queries, at request times if there are any.
+        """Return the recommender, user indices and ranker for queries, one query per user.
 
-        And a recommender that knows only the rows before them, with the index of each query's user
-        there: -1 for one without such rows.
+        With request times, the recommender knows only the rows before them. The index is -1 for a
+        user without such rows.
         """
         if seconds is None:
             return self, users, QueryRanker(self.ranker_, users)
@@ -377,13 +376,13 @@ class BaseRecommender(BaseEstimator, ABC):
         return popularity_logits_at(self.user_items_, len(self.items_), seconds)
 
     def _for_users(self, ids: Ids, new: Interactions | None) -> Self:
-        """Return a copy that knows these users alone, after new rows; self if there is no table."""
+        """Return a copy for these users alone, with new rows added; self if `new` is None."""
         if new is None:
             return self
         return self._after(match_new_rows(new, ids, self.users_, self.items_, self.seen_))
 
     def _after(self, rows: NewRows) -> Self:
-        """Return a copy that knows the users of these rows alone."""
+        """Return a copy for the users in `rows` alone, with the new rows added."""
         known, changed = copy(self), self._with_interactions(rows)
         items = self.user_items_
         if items is not None:
@@ -393,7 +392,7 @@ class BaseRecommender(BaseEstimator, ABC):
         return known
 
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
-        """Return the attributes that depend on the users, after new rows; see the class."""
+        """Return the attributes that new rows change, see the class."""
         raise NotImplementedError(
             f"{type(self).__name__} cannot take interactions: it has no method _with_interactions, "
             "see neumf.base.BaseRecommender. Fit it anew with the interactions in X."

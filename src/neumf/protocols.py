@@ -47,15 +47,15 @@ class Recommender(Protocol):
 
     .. versionadded:: 0.1
 
-    Their ``interactions=`` also needs a method ``with_interactions(interactions)``, which returns a
-    recommender that knows these rows too.
+    To use their parameter ``interactions``, it also needs a method
+    ``with_interactions(interactions)``, which returns a recommender that knows these rows too.
 
     Attributes
     ----------
     users_, items_, seen_, popularity_
         See :class:`neumf.base.BaseRecommender`.
     ranker_ : Ranker
-        Gives the scores.
+        Scores the items.
     """
 
     users_: pd.Index
@@ -65,7 +65,7 @@ class Recommender(Protocol):
 
     @property
     def ranker_(self) -> Ranker:
-        """Gives the scores."""
+        """The ranker that scores the items."""
 
 
 @runtime_checkable
@@ -76,10 +76,10 @@ class TimedRecommender(Recommender, Protocol):
     """
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
-        """Return a ranker of queries: each a user and a request time.
+        """Return a ranker of queries. A query is a pair of user and request time.
 
-        `users` holds an index for each query; -1 is an unknown user, whose query is never scored.
-        `seconds` holds the request times, as the timestamps of `fit` in seconds. The ranker takes
-        indices of queries in place of indices of users, and must ignore what happened at the
-        request time or later.
+        `users` holds the user's index for each query; -1 is an unknown user, whose query is never
+        scored. `seconds` holds the request times, in seconds like the timestamps of `fit`. The
+        methods of the ranker get indices of queries instead of indices of users. Their scores must
+        ignore rows at the request time or later.
         """

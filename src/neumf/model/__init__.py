@@ -1,1 +1,1 @@
-"""Weights and equations: no ids, no tables, no scikit-learn."""
+"""The weights and equations of networks, without ids, tables and scikit-learn."""

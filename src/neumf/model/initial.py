@@ -1,4 +1,4 @@
-"""Initial weights."""
+"""Draw initial weights."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def normal(rng: np.random.Generator, n_rows: int, width: int, std: float = 0.01)
 
 
 def uniform(rng: np.random.Generator, n_in: int, n_out: int, limit_squared: float) -> Float32s:
-    """Draw a kernel between minus and plus the limit."""
+    """Draw a kernel uniformly between minus and plus the root of `limit_squared`."""
     limit = np.sqrt(limit_squared)
     return rng.uniform(-limit, limit, (n_in, n_out)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The towers that make the vectors of items."""
+"""The item tower, which computes the vectors of items."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from neumf.utils.arrays import Float32s
 
 @dataclass(frozen=True)
 class ItemIds:
-    """A vector for each item, learned by itself, in the table "items"."""
+    """An item tower with a learned vector for each item, in the table "items"."""
 
     width: int  # of the vectors, without the bias
-    bias: bool = False  # whether a bias, which is not penalised, stands behind each vector
+    bias: bool = False  # whether each vector is followed by a bias, which is not penalised
     std: float = 0.01  # of the initial vectors
 
     def initial_tables(
         self, n_items: int, rng: np.random.Generator, biases: Float32s | None
     ) -> dict[str, Float32s]:
-        """Draw the vectors of items; their biases start at the given ones, or at 0."""
+        """Draw the vectors of items; biases start at `biases`, or at 0."""
         table = normal(rng, n_items, self.width, self.std)
         if self.bias:
             column = np.zeros(n_items, np.float32) if biases is None else biases

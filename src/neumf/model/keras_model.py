@@ -1,4 +1,4 @@
-"""A network as a Keras model."""
+"""Build a Keras model of a network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neumf.utils.arrays import Float32s
 def build_keras_model(network: Network) -> Any:
     """Return a Keras model of (user index, item index) -> logit with these weights.
 
-    Vectors that were made of histories, and not learned by user, are in a layer that says so.
+    The vectors of users from histories are constants, in the layer "user_after_last_row".
     """
     try:
         import keras
@@ -27,7 +27,7 @@ def build_keras_model(network: Network) -> Any:
             "keras. Recommending and predicting need no Keras."
         ) from error
 
-    # Initial zeros: Keras would seed its own values from Python's global generator.
+    # Start from zeros: Keras would draw initial values with Python's global generator.
     layers, shared = network.blueprint.layers, network.weights.shared
     g, of_histories = layers.n_factors, network.blueprint.users.reads_history
     user = keras.Input(shape=(), dtype="int32", name="user")

@@ -1,14 +1,14 @@
-"""The layers that all users and items share, and the equations of NeuMF.
+"""The shared layers and the equations of NeuMF.
 
-The equations come from He et al. 2017 (doi 10.1145/3038912.3052569). With h split in two, the
+The equations are from He et al. 2017 (doi 10.1145/3038912.3052569). If h is split in two, the
 output layer over the joined halves, equation 12, is a sum of two products::
 
     GMF       phi_G = p_u * q_i                                      (9)
     MLP       phi_M = relu(W_L ... relu(W_1 [p'_u, q'_i] + b_1) ... + b_L)   (10)
     NeuMF     logit = h_G . phi_G + h_M . phi_M + b                  (12)
 
-and the probability is the sigmoid of the logit. They are written once, for NumPy arrays and
-TensorFlow tensors alike: `xp` is the module whose arrays come in.
+The probability is the sigmoid of the logit. The code works for NumPy arrays and TensorFlow tensors:
+`xp` is the module of the arrays.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import numpy as np
 from neumf.model.initial import uniform
 from neumf.utils.arrays import Float32s
 
-# Sizes that fit the processor's cache: pairs, and values of the first hidden layer where items lie
-# along rows.
+# Sizes that fit the processor's cache: number of pairs, and number of values of the first hidden
+# layer in `_add_mlp`.
 BLOCK_SIZE = 2**15
 TILE_SIZE = 2**17
 
@@ -34,7 +34,7 @@ Dropout = Callable[[Any], Any]
 
 
 def no_dropout(values: Any) -> Any:
-    """Return the values as they are."""
+    """Return the values unchanged."""
     return values
 
 
@@ -42,10 +42,14 @@ def no_dropout(values: Any) -> Any:
 class NeuMFLayers:
     """The layers of the whole network, or of one of its halves.
 
-    The class holds sizes only. The weights come in by name: ``kernel_1`` and ``bias_1`` to the last
-    hidden layer, where the first kernel has the rows for the user and then those for the item; h as
-    ``output_kernel``, shape (n_factors + width of the last layer, 1), and b as ``output_bias``.
-    A vector of a user or an item is its GMF vector, then its MLP vector.
+    The class holds sizes only. Methods get the weights by name:
+
+    - ``kernel_1`` and ``bias_1``, up to the last hidden layer. The first kernel has the rows for
+      the user's vector, then the rows for the item's vector.
+    - ``output_kernel``: h, shape (n_factors + width of the last layer, 1).
+    - ``output_bias``: b.
+
+    The vector of a user or an item is its GMF vector followed by its MLP vector.
     """
 
     n_factors: int  # width of the GMF vectors; 0 leaves the GMF half out
@@ -65,12 +69,12 @@ class NeuMFLayers:
 
     @property
     def is_product(self) -> bool:
-        """Whether all items can be scored by one product of matrices, as GMF alone can."""
+        """Whether one matrix product scores all items, as in GMF alone."""
         return not self.hidden_layer_sizes
 
     @property
     def n_dropped(self) -> int:
-        """The number of values that dropout acts on, per sample."""
+        """The number of values per sample to which dropout applies."""
         return self.n_factors + sum(self.hidden_layer_sizes)
 
     def output_kernel(self, shared: Shared) -> Any:
@@ -79,7 +83,7 @@ class NeuMFLayers:
 
     @property
     def kernels(self) -> list[str]:
-        """The names of the weights that are penalised: all but the biases."""
+        """The names of the penalised weights: all except the biases."""
         return [*(f"kernel_{number}" for number in self._numbers), "output_kernel"]
 
     @property
@@ -87,7 +91,7 @@ class NeuMFLayers:
         return range(1, len(self.hidden_layer_sizes) + 1)
 
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each of the shared weights, by name."""
+        """Return the shapes of the shared weights, by name."""
         sizes = (2 * self.mlp_embedding_dim, *self.hidden_layer_sizes)
         shapes: dict[str, tuple[int, ...]] = {}
         for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
@@ -105,7 +109,7 @@ class NeuMFLayers:
         return shared
 
     def plain_product(self) -> dict[str, Float32s]:
-        """Return the shared weights with which a GMF is the product of its vectors."""
+        """Return shared weights that make the logit of GMF a plain dot product."""
         shapes = self.shared_shapes()
         kernel = np.ones(shapes["output_kernel"], np.float32)
         return {"output_kernel": kernel, "output_bias": np.zeros(1, np.float32)}
@@ -113,7 +117,7 @@ class NeuMFLayers:
     def join_shared(
         self, halves: list[dict[str, Float32s]], weights: Sequence[float]
     ) -> dict[str, Float32s]:
-        """Join the weights of GMF and MLP, or of one of them, each times its weight."""
+        """Join the shared weights of the halves; `weights` multiply their output layers."""
         kernels, biases = (
             [half[name] * np.float32(w) for half, w in zip(halves, weights, strict=True)]
             for name in ("output_kernel", "output_bias")
@@ -130,7 +134,7 @@ class NeuMFLayers:
         """
         g = self.n_factors
         h = self.output_kernel(shared)[:, 0]
-        # Product and sum: XLA runs a matrix-vector product a good deal slower.
+        # A product and a sum: XLA's matrix-vector product is much slower.
         row_sums = xp.sum if xp is np else xp.reduce_sum
         total = shared["output_bias"]
         if self.item_bias:
@@ -147,11 +151,11 @@ class NeuMFLayers:
         return xp.reshape(total, items.shape[:2])
 
     def product_logits(self, xp: Any, shared: Shared, users: Any, items: Any) -> Any:
-        """Return the logits of the GMF half and the biases for all pairs of users and items."""
+        """Return the logits of GMF, with biases, for all pairs of users and items."""
         g = self.n_factors
         h, b = self.output_kernel(shared), shared["output_bias"]
         logits = (users[:, :g] * h[:g, 0]) @ xp.transpose(items[:, :g])
-        # In place, where that is possible.
+        # In place for NumPy arrays, to save memory.
         logits += b + items[:, -1] if self.item_bias else b
         return logits
 
@@ -164,7 +168,7 @@ class NeuMFLayers:
         return logits
 
     def pair_logits(self, xp: Any, shared: Shared, users: Any, items: Any) -> Any:
-        """Return the same of NumPy arrays or of tensors: in one piece, with the memory it takes."""
+        """Return the logits of all pairs, as arrays or tensors, computed without blocks."""
         logits = self.product_logits(xp, shared, users, items)
         if self.is_product:
             return logits
@@ -177,9 +181,9 @@ class NeuMFLayers:
     def _add_mlp(self, logits: Float32s, shared: Shared, users: Float32s, items: Float32s) -> None:
         """Add the MLP half to the logits of all pairs of users and items.
 
-        relu(a + b) is max(a, -b) + b. The addend b of a user is the same for all items: its product
-        with the next kernel joins that layer's own b. So a layer takes one product and one maximum
-        of each pair. The items lie along the last axis, which makes the loops long.
+        relu(a + b) is max(a, -b) + b. The addend b of a user is the same for all items, so its
+        product with the next kernel is added to the b of the next layer. A layer then needs one
+        product and one maximum per pair. Items are the last axis, so that inner loops are long.
         """
         of_users, of_items = self._first_layer(shared, users, items)
         of_items = np.ascontiguousarray(of_items.T)
@@ -204,7 +208,7 @@ class NeuMFLayers:
                 logits[i : i + height, j : j + width] += h @ hidden
 
     def _first_layer(self, shared: Shared, users: Any, items: Any) -> tuple[Any, Any]:
-        """Return the addends of users and of items, whose sum is W_1 [p', q'] + b_1."""
+        """Return the terms of users and of items in W_1 [p', q'] + b_1."""
         kernel, bias = shared["kernel_1"], shared["bias_1"]
         width = self.mlp_embedding_dim
         return users @ kernel[:width] + bias, items @ kernel[width:]
@@ -212,7 +216,7 @@ class NeuMFLayers:
     def _last_layer(
         self, xp: Any, shared: Shared, first: Any, dropout: Dropout = no_dropout
     ) -> Any:
-        """Return the output of the last hidden layer, given the first before its activation."""
+        """Return the output of the last hidden layer, given the first one before its ReLU."""
         hidden = dropout(xp.maximum(first, 0.0))
         for number in self._numbers[1:]:
             kernel, bias = shared[f"kernel_{number}"], shared[f"bias_{number}"]
@@ -222,11 +226,11 @@ class NeuMFLayers:
 
 @dataclass(frozen=True)
 class MFLayers(NeuMFLayers):
-    """Matrix factorization: the GMF half with an h of ones, which is not learned (section 3.2)."""
+    """Matrix factorization: GMF with a constant h of ones (section 3.2)."""
 
     @property
     def kernels(self) -> list[str]:
-        """No weights are penalised."""
+        """An empty list: no shared weights are penalised."""
         return []
 
     def output_kernel(self, shared: Shared) -> Any:
@@ -238,7 +242,7 @@ class MFLayers(NeuMFLayers):
         return {"output_bias": (1,)}
 
 
-# By the parameter `architecture`: (n_factors, mlp_embedding_dim, hidden_layer_sizes) -> layers
+# architecture -> ((n_factors, mlp_embedding_dim, hidden_layer_sizes) -> layers)
 ARCHITECTURES: dict[str, Callable[[int, int, tuple[int, ...]], NeuMFLayers]] = {
     "neumf": NeuMFLayers,
     "gmf": lambda n_factors, mlp_embedding_dim, sizes: NeuMFLayers(n_factors, 0, ()),

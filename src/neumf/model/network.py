@@ -1,4 +1,4 @@
-"""A network: what it is made of, its weights, and the scores that they give."""
+"""A network: its blueprint, its weights and its scores."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ from neumf.utils.time_gaps import HistoryInputs
 
 
 class Weights(NamedTuple):
-    """All that is learned, by name."""
+    """All learned arrays, by name."""
 
     tables: dict[str, Float32s]  # the vectors, a row per user or item
-    shared: dict[str, Float32s]  # the weights of all rows
+    shared: dict[str, Float32s]  # the weights that all users and items share
 
     def grown(self, new: dict[str, Float32s]) -> Weights:
-        """Return the weights with the rows of new users and items behind those of the known."""
+        """Return the weights with rows of new users and items added behind the known ones."""
         tables = {name: np.vstack([table, new[name]]) for name, table in self.tables.items()}
         return self._replace(tables=tables)
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """The sizes and equations of a network, without weights. Equal ones share compiled code."""
+    """The sizes and equations of a network, without weights.
+
+    Networks with equal blueprints share compiled code.
+    """
 
     layers: NeuMFLayers
     users: UserTower
@@ -38,7 +41,7 @@ class Blueprint:
 
     @classmethod
     def of_towers(cls, layers: NeuMFLayers, users: UserTower) -> Blueprint:
-        """Return the blueprint with a vector for each item by its id."""
+        """Return the blueprint in which each item has a learned vector."""
         return cls(layers, users, ItemIds(layers.width, layers.item_bias, users.std))
 
     def with_history_length(self, length: int) -> Blueprint:
@@ -48,7 +51,7 @@ class Blueprint:
     def initial_tables(
         self, n_users: int, n_items: int, rng: Generator, item_biases: Float32s | None = None
     ) -> dict[str, Float32s]:
-        """Draw the rows of users and items; biases of items start at the given ones, or at 0."""
+        """Draw the rows of users and items; biases start at `item_biases`, or at 0."""
         of_users = self.users.initial_tables(n_users, n_items, rng)
         return of_users | self.items.initial_tables(n_items, rng, item_biases)
 
@@ -69,14 +72,14 @@ class Blueprint:
         }
 
     def by_table(self, sides: tuple[Any, Any] | None) -> dict[str, Any]:
-        """Return the value for users and the value for items by the names of their tables."""
+        """Return a value per table, given one for the tables of users and one for items."""
         of_users, of_items = sides or (None, None)
         shapes = self.table_shapes(n_users=1, n_items=0)
         given = {name: of_users if n else of_items for name, (n, _) in shapes.items()}
         return {name: value for name, value in given.items() if value is not None}
 
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each of the shared weights, by name."""
+        """Return the shapes of the shared weights, by name."""
         return self.layers.shared_shapes() | self.users.shared_shapes()
 
     def join_weights(self, halves: list[Weights], weights: Sequence[float] = (0.5, 0.5)) -> Weights:
@@ -94,7 +97,7 @@ class Network:
     blueprint: Blueprint
     weights: Weights
     users: Float32s  # vectors after the last row: GMF vector, then MLP vector
-    items: Float32s  # as those of users, with the bias, if there is one, behind
+    items: Float32s  # GMF vector, then MLP vector, then the bias if items have one
 
     @classmethod
     def of_weights(
@@ -104,7 +107,10 @@ class Network:
         histories: HistoryInputs,
         users: Indices | None = None,
     ) -> Network:
-        """Return the network for these users (-1: unknown; None: all), who have these histories."""
+        """Return the network for users with these histories.
+
+        `users` holds their rows in the tables, -1 for an unknown user; None means all users.
+        """
         if users is None:
             vectors = blueprint.users.user_vectors(*weights, histories)
         else:
@@ -117,20 +123,20 @@ class Network:
         return self.items[:, : self.blueprint.layers.width]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out vectors that are a table: joblib, unlike pickle, would write them twice."""
+        """Leave out vectors that are also a table: joblib, unlike pickle, would write both."""
         tables = self.weights.tables
         vectors = {name: vars(self)[name] for name in ("users", "items")}
         kept = {name: array for name, array in vectors.items() if array is not tables.get(name)}
         return {"blueprint": self.blueprint, "weights": self.weights, **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Put the tables back that `__getstate__` left out."""
+        """Restore the vectors that `__getstate__` left out."""
         tables = state["weights"].tables
         vars(self).update({name: tables[name] for name in ("users", "items") if name in tables})
         vars(self).update(state)
 
     def with_users(self, vectors: Float32s) -> Network:
-        """Return the network for other users, who have these vectors."""
+        """Return the network for other users, with these vectors."""
         return replace(self, users=vectors)
 
     def score_items(self, users: Indices) -> Float32s:
@@ -139,7 +145,7 @@ class Network:
         return layers.all_logits(shared, self.users[users], self.items)
 
     def score_candidates(self, users: Indices, items: Indices) -> Float32s:
-        """Return logits of users, shape (n,), with their candidates, shape (n, n_candidates)."""
+        """Return logits of candidates, shape (n, n_candidates), for users, shape (n,)."""
         layers, shared = self.blueprint.layers, self.weights.shared
         step = max(1, BLOCK_SIZE // items.shape[1])
         scores = np.empty(items.shape, dtype=np.float32)

@@ -1,7 +1,7 @@
-"""The base of the user towers, and the contract that a new one keeps.
+"""The base of the user towers, which defines the contract of a new one.
 
-A tower holds sizes only; its weights come in by name. Tables have a row per user or item, of which
-a batch trains those that it names; shared weights are trained by every batch.
+A tower holds sizes only; its methods get the weights by name. Tables have a row per user or item,
+and a batch trains only the rows that it refers to. Every batch trains all shared weights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from neumf.model.layers import Shared
 from neumf.utils.arrays import Float32s, Indices
 from neumf.utils.time_gaps import HistoryInputs, TimeGaps
 
-# Numbers of the rows that are gathered at once: few enough for a processor's cache.
+# Number of values that are gathered at once: few enough for a processor's cache.
 _BLOCK_NUMBERS = 2**18
 
 Tables = Mapping[str, Float32s]
@@ -29,28 +29,28 @@ Rows = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class UserTower(ABC):
-    """Make the vectors of users."""
+    """Base of user towers, which compute the vectors of users."""
 
     width: int
     history_length: int  # number of last items that are kept of each user
     std: float = 0.01  # of the initial vectors
-    time_gaps: TimeGaps | None = None  # what ages are counted from; None reads no times
+    time_gaps: TimeGaps | None = None  # the reference of ages; None: times are not read
 
-    # Whether the vector of a row's user comes from the items before the row. Rows then need an
-    # order in time, and negatives must not tell what the user had later.
+    # Whether the user's vector is computed from the items before the row. Rows then need an order
+    # in time, and the choice of negatives must not reveal later items of the user.
     reads_history: ClassVar[bool] = True
 
     @abstractmethod
     def initial_tables(self, n_users: int, n_items: int, rng: Generator) -> dict[str, Float32s]:
-        """Draw the tables by name, a row per user or item, each of the width of the vectors."""
+        """Draw the tables by name, with a row of `width` values per user or item."""
 
     @abstractmethod
     def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
         """Return the vectors of users, shape (n, width).
 
-        `rows` holds the rows that `indices` names, shape (n, n_per_row, width), zeros for index -1,
-        or the other numbers of `indices`, shape (n, n_per_row). `present` tells where the index is
-        not -1, shape (n, n_per_row).
+        `rows` has the names of `indices`. It holds the rows of the tables, shape (n, n_per_row,
+        width), with zeros for index -1; or numbers that are not indices, shape (n, n_per_row).
+        `present`, shape (n, n_per_row), is True where the index is not -1.
         """
 
     def initial_shared(self, rng: Generator) -> dict[str, Float32s]:
@@ -58,33 +58,33 @@ class UserTower(ABC):
         return {}
 
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each of the shared weights, by name."""
+        """Return the shapes of the shared weights, by name."""
         return {}
 
     @abstractmethod
     def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
-        """Return the rows of each table, shape (n, n_per_row), -1 for no row; and other numbers."""
+        """Return indices of table rows (-1: no row) or other numbers, shape (n, n_per_row)."""
 
     def is_row(self, name: str) -> bool:
-        """Tell whether `indices` returns rows of a table under this name, not other numbers."""
+        """Return whether `indices` holds rows of a table under this name, not other numbers."""
         return True
 
     def table_of(self, name: str) -> str:
-        """Return the table that rows named so by `indices` are in."""
+        """Return the table that holds the rows of this name in `indices`."""
         return name
 
     @abstractmethod
     def norms(self, xp: Any, rows: Rows, present: Rows) -> list[Any]:
-        """Return the squared norms that are penalised for each row, terms of shape (n,)."""
+        """Return the penalised squared norms of each row, a list of terms of shape (n,)."""
 
     def kernel_norms(self, xp: Any, shared: Shared) -> list[Any]:
-        """Return the squared norms of the shared weights that are penalised."""
+        """Return the penalised squared norms of shared weights."""
         return []
 
     def encode(
         self, tables: Tables, shared: Shared, users: Indices, histories: HistoryInputs
     ) -> Float32s:
-        """Return the vectors of users (-1: unknown) with these histories."""
+        """Return the vectors of users with these histories; -1 is an unknown user."""
         vectors = np.empty((len(users), self.width), dtype=np.float32)
         step = max(1, _BLOCK_NUMBERS // (max(1, histories.items.shape[1]) * self.width))
         for i in range(0, len(users), step):
@@ -98,7 +98,7 @@ class UserTower(ABC):
                     rows[name] = index
                     continue
                 table = tables[self.table_of(name)]
-                # Users who were folded in have an index, but no row.
+                # Folded-in users have an index, but no row.
                 present[name] = (index >= 0) & (index < len(table))
                 rows[name] = rows_or_zeros(table, index, present[name])
             vectors[block] = self.vectors(np, rows, present, shared)
@@ -110,7 +110,7 @@ class UserTower(ABC):
 
 
 def rows_or_zeros(table: Float32s, index: Indices, present: NDArray[np.bool_]) -> Float32s:
-    """Return the rows that the index names, and zeros where `present` is False."""
+    """Return the rows of the index, and zeros where `present` is False."""
     rows = table[np.where(present, index, 0)]
     rows[~present] = 0
     return rows

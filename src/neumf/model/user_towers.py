@@ -1,4 +1,4 @@
-"""The towers that make the vector of a user from an id, a history, or both."""
+"""The user towers, which compute the vector of a user from an id, a history, or both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neumf.utils.time_gaps import N_BUCKETS, HistoryInputs
 
 @dataclass(frozen=True)
 class UserIds(UserTower):
-    """A vector for each user, learned by itself (the paper), in the table "users"."""
+    """A user tower with a learned vector for each user, as in the paper, in the table "users"."""
 
     reads_history: ClassVar[bool] = False
 
@@ -26,23 +26,23 @@ class UserIds(UserTower):
         return {"users": normal(rng, n_users, self.width, self.std)}
 
     def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
-        """Return the users themselves."""
+        """Return one index per user: the user's row."""
         return {"users": users[:, None]}
 
     def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
-        """Return the vectors of users as they were learned."""
+        """Return the learned vectors of users."""
         return rows["users"][:, 0]
 
     def norms(self, xp: Any, rows: Rows, present: Rows) -> list[Any]:
-        """Return the squared norm of each row's user."""
+        """Return the squared norms of the users' vectors."""
         return [xp.reduce_sum(rows["users"][:, 0] ** 2, 1)]
 
     def user_vectors(self, tables: Tables, shared: Shared, last_items: HistoryInputs) -> Float32s:
-        """Return the table itself."""
+        """Return the vectors of all users: the table itself."""
         return tables["users"]
 
     def join(self, other: UserIds) -> UserIds:
-        """Return the tower that makes this vector and another one side by side."""
+        """Return the tower of joined vectors: this tower's, then the other's."""
         return replace(self, width=self.width + other.width)
 
 
@@ -51,23 +51,27 @@ _HIDDEN_KERNELS = ("history_kernel", "history_output")
 
 @dataclass(frozen=True)
 class UserHistories(UserTower):
-    """A sum of vectors of the user's last items, weighted by position and dimension.
+    """A user tower that sums vectors of the last items, weighted by position and dimension.
 
-    The table "history" has the vectors (or deviations) of items in histories, and "newest" those
-    that only the newest item adds. The shared weights are ``position_weights``, shape
-    (history_length, width), the newest item first, and, with a hidden layer, ``history_kernel``,
-    ``history_bias`` and ``history_output``. With time gaps, the weight of an item's age in
-    ``gap_weights``, shape (n_buckets, width), is added to the weight of its position. If ages are
-    counted from the request time, the age of the newest item also adds a row of
-    ``pause_vectors``, of the same shape, and scales the row of "newest" by 1 plus a row of
-    ``newest_weights``.
+    The table "history" holds the vectors of items in histories, or their deviations from the own
+    vectors of the items. The table "newest" holds vectors that only the newest item adds. The
+    shared weights are
+
+    - ``position_weights``, shape (history_length, width), the newest item first;
+    - ``history_kernel``, ``history_bias`` and ``history_output``, with a hidden layer;
+    - ``gap_weights``, shape (n_buckets, width), with time gaps: a row by the age of each item is
+      added to the weight of its position;
+    - ``pause_vectors``, of the same shape, with the request time: a row by the age of the newest
+      item is added to the sum;
+    - ``newest_weights``, of the same shape, with the request time: the row of "newest" is
+      multiplied by 1 plus a row by the age of the newest item.
     """
 
-    hidden_size: int = 0  # of the layer that refines the sum; 0 leaves it out
-    # Whether an item in a history counts as its own vector plus a deviation, and not as a vector
-    # that is learned for histories alone.
+    hidden_size: int = 0  # of the layer after the sum; 0 leaves it out
+    # Whether an item in a history has its own vector plus a deviation, instead of a separate vector
+    # for histories.
     shares_item_vectors: bool = False
-    has_last_item_vector: bool = False  # whether the newest item adds a further vector
+    has_last_item_vector: bool = False  # whether the newest item adds a second vector
 
     def initial_tables(self, n_users: int, n_items: int, rng: Generator) -> dict[str, Float32s]:
         """Draw the vectors of items in histories; deviations start at 0."""
@@ -78,7 +82,7 @@ class UserHistories(UserTower):
         return tables
 
     def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
-        """Return the items of the histories, for each table that has a row of them."""
+        """Return the items of the histories, once per table, and their time gaps."""
         if histories is None:
             return {}
         items, gaps = histories
@@ -92,23 +96,23 @@ class UserHistories(UserTower):
         return indices
 
     def is_row(self, name: str) -> bool:
-        """Tell gaps from rows."""
+        """Return False for time gaps, which are not indices of rows."""
         return name != "gaps"
 
     def table_of(self, name: str) -> str:
-        """Return "items" for the own vectors of the items of histories."""
+        """Return "items" for the own vectors of items in histories."""
         return "items" if name == "history_items" else name
 
     @property
     def _weights_by_gap(self) -> tuple[str, ...]:
-        """The names of the weights that have a row per bucket."""
+        """The names of the weights with a row per bucket of ages."""
         if self.time_gaps != "request":
             return () if self.time_gaps is None else ("gap_weights",)
         newest = ("newest_weights",) if self.has_last_item_vector else ()
         return ("gap_weights", "pause_vectors", *newest)
 
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the weights of positions and of the hidden layer."""
+        """Return the shapes of the weights of positions, ages and the hidden layer."""
         width, size = self.width, self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {"position_weights": (self.history_length, width)}
         shapes |= dict.fromkeys(self._weights_by_gap, (N_BUCKETS, width))
@@ -118,7 +122,7 @@ class UserHistories(UserTower):
         return shapes
 
     def initial_shared(self, rng: Generator) -> dict[str, Float32s]:
-        """Let the weights of positions fall from 1; gaps and the hidden layer start at 0."""
+        """Return position weights that fall from 1, and a hidden layer and gaps without effect."""
         shapes = self.shared_shapes().items()
         shared = {name: np.zeros(shape, np.float32) for name, shape in shapes}
         positions = np.arange(1, self.history_length + 1, dtype=np.float32)
@@ -128,19 +132,19 @@ class UserHistories(UserTower):
         return shared
 
     def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
-        """Return the sum over each history, refined by the hidden layer if there is one."""
+        """Return the sum over each history, after the hidden layer if there is one."""
         return self._refined(xp, self._sums(xp, rows, present, shared), shared)
 
     def norms(self, xp: Any, rows: Rows, present: Rows) -> list[Any]:
-        """Return the mean squared norm of the history, and that of the newest item."""
+        """Return the mean squared norms of the history, and of the newest item's vector."""
         names = ["history", "newest"] if self.has_last_item_vector else ["history"]
         return [_mean_norms(xp, rows[name], present[name]) for name in names]
 
     def kernel_norms(self, xp: Any, shared: Shared) -> list[Any]:
-        """Return the mean squared norm of a position's weights, and those of the hidden kernels.
+        """Return the mean squared norm per position, and the squared norms of hidden kernels.
 
-        Gap weights are not penalised: few rows have a gap of some buckets, and in steps of Adam a
-        penalty alone takes weights to 0 as fast as rows move them.
+        Gap weights are not penalised: some buckets occur in few rows, and in Adam a penalty alone
+        moves weights to 0 as fast as rows move them away.
         """
         norms = [xp.reduce_sum(shared["position_weights"] ** 2) / self.history_length]
         if self.hidden_size:
@@ -173,42 +177,42 @@ class UserHistories(UserTower):
 
 @dataclass(frozen=True)
 class UserIdsAndHistories(UserHistories):
-    """Both: the user's own vector is added to the sum over the history."""
+    """A user tower that adds a learned vector of each user to the sum over the history."""
 
     def initial_tables(self, n_users: int, n_items: int, rng: Generator) -> dict[str, Float32s]:
-        """Draw the vectors of users, and those of items in histories; deviations start at 0."""
+        """Draw the vectors of users and of items in histories; deviations start at 0."""
         own = normal(rng, n_users, self.width, 0.0 if self.shares_item_vectors else self.std)
         return {"users": own} | super().initial_tables(n_users, n_items, rng)
 
     def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
-        """Return the users, and the items of their histories."""
+        """Return the rows of users, and the items of their histories."""
         return {"users": users[:, None]} | super().indices(users, histories)
 
     def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
-        """Return the refined sum of the user's own vector and the history."""
+        """Return the sum of the user's own vector and the history, after the hidden layer."""
         sums = rows["users"][:, 0] + self._sums(xp, rows, present, shared)
         return self._refined(xp, sums, shared)
 
     def norms(self, xp: Any, rows: Rows, present: Rows) -> list[Any]:
-        """Return the squared norm of each row's user, and those of the history."""
+        """Return the squared norms of the users' vectors, and the norms of the history."""
         own = xp.reduce_sum(rows["users"][:, 0] ** 2, 1)
         return [own, *super().norms(xp, rows, present)]
 
 
 def _weighted_sums(xp: Any, vectors: Any, weights: Any, present: Any) -> Any:
-    """Return the sums over histories of what is present, shape (n, width)."""
+    """Return the weighted sums over the items that are present, shape (n, width)."""
     if xp is np:
-        # Rows that are not present are zeros: one pass, and no array of all products.
+        # Rows that are not present are zeros, so no mask and no array of all products is needed.
         return np.einsum("nld,nld->nd", vectors, np.broadcast_to(weights, vectors.shape))
-    # The mask keeps gradients from rows that stand in for none.
+    # The mask keeps gradients away from rows that replace index -1.
     return xp.reduce_sum(xp.where(present[:, :, None], vectors * weights, 0.0), 1)
 
 
 def _rows_of(xp: Any, table: Any, numbers: Any) -> Any:
-    """Return rows of a short table; of -1, zeros."""
+    """Return rows of a short table, and zeros for -1."""
     if xp is np:
         return rows_or_zeros(table, numbers, numbers >= 0)
-    # Not `concat`, whose gradient looks for the rows of each part.
+    # `pad` instead of `concat`, whose gradient searches for the rows of each part.
     with_none = xp.pad(table, ((0, 1), (0, 0)))
     return xp.gather(with_none, xp.where(numbers < 0, table.shape[0], numbers))
 

@@ -18,13 +18,13 @@ try:
 except ImportError:  # before scikit-learn 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """No support."""
+        """An empty class: callbacks are not supported."""
 
     _with_callbacks = None
 
 
 def with_callbacks(method: _Method) -> _Method:
-    """Let scikit-learn's callbacks hear of a method, whose type stays the same."""
+    """Return the method with support of scikit-learn's callbacks, and with the same type."""
     watched: _Method = method if _with_callbacks is None else _with_callbacks(method)
     return watched
 
@@ -33,13 +33,13 @@ __all__ = ["CallbackSupportMixin", "EpochWatcher", "FitTasks", "with_callbacks"]
 
 
 class FitTasks:
-    """Tells the callbacks of an estimator when `fit` and its epochs begin and end."""
+    """Report the start and end of `fit` and its epochs to the callbacks of an estimator."""
 
     def __init__(
         self,
         estimator: Any,
-        n_epochs: int,  # that `fit` runs at most
-        attributes: dict[str, Any],  # the fitted ones that are known from the start
+        n_epochs: int,  # the maximum
+        attributes: dict[str, Any],  # fitted attributes that are known before training
         attributes_of_weights: Callable[[Blueprint, Weights], dict[str, Any]],
         **data: Any,  # X, y, metadata
     ) -> None:
@@ -52,13 +52,13 @@ class FitTasks:
             self._fit.call_on_fit_task_begin(estimator=estimator, **data)
 
     def begin_epoch(self) -> None:
-        """Tell that an epoch begins."""
+        """Report the start of an epoch."""
         if self._fit is not None:
             self._epoch = self._fit.subcontext(task_name="epoch")
             self._epoch.call_on_fit_task_begin(estimator=self._estimator, **self._data)
 
     def end_epoch(self, blueprint: Blueprint, weights: Callable[[], Weights]) -> bool:
-        """Tell that an epoch of such a network ended; return whether a callback wants no more."""
+        """Report the end of an epoch; return whether a callback wants to stop."""
         if self._epoch is None:
             return False
         stop = self._epoch.call_on_fit_task_end(
@@ -71,14 +71,14 @@ class FitTasks:
         return bool(stop)
 
     def end(self) -> None:
-        """Tell that `fit` ended."""
+        """Report the end of `fit`."""
         if self._fit is not None:
             self._fit.call_on_fit_task_end(estimator=self._estimator, **self._data)
 
 
 @dataclass
 class EpochWatcher:
-    """Prints a line per epoch, if `verbose`, and tells callbacks."""
+    """Print a line per epoch, if `verbose`, and report to the callbacks."""
 
     name: str
     epochs: int
@@ -94,11 +94,11 @@ class EpochWatcher:
             self.tasks.begin_epoch()
 
     def end_epoch(self, report: EpochReport, weights: Callable[[], Weights]) -> bool:
-        """Print the report and pass it on; return whether a callback wants no more."""
+        """Print the report and pass it on; return whether a callback wants to stop."""
         if self.verbose:
             seconds = time.perf_counter() - self._start  # validation included
             watched = "" if report.value is None else f"  val_ndcg_at_10 {report.value:.4f}"
-            print(  # noqa: T201 - what verbose=1 asks for
+            print(  # noqa: T201 - the output of verbose=1
                 f"{self.name} epoch {report.epoch:>{len(str(self.epochs))}}/{self.epochs}  "
                 f"loss {report.loss:.4f}{watched}  {seconds:.1f} s  "
                 f"{self.n_samples / report.seconds:,.0f} samples/s  "

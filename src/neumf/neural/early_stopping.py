@@ -1,4 +1,4 @@
-"""What `early_stopping` ranks after each epoch."""
+"""Measure a network on held-out rows after each epoch, for `early_stopping`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Validate = Callable[[Blueprint, Weights], float]
 def validate_on_table(
     X_val: Any, rows: EncodedRows, last_items: LastItems, *, at_rows: bool
 ) -> Validate:
-    """Return a function that measures NDCG@10 of a table; `at_rows` ranks at each timestamp."""
+    """Return a function that measures NDCG@10 of `X_val`; `at_rows` ranks at its timestamps."""
     new = read_input(X_val, "X_val", with_timestamps=at_rows)
     if at_rows:
         require_times_of_gaps(new.seconds, "X_val")
@@ -40,13 +40,13 @@ def validate_on_table(
 def validate_on_rows(
     held_out: Indices, rows: EncodedRows, kept: EncodedRows, last_items: LastItems, *, at_rows: bool
 ) -> Validate:
-    """Return a function that measures NDCG@10 of the rows of X that are not `kept`."""
+    """Return a function that measures NDCG@10 of the held-out rows of X."""
     if len(held_out) == 0:
         raise ValueError(
             "early_stopping holds out each user's last row, so X must be a table with an order in "
             "time (no sparse matrix) and a user with two rows. Set early_stopping=False."
         )
-    # Rows labelled 0 do not name the held-out items: as candidates they would give them away.
+    # Exclude items labelled 0 from the candidates: the network learns that they are not held out.
     seen = kept.seen
     if kept.labels is not None:
         seen = seen_matrix(kept.users, kept.items, kept.shape)
@@ -58,7 +58,7 @@ def validate_on_rows(
 
 
 def _make_validate(rows: HeldOutRows, seen: sp.csr_array, last_items: LastItems) -> Validate:
-    """Return a function that measures NDCG@10 of rows, at their request times if any."""
+    """Return a function that measures NDCG@10 of rows, at request times if they have any."""
     held_out, users = rows.gather(), None
     if held_out.seconds is None:
         histories = last_items.inputs()

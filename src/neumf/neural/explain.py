@@ -1,4 +1,4 @@
-"""Which items of a user's history speak for an item."""
+"""Explain the score of an item by the items of a user's history."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from neumf.utils.time_gaps import HistoryInputs
 
 
 def explain_items(network: Network, profile: UserProfile, ids: Ids, items: Indices) -> pd.DataFrame:
-    """Explain the scores of `items`, given by index, for the one user of the network.
+    """Explain the scores of items, given by index, for the one user of the network.
 
     `NetworkRecommender.explain` returns the result; `ids` holds the id of each item.
     """
     history = profile.last_items.items[0]
-    # Where rows have no order, all items.
+    # Without an order of rows, use all seen items.
     history = history[history >= 0] if len(history) else profile.seen.indices
     tower = network.blueprint.users
     if not tower.reads_history:
@@ -45,21 +45,21 @@ def explain_items(network: Network, profile: UserProfile, ids: Ids, items: Indic
 
 def _terms(network: Network, history: HistoryInputs, n_items: int) -> Float32s:
     """Return each history item's contribution to the user's vector, shape (n_items, width)."""
-    # Each item alone, at its position, in the history of somebody who had nothing else.
+    # Encode one history per item, with this item alone at its position.
     gaps = None if history.gaps is None else _diagonal(history.gaps, n_items)
     alone = HistoryInputs(_diagonal(history.items, n_items), gaps)
     return network.blueprint.users.encode(*network.weights, np.full(n_items, -1), alone)
 
 
 def _diagonal(values: Indices, n: int) -> Indices:
-    """Return n rows, the j-th with the j-th of the values at its position and -1 elsewhere."""
+    """Return n rows of -1, except for the j-th value in column j of row j."""
     alone = np.full((n, values.shape[1]), -1, values.dtype)
     np.fill_diagonal(alone, values[0, :n])
     return alone
 
 
 def _table(name: str, values: Float64s, items: Ids, history: Ids) -> pd.DataFrame:
-    """Return a row per item and item of the history, those of each item by falling values."""
+    """Return a row per pair of item and history item, by falling values within an item."""
     order = np.argsort(-values, axis=1, kind="stable")
     n_items, n_history = values.shape
     return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""A network as a graph that other programs run: TensorFlow's SavedModel, or ONNX."""
+"""Write a network as a graph for other programs: TensorFlow's SavedModel, or ONNX."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from neumf.utils.validation import check_int, check_option
 
 _Writer = Callable[[Any, "_ListFunction", Path], None]
 
-# The opset of ONNX that is written: of 2022, which runtimes of today know.
+# The ONNX opset of the graph. It dates from 2022, so that current runtimes support it.
 _OPSET = 17
 
 
 @dataclass(frozen=True)
 class ListModel:
-    """The parts of a list: a network, the popularity for unknown users, the ids by index."""
+    """The data of lists: a network, the popularity for unknown users, the ids by index."""
 
     network: Network
     popularity_logits: NDArray[np.float64]
@@ -40,26 +40,26 @@ class ListModel:
 
 
 def export_lists(model: ListModel, path: str | os.PathLike[str], kind: str, k: int) -> None:
-    """Write a graph that makes lists, see `NetworkRecommender.export`."""
+    """Write a graph that computes lists, see `NetworkRecommender.export`."""
     check_option("format", kind, tuple(_WRITERS))
     check_int("k", k, 1)
     if model.network.blueprint.users.time_gaps:
         raise ValueError(
-            "export writes networks that read the items of histories, but no times. Received a "
+            "export writes graphs that read the items of histories, but no times. Received a "
             "recommender with time_gaps. Fit one with time_gaps=None, or serve the file that save "
             "writes."
         )
     folder = Path(path).expanduser()
     if folder.exists():
         raise FileExistsError(
-            f"path must be a folder that is not there yet. Received {path}, which exists. "
-            "Remove it, or name another."
+            f"path must be a folder that does not exist yet. Received {path}, which exists. "
+            "Remove it, or pass another path."
         )
     try:
         tf = import_tensorflow()
     except ImportError as error:
         raise ImportError(
-            f"export makes its graphs with TensorFlow: {error.__cause__}. Install it: pip install "
+            f"export needs TensorFlow to build graphs: {error.__cause__}. Install it: pip install "
             "tensorflow keras. neumf.load reads saved files without it."
         ) from error
     check_eager(tf)
@@ -74,7 +74,7 @@ def export_lists(model: ListModel, path: str | os.PathLike[str], kind: str, k: i
 
 
 class _ListFunction:
-    """The lists of a network as a function of tensors.
+    """A function of tensors that returns the lists of a network.
 
     `inputs` holds the TensorSpec of each input by name, `variables` the weights.
     """
@@ -84,7 +84,7 @@ class _ListFunction:
         tower = network.blueprint.users
         self._tf, self._blueprint, self._k = tf, network.blueprint, k
         self._n_items = len(network.items)
-        # The name of a row of each table: a user, an item of a history.
+        # A probe shows which tables the tower reads.
         histories = HistoryInputs(np.zeros((1, tower.history_length), np.int32))
         probe = tower.indices(np.zeros(1, np.int32), histories)
         shapes: dict[str, tuple[int | None, ...]] = {"user": (None,)} if "users" in probe else {}
@@ -95,14 +95,14 @@ class _ListFunction:
         arrays = dict(network.weights.shared)
         arrays |= {name: network.weights.tables[name] for name in map(tower.table_of, probe)}
         if not tower.reads_history:
-            arrays["users"] = network.users  # those folded in, too
+            arrays["users"] = network.users  # includes folded-in users
         arrays |= {"items": network.items, "popularity": model.popularity_logits.astype(np.float32)}
         self.variables = {
             name: tf.Variable(array, trainable=False, name=name) for name, array in arrays.items()
         }
 
     def __call__(self, *tensors: Any) -> dict[str, Any]:
-        """Return items and scores, given the inputs in their order."""
+        """Return items and scores, given tensors in the order of `inputs`."""
         tf, inputs = self._tf, dict(zip(self.inputs, tensors, strict=True))
         weights = {name: tf.convert_to_tensor(value) for name, value in self.variables.items()}
         users, known = self._user_vectors(weights, inputs)
@@ -112,7 +112,7 @@ class _ListFunction:
         return {"item": tf.where(scores > -np.inf, items, -1), "score": scores}
 
     def _user_vectors(self, weights: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
-        """Return the vectors of users, and whether anything is known of each."""
+        """Return the vectors of users, and whether each user is known."""
         tf, tower = self._tf, self._blueprint.users
         users: Any = inputs.get("user")
         rows, present = {}, {}
@@ -128,7 +128,7 @@ class _ListFunction:
     def _masked(self, scores: Any, seen: Any) -> Any:
         """Return the scores with -inf at the seen items."""
         tf, n_items = self._tf, self._n_items
-        # A further item stands for -1; naming it once spares the case of no seen items.
+        # An extra item replaces -1. Each row refers to it once, so that no row is empty.
         scores = tf.pad(scores, [[0, 0], [0, 1]])
         seen = tf.pad(seen, [[0, 0], [0, 1]], constant_values=n_items)
         seen = tf.where((seen >= 0) & (seen < n_items), seen, n_items)
@@ -169,7 +169,7 @@ def _graph_of(tf: Any, function: _ListFunction) -> Any:
     return tf.function(function, input_signature=list(function.inputs.values()), autograph=False)
 
 
-# By format, what returns its writer, or says what to install.
+# format -> function that returns its writer, or raises if a package is missing
 _WRITERS: dict[str, Callable[[], _Writer]] = {
     "tf_saved_model": _saved_model_writer,
     "onnx": _onnx_writer,
@@ -181,7 +181,7 @@ def _json_ids(ids: pd.Index, name: str) -> list[Any]:
     for row, label in enumerate(labels):
         if type(label) not in (int, str, float, bool):
             raise TypeError(
-                f"{name} must hold ids that JSON has, numbers or strings, for export. Received "
+                f"{name} must hold numbers or strings, since export writes ids as JSON. Received "
                 f"{short_repr(label)} of type {type(label).__name__} at index {row}. Turn such "
                 "ids into strings before fit."
             )
@@ -189,7 +189,7 @@ def _json_ids(ids: pd.Index, name: str) -> list[Any]:
 
 
 def _write_folder(folder: Path, text: str, write: Callable[[Path], None]) -> None:
-    """Write a graph and the ids into a new folder, which is there when both are complete."""
+    """Write a graph and the ids into a new folder, which appears once both are complete."""
     temporary = folder.with_name(f".neumf-{secrets.token_hex(8)}.tmp")
     try:
         temporary.mkdir()

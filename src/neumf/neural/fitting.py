@@ -1,6 +1,6 @@
-"""From prepared rows to a trained network: what `fit` and `partial_fit` share.
+"""Train a network on prepared rows, for `fit` and `partial_fit`.
 
-Nothing here changes an estimator: the caller commits what is returned, in one place.
+No function here changes an estimator: the caller commits the result in one place.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Learned(NamedTuple):
 
     trained: Trained
     network: Network
-    of_joining: dict[str, Any]  # attributes of a network whose GMF was solved
+    of_joining: dict[str, Any]  # attributes of a network whose GMF half was solved
 
 
 def learn(run: Run) -> Learned:
-    """Train the network, after its halves if the plan has such."""
+    """Train the network; if the plan has halves, train them first."""
     plan, previous = run.prepared.plan, run.prepared.previous
     blueprint = plan.blueprint
     of_joining: dict[str, Any] = {"_fold_in": None, "_calibration": None}
@@ -55,7 +55,7 @@ def learn(run: Run) -> Learned:
     elif plan.halves:
         gmf, mlp = (_learn_half(run, half) for half in plan.halves)
         joined = blueprint.join_weights([gmf, mlp])
-        # Adam would need the moments of the halves (section 3.4.1).
+        # Adam would need moments of the joined weights (section 3.4.1).
         plain = replace(plan, training=replace(plan.training, optimizer="sgd"))
         run = replace(run, prepared=replace(run.prepared, plan=plain))
         trained = _train(run, plan.name, blueprint, lambda: joined)
@@ -65,12 +65,12 @@ def learn(run: Run) -> Learned:
 
 
 def _network(run: Run, blueprint: Blueprint, weights: Weights) -> Network:
-    """Return the network of these weights; refuse a diverged one, which overflows."""
+    """Return the network of these weights; raise if its scores are not finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         rows, last_items = run.prepared.rows, run.prepared.last_items.inputs()
         network = Network.of_weights(blueprint, weights, last_items)
         checked = rows.users[:_N_CHECKED], rows.items[:_N_CHECKED, None]
-        # The loss is that before a step, so it cannot tell where the last steps led.
+        # The loss is computed before each step, so it does not show the result of the last step.
         if not np.isfinite(network.score_candidates(*checked)).all():
             raise diverged("after the last epoch, scores are not finite numbers")
     return network
@@ -85,7 +85,7 @@ def _learn_half(run: Run, half: Blueprint) -> Weights:
 
 
 def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]]:
-    """Solve the GMF and train the MLP, learn on held-out rows how to join them, and do it anew."""
+    """Learn the weights of GMF and MLP on held-out rows, then both halves on all rows."""
     plan, rng, held_out = run.prepared.plan, run.rng, to_join.held_out
     gmf, mlp = plan.halves
     seed = rng.integers(2**32)
@@ -122,7 +122,7 @@ def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]
 
 
 def _initial(run: Run, blueprint: Blueprint) -> Weights:
-    """Draw the weights that a first training starts from."""
+    """Draw the initial weights."""
     prepared = run.prepared
     return blueprint.initial_weights(*prepared.seen.shape, run.rng, prepared.item_biases)
 
@@ -145,14 +145,14 @@ def _grown(run: Run) -> Weights:
 
 
 def _train(run: Run, name: str, blueprint: Blueprint, start: Callable[[], Weights]) -> Trained:
-    """Train the weights that `start` gives."""
+    """Train the weights that `start` returns."""
     prepared, plan = run.prepared, run.prepared.plan
     validation = None
     if prepared.validate is not None:
         measure = partial(prepared.validate, blueprint)
         validation = Validation(measure, plan.n_iter_no_change)
     with interrupts_noted():
-        # The initial weights have no name, so that they are freed when the trainer has them.
+        # Without a variable for them, the initial weights are freed once the trainer has a copy.
         trainer = Trainer(blueprint, start(), prepared.rows, plan.training, run.rng)
         if prepared.previous is not None and prepared.previous.optimizer is not None:
             trainer.resume(prepared.previous.optimizer)
@@ -161,6 +161,6 @@ def _train(run: Run, name: str, blueprint: Blueprint, start: Callable[[], Weight
             plan.epochs,
             EpochWatcher(name, plan.epochs, trainer.n_samples, plan.verbose, blueprint, run.tasks),
             validation=validation,
-            # Whoever goes on once will go on again.
+            # After one `partial_fit`, another one is likely.
             keep_moments=prepared.previous is not None,
         )

@@ -1,4 +1,4 @@
-"""Vectors of users after rows that training did not see."""
+"""Compute the vectors of users after new rows, without training."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from neumf.utils.arrays import Float32s, Indices
 class UserProfile:
     """The last items and the seen items of some users."""
 
-    last_items: LastItems  # of length 0 where rows have no order
+    last_items: LastItems  # of length 0 if rows have no order
     seen: sp.csr_array
 
     def weights(self, recency: float) -> sp.csr_array:
-        """Return how much each item counts: the last ones by recency, or all alike."""
+        """Return the weight of each item of a user: by recency or, without an order, equal."""
         length = self.last_items.items.shape[1]
         if not length:
             return self.seen.astype(np.float32)
@@ -31,13 +31,13 @@ class UserProfile:
 
 
 def fit_user_map(network: Network, profile: UserProfile, recency: float) -> UserMap | None:
-    """Return the map from items to the vector of a new user; None if the user tower makes it."""
+    """Return the map from items to a new user's vector; None if the user tower computes it."""
     if network.blueprint.users.reads_history:
         return None
     first = UserProfile(LastItems(profile.last_items.items[:MOST_USERS]), profile.seen[:MOST_USERS])
     weights, users = first.weights(recency), network.users[:MOST_USERS]
     told = np.diff(weights.indptr) > 0
-    if not told.all():  # of cold users only features are known
+    if not told.all():  # cold users have features, but no items
         weights, users = weights[told], users[told]
     return UserMap.fit(users, network.item_vectors, weights)
 
@@ -45,12 +45,12 @@ def fit_user_map(network: Network, profile: UserProfile, recency: float) -> User
 def move_users(
     network: Network, user_map: UserMap, indices: Indices, before: sp.csr_array, after: sp.csr_array
 ) -> Float32s:
-    """Return the vectors of users, by index or -1 for new ones, after further rows.
+    """Return the vectors of users after new rows; the index of a new user is -1.
 
-    `before` and `after`, of shape (n_users, n_items), hold the weight of each item.
+    `before` and `after`, of shape (n_users, n_items), hold the weights of each user's items.
     """
     vectors = user_map.apply(network.item_vectors, after)
-    # A known user keeps the difference between the own vector and the map's.
+    # A known user keeps the difference between the learned vector and the map's prediction.
     own = network.users[indices] - user_map.apply(network.item_vectors, before)
     vectors += np.where(indices[:, None] < 0, np.float32(0), own)
     return vectors

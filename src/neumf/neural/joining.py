@@ -1,8 +1,8 @@
-"""The halves of NeuMF, joined by what held-out rows tell (section 3.4.1 of the paper).
+"""Join the halves of NeuMF, with weights from held-out rows (section 3.4.1 of the paper).
 
-Least squares solve the GMF with a few settings, of which held-out rows tell the best. The MLP is
-trained on the other rows. The weights of the two make the held-out items most probable, and an
-isotonic regression tells how probable an item with a score is.
+Least squares solve GMF with a few settings, and held-out rows choose the best one. The MLP is
+trained on the other rows. The weights of the two halves maximise the probability of the held-out
+items. Isotonic regression turns scores into probabilities.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from neumf.protocols import Ranker
 from neumf.ranking.learned_weights import learn_weights
 from neumf.utils.arrays import Float64s, Indices
 
-# The penalty of the vectors of GMF, and others that are tried.
+# The penalty of the vectors of GMF, and the alternatives that are tried.
 PENALTY = 0.1
 OTHER_PENALTIES = (0.05, 0.2)
 
-# Factor of the steeper `recency` that is tried beside the user's own.
+# The multiple of `recency` that is tried as an alternative.
 STEEPER = 1.5
 
-# Another setting is taken if it is better by more than these many standard errors.
+# An alternative is chosen if it is better by more than this number of standard errors.
 _N_ERRORS = 2
 
-# Users whose held-out rows are learned from: more take time and tell nothing new.
+# Maximum number of held-out rows to learn from: more cost time without a gain.
 _MOST_USERS = 20_000
 
-# Negatives drawn for each held-out row where scores become probabilities, as many as in the paper.
+# Negatives drawn for each held-out row to calibrate probabilities; the paper also draws four.
 _N_NEGATIVES = 4
 
 
@@ -46,7 +46,7 @@ Solved = TypeVar("Solved", bound=Ranker)
 
 
 class Setting(NamedTuple):
-    """How GMF is solved."""
+    """A setting of the least squares that solve GMF."""
 
     penalty: float
     recency: float
@@ -54,19 +54,19 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows that the halves were not fitted to."""
+    """Rows to which the halves were not fitted."""
 
     users: Indices
     items: Indices
-    kept: sp.csr_array  # the items of the rows that they were fitted to
-    seen: sp.csr_array  # the items of all rows
+    kept: sp.csr_array  # pairs of user and item of the rows to which the halves were fitted
+    seen: sp.csr_array  # pairs of user and item of all rows
 
     @classmethod
     def of(
         cls, rows: EncodedRows, kept: EncodedRows, held_out: Indices, rng: np.random.Generator
     ) -> Self:
-        """Return the rows at these places; without any, all rows, which then were kept."""
-        # Rows labelled 0 do not name the held-out items: as candidates they would give them away.
+        """Return the rows with the indices `held_out`; if it is empty, return all rows."""
+        # Exclude items labelled 0 from the candidates: the halves learn that they are not held out.
         of_kept = seen_matrix(kept.users, kept.items, kept.shape)
         if len(held_out) == 0:
             held_out = np.arange(len(rows.users))
@@ -76,15 +76,16 @@ class HeldOut:
         return cls(rows.users[held_out], rows.items[held_out], of_kept, rows.seen)
 
     def ndcgs(self, ranker: Ranker) -> Float64s:
-        """Return NDCG@10 of each row, among all items that the user has no other row of."""
+        """Return NDCG@10 of each row, ranked among all items without another row of the user."""
         rows = HeldOutRows(np.arange(len(self.users)), self.users, self.items, self.kept.shape[1])
         lists = exact_lists(ranker, rows.gather(), self.kept)
         return np.concatenate([ndcgs(describe_tops(*block, 10)) for block in lists])
 
     def choose(self, recency: float, solve: Callable[[Setting], Solved]) -> tuple[Setting, Solved]:
-        """Return a setting of GMF, and what it solves; other than the first only if it is better.
+        """Return the best setting of GMF, and its solution.
 
-        The best of a few would often be the best by chance.
+        An alternative must be significantly better than the default: the best of several settings
+        is often the best by chance.
         """
         best = Setting(PENALTY, recency)
         solved = solve(best)
@@ -101,9 +102,9 @@ class HeldOut:
         return best, solved
 
     def weigh(self, gmf: Ranker, mlp: Ranker) -> Float64s:
-        """Return the weights of GMF and MLP: halfway from GMF alone to what finds the rows best.
+        """Return the weights of GMF and MLP: the mean of the best without and with the MLP.
 
-        An MLP helps less on later rows than on those that it is chosen by.
+        The MLP helps less on later rows than on the held-out rows that set its weight.
         """
 
         def score(users: Indices) -> Iterator[Float64s]:
@@ -118,9 +119,9 @@ class HeldOut:
         return weights if weights.any() else np.array([1.0, 0.0])
 
     def calibrate(self, ranker: Ranker, rng: np.random.Generator) -> Calibration | None:
-        """Return how often an item with a score is the positive, where each has four negatives.
+        """Return the probability that an item with a given score is the positive.
 
-        None if no user has an unseen item.
+        Each positive is mixed with four negatives. None if no user has an unseen item.
         """
         unseen = UnseenItems(self.seen)
         some = np.flatnonzero(unseen.n_tickets[self.users] > 0)
@@ -138,7 +139,7 @@ class HeldOut:
 
 
 class Calibration(NamedTuple):
-    """The probability at some logits, which rise; between them, it lies on a line."""
+    """A piecewise linear function from logits, in ascending order, to probabilities."""
 
     logits: Float64s
     probabilities: Float64s

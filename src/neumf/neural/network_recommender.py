@@ -1,4 +1,4 @@
-"""The methods of a recommender that has a fitted network."""
+"""The base of the neural recommenders: the methods of a fitted network."""
 
 from __future__ import annotations
 
@@ -35,34 +35,34 @@ from neumf.utils.arrays import Float64s, Indices
 
 
 class NetworkRecommender(BaseRecommender):
-    """Base of the recommenders whose scores a network gives, once they are fitted."""
+    """Base of recommenders that score with a network."""
 
     recency: float
     network_: Network
     histories_: Indices
     history_seconds_: Float64s | None
     user_map_: UserMap | None
-    # Of a network whose GMF half was solved.
+    # Set if least squares solved the GMF half.
     _fold_in: FoldIn | None
     _calibration: Calibration | None
     history_: dict[str, list[float]]
     best_iter_: int
     _model: Any
-    # Of a copy with other users, which of them had which rows of the tables.
+    # In a copy with other users: the row of each user in the tables.
     _own_rows: Indices | None = None
     _optimizer: OptimizerState | None
     _generator: np.random.Generator
     _shape: dict[str, Any]
 
     def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items whose vectors point in the most similar direction.
+        """Return the items with the most similar vectors.
 
         Parameters
         ----------
         items : id or array-like of ids
             Items that `fit` saw.
         k : int, default=10
-            Number of items for each.
+            Number of similar items per item.
 
         Returns
         -------
@@ -78,23 +78,25 @@ class NetworkRecommender(BaseRecommender):
         return most_similar_vectors("item", items, self.items_, k, self.network_.item_vectors)
 
     def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
-        """Return the users whose vectors point in the most similar direction.
+        """Return the users with the most similar vectors.
 
         Parameters
         ----------
-        users, k
-            As `items` and `k` of `similar_items`.
+        users : id or array-like of ids
+            Users in `users_`.
+        k : int, default=10
+            Number of similar users per user.
 
         Returns
         -------
         similar : DataFrame with columns user, similar_user, score, rank
-            As that of `similar_items`, for users.
+            The score is the cosine of the angle between the users' vectors.
         """
         check_is_fitted(self)
         return most_similar_vectors("user", users, self.users_, k, self.network_.users)
 
     def explain(self, user: Any, items: Any, *, interactions: Any = None) -> pd.DataFrame:
-        """Return how much each item of a user's history speaks for some items.
+        """Explain the scores of items by the items of a user's history.
 
         Parameters
         ----------
@@ -103,26 +105,28 @@ class NetworkRecommender(BaseRecommender):
         items : id or array-like of ids
             Items that `fit` saw.
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
-            What users did since `fit`, see `recommend`.
+            Interactions after `fit`, see `recommend`.
 
         Returns
         -------
         explanation : DataFrame
-            A row for each item and each item of the user's history, by falling values, with the
-            columns `item`, `history_item` and `rank`, from 1 within the item.
+            One row per pair of an item and an item of the user's history, with the columns `item`,
+            `history_item`, a value, and `rank`. Within an item, rows are sorted by falling value
+            and ranked from 1.
 
-            `NextItemRecommender` adds `contribution`, the term of the history item in the logit,
-            and `rest`, the other terms: the biases and, with `user_vectors`, the user's own vector.
-            They add up to the logit of the item; what `last_item_vector` and the request time add
-            counts to the newest item.
+            For `NextItemRecommender`, the value is `contribution`, the term of the history item in
+            the logit. A column `rest` holds the other terms: the biases and, with `user_vectors`,
+            the user's own vector. All contributions and the rest add up to the logit of the item.
+            Terms of `last_item_vector` and of the request time are part of the contribution of the
+            newest item.
 
-            `NeuMFRecommender` adds `similarity`, the cosine of the two items' vectors. A user's
-            vector is learned as a whole, so this is a likeness, not a cause.
+            For `NeuMFRecommender`, the value is `similarity`, the cosine of the two items' vectors.
+            It is not a cause of the score, because a user's vector is learned as a whole.
 
         Raises
         ------
         ValueError
-            If the user or an item is unknown, or a hidden layer mixes the items of histories.
+            If the user or an item is unknown, or the recommender has a `hidden_size` above 0.
 
         Examples
         --------
@@ -155,42 +159,48 @@ class NetworkRecommender(BaseRecommender):
         *,
         k: int = 10,
     ) -> None:
-        """Write a graph that makes lists of items and needs neither neumf nor Python.
+        """Write a graph that recommends items without neumf and without Python.
 
         Parameters
         ----------
         path : str or path
-            A folder that is not there yet: a SavedModel, or with ONNX the file ``model.onnx``. The
-            file ``ids.json`` in it holds the id of each index.
+            A folder that does not exist yet. It gets the graph, a SavedModel or the file
+            ``model.onnx``, and the file ``ids.json`` with the id of each index.
         format : {"tf_saved_model", "onnx"}, default="tf_saved_model"
-            What to write. ONNX needs the extra: ``pip install "scikit-neumf[onnx]"``.
+            Format of the graph.
+
+            - "tf_saved_model": TensorFlow's SavedModel.
+            - "onnx": ONNX. Needs the extra: ``pip install "scikit-neumf[onnx]"``.
         k : int, default=10
-            Length of the lists; at most the size of the catalogue counts.
+            Length of the lists, at most the size of the catalogue.
 
         Raises
         ------
         FileExistsError
-            If `path` is there.
+            If `path` exists.
         ImportError
-            If TensorFlow, or what writes ONNX, is not installed.
+            If TensorFlow is not installed, or the extra for ONNX is not.
         ValueError, TypeError
-            If `format` or `k` is out of range, the recommender has `time_gaps`, or JSON has no
-            such ids. Whatever fails, nothing is left of what was written.
+            If `format` or `k` is out of range, the recommender has `time_gaps`, or JSON cannot hold
+            an id. After any error, the partly written folder is removed.
 
         Notes
         -----
-        The graph is a function of batches of n users. Its inputs, all int32, are
+        The graph is a function of a batch of n users. Its inputs, all int32, are
 
-        - ``user``, shape (n,): indices of users, where users have vectors of their own;
-        - ``history``, shape (n, history_length), of `NextItemRecommender`: as in `histories_`;
-        - ``seen``, shape (n, any): indices of items that must not be in the list, in any order and
-          filled up with -1.
+        - ``user``, shape (n,): indices of users, if users have vectors of their own;
+        - ``history``, shape (n, history_length): indices of last items as in `histories_`, for
+          `NextItemRecommender` only;
+        - ``seen``, shape (n, any): indices of items to leave out, in any order, padded with -1.
 
-        Its outputs are ``item``, int32 of shape (n, k), indices of items, best first, -1 where
-        fewer items are left; and ``score``, float32 of the same shape, logits, -inf beside -1.
+        Its outputs, both of shape (n, k), are
+
+        - ``item``, int32: indices of items, best first, -1 if fewer items are left;
+        - ``score``, float32: their logits, -inf where ``item`` is -1.
+
         Unknown users get the most popular items. Scores may differ from those of `recommend` in
-        their last digits. A call takes memory for n times the catalogue; with an MLP, times the
-        widths of its layers. ONNX files hold less than 2 GB.
+        their last digits. A call takes memory in proportion to n times the catalogue and, with an
+        MLP, times the widths of its layers. An ONNX file is limited to 2 GB.
         """
         check_is_fitted(self)
         model = ListModel(self.network_, self.popularity_logits_, self.users_, self.items_)
@@ -201,13 +211,14 @@ class NetworkRecommender(BaseRecommender):
         """The network as a Keras model of ``[user indices, item indices]`` -> logit."""
         check_is_fitted(self)
         if self._model is None:
-            with suppress(ImportError):  # Keras may have another backend, or says what is missing
+            # Keras may use another backend. Otherwise, it names the missing package below.
+            with suppress(ImportError):
                 import_tensorflow()
             self._model = build_keras_model(self.network_)
         return self._model
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the Keras model out: `model_` makes it again from the weights."""
+        """Leave the Keras model out: `model_` builds it again from the weights."""
         state: dict[str, Any] = super().__getstate__()
         return state | {"_model": None} if "_model" in state else state
 
@@ -221,7 +232,7 @@ class NetworkRecommender(BaseRecommender):
 
     @property
     def ranker_(self) -> Network:
-        """The ranker: the network."""
+        """The ranker, which is the network."""
         return self.network_
 
     def _ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
@@ -237,7 +248,7 @@ class NetworkRecommender(BaseRecommender):
 
     @property
     def last_items(self) -> LastItems:
-        """The last items of each user, and when each was."""
+        """The last items of each user, and their times."""
         return LastItems(self.histories_, self.history_seconds_)
 
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
@@ -268,7 +279,7 @@ class NetworkRecommender(BaseRecommender):
         return changed | {"network_": self.network_.with_users(vectors)}
 
     def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:
-        """Return the attributes that a network makes, by name."""
+        """Return the attributes that depend on the network, by name."""
         last_items = LastItems(of_rows["histories_"], of_rows["history_seconds_"])
         profile = UserProfile(last_items, of_rows["seen_"])
         user_map = fit_user_map(network, profile, self.recency)

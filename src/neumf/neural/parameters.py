@@ -1,4 +1,4 @@
-"""The parameters that both neural recommenders have: checked, and turned into a plan of `fit`."""
+"""Check the parameters of the neural recommenders, and make a plan of `fit` from them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LossName = Literal[
 ]
 EarlyStopping = bool | Literal["refit"]
 
-# With time gaps, the weights of `fit` are the mean of those after the last four epochs: weights of
-# gaps are learned fast, and then swing.
+# Number of last epochs whose weights `fit` averages with time gaps: the weights of gaps are learned
+# fast and then oscillate.
 _N_AVERAGED = 4
 
 
@@ -44,7 +44,7 @@ class NetworkParameters:
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What `fit` does with rows: checked parameters without "auto"."""
+    """The checked parameters of `fit`, with the value "auto" replaced."""
 
     name: str  # of the network in the lines of `verbose`
     blueprint: Blueprint
@@ -62,7 +62,7 @@ class FitPlan:
 
     @property
     def most_epochs(self) -> int:
-        """Number of epochs that `fit` runs at most."""
+        """The maximum number of epochs of `fit`."""
         if self.solves_gmf:
             return 2 * self.epochs  # of the MLP
         return self.epochs * (1 + len(self.halves) + (self.early_stopping == "refit"))
@@ -76,7 +76,7 @@ class FitPlan:
 def make_plan(
     parameters: NetworkParameters, name: str, blueprint: Blueprint, default_loss: LossName, y: Any
 ) -> FitPlan:
-    """Check the parameters and return the plan of `fit` to rows with the labels `y`."""
+    """Check the parameters and return the plan of `fit` for rows with labels `y`."""
     _check_ranges(parameters)
     loss = parameters.loss
     if loss == "auto":
@@ -122,9 +122,8 @@ def _check_loss(name: str, blueprint: Blueprint, y: Any) -> None:
     loss = LOSSES[name]
     if loss.is_product and not blueprint.layers.is_product:
         raise ValueError(
-            f"loss={name!r} scores many items for each row, which only a product of vectors does "
-            "fast. Received a network with an MLP. Set loss='sampled_softmax', or "
-            "architecture='gmf'."
+            f"loss={name!r} scores many items for each row, which is fast only without an MLP. "
+            "Received a network with an MLP. Set loss='sampled_softmax', or architecture='gmf'."
         )
     if y is not None and not loss.takes_labels:
         raise ValueError(
@@ -134,7 +133,7 @@ def _check_loss(name: str, blueprint: Blueprint, y: Any) -> None:
 
 
 def refuse_other_shape(now: dict[str, Any], before: dict[str, Any]) -> None:
-    """Raise if a parameter that the network has its shape from differs from that of `fit`."""
+    """Raise if a parameter that sets the shape of the network has changed since `fit`."""
     changed = [name for name, value in now.items() if value != before[name]]
     if changed:
         received = ", ".join(f"{name}={now[name]!r}" for name in changed)

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def _paper(n_factors: int, **changes: Any) -> dict[str, Any]:
-    """Return the network and the training of He et al. 2017, section 4.1."""
+    """Return the parameters of the paper, He et al. 2017, section 4.1."""
     parameters = {
         "architecture": "neumf",
         "n_factors": n_factors,
@@ -34,7 +34,7 @@ NEUMF_PRESETS: dict[str, dict[str, Any]] = {
     "paper-64-pretrained": _paper(64, pretrain="sgd"),
 }
 
-# A million rows tell what 50 items are worth, and how long ago each of them was.
+# A million rows are enough to learn the weights of 50 positions and of time gaps.
 _LARGE = {
     "share_item_vectors": False,
     "user_vectors": True,

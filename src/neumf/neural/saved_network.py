@@ -1,4 +1,4 @@
-"""The state of a fitted network, as `save` writes it and `load` reads it."""
+"""Convert the state of a fitted network to values of a file, and back."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ def network_state(network: Network) -> dict[str, Any]:
 
 
 def read_network(state: CheckedValues, blueprint: Blueprint, n_users: int, n_items: int) -> Network:
-    """Return the network of a file, which is made of what the blueprint says."""
+    """Read the network of a file; its arrays must have the shapes of the blueprint."""
     layers = blueprint.layers
-    # Before anything of this width is made.
+    # Checked first: a blueprint from a hostile file could make arrays of any width.
     items = state.float32s("items", (n_items, layers.item_width))
     tables, shared = state.part("tables"), state.part("shared")
     shapes, table_shapes = blueprint.shared_shapes(), blueprint.table_shapes(0, 0)
     if set(tables.names()) != set(table_shapes) or set(shared.names()) != set(shapes):
         raise damaged_file_error("its network does not have the weights of its layers")
-    # Users folded in have vectors, but no rows.
+    # Folded-in users have vectors, but no rows in the tables.
     n_trained = n_users
     if "users" in table_shapes:
         n_trained = len(tables.float32s("users", (None, layers.width)))
     table_shapes = blueprint.table_shapes(n_trained, n_items)
     weights = Weights(
         {name: tables.float32s(name, table_shapes[name]) for name in tables.names()},
-        # In the order of the file; Adam's moments have the same.
+        # In the order of the file, which is the order of Adam's moments.
         {name: shared.float32s(name, shapes[name]) for name in shared.names()},
     )
     users = state.float32s("users", (n_users, layers.width))
@@ -43,7 +43,7 @@ def read_network(state: CheckedValues, blueprint: Blueprint, n_users: int, n_ite
 
 
 def read_user_map(state: CheckedValues, blueprint: Blueprint) -> UserMap | None:
-    """Return the map that makes vectors of new users; None if the user tower does."""
+    """Read the map to vectors of new users; None if the user tower computes them."""
     if blueprint.users.reads_history:
         return None
     part, width = state.part("user_map_"), blueprint.layers.width
@@ -51,7 +51,7 @@ def read_user_map(state: CheckedValues, blueprint: Blueprint) -> UserMap | None:
 
 
 def optimizer_state(optimizer: OptimizerState | None, *, whole: bool) -> dict[str, Any] | None:
-    """Return Adam by name, with the moments of each row or, as after `fit`, with their means."""
+    """Return Adam's state by name; unless `whole`, without the moments of each row."""
     if optimizer is None:
         return None
     if not whole:
@@ -62,7 +62,7 @@ def optimizer_state(optimizer: OptimizerState | None, *, whole: bool) -> dict[st
 
 
 def read_optimizer(state: CheckedValues, network: Network) -> OptimizerState | None:
-    """Return Adam, for a network."""
+    """Read Adam's state, and check that it fits the network."""
     if not state.has("_optimizer"):
         return None
     part = state.part("_optimizer")
@@ -76,7 +76,7 @@ def read_optimizer(state: CheckedValues, network: Network) -> OptimizerState | N
     moments = {name: tables.float32s(name, (None, 2 * widths[name])) for name in tables.names()}
     counts = {name: n_rows.integer(name, 0, trained[name]) for name in n_rows.names()}
     if any(len(table) not in (0, counts[name]) for name, table in moments.items()):
-        raise damaged_file_error("Adam has moments for other rows than the network has")
+        raise damaged_file_error("Adam's moments and the network have different rows")
     return OptimizerState(
         moments,
         counts,
@@ -87,12 +87,12 @@ def read_optimizer(state: CheckedValues, network: Network) -> OptimizerState | N
 
 
 def read_history(state: CheckedValues) -> dict[str, list[float]]:
-    """Return the values of each epoch, by name; NaN where nothing was measured."""
+    """Read the values of each epoch, by name; NaN where nothing was measured."""
     history = {}
     for name in state.names():
         values = state.value(name)
         if not isinstance(values, np.ndarray) or values.dtype != np.float64 or values.ndim != 1:
-            raise damaged_file_error(f"history_ must hold a list of numbers as {short_repr(name)}")
+            raise damaged_file_error(f"{short_repr(name)} in history_ is not a list of numbers")
         history[name] = values.tolist()
     if len({len(values) for values in history.values()}) != 1 or "loss" not in history:
         raise damaged_file_error("the lists in history_ differ in length, or loss is missing")
@@ -100,19 +100,19 @@ def read_history(state: CheckedValues) -> dict[str, list[float]]:
 
 
 def read_shape(state: CheckedValues, names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the parameters that the network has its shape from."""
+    """Read the parameters that set the shape of the network."""
     if set(state.names()) != set(names):
         raise damaged_file_error("_shape has unknown or missing parameters")
     return {name: state.value(name) for name in names}
 
 
 def generator_state(generator: np.random.Generator) -> dict[str, Any]:
-    """Return the state of a random generator of PCG64, by name; raise for others."""
+    """Return the state of a PCG64 generator, by name; raise for other generators."""
     state: Any = generator.bit_generator.state
     if state["bit_generator"] != "PCG64":
         raise TypeError(
-            "random_state must have been None, an int or a generator of PCG64 in fit, so that a "
-            f"file can hold it. Received a generator of {state['bit_generator']}. Fit with "
+            "random_state must be None, an int or a PCG64 generator in fit, so that save can store "
+            f"it. Received a {state['bit_generator']} generator. Fit with "
             "random_state=numpy.random.default_rng(seed), or pickle the recommender."
         )
     numbers: dict[str, Any] = state["state"]
@@ -120,7 +120,7 @@ def generator_state(generator: np.random.Generator) -> dict[str, Any]:
 
 
 def read_generator(state: CheckedValues) -> np.random.Generator:
-    """Return the random generator of a file."""
+    """Read the random generator."""
     bit_generator: Any = np.random.PCG64(0)
     bit_generator.state = {
         "bit_generator": "PCG64",

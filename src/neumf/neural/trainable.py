@@ -41,35 +41,39 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
     """Base of the neural recommenders: a subclass adds its parameters, `_blueprint` and `_plan`."""
 
     _presets: ClassVar[dict[str, dict[str, Any]]]
-    # The parameters that the network has its shape from.
+    # The parameters that set the shape of the network.
     _shape_parameters: ClassVar[tuple[str, ...]]
-    # The state holds the values that were learned from the tables.
+    # The vectors, which are saved, already contain the features.
     _unsaved_parameters = ("user_features", "item_features")
 
     @classmethod
     @abstractmethod
     def _blueprint(cls, shape: dict[str, Any]) -> Blueprint:
-        """Check the parameters of `_shape_parameters` and return what the network is made of."""
+        """Check the parameters in `_shape_parameters` and return the network's blueprint."""
 
     @abstractmethod
     def _plan(self, y: Any) -> FitPlan:
-        """Check all parameters and return what `fit` does with rows that have the labels `y`."""
+        """Check all parameters and return the plan of `fit` for rows with labels `y`."""
 
     @classmethod
     def from_preset(cls, name: str, **parameters: Any) -> Self:
-        """Return a recommender with parameters that were chosen together.
+        """Return a recommender with the parameters of a preset.
 
         Parameters
         ----------
         name : str
-            `NeuMFRecommender` has ``"paper-8"``, ``"paper-16"``, ``"paper-32"`` and ``"paper-64"``,
-            the network and training of the paper with that many factors, and
-            ``"paper-64-pretrained"``, the same joined from a trained GMF and a trained MLP.
+            The preset. `NeuMFRecommender` has
 
-            `NextItemRecommender` has ``"large"``, for tables of a million rows or more that have
-            timestamps, and ``"large-timed"``, for the same if `recommend` gets the request time.
+            - "paper-8", "paper-16", "paper-32" and "paper-64": the network and the training of the
+              paper with 8 to 64 factors;
+            - "paper-64-pretrained": the same with 64 factors, from a trained GMF and a trained MLP.
+
+            `NextItemRecommender` has
+
+            - "large": for tables with timestamps and a million rows or more;
+            - "large-timed": for the same tables, if `recommend` gets the request time.
         **parameters : Any
-            Parameters to set otherwise, or besides, such as `random_state` and `epochs`.
+            Parameters that replace those of the preset or add to them, such as `random_state`.
 
         Returns
         -------
@@ -79,7 +83,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         Raises
         ------
         ValueError, TypeError
-            If there is no preset, or no parameter, of such a name.
+            If the name of the preset or of a parameter is unknown.
 
         Examples
         --------
@@ -97,18 +101,19 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-            Interactions, see :func:`neumf.base.read_rows`. The timestamp gives the order of a
-            user's rows, else row order does.
+            Interactions, see :func:`neumf.base.read_rows`. The rows of a user are ordered by
+            timestamp or, without timestamps, by their order in the table.
         y : array-like of shape (n_samples,) or None, default=None
-            None makes every row a positive. Labels in [0, 1] are trained on as they are, without
-            further negatives. A row labelled 0 is in nobody's history; its own history is the one
-            of the positive that it was drawn for, in the order of `NegativeSampler.fit_resample`.
+            None makes every row a positive, and negatives are drawn. Labels in [0, 1] are used as
+            they are, without drawn negatives. Rows labelled 0 are in no history. Their own history
+            is the history of their positive, if rows are in the order of
+            `NegativeSampler.fit_resample`.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weight of each row, and of the negatives drawn for it, in the loss.
+            Weight in the loss of each row and of the negatives drawn for it.
         X_val : array-like of shape (n_val, n_features >= 2) or None, default=None
-            Rows after X, for `early_stopping`: they are ranked after each epoch in place of each
-            user's last row of X. Rows of users or items that are not in X are misses. In a search
-            they are the same for all folds, so that no row of a test fold may be in them.
+            Rows that `early_stopping` ranks after each epoch, instead of each user's last row of X.
+            They should be later than X. Rows of users or items that are not in X are misses. A
+            search uses one X_val for all folds, so it must not contain rows of a test fold.
 
         Returns
         -------
@@ -118,30 +123,30 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         Raises
         ------
         ValueError, TypeError
-            If a parameter is out of range, a table cannot be read, X has no order or no timestamps
-            where a parameter needs them, X_val is given without `early_stopping`, a user has seen
-            every item, or the loss diverges. The estimator then stays as it was.
+            If a parameter is out of range, a table cannot be read, X lacks an order or timestamps
+            that a parameter needs, X_val is given without `early_stopping`, a user has seen every
+            item, or the loss diverges. After an error, the estimator is as before.
         OSError
-            If a file of X cannot be read to its end.
+            If a file of X cannot be read completely.
 
         Warns
         -----
         UserWarning
-            If rows of X_val are misses, or pairs of it are in X.
+            If rows of X_val are misses, or have pairs of user and item that are in X.
         ConvergenceWarning
-            If the loss at the end is finite, but above ten times the loss of equal scores for all
-            items: log 2 of "binary_crossentropy" and "bpr", log n of a softmax among n items.
+            If the final loss is above ten times the loss of equal scores for all items. This is
+            log 2 for "binary_crossentropy" and "bpr", and log n for a softmax among n items.
         RuntimeWarning
-            If Ctrl-C interrupts the training after an epoch or more: what was learned is kept, and
-            `n_iter_` counts the epochs done. Interrupted earlier, or in a pretraining, the
-            estimator stays as it was. Also if XLA cannot compile the training step, which then
-            runs slower.
+            If Ctrl-C interrupts training after at least one epoch: the weights are kept, and
+            `n_iter_` counts the completed epochs. After an earlier interrupt, or one during
+            pretraining, the estimator is as before. Also if XLA cannot compile the training step,
+            which is then slower.
 
         Notes
         -----
-        During training in the main thread, Ctrl-C acts between calls of TensorFlow, which train
-        on up to 32,768 rows each. A handler of your own for SIGINT is called there too; training
-        goes on unless it raises.
+        During training in the main thread, Ctrl-C acts between calls of TensorFlow, each of which
+        trains on up to 32,768 rows. Your own handler of SIGINT is called there too; training
+        continues unless it raises.
         """
         plan = self._plan(y)
         require_order_of_histories(plan, X)
@@ -160,7 +165,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         tasks = FitTasks(self, plan.most_epochs, of_rows, of_weights, **data)
         refits = plan.early_stopping == "refit" and X_val is None and not plan.solves_gmf
         if not refits:
-            del rows  # which hold timestamps that nothing reads any more
+            del rows  # frees the timestamps
         learned = learn(Run(prepared, rng, tasks))
         first = learned.trained
         if refits and not first.interrupted:
@@ -180,46 +185,45 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Train on, on new interactions alone.
+        """Continue training on new interactions alone.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-            New interactions of known and of new users and items, a table like that of `fit`. A
-            user's rows come after all that the user did before, whatever their timestamps say. A
-            table without rows changes nothing.
+            New interactions of known or new users and items, in a table like X of `fit`. They count
+            as later than all earlier rows, whatever their timestamps. A table without rows changes
+            nothing.
         y, sample_weight : array-like of shape (n_samples,) or None, default=None
             See `fit`.
 
         Returns
         -------
         self : recommender
-            The recommender, which is fitted by `fit` if it was not yet.
+            The recommender. If it was not fitted yet, `fit` is called.
 
         Raises
         ------
         ValueError, TypeError, OSError
-            As `fit` does; and if X has other columns, its ids are strings where `fit` saw numbers,
-            or the reverse, or a parameter is set that would change the shape of the network.
+            See `fit`. Also if X has other columns, its ids are strings but were numbers in `fit`
+            (or the reverse), or a parameter that sets the shape of the network has changed.
 
         Warns
         -----
         UserWarning
             If X looks like rows of an earlier call, which would count twice: it holds all pairs of
-            user and item that were seen, or 100 pairs or more and no new one.
+            user and item seen so far, or at least 100 pairs without a new one.
         ConvergenceWarning, RuntimeWarning
             See `fit`.
 
         Notes
         -----
-        Training goes `epochs` times through the new rows. After `fit`, Adam goes on with its step
-        count and the mean of its second moments over the rows of each table; from then on, with
-        the moments of each row, which take twice the memory of the vectors.
+        Training passes `epochs` times over the new rows. The first call continues Adam with its
+        step count and the mean second moments of each table. Later calls continue with the moments
+        of each row, which take twice the memory of the vectors.
 
-        New users and items get initial vectors as in `fit`, behind the known ones. The vectors of
-        users without a new row, and of items that neither a row nor a negative names, stay as they
-        are; the shared layers move. `early_stopping`, pretraining and scikit-learn's callbacks act
-        in `fit` alone.
+        New users and items are added behind the known ones, with initial vectors as in `fit`. Only
+        the shared layers and the vectors of users and items in the new rows and negatives change.
+        `early_stopping`, `pretrain` and scikit-learn's callbacks act in `fit` alone.
         """
         if not hasattr(self, "network_"):
             self.fit(X, y, sample_weight)
@@ -231,7 +235,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             return self
         previous = PreviousFit(self.network_, self._optimizer, self.last_items, self.seen_)
         prepared = prepare_further(plan, rows, previous)
-        # A copy: what fails must not move the generator on.
+        # Draw from a copy: a call that fails must not change the generator.
         rng = deepcopy(self._generator)
         learned = learn(Run(prepared, rng))
         trained = learned.trained
@@ -256,19 +260,19 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         return before.take(known).followed_by(rows.user_items[0])
 
     def _commit_training(self, of_rows: dict[str, Any], learned: Learned) -> None:
-        """Set all that a training changes, besides the attributes that are known before its end."""
+        """Set all fitted attributes: `of_rows`, and those that a training changes."""
         of_network = self._attributes_of_network(learned.network, of_rows)
         of_training = {"_optimizer": learned.trained.optimizer} | learned.of_joining
         self._commit(of_rows | of_network | of_training)
 
     def _read_further(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows | None:
-        """Return the rows of `partial_fit`, new ids behind the known; None if there are no rows."""
+        """Return the rows of `partial_fit`, with new ids behind known ones; None without rows."""
         new = read_input(X, may_be_empty=True)
         if len(new) == 0:
             return None
         check_index("y", y, X)
         check_index("sample_weight", sample_weight, X)
-        if not sp.issparse(X):  # whose columns are the items
+        if not sp.issparse(X):  # the columns of a sparse X are items, not features
             table = X if new.header is None else new.header
             validate_data(self, table, reset=False, skip_check_array=True)
         users = extend_index(new.users, self.users_, "X: user ids")
@@ -277,10 +281,10 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         return rows.with_features(self.user_features, self.item_features)
 
     def _shape_now(self) -> dict[str, Any]:
-        """Return the parameters that the network has its shape from."""
+        """Return the parameters that set the shape of the network."""
         shape = {name: getattr(self, name) for name in self._shape_parameters}
         return {
-            name: tuple(value) if isinstance(value, list | np.ndarray) else value  # to be hashed
+            name: tuple(value) if isinstance(value, list | np.ndarray) else value  # hashable
             for name, value in shape.items()
         }
 
@@ -292,9 +296,9 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         path
             See :meth:`neumf.base.BaseRecommender.save`, also for errors.
         optimizer : bool, default=False
-            Also write Adam's moments of each row, which exist after `partial_fit` and take twice
-            the space of the vectors. Without them a further `partial_fit` starts from their means,
-            as it does after `fit`.
+            Whether to store Adam's moments of each row too. They exist after `partial_fit` and take
+            twice the space of the vectors. Without them, the next `partial_fit` starts from their
+            means, as after `fit`.
         """
         check_is_fitted(self)
         write_values(path, self._description(self._state(optimizer=optimizer)))
@@ -316,7 +320,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
 
     def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
-        # Read whenever users are folded in.
+        # Fold-in reads this parameter and does not check it.
         check_loaded(check_real, "recency", self.recency)
         n_users, n_items = len(self.users_), len(self.items_)
         self.histories_ = state.indices("histories_", (n_users, None), n_items, at_least=-1)

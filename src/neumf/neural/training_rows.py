@@ -1,4 +1,4 @@
-"""Rows made ready for training: histories, negatives, weights, and what is held out."""
+"""Prepare rows for training: histories, negatives, weights and held-out rows."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from neumf.training.trainer import OptimizerState
 from neumf.utils.arrays import Float32s, Indices
 from neumf.utils.validation import warn_caller
 
-# So many pairs of users and items, none of them new, look like rows of an earlier call.
+# From this number of pairs on, a table without a new pair looks like rows of an earlier call.
 _MANY_PAIRS = 100
 
 
 @dataclass(frozen=True)
 class PreviousFit:
-    """What `partial_fit` goes on from."""
+    """The state from which `partial_fit` continues."""
 
     network: Network
     optimizer: OptimizerState | None  # None starts Adam anew
@@ -49,7 +49,7 @@ class PreviousFit:
 
 
 class ToJoin(NamedTuple):
-    """The rows that the halves of a network are joined by."""
+    """The rows with which the halves of a network are joined."""
 
     held_out: HeldOut
     kept: EncodedRows  # the other rows
@@ -59,20 +59,20 @@ class ToJoin(NamedTuple):
 
 @dataclass(frozen=True)
 class PreparedFit:
-    """Rows made ready to be trained on."""
+    """The plan and the rows of a training."""
 
-    plan: FitPlan  # whose blueprints know how many last items are kept
+    plan: FitPlan  # with the history length of the rows
     rows: TrainingRows
-    seen: sp.csr_array  # in these rows and before
+    seen: sp.csr_array  # in these and earlier rows
     last_items: LastItems  # after all rows
-    item_biases: Float32s | None  # the initial ones
-    validate: Validate | None = None  # measures weights on what is held out
-    previous: PreviousFit | None = None  # None begins with initial weights
-    to_join: ToJoin | None = None  # None unless the GMF is solved
+    item_biases: Float32s | None  # initial values
+    validate: Validate | None = None  # measures weights on held-out rows
+    previous: PreviousFit | None = None  # None starts from initial weights
+    to_join: ToJoin | None = None  # None unless least squares solve GMF
 
 
 def require_order_of_histories(plan: FitPlan, X: Any) -> None:
-    """Raise if users are made of their histories, and the rows of X have no order in time."""
+    """Raise if the user tower reads histories, but the rows of X have no order in time."""
     if plan.blueprint.users.reads_history:
         ordered = X.ordered if isinstance(X, EncodedRows) else not sp.issparse(X)
         remedy = "a table of user and item, or use NeuMFRecommender, which needs no order"
@@ -82,7 +82,7 @@ def require_order_of_histories(plan: FitPlan, X: Any) -> None:
 def prepare(
     plan: FitPlan, rows: EncodedRows, rng: np.random.Generator, X_val: Any = None
 ) -> PreparedFit:
-    """Make the rows of `fit` ready."""
+    """Prepare the rows of `fit`."""
     if X_val is not None and not plan.early_stopping:
         raise ValueError(
             "X_val is ranked after each epoch to find the best one, so early_stopping must be "
@@ -116,7 +116,7 @@ def prepare(
         validate = validate_on_rows(held_out, rows, kept, of_kept, at_rows=at_rows)
     return PreparedFit(
         plan,
-        # A row that joins halves is held out of them, and its item stays among the negatives.
+        # Held-out rows do not train the halves, but their items may be drawn as negatives.
         _training_rows(plan, kept, histories, kept.seen, rows.seen if plan.solves_gmf else None),
         rows.seen,
         last_items,
@@ -127,7 +127,7 @@ def prepare(
 
 
 def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> PreparedFit:
-    """Make the rows of `partial_fit` ready."""
+    """Prepare the rows of `partial_fit`."""
     length = previous.last_items.items.shape[1]
     if length:
         require_order_of_fit(rows, "X")
@@ -159,15 +159,14 @@ def _warn_of_row_order(plan: FitPlan, rows: EncodedRows) -> None:
 
 
 def _warn_of_rows_again(n_pairs: int, n_before: int, n_seen: int) -> None:
-    """Warn if rows look like those of earlier calls: pairs of users and items are counted.
+    """Warn if rows look like rows of an earlier call.
 
-    People do things again, but hardly all that they ever did, and not in many rows without one new
-    pair.
+    Users repeat pairs, but hardly ever all of them, and hardly ever many without a new one.
     """
     if n_before > 0 and (n_pairs == n_seen or (n_seen == n_before and n_pairs >= _MANY_PAIRS)):
         warn_caller(
             f"X: {n_pairs + n_before - n_seen} of its {n_pairs} pairs of user and item were seen "
-            "before. If these are rows of an earlier call, they count twice: pass new rows alone. "
+            "before. If these are rows of an earlier call, they count twice: pass only new rows. "
             "For more epochs, set epochs and call fit. To stop poor candidates of a search early, "
             "use a callback, see the guide to tuning."
         )
@@ -206,9 +205,9 @@ def _training_rows(
     seen: sp.csr_array,
     drawn: sp.csr_array | None = None,
 ) -> TrainingRows:
-    """Return the rows to train on; `seen` counts these rows and those before.
+    """Return the rows to train on; `seen` holds the pairs of these and earlier rows.
 
-    Negatives are items that somebody has in `drawn`, by default in `seen`.
+    Negatives are drawn from the items that have a user in `drawn`, by default in `seen`.
     """
     degrees = Degrees(np.diff(seen.indptr), count_users(seen))
     counts = degrees.items if drawn is None else count_users(drawn)
@@ -230,7 +229,7 @@ def _training_rows(
 
 
 def _weights(plan: FitPlan, rows: EncodedRows, histories: Histories | None) -> Float32s | None:
-    """Return the weight of each row: `sample_weight` times a power of its position from the end."""
+    """Return the weight of each row: `sample_weight` times its weight by `recency`."""
     if plan.recency == 0 or histories is None:
         return rows.weights
     weights = recency_weights(histories.timelines.from_last(), plan.recency)
@@ -243,16 +242,16 @@ def _weights(plan: FitPlan, rows: EncodedRows, histories: Histories | None) -> F
 def _negatives(
     plan: FitPlan, rows: EncodedRows, seen: sp.csr_array, counts: NDArray[np.int64]
 ) -> Negatives:
-    """Return the distribution that negatives are drawn from; `counts` are users of items."""
+    """Return the distribution of negatives; `counts` is the number of users of each item."""
     weights: NDArray[np.int64] | None = counts
     if plan.negative_strategy == "uniform":
-        # That nobody has had an item yet does not tell that nobody wants it.
+        # An item without users is not a negative: users may not know it yet.
         weights = None if counts.all() else np.minimum(counts, 1)
     if plan.training.loss.candidates == "batch":
-        # All rows of a batch share its negatives: none may depend on a row's user.
+        # All rows of a batch share its negatives, so these must not depend on a user.
         return Negatives.of_catalogue(len(rows.items), rows.shape[1], weights)
     if plan.blueprint.users.reads_history:
-        # That an item is not drawn must not tell that its user had it later.
+        # Draw the user's later items too: their absence would reveal them to the network.
         return Negatives(other_items(rows.shape[1], weights), rows.items)
     unseen = UnseenItems(seen, weights)
     refuse_saturated(unseen, rows.users, rows.user_ids)

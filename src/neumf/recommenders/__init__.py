@@ -1,1 +1,1 @@
-"""The recommenders, a public class in each file."""
+"""The recommenders, one public class per file."""

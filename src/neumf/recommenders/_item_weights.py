@@ -1,4 +1,4 @@
-"""The base of recommenders that add up weights from the items of a user to other items."""
+"""The base of recommenders whose scores are sums of weights between items."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Indices, Scores
 
-# Items without any weight from the user's items score between this and 0, below all others.
+# Items to which the user's items give no weight score between this and 0, below all others.
 _LOWEST = -1e-6
 
 
 class ItemWeightsRecommender(BaseRecommender):
-    """Base of recommenders that multiply a user's items with a matrix of item weights.
+    """Base of recommenders that multiply a user's items by a matrix of item weights.
 
-    A subclass has the parameter `decay` and writes `_check_parameters` and `_learn`.
+    A subclass has the parameter `decay` and defines `_check_parameters` and `_learn`.
     """
 
     item_weights_: NDArray[np.floating[Any]] | sp.csr_array
     decay: Any
 
     _decay: Span | None
-    _length: int | None  # number of a user's last items that count; None counts all
-    _repeats_count = False  # whether an item counts as often as it is in a user's history
+    _length: int | None  # number of last items of a user that count; None counts all
+    _repeats_count = False  # whether each repetition of an item in a history counts
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Compute the item weights.
@@ -47,13 +47,13 @@ class ItemWeightsRecommender(BaseRecommender):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-            Interactions. With `decay`, timestamps give the order of a user's rows, else row order
-            does.
+            Interactions. `decay` orders the rows of a user by timestamp or, without timestamps, by
+            their order in the table.
         y : array-like of shape (n_samples,) or None, default=None
             Labels in [0, 1]; only rows above 0 count. None counts all.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weight of each row as a successor in `SequentialRulesRecommender`. The others only
-            check it: each user counts once per item.
+            Weight of each row as a successor, in `SequentialRulesRecommender` only. Other
+            recommenders count each user once per item.
 
         Returns
         -------
@@ -63,8 +63,8 @@ class ItemWeightsRecommender(BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If a parameter is out of range, a table cannot be read, or, with `decay`, X is a sparse
-            matrix, whose rows have no order, or lacks timestamps where it needs them.
+            If a parameter is out of range, or a table cannot be read. With `decay`, also if X is a
+            sparse matrix, whose rows have no order, or lacks the timestamps for a duration.
         """
         self._check_parameters()
         span = None if self.decay is None else read_span(self.decay, "decay")
@@ -83,14 +83,14 @@ class ItemWeightsRecommender(BaseRecommender):
 
     @abstractmethod
     def _learn(self, rows: EncodedRows) -> dict[str, Any]:
-        """Return `item_weights_` and whatever else `fit` learns, by name."""
+        """Return `item_weights_` and all other learned attributes, by name."""
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows:
         return read_rows(X, y, sample_weight)
 
     @property
     def ranker_(self) -> ItemWeightsRanker:
-        """The ranker, made of the items of each user and the item weights."""
+        """The ranker, which multiplies each user's items by the item weights."""
         default = None
         if sp.issparse(self.item_weights_):
             share = self.popularity_ / (self.popularity_.max() + 1)
@@ -98,14 +98,14 @@ class ItemWeightsRecommender(BaseRecommender):
         return ItemWeightsRanker(self._weigh_items, self.item_weights_, default)
 
     def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items to whose scores an item contributes most.
+        """Return the items with the largest weights from each given item.
 
         Parameters
         ----------
         items : id or array-like of ids
             Items of the catalogue.
         k : int, default=10
-            Number of items for each. Items without a stored weight are left out.
+            Number of similar items per item. Items without a stored weight are left out.
 
         Returns
         -------
@@ -159,10 +159,10 @@ class ItemWeightsRecommender(BaseRecommender):
 
 @dataclass(frozen=True)
 class ItemWeightsRanker:
-    """Score items by the weighted sum of item weights over the items of a user.
+    """Score items by a weighted sum of the item weights of a user's items.
 
-    `weigh_items` takes n indices of users and returns the weight of each item in their histories,
-    a csr_array of shape (n, n_items). `default` is the score of each item whose sum is 0.
+    `weigh_items` takes n indices of users and returns the weights of the items in their histories,
+    a csr_array of shape (n, n_items). `default` holds the scores of items whose sum is 0.
     """
 
     weigh_items: Callable[[Indices], sp.csr_array]
@@ -178,12 +178,12 @@ class ItemWeightsRanker:
         return scores
 
     def score_candidates(self, users: Indices, items: Indices) -> Scores:
-        """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
+        """Return scores of candidates, shape (n, n_candidates), for users, shape (n,)."""
         return candidate_scores(self.score_items, self.weights.shape[1], users, items)
 
 
 def users_in_common(seen: sp.csr_array) -> sp.csr_array:
-    """Count the users that have seen both items of each pair, shape (n_items, n_items)."""
+    """Count the users who have seen both items of each pair, shape (n_items, n_items)."""
     counts = seen.astype(np.float64)
     return sp.csr_array(counts.T @ counts)
 

@@ -20,7 +20,7 @@ from neumf.utils.arrays import Float32s
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_int, check_n_jobs, check_real
 
-# The penalty of the map from features to vectors.
+# L2 penalty of the linear map from features to vectors.
 _FEATURE_PENALTY = 1.0
 
 
@@ -29,55 +29,55 @@ class ALSRecommender(BaseRecommender):
 
     .. versionadded:: 0.1
 
-    Users and items get a vector each. All unobserved pairs count as weak negatives, and none is
-    sampled: a fit takes seconds where a network takes minutes.
+    Each user and each item gets a vector. All unobserved pairs count as weak negatives, without
+    sampling. A fit takes seconds where a network takes minutes.
 
     Parameters
     ----------
     n_factors : int, default=128
         Width of the vectors.
     regularization : float, default=0.1
-        Weight of the squared L2 norm of the vectors, above 0, see Notes. Lower it where items have
-        hundreds of rows each, raise it where they have a few.
+        Weight of the squared L2 norm of the vectors, above 0, see Notes. Use less if items have
+        hundreds of rows each, more if they have a few.
     unobserved_weight : float, default=8.0
-        Weight of all pairs of a user and an item together, seen or not, in multiples of the weight
-        of all rows.
+        Total weight of all pairs of user and item, seen or not, divided by the total weight of the
+        rows.
     recency : float, default=1.0
-        How much more a user's late rows count than the early ones: a row weighs
-        ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
-        to a mean of 1 over all rows. 0 weighs all alike. Rows of a sparse matrix weigh alike.
+        How much more a user's late rows count than the early ones. A row has the weight
+        ``(1 + r) ** -recency``, where r is the number of later rows of the user. The weights are
+        scaled to a mean of 1. With 0, and for a sparse X, all rows have the same weight.
     n_iter : int, default=8
-        Number of times that users and items are solved in turn.
+        Number of iterations. Each solves for the users' vectors, then for the items'.
     item_features, user_features : DataFrame or None, default=None
-        Features, see :class:`NeuMFRecommender`. The penalty pulls a vector to what its features
-        predict by a linear map, which is fitted in each turn. Items that nobody had get the
-        prediction as their vector, so that they are recommended.
+        Features, see :class:`NeuMFRecommender`. The penalty pulls a vector towards the prediction
+        of a linear map from its features, which is fitted in each iteration. For an item without
+        interactions, the prediction is the vector, so that the item is recommended.
     random_state : int, RandomState, Generator or None, default=None
         Source of the initial item vectors, see :class:`NeuMFRecommender`.
     n_jobs : int or None, default=None
-        Number of blocks of vectors that joblib solves at the same time, in threads; -1 means one
-        for each processor. None means 1, unless a `joblib.parallel_config` says otherwise: it may
-        also name processes or a cluster. The vectors are the same, bit for bit.
+        Number of blocks of vectors that joblib solves at the same time, in threads. -1 means one
+        for each processor. None means 1, unless a `joblib.parallel_config` is active, which may
+        also choose processes or a cluster. The vectors do not depend on `n_jobs`, bit for bit.
 
     Attributes
     ----------
     user_vectors_ : ndarray of shape (n_users, n_factors)
-        :math:`p_u` below.
+        The vectors :math:`p_u` of Notes.
     item_vectors_ : ndarray of shape (n_items, n_factors)
-        :math:`q_i` below.
+        The vectors :math:`q_i` of Notes.
     users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_
         See :class:`neumf.base.BaseRecommender`.
     user_items_ : UserItems
-        The items of each user, oldest first, of which new rows of a user are joined.
+        The items of each user, oldest first.
 
     See Also
     --------
-    NeuMFRecommender : Adds an MLP to such vectors.
-    NextItemRecommender : Where the order of a user's rows tells what comes next.
+    NeuMFRecommender : Joins such vectors with an MLP.
+    NextItemRecommender : Predicts the next item from the order of a user's rows.
 
     Notes
     -----
-    With the confidence :math:`c_{ui}` of a pair, the sum of the weights of its rows, the vectors
+    The confidence :math:`c_{ui}` of a pair is the sum of the weights of its rows. The vectors
     minimise
 
     .. math::
@@ -87,8 +87,8 @@ class ALSRecommender(BaseRecommender):
         + \sum_i \lambda_i \lVert q_i - m_i \rVert^2
 
     where :math:`\alpha_0 n_\text{users} n_\text{items} = \mathrm{unobserved\_weight} \cdot
-    \sum c_{ui}`, and m is 0 or what features predict. The penalty grows with the number of rows
-    :math:`n_u` of the user (or the item):
+    \sum c_{ui}`, and m is 0 or the prediction from features. The penalty grows with the number of
+    rows :math:`n_u` of the user (or the item):
 
     .. math:: \lambda_u = \mathrm{regularization} \cdot
         (n_u + \mathrm{unobserved\_weight} \cdot \bar n)^{0.75}
@@ -96,14 +96,14 @@ class ALSRecommender(BaseRecommender):
     with the mean :math:`\bar n` over users (or items). A row with a `sample_weight` of 2 counts as
     two rows.
 
-    Given the vectors of one side, those of the other solve linear equations, one system each.
-    Turns take two steps of conjugate gradients, preconditioned in the basis where
-    :math:`\sum_i q_i q_i^\top` is diagonal. The users' vectors, at the end and of new rows, are the
-    solution, to the precision of float32. Rows of `interactions=`, and those before `at`, are
-    solved alike, each with a `sample_weight` of 1.
+    If the items' vectors are fixed, each user's vector is the solution of a linear system, and
+    the reverse. An iteration takes two steps of conjugate gradients, preconditioned in the basis
+    where :math:`\sum_i q_i q_i^\top` is diagonal. At the end, the users' vectors are solved to the
+    precision of float32. So are the vectors for `interactions` and `at`, where each row has a
+    `sample_weight` of 1.
 
-    `decision_function` gives :math:`p_u^\top q_i`, near 1 for what a user surely likes; `predict`,
-    its sigmoid, is not calibrated.
+    `decision_function` returns :math:`p_u^\top q_i`, about 1 for an item that the user surely
+    likes. `predict`, its sigmoid, is not calibrated.
 
     References
     ----------
@@ -126,7 +126,7 @@ class ALSRecommender(BaseRecommender):
     1     4    36
     """
 
-    # The state holds the vectors that were learned with the tables.
+    # The vectors, which are saved, already contain the features.
     _unsaved_parameters = ("user_features", "item_features")
 
     user_vectors_: Float32s
@@ -157,13 +157,13 @@ class ALSRecommender(BaseRecommender):
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Solve for the vectors of users and items.
+        """Learn the vectors of users and items.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features >= 2) or sparse matrix
-            Interactions, see :func:`neumf.base.read_rows`. With `recency`, timestamps give the
-            order of a user's rows, else row order does.
+            Interactions, see :func:`neumf.base.read_rows`. `recency` orders the rows of a user by
+            timestamp or, without timestamps, by their order in the table.
         y : array-like of shape (n_samples,) or None, default=None
             Labels in [0, 1]; only rows above 0 count. None counts all.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -211,18 +211,18 @@ class ALSRecommender(BaseRecommender):
 
     @property
     def ranker_(self) -> VectorRanker:
-        """The ranker, which multiplies vectors."""
+        """The ranker, which scores by dot products of vectors."""
         return VectorRanker(self.user_vectors_, self.item_vectors_)
 
     def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items whose vectors point in the most similar direction.
+        """Return the items with the most similar vectors.
 
         Parameters
         ----------
         items : id or array-like of ids
             Items of the catalogue.
         k : int, default=10
-            Number of items for each.
+            Number of similar items per item.
 
         Returns
         -------
@@ -233,17 +233,19 @@ class ALSRecommender(BaseRecommender):
         return most_similar_vectors("item", items, self.items_, k, self.item_vectors_)
 
     def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
-        """Return the users whose vectors point in the most similar direction.
+        """Return the users with the most similar vectors.
 
         Parameters
         ----------
-        users, k
-            As `items` and `k` of `similar_items`.
+        users : id or array-like of ids
+            Users in `users_`.
+        k : int, default=10
+            Number of similar users per user.
 
         Returns
         -------
         similar : DataFrame with columns user, similar_user, score, rank
-            As that of `similar_items`, for users.
+            The score is the cosine of the angle between the users' vectors.
         """
         check_is_fitted(self)
         return most_similar_vectors("user", users, self.users_, k, self.user_vectors_)

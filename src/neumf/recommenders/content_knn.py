@@ -1,4 +1,4 @@
-"""Neighbours, by features, of the items that the user has seen."""
+"""Nearest neighbours, by features, of the items that the user has seen."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from neumf.utils.arrays import Indices, Scores
 from neumf.utils.threads import map_threads
 from neumf.utils.validation import check_int
 
-# Decimals that similarities are rounded to, so that rounding errors do not break ties.
+# Similarities are rounded to this number of decimals: floating-point errors would break ties.
 _DIGITS = 9
-# Most items that share the weight of the last neighbours, about 12 bytes of memory each.
+# Maximum number of items that share the weight of the last neighbours, about 12 bytes each.
 _MOST_TIED = 1000
 
 
@@ -31,19 +31,19 @@ class ContentKNNRecommender(ItemWeightsRecommender):
 
     .. versionadded:: 0.1
 
-    This is the simplest recommender that finds cold items, which have no interactions, and the
-    baseline for networks with features. It ignores who else had an item.
+    It is the simplest recommender of cold items, which have no interactions, and the baseline for
+    networks with features. It does not use the interactions of other users.
 
     Parameters
     ----------
     item_features : DataFrame
-        A row for each item, with its id in the index or in a column `item`, and columns of numbers
-        or booleans, dense or sparse. Items that only this table has join the catalogue behind
-        those of X; items that only X has are recommended last.
+        Features of items, one row each. The id is in the index or in a column `item`. All other
+        columns hold numbers or booleans, dense or sparse. Items that are only in this table are
+        added behind the items of X; items that are only in X are recommended last.
     n_neighbors : int, default=30
         Number of most similar items that contribute to the score of an item.
     decay : float, duration or None, default=None
-        How fast the items of a user lose weight, see :class:`ItemKNNRecommender`.
+        How fast a user's items lose weight with their age, see :class:`ItemKNNRecommender`.
 
     Attributes
     ----------
@@ -52,14 +52,14 @@ class ContentKNNRecommender(ItemWeightsRecommender):
     users_, seen_, popularity_, popularity_logits_, has_timestamps_
         See :class:`neumf.base.BaseRecommender`.
     item_vectors_ : csr_array of shape (n_items, n_columns)
-        The features of each item, divided by their length; zeros for an item without features.
+        The features of each item, scaled to length 1; zeros for an item without features.
     item_weights_, user_items_
         See :class:`ItemKNNRecommender`.
 
     See Also
     --------
     ItemKNNRecommender : Compares items by their users instead of their features.
-    ColdItemSplitter : Holds out items, to measure how well cold ones are found.
+    ColdItemSplitter : Holds out items, to measure the recommendation of cold items.
 
     Notes
     -----
@@ -68,17 +68,18 @@ class ContentKNNRecommender(ItemWeightsRecommender):
 
     .. math:: \mathrm{sim}_{ij} = \frac{x_i \cdot x_j}{\|x_i\| \, \|x_j\|}
 
-    as far as it is above 0. Items that tie for the last neighbour share its weight; of more than
-    1,000, an even sample does, another for each item. Neighbours are
-    items of X; `n_neighbors` further ones among the cold items count when `interactions` put cold
-    items into the history of a user.
+    if it is above 0. Items that tie for the last neighbour share its weight. If more than 1,000
+    tie, an evenly spaced sample shares it, a different one for each item. Neighbours are items of
+    X. For cold items in the history of a user, which come from `interactions`, each item has
+    `n_neighbors` additional neighbours among the cold items.
 
-    Few neighbours are better: NDCG@10 among the cold films of MovieLens-1M is 0.257 with 30
-    neighbours and 0.127 with all, and 0.094 and 0.087 on MovieTweetings (5-core).
+    Few neighbours are better: NDCG@10 among cold films is 0.257 with 30 neighbours and 0.127 with
+    all on MovieLens-1M, and 0.094 and 0.087 on MovieTweetings (5-core).
 
-    Dense columns with values beyond -1 and 1 are standardised, sparse ones are divided by their
-    largest absolute value. Cut a number such as a year into bins, a column each. Words weighted by
-    :class:`~sklearn.feature_extraction.text.TfidfVectorizer` combine well with columns of 0 and 1.
+    Dense columns with values outside [-1, 1] are standardised; sparse ones are divided by their
+    largest absolute value. Cut a number such as a year into bins, one column each. Words weighted
+    by :class:`~sklearn.feature_extraction.text.TfidfVectorizer` combine well with columns of 0 and
+    1.
 
     References
     ----------
@@ -97,7 +98,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
     1    b     4
     """
 
-    # The state holds what `fit` made of the table.
+    # The vectors, which are saved, already contain the features.
     _unsaved_parameters = ("item_features",)
 
     def __init__(
@@ -115,7 +116,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         if self.item_features is None:
             raise TypeError(
                 "item_features must be a DataFrame with a row for each item. Received: NoneType. "
-                "Use ItemKNNRecommender where nothing is known of items."
+                "Without features of items, use ItemKNNRecommender."
             )
         return rows.with_features(None, self.item_features)
 
@@ -126,7 +127,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
         return {"item_vectors_": vectors, "item_weights_": weights}
 
     def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items whose features point in the most similar direction.
+        """Return the items with the most similar features.
 
         Parameters
         ----------
@@ -151,7 +152,7 @@ class ContentKNNRecommender(ItemWeightsRecommender):
 
 
 def _cosines(some: sp.csr_array, turned: sp.csr_array) -> Scores:
-    """Return the rounded cosines of unit vectors, a row each, with others, a column each."""
+    """Return the rounded cosines between unit vectors (rows) and transposed ones (columns)."""
     cosines = some @ turned
     np.round(cosines.data, _DIGITS, out=cosines.data)
     dense: Scores = cosines.toarray()
@@ -159,9 +160,9 @@ def _cosines(some: sp.csr_array, turned: sp.csr_array) -> Scores:
 
 
 def _neighbours(vectors: sp.csr_array, n_warm: int, n_neighbors: int) -> sp.csr_array:
-    """Return the weight of each item (row) as a neighbour of another one (column).
+    """Return the weights of the nearest neighbours (rows) of each item (column).
 
-    The first `n_warm` items have interactions; neighbours among the cold ones are chosen apart.
+    The first `n_warm` items have interactions. Neighbours among the cold items are additional.
     """
     parts = [_nearest(vectors, vectors[:n_warm], 0, n_neighbors)]
     if n_warm < vectors.shape[0]:
@@ -172,7 +173,7 @@ def _neighbours(vectors: sp.csr_array, n_warm: int, n_neighbors: int) -> sp.csr_
 def _nearest(
     vectors: sp.csr_array, others: sp.csr_array, first: int, n_neighbors: int
 ) -> sp.csr_array:
-    """Return the cosine of each other item (row), from the index `first` on, as a neighbour."""
+    """Return the weights of neighbours (rows) in `others`, whose item indices start at `first`."""
     n_items, n_others = vectors.shape[0], others.shape[0]
     turned = sp.csr_array(others.T)
 
@@ -192,7 +193,8 @@ def _nearest(
         tied = np.flatnonzero(cosines == last[rows])
         n_tied = np.bincount(rows[tied], minlength=len(scores))
         n_left = n_neighbors - np.bincount(rows, minlength=len(scores)) + n_tied
-        # Of very many tied ones, every second, third ..., beginning elsewhere for each item.
+        # Of too many ties, keep every n-th, from a start that differs between items: no item is
+        # left out everywhere.
         step = -(-n_tied // _MOST_TIED)[rows[tied]]
         place = np.arange(len(tied)) - np.repeat(np.cumsum(n_tied) - n_tied, n_tied)
         left_out = (place + rows[tied] + block.start) % step > 0

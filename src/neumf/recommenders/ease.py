@@ -1,4 +1,4 @@
-"""A linear model of each item from the others."""
+"""A linear model that predicts each item from the others."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class EASERecommender(ItemWeightsRecommender):
     users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_
         See :class:`neumf.base.BaseRecommender`.
     item_weights_ : ndarray of shape (n_items, n_items)
-        B below, 0 on the diagonal.
+        The matrix B of Notes, 0 on the diagonal.
     user_items_ : UserItems or None
         See :class:`ItemKNNRecommender`.
 
     See Also
     --------
-    ItemKNNRecommender : For catalogues that are too large for this one.
+    ItemKNNRecommender : Takes less memory, for larger catalogues.
 
     Notes
     -----
@@ -45,13 +45,13 @@ class EASERecommender(ItemWeightsRecommender):
 
     .. math:: \lVert X - X B \rVert_F^2 + \mathrm{regularization} \cdot \lVert B \rVert_F^2
 
-    under a diagonal of zeros. With :math:`P = (X^\top X + \mathrm{regularization} \cdot I)^{-1}`
-    the solution is :math:`B_{ij} = -P_{ij} / P_{jj}`. Time grows with the cube and memory with the
-    square of the number of items: 20,000 items take about 10 GB.
+    with zeros on the diagonal of B. The solution is :math:`B_{ij} = -P_{ij} / P_{jj}`, where
+    :math:`P = (X^\top X + \mathrm{regularization} \cdot I)^{-1}`. Time grows with the cube and
+    memory with the square of the number of items: 20,000 items take about 10 GB.
 
-    `decision_function` gives X B, about 1 for what a user surely likes. With `decay`, the user's
-    row of X holds weights in place of ones there, as in :class:`ItemKNNRecommender`; B stays the
-    same.
+    `decision_function` returns X B, about 1 for an item that the user surely likes. `decay` does
+    not change B. It replaces the ones in a user's row of X by the weights of
+    :class:`ItemKNNRecommender`.
 
     References
     ----------
@@ -85,19 +85,19 @@ class EASERecommender(ItemWeightsRecommender):
 
 
 def _require_memory(n_items: int) -> None:
-    """Raise if the matrices of all pairs of items do not fit into the memory that is free."""
+    """Raise if three matrices of all pairs of items do not fit into the free memory."""
     needed, memory = 3 * 8 * n_items**2, _free_memory()  # `fit` holds three at once
     if needed > memory:
         raise MemoryError(
-            f"X must have fewer items: this recommender solves for all pairs of items at once. "
-            f"Received {n_items:,} items, for which it would take {needed / 1e9:,.0f} GB of memory "
-            f"of the {memory / 1e9:,.0f} GB that are free. Take ItemKNNRecommender, whose memory "
-            "does not grow with the pairs of items, or fewer items."
+            f"X must have fewer items: EASERecommender solves for all pairs of items at once. "
+            f"Received {n_items:,} items, which need {needed / 1e9:,.0f} GB of memory; "
+            f"{memory / 1e9:,.0f} GB are free. Use ItemKNNRecommender, which needs less memory, or "
+            "keep fewer items."
         )
 
 
 def _free_memory() -> float:
-    """Return the bytes that can be had, elsewhere than on Linux those built in, or infinity."""
+    """Return the free memory in bytes, the total memory outside Linux, or infinity."""
     try:
         lines = Path("/proc/meminfo").read_text("ascii").splitlines()
         sizes = dict(line.split(":") for line in lines)

@@ -1,4 +1,4 @@
-"""Neighbours of the items that the user has seen."""
+"""Nearest neighbours of the items that the user has seen."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from neumf.interactions.seen import stored_positions
 from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.utils.validation import check_int, check_real
 
-# Pairs of items that are held at once, some 60 bytes each.
+# Number of pairs of items in memory at once, some 60 bytes each.
 _BLOCK_PAIRS = 2**23
 
 
 class ItemKNNRecommender(ItemWeightsRecommender):
-    r"""Recommend items that share many users with those that the user has seen.
+    r"""Recommend items that share many users with the user's seen items.
 
     .. versionadded:: 0.1
 
@@ -29,23 +29,25 @@ class ItemKNNRecommender(ItemWeightsRecommender):
     shrinkage : float, default=0.0
         Added to the denominator of the similarity: lowers it for items that few users have seen.
     decay : float, duration or None, default=None
-        How fast the items of a user lose weight in the user's scores. A number: the weight falls to
-        1/e after that many further rows of the user. A duration (`pandas.Timedelta`,
-        `datetime.timedelta` or a string such as "30D"): it falls to 1/e after that time. None gives
-        all items the same weight.
+        How fast a user's items lose weight with their age.
+
+        - A number: the weight falls to 1/e after this number of later rows of the user.
+        - A duration (`pandas.Timedelta`, `datetime.timedelta` or a string such as "30D"): the
+          weight falls to 1/e after this time.
+        - None: all items have the same weight.
 
     Attributes
     ----------
     users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_
         See :class:`neumf.base.BaseRecommender`.
     item_weights_ : csr_array of shape (n_items, n_items)
-        What an item in the user's history (row) adds to the score of another one (column).
+        The contribution of each item in a history (row) to the score of each item (column).
     user_items_ : UserItems or None
         The items of each user, oldest first; None without timestamps and `decay`.
 
     See Also
     --------
-    EASERecommender : Learns the weights.
+    EASERecommender : Learns the item weights by a linear model.
 
     Notes
     -----
@@ -54,14 +56,15 @@ class ItemKNNRecommender(ItemWeightsRecommender):
 
     .. math:: \mathrm{sim}_{ij} = \frac{n_{ij}}{\sqrt{n_i n_j} + \mathrm{shrinkage}}
 
-    with :math:`n_i` users of item i and :math:`n_{ij}` users of both: the cosine, shrunk.
+    with :math:`n_i` users of item i and :math:`n_{ij}` users of both. Without shrinkage, this is
+    the cosine.
 
-    With `decay`, the terms of the sum are weighted. An item whose last row is g rows before the
-    next one has the weight :math:`e^{-(g - 1) / \mathrm{decay}}`. If `decay` is a duration, an item
-    a time :math:`\Delta` before the user's last row has the weight
-    :math:`e^{-\Delta / \mathrm{decay}}`.
+    With `decay`, each term of the sum has a weight. It is :math:`e^{-(g - 1) / \mathrm{decay}}` for
+    the g-th last row of the user or, if `decay` is a duration,
+    :math:`e^{-\Delta / \mathrm{decay}}` for a row that is a time :math:`\Delta` older than the
+    user's last row. If an item has several rows, its last one counts.
 
-    `decision_function` gives the sum, and for items without a neighbour among those of the user
+    `decision_function` returns the sum. Items without a neighbour among the user's items get scores
     between -1e-6 and 0, the most popular first.
 
     References
@@ -95,13 +98,14 @@ class ItemKNNRecommender(ItemWeightsRecommender):
 
 
 def _nearest(counts: sp.csr_array, n_neighbors: int, shrinkage: float) -> sp.csr_array:
-    """Return the similarity of each item (row) as one of the most similar of another (column).
+    """Return the similarities of the nearest neighbours (rows) of each item (column).
 
-    Pairs of items are counted in blocks, of which little is kept: memory does not grow with them.
+    Pairs of items are counted block by block, and only the neighbours of a block are kept: memory
+    does not grow with the number of pairs.
     """
     turned = sp.csr_array(counts.T)
     root = np.sqrt(np.diff(turned.indptr))
-    # A bound on the number of items that share users with each item.
+    # An upper bound on the number of items that share users with each item.
     n_pairs = np.minimum(turned @ np.diff(counts.indptr), len(root))
     bounds = np.flatnonzero(np.diff(np.cumsum(n_pairs) // _BLOCK_PAIRS, prepend=-1))
     parts = []
@@ -110,13 +114,13 @@ def _nearest(counts: sp.csr_array, n_neighbors: int, shrinkage: float) -> sp.csr
         j, i = stored_positions(shared)
         values = shared.data / (root[i] * root[start + j] + shrinkage)
         values[i == start + j] = 0
-        # Of long rows, a fast look for the last value that may count leaves little to be sorted.
+        # Sorting whole long rows would be slow: drop values below the n-th largest first.
         least = np.zeros(end - start)
         for row in np.flatnonzero(np.diff(shared.indptr) > n_neighbors):
             of_row = values[shared.indptr[row] : shared.indptr[row + 1]]
             least[row] = np.partition(of_row, -n_neighbors)[-n_neighbors]
         found = np.flatnonzero((values >= least[j]) & (values > 0))
-        # The most similar first; equal ones as in the catalogue.
+        # The most similar first; equally similar items in the order of the catalogue.
         found = found[np.lexsort((i[found], -values[found], j[found]))]
         n_found = np.bincount(j[found], minlength=end - start)
         first = np.repeat(np.cumsum(n_found) - n_found, n_found)

@@ -1,4 +1,4 @@
-"""Recommenders from files."""
+"""Read recommenders from files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error, short_repr
 from neumf.saving.values import read_values
 
-# The classes that a file may name, with their modules: no file makes load import anything else.
+# The classes that a file may name and their modules. A hostile file must not import others.
 MODULES = {
     "ALSRecommender": "als",
     "ContentKNNRecommender": "content_knn",
@@ -39,20 +39,19 @@ def load(path: str | os.PathLike[str]) -> BaseRecommender:
     Returns
     -------
     recommender : BaseRecommender
-        A fitted recommender of the class that was saved. It recommends, predicts and folds in as
-        the saved one did, bit for bit on the same machine. For a type checker, ``isinstance`` tells
-        the class.
+        A fitted recommender of the saved class. Its results equal those of the saved recommender,
+        bit for bit on the same machine. For a type checker, narrow the class with ``isinstance``.
 
     Raises
     ------
     ValueError, OSError
-        If the file is not regular, was not written by `save`, was written in a later format, is
-        damaged or cannot be read.
+        If the file is not a regular file, was not written by `save`, has a later format, is damaged
+        or cannot be read.
 
     Notes
     -----
-    No code from the file is run, and memory stays within a few times its size. The checksum finds
-    damage, not forgery: it is not a signature.
+    `load` runs no code from the file, and takes memory of a few times its size. A checksum detects
+    damage. It is not a signature, and does not detect forgery.
 
     Examples
     --------
@@ -74,14 +73,14 @@ def load(path: str | os.PathLike[str]) -> BaseRecommender:
 
 
 def restore_fitted(description: CheckedValues) -> BaseRecommender:
-    """Return the fitted recommender of a description in a file."""
+    """Return the fitted recommender that a file describes."""
     recommender = _with_parameters(description)
     recommender._restore(description.part("state"))
     return recommender
 
 
 def _with_parameters(description: CheckedValues) -> BaseRecommender:
-    """Return the recommender of a description, not fitted."""
+    """Return the recommender that a file describes, with its parameters only."""
     name = description.of_type("class", str)
     if name not in MODULES:
         raise damaged_file_error(f"neumf {__version__} has no recommender {short_repr(name)}")
@@ -89,12 +88,12 @@ def _with_parameters(description: CheckedValues) -> BaseRecommender:
     parameters = description.of_type("parameters", dict)
     try:
         return cls(**{name: _parameter(value) for name, value in parameters.items()})
-    except TypeError as error:  # unknown names: constructors do nothing but assign
+    except TypeError as error:  # an unknown name: constructors only assign
         raise damaged_file_error(short_repr(str(error))) from error
 
 
 def _parameter(value: Any) -> Any:
-    """Return a parameter with recommenders in place of their descriptions."""
+    """Return a parameter, in which descriptions are replaced by recommenders."""
     if isinstance(value, dict):
         return _with_parameters(CheckedValues(value))
     if isinstance(value, list | tuple):

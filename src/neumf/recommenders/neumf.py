@@ -1,4 +1,4 @@
-"""NeuMFRecommender: the model of He et al. 2017, users and items by id."""
+"""The model of He et al. 2017, which learns users and items by id."""
 
 from __future__ import annotations
 
@@ -20,100 +20,121 @@ from neumf.utils.validation import check_int, check_n_jobs, check_option
 
 Architecture = Literal["neumf", "gmf", "mlp"]
 
-# Number of last items that make the vector of a new user in `interactions`.
+# Number of last items from which `user_map_` predicts the vector of a new user.
 _HISTORY_LENGTH = 20
 
 
 class NeuMFRecommender(TrainableRecommender):
-    r"""Neural Matrix Factorization: GMF and an MLP over vectors of users and items.
+    r"""Recommend by Neural Matrix Factorization (NeuMF): GMF joined with an MLP.
 
     .. versionadded:: 0.1
 
-    Who likes what: users and items have vectors by their ids. By default, GMF is solved by least
-    squares in seconds, the MLP is trained on sampled negatives, and held-out rows tell with what
-    weights the two are joined. Rows need no order in time; if they have one, `recency` uses it.
-    Where the order tells much, `NextItemRecommender` is more accurate. ``from_preset("paper-8")``
-    is the network of the paper, trained as there.
+    Each user and each item has learned vectors. Generalized matrix factorization (GMF) multiplies
+    them; a multi-layer perceptron (MLP) takes them as input. By default, least squares solve GMF in
+    seconds, the MLP is trained on sampled negatives, and held-out rows set the weight of each half.
+
+    Rows need no order in time; if they have one, `recency` uses it. `NextItemRecommender` is more
+    accurate where the next item depends on the last ones. ``from_preset("paper-8")`` has the
+    network and the training of the paper.
 
     Parameters
     ----------
     architecture : {"neumf", "gmf", "mlp"}, default="neumf"
-        The whole network, or one of its halves.
+        The network.
+
+        - "neumf": GMF and MLP.
+        - "gmf": GMF alone.
+        - "mlp": the MLP alone.
     n_factors : int, default=128
         Width of the GMF vectors.
     mlp_embedding_dim : int, default=32
         Width of the MLP vectors.
     hidden_layer_sizes : tuple of int, default=(32, 16, 8)
         Widths of the hidden layers of the MLP, at least one. The paper writes the network of
-        these sizes as layers [64, 32, 16, 8]: its 64 is the input of two vectors of 32.
+        these sizes as layers [64, 32, 16, 8]: its 64 is the width of the input, two vectors of 32.
     n_negatives : int, default=8
-        Negatives drawn for each row and epoch, if `fit` gets no `y`. The paper draws 4.
+        Number of negatives drawn for each row in each epoch. Not used with labels `y`. The paper
+        draws 4.
     negative_strategy : {"uniform", "popularity"}, default="uniform"
-        Draw unseen items with equal probability, or in proportion to the users who had them.
-        "batch_softmax" weighs what is drawn often less, and differs in noise alone.
+        How negatives are drawn from the unseen items.
+
+        - "uniform": with equal probability.
+        - "popularity": with a probability in proportion to the number of users of the item.
+
+        The loss "batch_softmax" corrects for these probabilities.
     loss : {"auto", "sampled_softmax", "binary_crossentropy", "bpr", "batch_softmax", "softmax"}
-        What is minimised.
+        The loss that training minimises. The default is "auto".
 
-        - "sampled_softmax": the softmax of a positive among the negatives drawn for it.
-        - "binary_crossentropy": of every positive and negative (equation 7 of the paper); the only
-          one that takes `y`.
-        - "bpr": the Bayesian personalised ranking of a positive above each of its negatives.
-        - "batch_softmax": the softmax of a positive among the negatives of its whole batch, which
-          are drawn from the catalogue, seen items too, and stand for all of it; needs GMF.
-        - "softmax": the softmax among all items; costs as much as the catalogue is long; needs GMF.
-        - "auto", the default: "sampled_softmax", and with `y` "binary_crossentropy".
+        - "auto": "sampled_softmax" or, with labels `y`, "binary_crossentropy".
+        - "sampled_softmax": softmax of a positive among the negatives drawn for it.
+        - "binary_crossentropy": log loss of each positive and negative (equation 7 of the paper).
+          It is the only loss that accepts `y`.
+        - "bpr": Bayesian personalised ranking of a positive above each of its negatives.
+        - "batch_softmax": softmax of a positive among all negatives of its batch, an estimate of
+          "softmax". They are drawn from all items, seen ones included. Needs
+          ``architecture="gmf"``.
+        - "softmax": softmax of a positive among all items. A step takes time in proportion to the
+          number of items. Needs ``architecture="gmf"``.
     pretrain : {"als", "sgd"} or None, default="als"
-        How the halves of "neumf" are learned before they are joined (section 3.4.1 of the paper).
+        How GMF and MLP are learned before they are joined (section 3.4.1 of the paper). Only
+        ``architecture="neumf"`` has two halves; for the others, "als" means the same as None.
 
-        - "als": GMF by alternating least squares, see `ALSRecommender` and Notes; the parameters of
-          training act on the MLP. The other architectures are trained as with None.
-        - "sgd": both by training (each as `epochs` and `early_stopping` say); they are joined with
-          weight 1/2 each and trained on with plain SGD, as in the paper.
-        - None trains the network from scratch, which takes more: try ``epochs=20`` and
-          ``n_negatives=32``.
+        - "als": alternating least squares solve GMF, see `ALSRecommender` and Notes. The parameters
+          of training act on the MLP only.
+        - "sgd": each half is trained with `epochs` and `early_stopping`. The halves are joined with
+          weight 1/2 each and trained further with plain SGD, as in the paper.
+        - None: the network is trained from scratch. This takes more epochs and negatives: try
+          ``epochs=20`` and ``n_negatives=32``.
     recency : float, default=1.0
-        How much more a user's late rows count than the early ones: in the loss, a row weighs
-        ``(1 + r) ** -recency``, where r is the number of rows that the user has after it, scaled
-        to a mean of 1 over all rows. `sample_weight` multiplies it. 0 weighs all alike, as in the
-        paper. Rows of a sparse matrix have no order and weigh alike. With "als", GMF also tries
-        1.5 times this.
+        How much more a user's late rows count than the early ones. In the loss, a row has the
+        weight ``(1 + r) ** -recency``, where r is the number of later rows of the user. The weights
+        are scaled to a mean of 1 and multiplied by `sample_weight`. With 0, as in the paper, and
+        for a sparse X, which has no order, all rows have the same weight. With ``pretrain="als"``,
+        GMF also tries 1.5 times this value.
     regularization : float, default=0.005
-        Weight of the squared L2 norm of each vector: a sample adds `regularization` times the
-        squared norm of its user's vector divided by the number of items that the user has, and of
-        its item's divided by the number of users that have it. Kernels are penalised as if divided
-        by 8.
+        Weight of the L2 penalty. In the penalty of a sample, the squared norm of the user's vector
+        is divided by the user's number of items, and the squared norm of the item's vector by the
+        item's number of users. The weights of layers, without biases, are penalised with
+        `regularization` / 8.
     dropout : float, default=0.5
-        Share of the values that training drops from the GMF product (with "softmax" and
-        "batch_softmax", from the user's vector) and from the output of each layer of the MLP.
+        Share of values that training sets to 0, in the GMF product and in the output of each hidden
+        layer. The losses "softmax" and "batch_softmax" drop values of the user's vector instead of
+        the product.
     learning_rate : float, default=2e-3
         Step size of Adam.
     batch_size : int, default=4096
-        Samples per step, positives and the negatives drawn for them together, as in the paper.
+        Number of samples in a training step. Positives and negatives both count, as in the paper.
     epochs : int, default=5
-        Passes over the rows. With "als", the MLP is trained twice: to be joined, and on all rows.
+        Number of passes over the rows. With ``pretrain="als"``, the MLP is trained twice: without
+        the held-out rows to find its weight, then on all rows.
     early_stopping : bool or "refit", default=False
-        Hold out each user's last row inside `fit` (with `y`, the last one labelled above 0), rank
-        it after each epoch among all items that the user has no row of, stop when NDCG@10 has not
-        risen for `n_iter_no_change` epochs, and keep the best epoch. The held-out rows are not
-        trained on; "refit" (not with "sgd") then trains anew, on all rows, up to the best epoch, as
-        `pretrain="als"` always does. With `X_val` given to `fit`, its rows are ranked, and none is
-        held out.
+        Whether training stops when NDCG@10 of held-out rows no longer rises.
+
+        - False: train for `epochs` epochs.
+        - True: hold out the last row of each user (with `y`, the last row labelled above 0). Rank
+          it after each epoch among all items without another row of the user. Stop when NDCG@10 has
+          not risen for `n_iter_no_change` epochs, and keep the weights of the best epoch. Held-out
+          rows are not trained on.
+        - "refit": find the best epoch in this way, then train anew on all rows for that number of
+          epochs. Not for ``pretrain="sgd"``; ``pretrain="als"`` always trains anew.
+
+        If `fit` gets `X_val`, its rows are ranked and no row of X is held out.
     n_iter_no_change : int, default=5
-        Epochs without a better value that `early_stopping` waits.
+        Number of epochs without a higher NDCG@10 after which `early_stopping` stops.
     user_features, item_features : DataFrame or None, default=None
-        Features of users and of items: a row for each, with its id in the index or in a column
-        `user` or `item`, and columns of numbers or booleans, dense or sparse, without missing
-        values. Vectors are pulled to what their features predict, see Notes. Users and items that
-        only these tables have join behind those of X, so that items without interactions are
-        recommended.
+        Features of users and of items, one row each. The id is in the index or in a column `user`
+        or `item`. All other columns hold numbers or booleans, dense or sparse, without missing
+        values. The penalty pulls each vector towards a prediction from its features, see Notes.
+        Users and items that are only in these tables are added behind those of X, so that items
+        without interactions are recommended.
     feature_regularization : float, default=1.0
-        Penalty of the map from features to vectors, above 0.
+        L2 penalty of the linear map from features to vectors, above 0.
     random_state : int, RandomState, Generator or None, default=None
-        Source of all randomness. Two fits with one int give the same weights, bit for bit, on one
-        machine (with large batches: and one number of threads). No global generator is used or
-        changed; None takes fresh entropy.
+        Source of all random numbers. Two fits with the same int give bitwise equal weights on one
+        machine; with large batches, the number of threads must be the same too. No global generator
+        is used or changed. None uses fresh entropy.
     n_jobs : int or None, default=None
-        Jobs of the least squares, see `ALSRecommender`.
+        Number of parallel jobs of the least squares, see `ALSRecommender`.
     verbose : int, default=0
         1 prints a line per epoch: loss, validation value, seconds, samples per second, time left.
 
@@ -122,36 +143,36 @@ class NeuMFRecommender(TrainableRecommender):
     users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_, user_items_
         See :class:`neumf.base.BaseRecommender`.
     histories_ : ndarray of shape (n_users, n_last)
-        The last items of each user by index, newest first, filled up with -1; 20, or the length of
-        the longest history. No columns for a sparse X.
+        Indices of the last items of each user, newest first, padded with -1. n_last is 20, or the
+        length of the longest history if that is less, and 0 for a sparse X.
     user_map_ : object
-        Makes the vector of a new user in `interactions` (with "als", that of the MLP): the
-        least-squares map, over the users of `fit`, from the mean vector of a user's last items
-        (weighted by `recency`; for a sparse X, of all seen items) to the user's own.
+        Linear map that predicts the vector of a new user in `interactions` from the mean vector of
+        the user's last items, weighted by `recency` (for a sparse X, of all seen items). It is
+        fitted to the users of `fit` by least squares. With "als", it predicts the MLP vector only.
     network_ : object
-        The weights, as NumPy arrays: `users` and `items`, the vectors (a row each, GMF vector then
-        MLP vector), and `weights`, all that was learned, by name.
+        The weights as NumPy arrays. A row of `users` or `items` is a GMF vector followed by an MLP
+        vector. `weights` holds all learned arrays by name.
     model_ : keras.Model
-        The same as a Keras model of ``[user indices, item indices]``, whose output is the logit; a
-        copy, built at the first access. It is named after `architecture`.
+        A copy of the network as a Keras model of ``[user indices, item indices]`` that returns
+        logits. It is built at the first access and named after `architecture`.
     history_ : dict of list of float
-        Per epoch: "loss", the mean per row without the penalty, and with `early_stopping`
-        "val_ndcg_at_10", NaN in epochs of `partial_fit`. Of "refit" and of "als", the first
-        training.
+        Values of each epoch. "loss" is the mean loss per row without the penalty.
+        "val_ndcg_at_10", with `early_stopping` only, is NaN in epochs of `partial_fit`. With
+        "refit" and "als", the values come from the first training.
     n_iter_ : int
         Number of epochs in `history_`.
     best_iter_ : int
-        Epoch of the weights, from 1: the best by validation, else the last.
+        Epoch of the weights, from 1: the best one by validation or, without it, the last one.
 
     See Also
     --------
-    NextItemRecommender : The model of the next item, for tables with an order in time.
-    ALSRecommender : The GMF half alone, in seconds.
-    PopularityRecommender : The baseline.
+    NextItemRecommender : Predicts the next item, for tables with an order in time.
+    ALSRecommender : Learns GMF alone, in seconds.
+    PopularityRecommender : Ranks by popularity, as a baseline.
 
     Notes
     -----
-    With separate vectors :math:`p_u, q_i` (GMF) and :math:`p'_u, q'_i` (MLP),
+    With vectors :math:`p_u, q_i` for GMF and :math:`p'_u, q'_i` for the MLP, the probability is
 
     .. math::
 
@@ -160,36 +181,38 @@ class NeuMFRecommender(TrainableRecommender):
 
     where the MLP is a stack of ReLU layers.
 
-    ``pretrain="als"`` holds out the last row by timestamp of each user with several, without
-    timestamps a random one. On the other rows it
+    ``pretrain="als"`` holds out one row of each user with at least two rows: the last one by
+    timestamp or, without timestamps, a random one. On the other rows, `fit`
 
-    - solves GMF as `ALSRecommender` does, with ``regularization=0.1``. It tries 0.05, 0.2 and 1.5
-      times `recency`, and takes what ranks the held-out rows better by more than two standard
-      errors of the paired difference in NDCG@10;
+    - solves GMF as `ALSRecommender` does, with ``regularization=0.1``. It also tries
+      regularizations of 0.05 and 0.2, and 1.5 times `recency`. A change is kept if it raises
+      NDCG@10 of the held-out rows by more than two standard errors of the paired difference;
     - trains the MLP;
-    - weights the two by a and c in :math:`a\, p_u^\top q_i + c\, \mathrm{logit}^\text{MLP}_{ui}`.
-      These are the mean of :math:`(a_1, 0)`, the best for GMF alone, and :math:`(a_2, c_2)`, the
-      best for both. The best ones make the held-out items most probable by a softmax among the
-      20 best unseen items of each half.
+    - finds a and c, so that :math:`a\, p_u^\top q_i + c\, \mathrm{logit}^\text{MLP}_{ui}` is the
+      score. :math:`(a, c)` is the mean of :math:`(a_1, 0)`, the best weight for GMF alone, and
+      :math:`(a_2, c_2)`, the best weights for both. The best weights maximise the probability of
+      the held-out items by a softmax among the 20 best unseen items of each half.
 
-    Then it learns both halves anew on all rows. A new user's GMF vector is the exact solution.
+    Then `fit` learns both halves anew on all rows. A new user's GMF vector is the exact
+    least-squares solution.
 
-    With "als", `predict` is a probability: how often an item with such a score was the held-out
-    one, where each has four unseen items as negatives, by isotonic regression. After `partial_fit`,
-    and of other networks, it is the sigmoid of the logit.
+    With "als", isotonic regression turns scores into the probabilities of `predict`. It is fitted
+    to the held-out items and four unseen items drawn for each as negatives. After `partial_fit`
+    and without "als", `predict` is the sigmoid of the logit.
 
-    With features f, the penalty of a vector is not that of its squared norm, but of its squared
-    distance from :math:`M f + c`, the ridge regression of vectors on features, computed before
-    each epoch; a vector of an item that n users had weighs :math:`n / (n + 20)` in it. Users and
-    items with features and no row get :math:`M f + c`, and are never drawn as negatives. Columns
-    with values beyond -1 and 1 are standardised or, sparse ones, divided by their largest value.
-    `partial_fit` reads the tables again: give it new ones by `set_params` before. Files of `save`
-    leave the tables out.
+    With features f, the penalty of a vector is its squared distance from :math:`M f + c` instead of
+    its squared norm. M and c are a ridge regression of vectors on features, fitted before each
+    epoch, where the vector of an item with n users has the weight :math:`n / (n + 20)`. Users and
+    items with features but no row get :math:`M f + c`, and are never drawn as negatives. Dense
+    columns with values outside [-1, 1] are standardised; sparse ones are divided by their largest
+    absolute value. `partial_fit` reads the tables again: set new ones by `set_params` before it.
+    `save` does not store the tables.
 
-    Vectors start at N(0, 0.01), hidden layers at Glorot uniform, h at LeCun uniform, biases at 0.
-    Two things differ from the paper's code. A batch holds whole groups, a positive with its
-    negatives. Adam is lazy: vectors that a batch does not touch, and their moments, stay as they
-    are. From scikit-learn 1.9 on, ``set_callbacks`` takes scikit-learn's callbacks.
+    Initial vectors are normal with a standard deviation of 0.01, hidden layers are Glorot uniform,
+    h is LeCun uniform, and biases are 0. Two things differ from the paper's code. A batch keeps
+    each positive together with its negatives. Adam is lazy: it does not change vectors, or their
+    moments, that a batch does not use. From scikit-learn 1.9 on, ``set_callbacks`` accepts
+    scikit-learn's callbacks.
 
     References
     ----------
@@ -287,7 +310,7 @@ class NeuMFRecommender(TrainableRecommender):
         )
 
     def _halves(self, shape: dict[str, Any]) -> tuple[Blueprint, ...]:
-        """Return the GMF and the MLP that are learned first; none without `pretrain`."""
+        """Return the blueprints of GMF and MLP if `pretrain` learns them first, else ()."""
         check_option("pretrain", self.pretrain, ("als", "sgd", None))
         joins = self.architecture == "neumf"
         if self.pretrain is None or (self.pretrain == "als" and not joins):
@@ -299,8 +322,9 @@ class NeuMFRecommender(TrainableRecommender):
             )
         if self.pretrain == "sgd" and self.early_stopping == "refit":
             raise ValueError(
-                "early_stopping='refit' trains one network for as many epochs as were best, so "
-                "pretrain must be None. Received: pretrain='sgd'. Set early_stopping=True."
+                "early_stopping='refit' trains one network again for its best number of epochs, so "
+                "pretrain must not be 'sgd', which trains three. Received: pretrain='sgd'. Set "
+                "early_stopping=True."
             )
         return tuple(self._blueprint(shape | {"architecture": half}) for half in ("gmf", "mlp"))
 

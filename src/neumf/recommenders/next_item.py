@@ -1,4 +1,4 @@
-"""NextItemRecommender: what comes next."""
+"""The model of the next item, which sums the vectors of a user's last items."""
 
 from __future__ import annotations
 
@@ -16,68 +16,79 @@ from neumf.utils.validation import check_int, check_option
 
 
 class NextItemRecommender(TrainableRecommender):
-    r"""Recommend what a user does next: users are weighted sums of their last items.
+    r"""Recommend a user's next items from the weighted sum of the last items.
 
     .. versionadded:: 0.1
 
-    New users and interactions count at once and without training, see `interactions` of
-    `recommend`. X needs an order in time: use `NeuMFRecommender` where the rows have none. The
-    defaults suit tables of some thousand to some hundred thousand rows; ``from_preset("large")`` is
-    for a million rows and more.
+    The vector of a user is the weighted sum of the vectors of the user's last items. So new users
+    and new interactions count without training, see `interactions` of `recommend`. X needs an
+    order in time; for other tables use `NeuMFRecommender`. The defaults suit some thousand to some
+    hundred thousand rows, ``from_preset("large")`` a million rows and more.
 
     Parameters
     ----------
     n_factors : int, default=128
         Width of the vectors.
     history_length : int, default=20
-        Number of last items that make a user's vector. No more are kept than the longest history
-        of `fit` has.
+        Number of last items in the sum, at most the length of the longest history in `fit`.
     hidden_size : int, default=0
         Width of a hidden layer after the sum over the history; 0 leaves it out. It helps on a
         million rows, and overfits on a hundred thousand.
     time_gaps : {"newest", "request"} or None, default=None
-        Let the weight of an item in a history also depend on its age: before the newest item of
-        the history, or before the request time. Needs timestamps, in `interactions` too. The
-        request time is the row's own in `fit`, and `at` in `recommend` and the like (by
-        default, the time of the user's newest item). The weights are then the mean of those after
-        the last four epochs.
+        The age on which the weight of a history item depends, in addition to its position.
+
+        - None: no age, the position alone.
+        - "newest": the time from the item to the newest item of the history.
+        - "request": the time from the item to the request time. This is the timestamp of the row
+          in `fit`, and `at` in `recommend` and other methods (by default, the time of the user's
+          newest item).
+
+        Both ages need timestamps, also in `interactions`, and `fit` then averages the weights
+        after the last four epochs.
     last_item_vector : bool, default=False
-        Whether the newest item of a history adds a vector of its own.
+        Whether the newest item adds a second vector, which is learned only for this position.
     share_item_vectors : bool, default=True
-        Whether an item in a history counts as the item's own vector, plus a deviation that starts
-        at 0, and each item has a bias, which starts at its log-popularity and is not penalised:
-        for small and sparse tables. With False, items have a vector for histories alone, no bias,
-        and the factors of the dot product have learned weights: for a million rows and more.
+        Whether histories use the vectors of the scored items.
+
+        - True, for small and sparse tables: a history item has its item's vector, plus a deviation
+          that starts at 0. Each item has a bias that starts at its log-popularity and is not
+          penalised.
+        - False, for a million rows and more: history items have vectors of their own. Items have
+          no bias, and the factors of the dot product have learned weights.
     user_vectors : bool, default=False
-        Whether each user also has a vector of their own, which is added to the sum.
-        `user_features` need it.
+        Whether to add a learned vector of each user to the sum. `user_features` need it.
     loss : {"auto", "batch_softmax", "softmax", "sampled_softmax", "bpr", "binary_crossentropy"}
-        What is minimised, see :class:`NeuMFRecommender`; no loss needs an architecture here.
-        "auto", the default: "batch_softmax", and with `y` "binary_crossentropy".
+        The loss that training minimises, see :class:`NeuMFRecommender`; all of them are available
+        here. The default "auto" is "batch_softmax" or, with labels `y`, "binary_crossentropy".
     n_negatives : int, default=1
-        Negatives drawn for each row and epoch, with equal probability among all items but the
-        row's own.
+        Number of negatives drawn for each row in each epoch, with equal probability among all items
+        but the row's own. Not used with labels `y`.
     recency : float, default=0.0
         How much more a user's late rows count than the early ones, see :class:`NeuMFRecommender`.
     regularization : float, default=0.5
         Weight of the squared L2 norm of each vector, see :class:`NeuMFRecommender`.
     dropout : float, default=0.5
-        Share of the values of a user's vector that are dropped while training.
+        Share of the values of a user's vector that training sets to 0.
     learning_rate : float, default=4e-3
         Step size of Adam.
     batch_size : int, default=1024
-        Samples per step, positives and the negatives drawn for them together.
+        Number of samples in a training step. Positives and negatives both count.
     epochs : int, default=9
-        Passes over the rows.
+        Number of passes over the rows.
     early_stopping : bool or "refit", default=False
-        Stop when NDCG@10 of each user's last row, held out for it, or of `X_val` given to `fit`
-        has not risen for `n_iter_no_change` epochs, and keep the best epoch; "refit" then trains
-        anew on all rows. See :class:`NeuMFRecommender`.
+        Whether training stops when NDCG@10 of held-out rows no longer rises.
+
+        - False: train for `epochs` epochs.
+        - True: hold out the last row of each user, or use the rows of `X_val` given to `fit`. Stop
+          when their NDCG@10 has not risen for `n_iter_no_change` epochs, and keep the weights of
+          the best epoch.
+        - "refit": find the best epoch in this way, then train anew on all rows for that number of
+          epochs.
     n_iter_no_change : int, default=5
-        Epochs without a better value that `early_stopping` waits.
+        Number of epochs without a higher NDCG@10 after which `early_stopping` stops.
     user_features, item_features : DataFrame or None, default=None
-        Features of users and of items, see :class:`NeuMFRecommender`: vectors are pulled to what
-        their features predict, and items without interactions are recommended.
+        Features of users and of items, see :class:`NeuMFRecommender`. The penalty pulls vectors
+        towards a prediction from features, and items without interactions are recommended.
     feature_regularization, random_state, verbose
         See :class:`NeuMFRecommender`.
 
@@ -86,49 +97,50 @@ class NextItemRecommender(TrainableRecommender):
     users_, items_, seen_, popularity_, popularity_logits_, has_timestamps_, user_items_
         See :class:`neumf.base.BaseRecommender`.
     histories_ : ndarray of shape (n_users, n_last)
-        The last items of each user by index, newest first, filled up with -1; `history_length`, or
-        the length of the longest history.
+        Indices of the last items of each user, newest first, padded with -1. n_last is
+        `history_length`, or the length of the longest history if that is less.
     history_seconds_ : ndarray of shape (n_users, n_last) or None
-        When each of these was, with `time_gaps`.
+        The times of these items in seconds, with `time_gaps`.
     network_ : object
-        The weights, as NumPy arrays: `users` and `items`, the vectors of users after their last
-        row and of items, and `weights`, all that was learned, by name.
+        The weights as NumPy arrays. `users` holds the vectors of users after their last row,
+        `items` the vectors of items, and `weights` all learned arrays by name.
     model_ : keras.Model
-        A Keras model named "next_item" of ``[user indices, item indices]``, whose output is the
-        logit. It holds the vectors of users after their last row as `network_.users` does, not how
-        histories make them.
+        A Keras model named "next_item" of ``[user indices, item indices]`` that returns logits. It
+        holds the vectors of `network_.users`, and does not compute them from histories.
     history_, n_iter_, best_iter_
         See :class:`NeuMFRecommender`.
 
     See Also
     --------
-    NeuMFRecommender : Who likes what, for tables without an order.
-    SequentialRulesRecommender : Count which items follow which, in about a second.
-    ndcg_scorer : Measure a fitted recommender on held-out rows.
+    NeuMFRecommender : Predicts who likes what, for tables without an order.
+    SequentialRulesRecommender : Counts which items follow which, in about a second.
+    ndcg_scorer : Measures a fitted recommender on held-out rows.
 
     Notes
     -----
-    With vectors :math:`q_i` of items and biases :math:`b_i`,
+    With vectors :math:`q_i` of items and biases :math:`b_i`, the logit is
 
     .. math::
 
         \hat y_{ui} = p_u^\top q_i + b_i + b, \qquad
         p_u = v_u + \sum_{j=1}^{\ell} w_j \odot e_{i_j}
 
-    where :math:`i_j` is the j-th last item that the user had strictly before the row (of rows with
-    equal timestamps, those further up in the table come before), :math:`w_j` the weights of that
-    position, which start at :math:`j^{-1/2}`, and :math:`v_u` the user's own vector
-    (`user_vectors`) or 0. With `share_item_vectors`, :math:`e_i = q_i + d_i`, where :math:`d_i`
-    starts at 0; without, :math:`e_i` is learned by itself, :math:`b_i` is 0, and the dot product is
+    Here :math:`i_j` is the j-th last item of the user before the row. Of rows with equal
+    timestamps, the upper one in the table is earlier. :math:`w_j` are the weights of position j,
+    which start at :math:`j^{-1/2}`. :math:`v_u` is the user's own vector with `user_vectors`, else
+    0. With `share_item_vectors`, :math:`e_i = q_i + d_i`, where :math:`d_i` starts at 0. Without
+    it, :math:`e_i` is learned separately, :math:`b_i` is 0, and the dot product is
     :math:`h^\top (p_u \odot q_i)` with learned h.
 
-    With `time_gaps`, an item that was s seconds before has the weights :math:`w_j + g_t`, where
-    :math:`t = \min(\lfloor 2 \log_2(1 + s) \rfloor, 63)`. Before a request time, the t of the
-    newest item adds a vector :math:`h_t`. All g and h start at 0 and have no penalty. With
-    `last_item_vector`, a vector :math:`a_{i_1}` is added, with a request time
-    :math:`(1 + z_t) \odot a_{i_1}`; a and z start at 0, z has no penalty. With `hidden_size`, the
-    vector :math:`x` becomes :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`, where :math:`W_2` starts at
-    0.
+    Three parameters change :math:`p_u`. All :math:`g_t, h_t, a_i, z_t` and :math:`W_2` start at 0;
+    :math:`g_t, h_t` and :math:`z_t` have no penalty.
+
+    - `time_gaps`: an item of age s seconds has the weights :math:`w_j + g_t`, where
+      :math:`t = \min(\lfloor 2 \log_2(1 + s) \rfloor, 63)`. With "request", the t of the newest
+      item also adds a vector :math:`h_t`.
+    - `last_item_vector`: a vector :math:`a_{i_1}` is added. With "request", it is
+      :math:`(1 + z_t) \odot a_{i_1}`.
+    - `hidden_size`: the sum x becomes :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`.
 
     Features, Adam and scikit-learn's callbacks work as in :class:`NeuMFRecommender`.
 
@@ -213,7 +225,7 @@ class NextItemRecommender(TrainableRecommender):
         self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that a sparse X, whose rows have no order, is refused."""
+        """Return scikit-learn's tags: a sparse X is refused, since its rows have no order."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = False
         return tags
@@ -221,7 +233,7 @@ class NextItemRecommender(TrainableRecommender):
     def _plan(self, y: Any) -> FitPlan:
         if self.user_features is not None and not self.user_vectors:
             raise ValueError(
-                "user_features describe users' own vectors, so user_vectors must be True. "
+                "user_features predict the vectors of users, so user_vectors must be True. "
                 "Received: user_vectors=False. Set user_vectors=True, or user_features=None."
             )
         blueprint = self._blueprint(self._shape_now())
@@ -241,8 +253,8 @@ class NextItemRecommender(TrainableRecommender):
         users = tower(
             width=n_factors,
             history_length=shape["history_length"],
-            # The strong penalty that suits shared vectors would take smaller ones to 0 before they
-            # have learned anything.
+            # The penalty that suits shared vectors is strong: it would shrink smaller initial
+            # vectors to 0.
             std=0.03 if shares else 0.01,
             time_gaps=shape["time_gaps"],
             hidden_size=shape["hidden_size"],

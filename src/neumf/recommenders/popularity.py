@@ -25,51 +25,54 @@ from neumf.ranking.top_k import candidate_scores
 from neumf.saving.checked_values import CheckedValues
 from neumf.utils.arrays import Float64s, Indices, Scores
 
-# Weight of a row, however old: orders the items without recent rows.
+# Weight of a row at any age: it orders the items without recent rows.
 _OLD_ROW = 1e-6
 
 
 class PopularityRecommender(BaseRecommender):
-    r"""Recommend the items that most users interacted with, or that are popular now.
+    r"""Recommend the most popular items, overall or recently.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
     half_life : float, duration or None, default=None
-        How fast rows lose weight. A number: the weight halves after that many further rows of the
-        whole table. A duration (`pandas.Timedelta`, `datetime.timedelta` or a string such as
-        "30D"): it halves after that time. None counts the users of each item, without decay.
+        How fast rows lose weight with their age.
+
+        - A number: the weight halves after this number of later rows of the whole table.
+        - A duration (`pandas.Timedelta`, `datetime.timedelta` or a string such as "30D"): the
+          weight halves after this time.
+        - None: the users of each item are counted, without decay.
 
     Attributes
     ----------
     users_, items_, seen_, popularity_, has_timestamps_, user_items_
         See :class:`neumf.base.BaseRecommender`.
     popularity_logits_ : ndarray of shape (n_items,)
-        Logit of the probability that a user interacts with the item, by Laplace's rule
-        ``(popularity_ + 1) / (n_users + 2)`` or, with `half_life`, that the next row is of the
-        item: what the lists of all users are ranked by.
+        The score of each item, the same for all users: the logit of the probability that a user
+        interacts with the item, by Laplace's rule ``(popularity_ + 1) / (n_users + 2)``. With
+        `half_life`, it is the logit of the probability that the next row has the item.
 
     See Also
     --------
-    NextItemRecommender : Personal lists, which should be better.
+    NextItemRecommender : Makes a different list for each user.
 
     Notes
     -----
     Without `half_life`, `predict` estimates the probability that a user interacts with an item, the
-    same for all users. With `half_life`, it estimates the probability that the next row is of the
-    item, :math:`(c_i + 1) / (\sum_j c_j + 2)`, where
+    same for all users. With `half_life`, it estimates the probability that the next row has item i,
+    :math:`(c_i + 1) / (\sum_j c_j + 2)`, where
 
     .. math:: c_i = \sum_{r:\, t_r = i}
               w_r \left(2^{-a_r / \mathrm{half\_life}} + \frac{10^{-6}}{n + 1}\right)
 
-    sums over the rows r of item i before the request time, :math:`a_r` is the age of the row then
-    (in rows of the table or in time), :math:`w_r` is `sample_weight`, and n is the number of all
-    rows before the request time. The last term orders the items without recent rows by their number
-    of rows.
+    is a sum over the rows r of item i before the request time. :math:`a_r` is the age of a row at
+    the request time (in rows of the table or in time), :math:`w_r` is its `sample_weight`, and n is
+    the number of all rows before the request time. The last term orders the items without recent
+    rows by their number of rows.
 
-    The request time is just after the last row of `fit`, or what `at=` gives. Only rows strictly
-    before it count.
+    The request time is given by `at` or, by default, just after the last row of `fit`. Rows at the
+    request time or later do not count.
 
     Examples
     --------
@@ -85,7 +88,7 @@ class PopularityRecommender(BaseRecommender):
         self.half_life = half_life
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Count the users, or the rows, of each item.
+        """Count the users or, with `half_life`, the weighted rows of each item.
 
         Parameters
         ----------
@@ -94,7 +97,7 @@ class PopularityRecommender(BaseRecommender):
         y : array-like of shape (n_samples,) or None, default=None
             Labels in [0, 1]; only rows above 0 count. None counts all.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows, with `half_life`. Without it, each user counts once per item.
+            Weight of each row, with `half_life` only. Without it, each user counts once per item.
 
         Returns
         -------
@@ -104,8 +107,8 @@ class PopularityRecommender(BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If `half_life` is not a number or duration above 0, a table cannot be read, or X lacks
-            an order or timestamps that `half_life` needs.
+            If `half_life` is not a number or duration above 0, a table cannot be read, or
+            `half_life` needs an order or timestamps that X lacks.
         """
         rows = read_rows(X, y, sample_weight)
         learned: dict[str, Any] = {"_recent_rows": None, "_rows_of_fit": None}
@@ -121,7 +124,7 @@ class PopularityRecommender(BaseRecommender):
 
     @property
     def ranker_(self) -> PopularityRanker:
-        """The ranker, which scores items alike for every user."""
+        """The ranker, which gives an item the same score for every user."""
         return PopularityRanker(self.popularity_logits_)
 
     def _ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
@@ -155,7 +158,7 @@ class PopularityRecommender(BaseRecommender):
 
 @dataclass(frozen=True)
 class RecentRows:
-    """Rows that lose weight with age, oldest first."""
+    """Rows whose weights decay with age, oldest first."""
 
     items: Indices
     seconds: Float64s | None
@@ -176,7 +179,7 @@ class RecentRows:
 
     @classmethod
     def restore(cls, state: CheckedValues, n_items: int) -> RecentRows:
-        """Return the rows in a file."""
+        """Read the rows from a file."""
         half_life = Span.restore(state.part("half_life"))
         items = state.indices("items", (None,), n_items)
         seconds = weights = None
@@ -198,7 +201,8 @@ class RecentRows:
     def logits(self, n_before: Indices, clocks: Float64s) -> Float64s:
         """Return the logits of all items at request times, shape (n_queries, n_items).
 
-        `n_before` counts the rows before each one; `clocks` are the times, in seconds or in rows.
+        `n_before` counts the rows before each request time. `clocks` are the request times, in
+        seconds or in rows.
         """
         logits = np.empty((len(n_before), self.n_items))
         recent, all_rows = np.zeros((2, self.n_items))
@@ -220,7 +224,7 @@ class RecentRows:
         return logits
 
     def _decay(self, ages: Float64s) -> Float64s:
-        """Return the factors by which weights have fallen at some ages."""
+        """Return the factors by which weights are multiplied at these ages."""
         return np.exp2(-ages / self.half_life.length)
 
 

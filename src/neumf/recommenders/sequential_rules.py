@@ -1,4 +1,4 @@
-"""Rules of the form: users who had this item had that one soon after."""
+"""Rules between items: users who had item i soon had item j."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.utils.arrays import Float64s, Indices
 from neumf.utils.validation import check_int, check_real
 
-# Pairs of an earlier and a later row in a block, unless a single item has more.
+# Maximum number of pairs of an earlier and a later row in a block, unless one item has more.
 _BLOCK_PAIRS = 2**23
 
-# Powers of the frequencies of the earlier and of the later item that divide the weights.
+# Weights are divided by powers of the frequencies of the earlier and the later item: the exponents.
 _SOURCE_POWER, _TARGET_POWER = 0.7, 0.3
 
 
@@ -31,13 +31,13 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
     Parameters
     ----------
     history_length : int, default=20
-        Number of a user's previous items that count as predecessors of a row.
+        Number of previous items of the user that count as predecessors of a row.
     decay : float or duration, default=5.0
-        How fast items lose weight as predecessors, see :class:`ItemKNNRecommender`.
+        How fast predecessors lose weight with their age, see :class:`ItemKNNRecommender`.
     shrinkage : float, default=20.0
-        Added to the frequencies of items: lowers the weights of rare ones.
+        Added to the frequencies of items; lowers the weights of rare items.
     max_entries : int or None, default=500
-        Number of largest weights that are kept for each item. None keeps all.
+        Number of successors kept for each item, those with the largest weights. None keeps all.
 
     Attributes
     ----------
@@ -55,21 +55,21 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
     Notes
     -----
     The matrices S and T have a row for each row of the table and a column for each item. A row of T
-    holds a 1 at its own item. A row of S holds the weights of the user's previous items: that of an
-    item g rows earlier, g up to `history_length`, is :math:`e^{-(g - 1) / \mathrm{decay}}`. If
-    `decay` is a duration, that of an item a time :math:`\Delta` earlier is
-    :math:`e^{-\Delta / \mathrm{decay}}`. The item weights are
+    holds a 1 at the item of the row. A row of S holds the weights of the user's previous items. The
+    weight is :math:`e^{-(g - 1) / \mathrm{decay}}` for the item g rows earlier, with g up to
+    `history_length`. If `decay` is a duration, it is :math:`e^{-\Delta / \mathrm{decay}}` for an
+    item a time :math:`\Delta` earlier. The item weights are
 
     .. math:: B = D_S^{-0.7} \, (S^\top T) \, D_T^{-0.3}
 
     with two diagonal matrices. For each item, :math:`D_S` holds the sum of its squared weights in S
     plus `shrinkage`, and :math:`D_T` its number of rows plus `shrinkage`. `sample_weight` weights
-    the rows of S and T in the sums: a row of weight 0 does not count as a successor, but it does as
-    a predecessor of later rows.
+    the rows of S and T in these sums: a row of weight 0 is not a successor, but still a predecessor
+    of later rows.
 
-    The scores of a user are w B, where w is the row of S that would come next: the last item has
-    weight 1, and durations are counted from the user's last row. Items with a score of 0 get one
-    between -1e-6 and 0, the most popular first. `decision_function` gives the score. Time grows
+    The scores of a user are w B, where w is a row of S for the user's next row: the last item has
+    weight 1, and durations are counted from the user's last row. Items whose score is 0 get scores
+    between -1e-6 and 0, the most popular first. `decision_function` returns the scores. Time grows
     with the number of rows times `history_length`.
 
     References
@@ -125,7 +125,7 @@ class SequentialRulesRecommender(ItemWeightsRecommender):
 
 @dataclass(frozen=True)
 class NextItemCounts:
-    """Weighted counts of each pair of an earlier and a later item, a block of items at a time."""
+    """Weighted counts of pairs of an earlier and a later item, in blocks of earlier items."""
 
     past: UserItems
     n_items: int
@@ -140,7 +140,7 @@ class NextItemCounts:
         return np.asarray(counts, np.float64)
 
     def blocks(self) -> Iterator[tuple[sp.csr_array, Float64s]]:
-        """Yield a block of rows of S'T, and the column sums of S squared for its items."""
+        """Yield blocks of rows of S'T, each with the column sums of squares of S for its items."""
         items = self.past.items
         order = np.argsort(items, kind="stable")
         bounds = np.append(0, np.cumsum(np.bincount(items, minlength=self.n_items)))
@@ -156,9 +156,9 @@ class NextItemCounts:
     def _count(
         self, positions: Indices, ends: Indices, bounds: Indices
     ) -> tuple[sp.csr_array, Float64s]:
-        """Count the successors of the rows at these positions, sorted by item.
+        """Count the successors of the rows at these positions, which are sorted by item.
 
-        The rows of each one's user end at `ends`; `bounds` divide the positions by item.
+        `ends` is where the rows of each position's user end; `bounds` divide positions by item.
         """
         later_bounds, later, weights = self.past.weigh_for_later(
             positions, ends, self.decay, self.history_length
@@ -180,7 +180,7 @@ def _weigh(counts: NextItemCounts, shrinkage: float, max_entries: int | None) ->
     target_factors = _power(counts.targets + shrinkage, _TARGET_POWER)
     parts = []
     for together, squares in counts.blocks():
-        together.eliminate_zeros()  # of rows without weight, or too long after the item
+        together.eliminate_zeros()  # from rows of weight 0 and weights that decayed to 0
         of_rows = _power(squares + shrinkage, _SOURCE_POWER)
         source_factors = np.repeat(of_rows, np.diff(together.indptr))
         together.data *= (source_factors * target_factors[together.indices]).astype(np.float32)

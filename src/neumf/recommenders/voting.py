@@ -27,7 +27,7 @@ from neumf.utils.arrays import Float64s, Indices, Scores
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_n_jobs, check_option, warn_caller
 
-# Held-out users to learn weights from: more take time and tell nothing new.
+# Maximum number of held-out users to learn weights from: more cost time without a gain.
 _MOST_USERS = 20_000
 
 
@@ -39,32 +39,34 @@ class VotingRecommender(BaseRecommender):
     Parameters
     ----------
     recommenders : list of (str, recommender)
-        The members, by name, derived from :class:`neumf.base.BaseRecommender`; `fit` clones them.
-        ``set_params(name=recommender)`` replaces a member, ``set_params(name="drop")`` leaves it
-        out, and ``set_params(name__parameter=value)`` sets its parameters, also in a search.
+        The members and their names. Members are derived from :class:`neumf.base.BaseRecommender`;
+        `fit` clones them. ``set_params(name=recommender)`` replaces a member,
+        ``set_params(name="drop")`` leaves it out, and ``set_params(name__parameter=value)`` sets
+        its parameters, also in a search.
     weights : array-like of shape (n_recommenders,), "held-out" or None, default=None
-        Weight of each member, at least 0.
+        Weights of the members.
 
-        - None gives all the same weight.
-        - "held-out" learns the weights. `fit` holds out the last row by timestamp of each user with
-          several, without timestamps a random one, and fits the members on the others. The weights
-          are those that make the held-out items most probable, see Notes. Then the members are
-          fitted anew on all rows: fits take twice the time.
+        - An array: the weight of each member, at least 0.
+        - None: all members have the same weight.
+        - "held-out": `fit` learns the weights. It holds out one row of each user with at least two
+          rows, the last one by timestamp or, without timestamps, a random one. It fits the members
+          on the other rows, and finds the weights that make the held-out items most probable, see
+          Notes. Then it fits the members on all rows, so that `fit` takes twice the time.
     n_jobs : int or None, default=None
         Number of members that joblib fits at the same time, each in a process of its own. -1 means
-        one for each processor. None means 1, unless a `joblib.parallel_config` says otherwise.
+        one for each processor. None means 1, unless a `joblib.parallel_config` is active.
     random_state : int, RandomState, Generator or None, default=None
-        Seed of what ``weights="held-out"`` draws: the held-out rows if X has no timestamps, and
-        20,000 users to learn from if there are more. Members have seeds of their own.
+        Seed for ``weights="held-out"``. It draws the held-out rows if X has no timestamps, and
+        20,000 of the held-out rows if there are more. Members have seeds of their own.
 
     Attributes
     ----------
     estimators_, named_estimators_ : list and Bunch of recommenders
-        The fitted members, without those that are dropped.
+        The fitted members, without dropped ones.
     weights_ : ndarray of shape (n_members,)
         The weight of each fitted member; they sum to 1.
     items_ : pandas.Index of shape (n_items,)
-        The catalogue; with the cold items that members know by features if all have the same ones.
+        The catalogue. It includes cold items only if all members know the same ones by features.
     users_, seen_, popularity_, popularity_logits_, has_timestamps_, user_items_
         See :class:`neumf.base.BaseRecommender`.
 
@@ -79,15 +81,15 @@ class VotingRecommender(BaseRecommender):
 
     .. math:: \frac{1}{\sum_m w_m} \sum_m w_m \, \frac{s_{mui} - \mu_{mu}}{\sigma_{mu}},
 
-    where :math:`\mu_{mu}` and :math:`\sigma_{mu}` are mean and standard deviation over the whole
-    catalogue. A member that gives all items one score adds nothing. `decision_function` gives the
-    mean.
+    where :math:`\mu_{mu}` and :math:`\sigma_{mu}` are the mean and standard deviation over the
+    whole catalogue. A member that gives all items the same score adds nothing. `decision_function`
+    returns the weighted mean.
 
     ``weights="held-out"`` maximises :math:`\sum_u \log p_u` over :math:`w_m \ge 0`, where
     :math:`p_u` is the probability of the held-out item of user u by a softmax of
-    :math:`\sum_m w_m z_{mui}` over the candidates: the 20 best unseen items of each member. Users
-    whose held-out item is not among them are left out. This is concave. The weights are then
-    divided by their sum.
+    :math:`\sum_m w_m z_{mui}` over the candidates, the 20 best unseen items of each member. Users
+    whose held-out item is not a candidate are left out. The problem is concave. The weights are
+    then divided by their sum.
 
     References
     ----------
@@ -123,7 +125,7 @@ class VotingRecommender(BaseRecommender):
         self.random_state = random_state
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters; with `deep`, also the members and theirs."""
+        """Return the parameters; with `deep`, also the members and their parameters."""
         parameters: dict[str, Any] = super().get_params(deep=False)
         # `fit` refuses anything but a list of members.
         if deep and _are_pairs(self.recommenders):
@@ -164,7 +166,7 @@ class VotingRecommender(BaseRecommender):
         Raises
         ------
         ValueError, TypeError
-            If a parameter has another value than documented, or a member refuses its input.
+            If the value of a parameter is not a documented one, or a member refuses its input.
         """
         members, weights = _check_members(self.recommenders, self.weights)
         check_n_jobs(self.n_jobs, "members")
@@ -180,7 +182,7 @@ class VotingRecommender(BaseRecommender):
     def _fit_members(
         self, members: list[tuple[str, BaseRecommender]], rows: EncodedRows
     ) -> tuple[dict[str, Any], pd.Index]:
-        """Fit a clone of each member on rows that are read once; return them and the catalogue."""
+        """Fit a clone of each member; return the fitted members and the catalogue."""
         weighted = {} if rows.weights is None else {"sample_weight": rows.weights}
         tasks = (delayed(clone(member).fit)(rows, rows.labels, **weighted) for _, member in members)
         in_order = Parallel(n_jobs=self.n_jobs)(tasks)
@@ -200,20 +202,20 @@ class VotingRecommender(BaseRecommender):
         if len(held_out) == 0:
             raise ValueError(
                 "weights='held-out' holds out a row of each user with several, so X must have such "
-                f"users. Received: {rows.shape[0]} users with one row each. Set weights to numbers."
+                f"users. Received: {rows.shape[0]} users with one row each. Set weights=None."
             )
         if len(held_out) > _MOST_USERS:
             held_out = random.choice(held_out, _MOST_USERS, replace=False)
         fitted, item_ids = self._fit_members(members, kept)
         rankers = [member.ranker_ for member in fitted.values()]
         vote = VotingRanker(rankers, np.ones(len(rankers)), len(item_ids))
-        # Rows labelled 0 do not name the held-out items: as candidates they would give them away.
+        # Exclude items labelled 0 from the candidates: members learn that they are not held out.
         seen = seen_matrix(kept.users, kept.items, kept.shape)
         weights = learn_weights(vote.parts, rows.users[held_out], rows.items[held_out], seen)
         if not weights.any():
             warn_caller(
                 "weights='held-out': no member ranks the held-out items better than chance, so all "
-                "have the same weight. Add other members, or set weights to numbers."
+                "members get the same weight. Add other members, or set weights to numbers."
             )
             weights += 1
         weights /= weights.sum()
@@ -221,11 +223,11 @@ class VotingRecommender(BaseRecommender):
 
     @property
     def ranker_(self) -> VotingRanker:
-        """The ranker, which adds the members' scores."""
+        """The ranker, which averages the members' z-scores."""
         return self._ranker_of([member.ranker_ for member in self.estimators_])
 
     def _ranker_at(self, users: Indices, seconds: Float64s) -> VotingRanker:
-        """Return a ranker of queries, which asks each member at their request times."""
+        """Return a ranker of queries, made of the members' rankers of queries."""
         return self._ranker_of([member._ranker_at(users, seconds) for member in self.estimators_])
 
     def _ranker_of(self, rankers: list[Ranker]) -> VotingRanker:
@@ -269,7 +271,7 @@ class VotingRanker:
     def parts(self, users: Indices) -> Iterator[Float64s]:
         """Yield the z-scores of each member, shape (len(users), n_items)."""
         for ranker in self.rankers:
-            # Items that only some members know come last in their catalogues, and are left out.
+            # Leave out items that only some members know: these are last in their catalogues.
             scores = ranker.score_items(users)[:, : self.n_items].astype(np.float64)
             yield _z_scores(scores)
 
@@ -281,7 +283,7 @@ class VotingRanker:
         return total
 
     def score_candidates(self, users: Indices, items: Indices) -> Scores:
-        """Return scores of users, shape (n,), with candidates, shape (n, n_candidates)."""
+        """Return scores of candidates, shape (n, n_candidates), for users, shape (n,)."""
         return candidate_scores(self.score_items, self.n_items, users, items)
 
 
@@ -291,7 +293,7 @@ def _attributes_of_members(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _z_scores(scores: Float64s) -> Float64s:
-    """Return the z-scores of each row, zeros where all scores are equal; overwrite the scores."""
+    """Overwrite scores by the z-scores of each row, zeros if all its scores are equal."""
     scores -= scores.mean(axis=1, keepdims=True)
     deviations = scores.std(axis=1, keepdims=True)
     scores *= np.divide(1, deviations, out=np.zeros_like(deviations), where=deviations > 0)
@@ -301,7 +303,7 @@ def _z_scores(scores: Float64s) -> Float64s:
 def _check_members(
     recommenders: Any, weights: Any
 ) -> tuple[list[tuple[str, BaseRecommender]], Float64s]:
-    """Return the members that are not dropped, and their weights, which sum to 1."""
+    """Return the members that are not 'drop', and their weights, which sum to 1."""
     if not _are_pairs(recommenders):
         raise TypeError(
             f"recommenders must be a list of (name, recommender). Received: {recommenders!r}."
@@ -315,12 +317,12 @@ def _check_members(
             f"{', '.join(map(repr, parameters))}. Received: {bad[0]!r}."
         )
     if len(set(names)) < len(names):
-        raise ValueError(f"recommenders must have a name of its own each. Received: {names}.")
+        raise ValueError(f"recommenders must have different names. Received: {names}.")
     for name, member in recommenders:
         if not isinstance(member, BaseRecommender) and member != "drop":
             raise TypeError(
-                "recommenders must hold recommenders of neumf, or classes derived from "
-                f"neumf.base.BaseRecommender, or 'drop'. Received {name!r}: {member!r}."
+                "recommenders must hold recommenders derived from neumf.base.BaseRecommender, or "
+                f"'drop'. Received {name!r}: {member!r}."
             )
     if isinstance(weights, str):
         check_option("weights", weights, ["held-out"])
@@ -335,15 +337,15 @@ def _check_members(
     shares = shares[kept]
     if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.any()):
         raise ValueError(
-            "weights must hold numbers >= 0, not all of them zero, and recommenders at least one "
-            f"that is not dropped. Received weights={weights!r} for {len(shares)} recommenders."
+            "weights must hold numbers >= 0 with a sum above 0, and recommenders at least one that "
+            f"is not 'drop'. Received weights={weights!r} for {len(shares)} such recommenders."
         )
     members = [pair for pair, keep in zip(recommenders, kept, strict=True) if keep]
     return members, shares / shares.sum()
 
 
 def _are_pairs(recommenders: Any) -> bool:
-    """Tell whether this is a list of pairs whose first element is a name."""
+    """Return whether this is a list of (name, recommender) tuples."""
     return isinstance(recommenders, list | tuple) and all(
         isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
         for pair in recommenders

@@ -1,1 +1,1 @@
-"""One file format: nested values to a file and back, with no knowledge of estimators."""
+"""Write nested values to one file and read them back, without knowledge of estimators."""

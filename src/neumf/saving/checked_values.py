@@ -1,4 +1,4 @@
-"""The values of a file, each checked when it is read."""
+"""Check each value of a file when it is read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _FLOATS = (np.float32, np.float64)
 
 
 class CheckedValues:
-    """Values by name, from a file that anyone may have written.
+    """Values by name, from a file that may be hostile.
 
-    Each method returns the value of a name, and raises a ValueError if it is of another kind.
+    Each method returns the value of a name. It raises a ValueError if the value is of another kind.
     """
 
     def __init__(self, values: Any) -> None:
         if not isinstance(values, dict):
-            raise damaged_file_error(f"it has {short_repr(values)} in place of named values")
+            raise damaged_file_error(f"it has {short_repr(values)} instead of named values")
         self._values = values
 
     def value(self, name: str) -> Any:
@@ -44,11 +44,11 @@ class CheckedValues:
         return CheckedValues(self.value(name))
 
     def names(self) -> list[str]:
-        """Return the names, in their order."""
+        """Return all names in the order of the file."""
         return list(self._values)
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a value other than None."""
+        """Return whether there is a value other than None."""
         return self._values.get(name) is not None
 
     def integer(self, name: str, at_least: int = 0, at_most: int = 2**63 - 1) -> int:
@@ -73,7 +73,7 @@ class CheckedValues:
         return value
 
     def ids(self, name: str) -> pd.Index:
-        """Return one id or more."""
+        """Return an index of at least one id."""
         value = self.value(name)
         if not isinstance(value, pd.Index) or len(value) == 0:
             raise damaged_file_error(f"{name} is not a list of ids")
@@ -82,9 +82,9 @@ class CheckedValues:
     def floats(
         self, name: str, shape: tuple[int | None, ...], *, at_least: float = -np.inf
     ) -> NDArray[Any]:
-        """Return an array of finite numbers; None in the shape stands for any size."""
+        """Return an array of finite numbers; None in the shape means any size."""
         array = self._array(name, _FLOATS, shape)
-        # Block by block: a copy as large as the array is not needed.
+        # Block by block, so that the masks take little memory.
         flat = array.reshape(-1)
         for start in range(0, flat.size, 2**20):
             block = flat[start : start + 2**20]
@@ -104,18 +104,18 @@ class CheckedValues:
         """Return an array of ints within bounds."""
         array = self._array(name, _INDICES, shape)
         if array.size and not (at_least <= array.min() and array.max() < below):
-            raise damaged_file_error(f"{name} has indices outside their table")
+            raise damaged_file_error(f"{name} has indices out of range")
         return array
 
     def bounds(self, name: str, n: int, end: int) -> NDArray[Any]:
-        """Return the start of each of n runs, and their common end, shape (n + 1,)."""
+        """Return the starts of n consecutive runs of rows and the last end, shape (n + 1,)."""
         array = self.indices(name, (n + 1,), end + 1)
         if array[0] != 0 or array[-1] != end or (array[1:] < array[:-1]).any():
             raise damaged_file_error(f"{name} does not divide {end} rows into {n} runs")
         return array
 
     def sparse(self, name: str, shape: tuple[int, int | None], dtype: type) -> sp.csr_array:
-        """Return a sparse matrix of finite numbers, or of bool; None stands for any size."""
+        """Return a sparse matrix of finite numbers or bools; None in the shape means any size."""
         matrix = self.value(name)
         if not isinstance(matrix, sp.csr_array) or not _fits(matrix.shape, shape):
             raise damaged_file_error(f"{name} is not a sparse matrix of shape {shape}")
@@ -124,7 +124,7 @@ class CheckedValues:
         return matrix
 
     def matrix(self, name: str, shape: tuple[int, int]) -> NDArray[Any] | sp.csr_array:
-        """Return a matrix of finite numbers, an array or a sparse one."""
+        """Return a dense or sparse matrix of finite numbers."""
         if isinstance(self.value(name), np.ndarray):
             return self.floats(name, shape)
         return self.sparse(name, shape, np.floating)
@@ -141,7 +141,7 @@ class CheckedValues:
 
 
 def _fits(shape: tuple[int, ...], rule: tuple[int | None, ...]) -> bool:
-    """Tell whether a shape follows a rule, in which None stands for any size."""
+    """Return whether a shape follows a rule, in which None means any size."""
     return len(shape) == len(rule) and all(
         size in (None, found) for size, found in zip(rule, shape, strict=True)
     )

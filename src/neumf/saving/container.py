@@ -1,4 +1,4 @@
-"""A safetensors file of arrays and one text, written whole or not at all."""
+"""Write arrays and one text to a safetensors file, completely or not at all; read it back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from safetensors.numpy import save as serialize
 from neumf._version import __version__
 from neumf.utils.paths import opened_as
 
-FORMAT = 1  # that is written; older ones are read, later ones are refused
+FORMAT = 1  # of written files; older formats are read, later ones are refused
 
 DTYPES = {
     "BOOL": np.dtype(np.bool_),
@@ -32,18 +32,18 @@ DTYPES = {
     **{f"F{8 * size}": np.dtype(f"f{size}") for size in (2, 4, 8)},
 }
 
-# Bytes of the header, which holds parameters and the names of arrays: 5 kB for a network. Reading
-# hundreds of thousands of names takes seconds.
+# Maximum number of bytes of the header, which holds parameters and the names of arrays; a network
+# has 5 kB. Reading hundreds of thousands of names would take seconds.
 _LONGEST_HEADER = 2**19
 
-# Seconds after which a temporary file that nobody writes to is taken for that of a killed `save`.
+# Age in seconds from which a temporary file counts as left by a killed `save`.
 _STALE = 3600
 
 _WRITABLE = "path must be a file in a folder that exists, has space, and may be written to"
 
 Arrays = Mapping[str, NDArray[Any]]
 
-# The representation of a value of unknown size.
+# Shortens values of unknown size in messages.
 _representation = reprlib.Repr()
 _representation.maxstring = _representation.maxother = 100
 short_repr = _representation.repr
@@ -72,8 +72,8 @@ def write_file(path: str | os.PathLike[str], text: str, arrays: Arrays) -> None:
     content = serialize(dict(arrays), metadata)
     if (length := _header_length(content)) > _LONGEST_HEADER:
         raise ValueError(
-            f"A file holds {_LONGEST_HEADER} bytes of parameters. Received a recommender with "
-            f"{length}. Shorten the longest parameter, or pickle the recommender."
+            f"A file holds at most {_LONGEST_HEADER} bytes of parameters. Received a recommender "
+            f"with {length}. Shorten the longest parameter, or pickle the recommender."
         )
     with opened_as(path, _WRITABLE) as given:
         file = Path(os.path.realpath(given))
@@ -82,12 +82,12 @@ def write_file(path: str | os.PathLike[str], text: str, arrays: Arrays) -> None:
 
 
 def _replace(path: Path, content: bytes, mode: int | None) -> None:
-    """Write a file under another name, then rename it; `mode` None means a new file."""
+    """Write a temporary file, then rename it to `path`; `mode` None means a new file."""
     _remove_stale(path.parent)
     temporary = path.with_name(f".neumf-{secrets.token_hex(8)}.tmp")
 
     def create(name: str, flags: int) -> int:
-        # Nobody else may open the content before it has the mode of the file.
+        # Only the owner may open the new file until it has the mode of the old one.
         return os.open(name, flags, 0o666 if mode is None else 0o600)
 
     try:
@@ -106,7 +106,7 @@ def _replace(path: Path, content: bytes, mode: int | None) -> None:
 def _remove_stale(folder: Path) -> None:
     """Remove the temporary files that killed processes left."""
     for temporary in folder.glob(".neumf-*.tmp"):
-        with suppress(OSError):  # of another user, or gone
+        with suppress(OSError):  # the file belongs to another user, or is gone
             if time.time() - temporary.lstat().st_mtime > _STALE:
                 temporary.unlink()
 
@@ -150,8 +150,8 @@ def _header_length(content: bytes) -> int:
 def _check_format(metadata: dict[str, str]) -> None:
     if not {"neumf_format", "neumf_version", "neumf_values"} <= metadata.keys():
         raise ValueError(
-            "path must be a file that save of a neumf recommender wrote. Received a safetensors "
-            "file from another program."
+            "path must be a file that a neumf recommender saved. Received a safetensors file from "
+            "another program."
         )
     number = metadata["neumf_format"]
     if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number) > 0):
@@ -165,11 +165,11 @@ def _check_format(metadata: dict[str, str]) -> None:
 
 
 def _foreign_file_error(content: bytes, error: str) -> ValueError:
-    rule = "path must be a file that save of a neumf recommender wrote"
+    rule = "path must be a file that a neumf recommender saved"
     if content[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         return ValueError(
-            f"{rule}. Received a pickle, which load never runs. If you trust its author, read it "
-            "with pickle or joblib and call save."
+            f"{rule}. Received a pickle, which load never runs. If you trust its author, load it "
+            "with pickle or joblib, and call save."
         )
     return ValueError(f"{rule}. Received {len(content)} bytes that cannot be read: {error}.")
 

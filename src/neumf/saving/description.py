@@ -1,4 +1,4 @@
-"""Recommenders as plain values, for files."""
+"""Convert a recommender to plain values, for a file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def describe(
     cls = type(recommender)
     if not cls.__module__.startswith("neumf.recommenders."):
         raise TypeError(
-            f"{cls.__name__} cannot be saved: load makes only the recommenders of neumf. Pickle"
-            " it, for example with joblib.dump, and load pickles only from those you trust."
+            f"{cls.__name__} cannot be saved: load makes only the recommenders of neumf. Pickle it,"
+            " for example with joblib.dump. Load pickles only from authors whom you trust."
         )
     parameters = {
         name: None if name in unsaved else _plain_parameter(value)
@@ -28,11 +28,11 @@ def describe(
 
 
 def _plain_parameter(value: Any) -> Any:
-    """Return a parameter as a file holds it."""
+    """Return a parameter as a value of a file."""
     if hasattr(value, "_description"):  # a recommender
         return value._description()
     if isinstance(value, dt.timedelta | np.timedelta64):
-        return str(pd.Timedelta(value))  # which `half_life` and `decay` accept
+        return str(pd.Timedelta(value))  # `half_life` and `decay` accept this text
     if isinstance(value, np.random.Generator | np.random.RandomState):
         return None
     if type(value) in (list, tuple):

@@ -1,4 +1,4 @@
-"""The attributes that every fitted recommender has, in a file."""
+"""Convert the attributes of every fitted recommender to values of a file, and back."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from neumf.saving.checked_values import CheckedValues
 
 
 def state_of_rows(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return those of a recommender's attributes that come from its rows, as a file holds them."""
+    """Return the attributes that every fitted recommender has, as values of a file."""
     names = "users_ items_ seen_ popularity_ popularity_logits_ has_timestamps_ n_features_in_"
     columns = list(attributes.get("feature_names_in_", ()))
     return {name: attributes[name] for name in names.split()} | {"feature_names_in_": columns}
 
 
 def read_fitted_rows(state: CheckedValues) -> dict[str, Any]:
-    """Return the attributes in a file, each checked: anyone may have written it."""
+    """Read and check these attributes: the file may be hostile."""
     users, items = state.ids("users_"), state.ids("items_")
     columns = state.strings("feature_names_in_")
     named = {"feature_names_in_": np.array(columns, dtype=object)} if columns else {}

@@ -1,7 +1,7 @@
-"""Nested values as one JSON text with arrays, and back.
+"""Convert nested values to one JSON text and arrays, and back.
 
-JSON lacks tuples, arrays of numbers, sparse matrices and indexes of ids: an object with one key,
-which starts with "@", stands for each of them.
+JSON has no tuples, arrays of numbers, sparse matrices and indexes of ids. Each of them becomes an
+object with one key that starts with "@".
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _CSR_KEYS = {"shape", "indices", "indptr"}
 
 
 def write_values(path: str | os.PathLike[str], values: dict[str, Any]) -> None:
-    """Write values, by name, to a file; raise a TypeError if a file cannot hold one of them."""
+    """Write values, by name, to a file; raise a TypeError for a value of another kind."""
     encoder = _Encoder()
     encoded = {name: encoder.encode(value, name) for name, value in values.items()}
     write_file(path, json.dumps(encoded, allow_nan=False), encoder.arrays)
 
 
 def read_values(path: str | os.PathLike[str]) -> Any:
-    """Read the values that `write_values` wrote; the file may hold anything of these kinds."""
+    """Read the values that `write_values` wrote; the caller must check them."""
     text, arrays = read_file(path)
     try:
         return _decode(read_json(text), arrays)
@@ -49,7 +49,7 @@ def read_values(path: str | os.PathLike[str]) -> Any:
 
 
 class _Encoder:
-    """Turns values into JSON and collects the arrays, equal ones once, by name."""
+    """Convert values to JSON, and collect arrays by name, equal ones once."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, NDArray[Any]] = {}
@@ -58,7 +58,7 @@ class _Encoder:
     def encode(self, value: Any, name: str) -> Any:
         if isinstance(value, np.generic) and value.dtype.kind in "biufU":
             value = value.item()
-        # The exact type: an IntEnum, for example, would come back as an int.
+        # Check the exact type: an IntEnum, for example, would be read as an int.
         if value is None or type(value) in (bool, int, str):
             return value
         if type(value) is float and math.isfinite(value):
@@ -80,13 +80,13 @@ class _Encoder:
         raise _refusal(value, name)
 
     def _store(self, array: NDArray[Any], name: str) -> str:
-        """Keep an array under this name or one like it, and return the name."""
+        """Add an array under this name or a similar one; return the name."""
         if array.dtype.newbyteorder("=") not in DTYPES.values():
             raise _refusal(array, name)
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
         digest = digest_of(array)
         if digest not in self._names:
-            while name in self.arrays:  # where a key has a dot, for example
+            while name in self.arrays:  # if a key has a dot, for example
                 name += "_"
             self.arrays[name] = array
             self._names[digest] = name
@@ -95,7 +95,7 @@ class _Encoder:
     def _encode_sparse(self, value: sp.csr_array, name: str) -> dict[str, Any]:
         parts: dict[str, Any] = {"shape": [int(size) for size in value.shape]}
         kept = ["indices", "indptr"]
-        # All stored values of a boolean matrix are True, which needs no space.
+        # If all stored values of a boolean matrix are True, they need no space.
         if value.dtype != np.bool_ or not value.data.all():
             kept.append("data")
         return parts | {part: self._store(getattr(value, part), f"{name}.{part}") for part in kept}
@@ -131,13 +131,13 @@ def _decode_array(name: Any, arrays: Arrays) -> NDArray[Any]:
 
 def _decode_tuple(parts: Any, arrays: Arrays) -> tuple[Any, ...]:
     if not isinstance(parts, list):
-        raise damaged_file_error(f"it has {short_repr(parts)} in place of a tuple")
+        raise damaged_file_error(f"it has {short_repr(parts)} instead of a tuple")
     return tuple(_decode(parts, arrays))
 
 
 def _decode_sparse(parts: Any, arrays: Arrays) -> sp.csr_array:
     if not isinstance(parts, dict) or not _CSR_KEYS <= parts.keys() <= _CSR_KEYS | {"data"}:
-        raise damaged_file_error(f"it has {short_repr(parts)} in place of a sparse matrix")
+        raise damaged_file_error(f"it has {short_repr(parts)} instead of a sparse matrix")
     shape = parts["shape"]
     sizes = [size for size in shape if type(size) is int] if isinstance(shape, list) else []
     if len(sizes) != 2 or sizes != shape or not 0 <= min(sizes) <= max(sizes) < 2**31:

@@ -1,11 +1,11 @@
-"""From rows to weights.
+"""Train weights on rows.
 
 Read the files in this order:
 
-1. `batches`: rows become batches, filled with negatives.
+1. `batches`: cuts rows into batches and draws negatives.
 2. `losses`, `optimizers`, `dropout` and `centres`: the formulas of a training step.
 3. `variables` and `embedding_tables`: weights and Adam's moments in TensorFlow's memory.
-4. `step`: from one batch to gradients and new weights.
+4. `step`: the gradients and new weights of one batch.
 5. `program`: the compiled function that takes one step per batch.
 6. `trainer`: one epoch.
 7. `loop`: all epochs, with validation, early stopping and interruption.

@@ -1,4 +1,4 @@
-"""Rows to train on, cut into batches that are filled with negatives."""
+"""Cut rows into batches, and draw negatives for them."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from neumf.model.user_tower import UserTower
 from neumf.training.centres import SideCentres
 from neumf.utils.arrays import Float32s, Indices
 
-# Rows of one call of the compiled program: its cost is spread, and negatives take little memory.
+# Number of rows per call of the compiled program: enough to spread the cost of a call, few enough
+# to keep the memory of negatives small.
 _CHUNK_ROWS = 2**15
 
-# The smallest sizes of a chunk: all small updates share compiled code.
+# The smallest sizes of a chunk, so that all small updates share compiled code.
 _LEAST_ROWS = 64
 _LEAST_BATCHES = 16
 
 
 @dataclass(frozen=True)
 class Negatives:
-    """The items that negatives are drawn from."""
+    """The distribution from which negatives are drawn."""
 
-    # The items that may be drawn for each user, with histories for each item, or for all rows.
+    # The items that may be drawn: by user, by the row's item (with histories), or for all rows.
     unseen: UnseenItems
     drawn_for: Indices  # each row's index into `unseen`: its user, its item, or 0
-    shares: Float32s | None = None  # the probability of each item, if it is one for all rows
+    shares: Float32s | None = None  # the probability of each item, if it is the same for all rows
 
     @classmethod
     def of_catalogue(
         cls, n_rows: int, n_items: int, weights: NDArray[np.int64] | None = None
     ) -> Negatives:
-        """Draw for each row from all items, in proportion to their weights (None: all alike)."""
+        """Draw from all items, in proportion to their weights; None means equal weights."""
         counts = np.ones(n_items) if weights is None else weights
         shares = (counts / counts.sum()).astype(np.float32)
         return cls(all_items(n_items, weights), np.zeros(n_rows, np.int32), shares)
@@ -53,23 +54,23 @@ class Degrees(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The rows of an epoch, arrays of shape (n_rows,), and the arguments of the penalty."""
+    """The rows of an epoch as arrays of shape (n_rows,), and the settings of the penalty."""
 
     users: Indices
     items: Indices
-    labels: Float32s | None = None  # in [0, 1]; None: 1 each
-    weights: Float32s | None = None  # of each row and the negatives drawn for it; None: 1 each
-    negatives: Negatives | None = None  # None draws none
+    labels: Float32s | None = None  # in [0, 1]; None means 1
+    weights: Float32s | None = None  # of each row and the negatives drawn for it; None means 1
+    negatives: Negatives | None = None  # None: without negatives
     histories: Histories | None = None  # of each row, if the user tower reads them
-    degrees: Degrees | None = None  # the divisors of the penalty of each vector; None: 1
-    centres: SideCentres | None = None  # what the penalty pulls vectors towards; None: 0
+    degrees: Degrees | None = None  # divide the penalty of each vector; None means 1
+    centres: SideCentres | None = None  # the targets of the penalty; None means 0
 
     def __len__(self) -> int:
         return len(self.users)
 
 
 class BatchSizes(NamedTuple):
-    """The sizes of a chunk: its batches, the rows of each, and the negatives of each row."""
+    """The sizes of a chunk: batches, rows per batch, and negatives per row."""
 
     n_batches: int
     n_rows: int
@@ -77,7 +78,7 @@ class BatchSizes(NamedTuple):
 
     @classmethod
     def of_rows(cls, rows: TrainingRows, batch_size: int, n_negatives: int) -> BatchSizes:
-        """Count positives and negatives together as the batch size, as in the paper."""
+        """Return sizes so that `batch_size` counts positives and negatives, as in the paper."""
         n_drawn = n_negatives if rows.negatives is not None else 0
         full = max(1, batch_size // (1 + n_drawn))
         n_rows = min(full, max(_LEAST_ROWS, round_up(len(rows))))
@@ -86,7 +87,7 @@ class BatchSizes(NamedTuple):
 
 
 def round_up(n: int) -> int:
-    """Return the next power of two from n on, so that similar sizes share compiled code."""
+    """Return the smallest power of two >= n, so that similar sizes share compiled code."""
     return 1 << (n - 1).bit_length()
 
 
@@ -101,7 +102,7 @@ class Chunk(NamedTuple):
 
 
 def new_order(n_rows: int, rng: Generator) -> Indices:
-    """Return the numbers of all rows in random order."""
+    """Return the indices of all rows in random order."""
     order: Indices = np.arange(n_rows, dtype=np.int32 if n_rows < 2**31 else np.int64)
     rng.shuffle(order)
     return order
@@ -121,7 +122,7 @@ def make_chunk(
 ) -> Chunk:
     """Return the chunk of these rows, with new negatives.
 
-    It is filled up with the last row: an unfinished batch touches nothing else.
+    The last row pads the chunk, so that an incomplete batch uses no other rows.
     """
     n_rows, batches = len(order), (sizes.n_batches, sizes.n_rows)
     draws = rng.random((n_rows, sizes.n_drawn))

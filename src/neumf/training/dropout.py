@@ -20,9 +20,9 @@ def make_dropout(tf: Any, rate: Any, noise: Any) -> Callable[[Any], Any]:
 
 
 def make_noise(tf: Any, n: int, seed: Any) -> Any:
-    """Return n numbers in [0, 1): hashes of position and seed, since XLA's own are slow on a CPU.
+    """Return n random numbers in [0, 1); XLA's own generator is slow on a CPU.
 
-    The mixing steps come from the finalizer of MurmurHash3 (32 bits).
+    They are hashes of position and seed, by the finalizer of MurmurHash3 (32 bits).
     """
 
     def mix(bits: Any) -> Any:

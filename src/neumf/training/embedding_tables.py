@@ -1,8 +1,8 @@
-"""The embedding tables while a program trains them: how rows are read and updated.
+"""Read and update embedding tables in a compiled program.
 
-A long table stays in one piece: a row carries its two Adam moments beside its weights, so that a
-step gathers once and scatters once. A short one is cut into weights and moments, which are updated
-as a whole: on a CPU, XLA's scatter and concatenation cost more than one pass over a short table.
+A long table is one array: each row holds the weights and both of Adam's moments, so that a step
+gathers once and scatters once. A short table is cut into weights and moments, and a step updates
+all its rows: on a CPU, XLA's scatter and concatenation cost more than a pass over a short table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Update = Callable[[WithMoments, Any], WithMoments]
 
 
 class LongTable(NamedTuple):
-    """A table that is longer than the number of rows a batch refers to."""
+    """A table with more rows than a batch refers to."""
 
     packed: Any  # the weights of each row and both moments, shape (n_rows, 3 * width)
     owners: Any  # one integer per row, see `_sum_over_duplicates`
@@ -39,7 +39,7 @@ class LongTable(NamedTuple):
 
 
 class ShortTable(NamedTuple):
-    """A table of at most as many rows as a batch refers to: its weights and both moments."""
+    """A table with no more rows than a batch refers to, as weights and both moments."""
 
     parts: WithMoments
 
@@ -71,10 +71,10 @@ def unpack_table(tf: Any, packed: Any, n_indices: int) -> LongTable | ShortTable
 
 
 def _sum_over_duplicates(tf: Any, gradients: Any, indices: Any, owners: Any) -> tuple[Any, Any]:
-    """Sum the gradients of equal indices; each of them gets the sum.
+    """Sum the gradients of equal indices; return the sum at each of these indices.
 
-    Each position of the batch writes its number into `owners`, at its row. One position per row
-    wins, and collects the sum: nothing is sorted, and nothing as long as the table is computed.
+    Each position of the batch writes its number into the row of `owners`. One position per row
+    wins and collects the sum. This needs no sorting and no pass over the table.
     """
     n = indices.shape[0]
     owners = _write(tf, owners, indices, tf.range(n))
@@ -83,5 +83,5 @@ def _sum_over_duplicates(tf: Any, gradients: Any, indices: Any, owners: Any) -> 
 
 
 def _write(tf: Any, table: Any, indices: Any, rows: Any) -> Any:
-    """Return the table with these rows; of several rows for one index, any may win."""
+    """Return the table with these rows; if an index repeats, any of its rows is written."""
     return tf.tensor_scatter_nd_update(table, indices[:, None], rows)

@@ -1,4 +1,4 @@
-"""Hold back what TensorFlow logs before it knows a log level: while its libraries are loaded."""
+"""Suppress TensorFlow's log messages while its libraries load, before its log level works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# A line of TensorFlow's log: level, date, time, number of the thread, place in the source.
+# A line of TensorFlow's log: level, date, time, thread id, source line.
 _LOGGED = re.compile(rb"([IWEF])\d{4} [\d:.]+ +(\d+) \S+:\d+\] |WARNING: All log messages before ")
 
 _lock = threading.Lock()
@@ -18,11 +18,11 @@ _lock = threading.Lock()
 
 @contextmanager
 def messages_held_back() -> Iterator[None]:
-    """Hold back what TensorFlow logs in this thread during the block, below TF_CPP_MIN_LOG_LEVEL.
+    """Suppress TensorFlow's messages in this thread below TF_CPP_MIN_LOG_LEVEL.
 
-    TensorFlow writes to the C library's `stderr`, a variable that the block replaces. Python
-    writes to the file descriptor, which stays as it is. Other lines that C code writes during the
-    block are written at its end.
+    TensorFlow writes to the C library's variable `stderr`, which the block replaces. Python writes
+    to the file descriptor, which stays the same. Other lines that C code writes are printed at the
+    end of the block.
     """
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "")
     silent = b"IWE"[: int(level)] if level.isdigit() else b""
@@ -36,7 +36,7 @@ def messages_held_back() -> Iterator[None]:
     with _lock:
         stderr = ctypes.c_void_p.in_dll(c, name)
         before = stderr.value
-        # This stream is never closed: another thread may just have read the variable.
+        # This stream is never closed: another thread may still write to it.
         stream = c.open_memstream(ctypes.byref(text), ctypes.byref(size))
         stderr.value = stream or before
         try:
@@ -51,7 +51,7 @@ def messages_held_back() -> Iterator[None]:
 
 
 def _lines_of_others(text: bytes, silent: bytes) -> Iterator[bytes]:
-    """Yield the lines that TensorFlow did not log in this thread at one of these levels."""
+    """Yield all lines except TensorFlow's messages in this thread at these levels."""
     own = b"%d" % threading.get_native_id()
     for line in text.splitlines(keepends=True):
         found = _LOGGED.match(line)

@@ -1,6 +1,6 @@
-"""Ctrl-C during training: noted, and raised where TensorFlow does not run.
+"""Delay Ctrl-C during training until TensorFlow does not run.
 
-An exception within TensorFlow's Python code may end the process, or turn into a SystemError.
+An exception inside TensorFlow's Python code may end the process or become a SystemError.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass
 class _Note:
-    """A signal handler that keeps the signal for the handler that was set before."""
+    """A signal handler that stores the signal for the original handler."""
 
     handler: Callable[[int, Any], Any]
     noted: bool = False
@@ -25,7 +25,7 @@ class _Note:
         self.noted = True
 
     def pass_on(self) -> None:
-        """Call the handler if a signal came; Python's own raises KeyboardInterrupt."""
+        """Call the original handler if a signal came; Python's raises KeyboardInterrupt."""
         if self.noted:
             self.noted = False
             self.handler(signal.SIGINT, sys._getframe())
@@ -33,9 +33,9 @@ class _Note:
 
 @contextmanager
 def interrupts_noted() -> Iterator[None]:
-    """Note Ctrl-C in this block; its handler is called by `raise_noted`, or after the block.
+    """Delay Ctrl-C in this block, until `raise_noted` or the end of the block.
 
-    Python calls handlers in the main thread alone, so nothing changes in others.
+    Python calls handlers in the main thread only, so the block has no effect in other threads.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
@@ -51,7 +51,7 @@ def interrupts_noted() -> Iterator[None]:
 
 
 def raise_noted() -> None:
-    """Raise KeyboardInterrupt, or do what else the handler does, if Ctrl-C was noted."""
+    """Call the original handler if Ctrl-C was pressed; Python's raises KeyboardInterrupt."""
     note = signal.getsignal(signal.SIGINT)
     if isinstance(note, _Note) and threading.current_thread() is threading.main_thread():
         note.pass_on()

@@ -1,7 +1,7 @@
-"""Weighted alternating least squares: the vectors of users, given those of items, and in turn.
+"""Weighted alternating least squares: solve for users and for items in turn.
 
-With p_u and q_i, the confidence c_ui of a pair (the weight of its rows) and a small weight a_0 of
-every pair, the vectors minimise::
+With the confidence c_ui of a pair (the weight of its rows) and a small weight a_0 of every pair,
+the vectors p_u of users and q_i of items minimise::
 
     sum_ui c_ui (1 - p_u . q_i)^2  +  a_0 sum_ui (p_u . q_i)^2
         + sum_u l_u |p_u - m_u|^2  +  sum_i l_i |q_i - m_i|^2
@@ -10,8 +10,8 @@ where l is the penalty of a vector and m its centre. Given all q, each p_u solve
 
     (a_0 sum_i q_i q_i'  +  sum_i c_ui q_i q_i'  +  l_u I) p_u  =  sum_i c_ui q_i  +  l_u m_u
 
-In the basis where the first sum, the same for all users, is diagonal, that diagonal and the penalty
-are most of the matrix. So they precondition conjugate gradients, of which a few steps are enough.
+The first sum is the same for all users. In the basis where it is diagonal, it and the penalty make
+up most of the matrix. Preconditioned by them, a few steps of conjugate gradients are enough.
 """
 
 from __future__ import annotations
@@ -33,29 +33,28 @@ from neumf.training.centres import Centres, SideCentres
 from neumf.utils.arrays import Float32s, Float64s, Indices
 from neumf.utils.threads import one_blas_thread
 
-# Number of float32 values of a block: vectors that are read again and again stay in the cache.
+# Number of float32 values in a block, so that repeatedly read vectors stay in the cache.
 _BLOCK_SIZE = 2**18
 
-# Rows with more columns are solved by themselves, part by part.
+# Rows with more columns are solved separately, part by part.
 _LONG = 2**15
 
-# How the penalty of a vector grows with its number of rows.
+# The penalty of a vector grows with this power of its number of rows.
 _EXPONENT = 0.75
 
-# Steps in a turn, which begin at the vectors of the turn before, and most steps of a solution.
+# Number of steps in an iteration, and maximum number of steps for a solution.
 _STEPS_OF_TURN = 2
 _MOST_STEPS = 200
 
-# A solution is found where the preconditioned residual, squared, is at most this share of that of
-# vectors of 0.
+# Steps end when the squared preconditioned residual is this small, relative to vectors of 0.
 _TOLERANCE = 1e-11
 
-# Keeps vectors that are found already from a division by 0.
+# Avoids a division by 0 for vectors that are already solved.
 _TINY = np.float32(1e-30)
 
 
 class Block(NamedTuple):
-    """Rows of a sparse matrix with similar numbers of values, filled up with weights of 0."""
+    """Rows of a sparse matrix with similar numbers of values, padded with weights of 0."""
 
     rows: Indices  # shape (n,)
     columns: Indices  # shape (n, longest)
@@ -63,20 +62,20 @@ class Block(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The vectors that a solution begins at, and what the penalty pulls them to (None: 0)."""
+    """The initial vectors of a solution, and the centres of their penalty (None: 0)."""
 
     vectors: Float32s
     centres: Float32s | None = None
 
     def map(self, function: Callable[[Float32s], Float32s]) -> Start:
-        """Return the results of a function for both."""
+        """Apply a function to vectors and centres."""
         centres = None if self.centres is None else function(self.centres)
         return Start(function(self.vectors), centres)
 
 
 @dataclass(frozen=True)
 class Side:
-    """The part of users, or of items, in their equations."""
+    """The equations of all users, or of all items."""
 
     blocks: list[Block]  # of confidences
     penalties: Float32s  # of each vector
@@ -90,23 +89,23 @@ class Side:
         return cls(list(_blocks(pairs, width)), penalties.astype(np.float32), features)
 
     def start(self, vectors: Float32s) -> Start:
-        """Begin at these vectors, which also tell where features lead."""
+        """Start at these vectors, with centres that features predict."""
         return Start(vectors, None if self.features is None else self.features.of(vectors))
 
 
 @dataclass(frozen=True)
 class Basis:
-    """The vectors of the other side, in the basis where their products sum to a diagonal."""
+    """The vectors of the other side, in the basis where sum_i q_i q_i' is diagonal."""
 
-    vectors: Float32s  # in that basis
-    diagonal: Float32s  # with the weight a_0
+    vectors: Float32s  # in this basis
+    diagonal: Float32s  # of a_0 sum_i q_i q_i'
     axes: Float32s
 
     @classmethod
     def of(
         cls, vectors: Float32s, unobserved: float, counted: NDArray[np.bool_] | None = None
     ) -> Self:
-        """Turn the vectors; `unobserved` is a_0, the weight of pairs with those that count."""
+        """Transform vectors; `unobserved` is a_0, the weight of pairs with `counted` vectors."""
         gram = np.zeros((vectors.shape[1],) * 2)
         with one_blas_thread():
             for start in range(0, len(vectors), _LONG):
@@ -120,7 +119,7 @@ class Basis:
             return cls(vectors @ axes, diagonal, axes)
 
     def improve(self, side: Side, start: Start, parallel: Parallel) -> Float32s:
-        """Return vectors that are a few steps nearer to the solution, given the other side."""
+        """Return the vectors after a few steps towards the solution, given the other side."""
         return self._solve(side, start, _STEPS_OF_TURN, parallel)
 
     def solve(self, side: Side, start: Start, parallel: Parallel | None = None) -> Float32s:
@@ -149,13 +148,13 @@ class Confidences:
 
     pairs: sp.csr_array  # the confidence of each pair of user and item that has rows
     counts: tuple[Float64s, Float64s]  # the sum of `sample_weight` of each user, and of each item
-    scale: float  # what the objective was divided by: the mean of `sample_weight`
-    mean_weight: float  # what the weights of rows were divided by, recency included
+    scale: float  # the mean of `sample_weight`, which divides the objective
+    mean_weight: float  # the mean weight of rows, recency included, which divides the weights
     features: SideCentres
 
     @classmethod
     def of_rows(cls, rows: EncodedRows, recency: float, feature_penalty: float) -> Self:
-        """Weigh the positives by their place in their user's timeline and by `sample_weight`."""
+        """Weight the positives by recency and by `sample_weight`."""
         past, order = rows.user_items
         weights: Float64s = np.ones(len(order))
         if rows.weights is not None:
@@ -163,8 +162,8 @@ class Confidences:
         if not weights.any():
             raise ValueError(
                 "X must have a row with a label above 0 and a weight above 0: least squares learn "
-                f"from such rows alone. Received n_samples={len(rows.users)}, none of them such a "
-                "row. Check y and sample_weight."
+                f"only from such rows. Received n_samples={len(rows.users)} without such a row. "
+                "Check y and sample_weight."
             )
         scale = float(weights.mean())
         users: Any = np.bincount(past.users, weights, rows.shape[0])
@@ -179,17 +178,17 @@ class Confidences:
         return cls(pairs, (users, items), scale, mean, SideCentres(*features))
 
     def unobserved(self, weight: float) -> float:
-        """Return a_0, with which all pairs together have `weight` times the weight of the rows."""
+        """Return a_0, so that all pairs together weigh `weight` times as much as the rows."""
         n_users, n_items = map(np.count_nonzero, self.counts)
         return weight * float(self.pairs.sum()) / (n_users * n_items)
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """The penalty of the vectors of one side, by the number of rows that each learns from."""
+    """The penalty of the vectors of users, or of items, by their numbers of rows."""
 
     regularization: float
-    offset: float  # number of rows that the unobserved pairs stand for
+    offset: float  # the unobserved pairs count as this number of rows
 
     def of(self, counts: Any) -> Float64s:
         """Return the penalty of each vector."""
@@ -198,7 +197,7 @@ class Penalty:
 
 
 class Factors(NamedTuple):
-    """The vectors of users and items, and what the penalty pulled those of users to."""
+    """The vectors of users and items, and the centres of the users' penalty."""
 
     users: Float32s
     items: Float32s
@@ -221,12 +220,12 @@ class LeastSquares:
         return [Penalty(regularization, self.unobserved_weight * mean) for mean in means]
 
     def fit(self, data: Confidences, rng: np.random.Generator, n_jobs: int | None) -> Factors:
-        """Solve users and items in turn, in threads unless joblib is configured otherwise."""
+        """Solve users and items in turn, in threads or by the configured joblib back end."""
         with Parallel(n_jobs=n_jobs, prefer="threads") as parallel:
             return self._fit(data, rng, parallel)
 
     def fold_in(self, data: Confidences, factors: Factors, recency: float) -> FoldIn:
-        """Return the solver of the vectors of further users."""
+        """Return the solver for vectors of new users and rows."""
         unobserved = data.unobserved(self.unobserved_weight)
         penalty = self.penalties(data)[0]
         return FoldIn(recency, data.mean_weight, unobserved, penalty, factors.centres)
@@ -261,7 +260,7 @@ class LeastSquares:
 
 @dataclass(frozen=True)
 class FoldIn:
-    """The solver of the vectors of users after `fit`, given those of items."""
+    """The solver for users' vectors after `fit`, given the items' vectors."""
 
     recency: float
     mean_weight: float  # of the rows of `fit`
@@ -271,7 +270,7 @@ class FoldIn:
 
     @classmethod
     def restore(cls, state: CheckedValues, shape: tuple[int, int]) -> Self:
-        """Return the solver in a file, for users and vectors of this shape."""
+        """Read the solver from a file, for users' vectors of this shape."""
         offset = state.number("offset", above=-1)
         penalty = Penalty(state.number("regularization", above=0), offset)
         recency, unobserved = (
@@ -287,14 +286,14 @@ class FoldIn:
         return {name: value for name, value in values.items() if name != "penalty"}
 
     def take(self, indices: Indices) -> Self:
-        """Return the same for these users, -1 for a new one."""
+        """Return the solver for these users; the index of a new user is -1."""
         if self.centres is None:
             return self
         known = indices[:, None] >= 0
         return replace(self, centres=np.where(known, self.centres[indices], np.float32(0)))
 
     def solve(self, past: UserItems, items: Float32s, counted: NDArray[np.bool_]) -> Float32s:
-        """Return the vectors of users with these items; pairs with `counted` items count."""
+        """Return the vectors of users with these items; only `counted` items are negatives."""
         weights = past.recency_weights(self.recency) / self.mean_weight
         pairs = past.sum_weights(weights, len(items))
         side = Side.of(pairs, self.penalty.of(np.diff(past.bounds)), items.shape[1])
@@ -303,7 +302,7 @@ class FoldIn:
 
 
 def _blocks(matrix: sp.csr_array, width: int) -> Iterator[Block]:
-    """Yield all rows that have values, shortest first."""
+    """Yield blocks of all rows that have values, shortest rows first."""
     counts = np.diff(matrix.indptr)
     order = np.argsort(counts, kind="stable")
     counts = counts[order]
@@ -321,7 +320,7 @@ def _blocks(matrix: sp.csr_array, width: int) -> Iterator[Block]:
 
 
 class Task(NamedTuple):
-    """A block, and what belongs to its rows."""
+    """A block, with the penalties and initial vectors of its rows."""
 
     block: Block
     penalties: Float32s  # shape (n, 1)
@@ -345,7 +344,7 @@ def _solve_blocks(basis: Basis, tasks: list[Task], n_steps: int) -> list[Float32
 
 
 def _solve_block(basis: Basis, task: Task, n_steps: int) -> Float32s:
-    """Take steps of conjugate gradients, until all vectors of the block are found."""
+    """Take up to `n_steps` of conjugate gradients for all vectors of the block."""
     block, penalties, start = task
     others = basis.vectors.take(block.columns, axis=0)
     turned, weights = others.transpose(0, 2, 1), block.weights[:, :, None]
@@ -378,7 +377,7 @@ def _solve_block(basis: Basis, task: Task, n_steps: int) -> Float32s:
 
 
 def _solve_long(basis: Basis, task: Task) -> Float32s:
-    """Solve rows with very many columns directly, without all their vectors at once."""
+    """Solve rows with very many columns directly, with a part of their vectors in memory."""
     block, penalties, start = task
     vectors = np.empty_like(start.vectors)
     for row, (columns, weights) in enumerate(zip(block.columns, block.weights, strict=True)):

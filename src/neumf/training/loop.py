@@ -1,4 +1,4 @@
-"""The loop over epochs: validation, early stopping, interruption."""
+"""Loop over epochs, with validation, early stopping and interruption."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from neumf.training.interrupts import raise_noted
 from neumf.training.trainer import OptimizerState, Trainer
 from neumf.utils.validation import warn_caller
 
-# The loss of a training that diverged, in losses of equal scores. Trained networks stay near or
-# below 1; a `partial_fit` to the item that each user would like least reached 7.5.
+# Training diverged if its loss exceeds this multiple of the loss of equal scores. Trained networks
+# stay near or below 1; a `partial_fit` to each user's lowest-ranked item reached 7.5.
 _DIVERGED = 10
 
 
 @dataclass(frozen=True)
 class Validation:
-    """How the best epoch is found."""
+    """The measure and the patience that select the best epoch."""
 
     measure: Callable[[Weights], float]  # larger is better
     patience: int = 1  # training stops after this many epochs without a better value
@@ -50,13 +50,13 @@ class EpochReport(NamedTuple):
 
 
 class Watcher(Protocol):
-    """Gets a call before and after each epoch."""
+    """An object that is called before and after each epoch."""
 
     def begin_epoch(self) -> None:
-        """Handle the begin of an epoch."""
+        """Handle the start of an epoch."""
 
     def end_epoch(self, report: EpochReport, weights: Callable[[], Weights]) -> bool:
-        """Handle the end of an epoch, given its weights; return whether training should stop."""
+        """Handle the end of an epoch; return whether training should stop."""
 
 
 def train(
@@ -67,9 +67,9 @@ def train(
     validation: Validation | None = None,
     keep_moments: bool = False,
 ) -> Trained:
-    """Train until all epochs are done, validation gets no better, or the watcher stops it.
+    """Train until all epochs are done, validation stops improving, or the watcher stops it.
 
-    Ctrl-C ends the training too, and keeps what was learned, once an epoch is done.
+    Ctrl-C also ends training. After at least one epoch, the weights are kept.
     """
     reports = list[EpochReport]()
     best: Weights | None = None
@@ -110,14 +110,14 @@ def train(
     except KeyboardInterrupt:  # since the last chunk
         interrupted = True
     if interrupted:
-        message = f"Training was interrupted after {len(losses)} of {epochs} epochs; what was "
-        warn_caller(f"{message}learned until then is kept.", RuntimeWarning)
+        message = f"Training was interrupted after {len(losses)} of {epochs} epochs; the weights "
+        warn_caller(f"{message}learned until then are kept.", RuntimeWarning)
     return Trained(best, optimizer, losses, values, best_epoch, interrupted)
 
 
 def _warn_of_divergence(loss: float, epoch: int, chance: float) -> None:
     if loss > _DIVERGED * chance:
-        equal = f"equal scores for all items would have {chance:.4g}"
+        equal = f"the loss of equal scores for all items is {chance:.4g}"
         error = diverged(f"the loss of epoch {epoch} is {loss:.4g}; {equal}")
         warn_caller(str(error), ConvergenceWarning)
 

@@ -1,4 +1,4 @@
-"""The losses. A new one is an entry of `LOSSES`."""
+"""The losses. To add one, add an entry to `LOSSES`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss of each row, and the candidates that it compares.
+    """A loss of each row, and the candidates that it compares.
 
-    The candidates of a row are its own item, which comes first, and the "negatives" drawn for it or
-    for its whole "batch"; or all items of the "catalogue", by index.
+    The candidates of a row are
+
+    - "negatives": its own item, then the negatives drawn for it;
+    - "batch": its own item, then all negatives of its batch;
+    - "catalogue": all items, by index.
     """
 
     # (tf, logits of the candidates, of shape (n, n_candidates), -inf for padding, logit of each
     # row's own item, label of each row) -> loss of each row, shape (n,)
     per_row: Callable[[Any, Any, Any, Any], Any]
     candidates: Literal["negatives", "batch", "catalogue"] = "negatives"
-    takes_labels: bool = False  # whether `y` may be given; rows with labels get no negatives
+    takes_labels: bool = False  # whether `y` is accepted; rows with labels get no negatives
 
     @property
     def draws_negatives(self) -> bool:
@@ -28,7 +31,7 @@ class Loss:
 
     @property
     def is_product(self) -> bool:
-        """Whether candidates are scored for many rows at once, in one product of matrices."""
+        """Whether one matrix product scores the candidates of all rows of a batch."""
         return self.candidates != "negatives"
 
 
@@ -50,7 +53,7 @@ def _softmax(tf: Any, scores: Any, own: Any, labels: Any) -> Any:
     return tf.reduce_logsumexp(scores, axis=1) - own
 
 
-# By the value of the parameter `loss`.
+# value of the parameter `loss` -> loss
 LOSSES: dict[str, Loss] = {
     "binary_crossentropy": Loss(_binary_crossentropy, takes_labels=True),
     "bpr": Loss(_bpr),

@@ -1,11 +1,11 @@
-"""The optimizers: how weights and Adam's two moments change, given the gradients."""
+"""The optimizers, which update weights and Adam's two moments by gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
-# Adam's constants, those of the Adam paper and (epsilon) of Keras.
+# Adam's constants: the betas of its paper, the epsilon of Keras.
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 
 
@@ -18,11 +18,11 @@ class WithMoments(NamedTuple):
 
     @classmethod
     def of_packed(cls, tf: Any, packed: Any) -> Self:
-        """Cut rows that hold the three parts side by side."""
+        """Split rows in which the three parts lie side by side."""
         return cls(*tf.split(packed, 3, axis=1))
 
     def packed(self, tf: Any) -> Any:
-        """Return rows that hold the three parts side by side."""
+        """Return rows in which the three parts lie side by side."""
         return tf.concat(self, axis=1)
 
 

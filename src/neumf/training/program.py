@@ -1,7 +1,7 @@
 """The compiled program that trains on a chunk of rows, one step per batch.
 
-It writes to long tables in place, and a step in it starts without the 80 microseconds that
-TensorFlow takes to start an XLA program.
+It writes to long tables in place. One call runs many steps, so that a step does not pay the 80
+microseconds that TensorFlow takes to start an XLA program.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from neumf.training.variables import Variables
 
 @lru_cache(maxsize=64)
 def compile_program(plan: Plan, with_xla: bool) -> Any:
-    """Return the compiled function: it trains on a chunk, and returns the sum of its losses.
+    """Return a compiled function that trains on a chunk and returns the sum of its losses.
 
-    It holds no data and no weights, so that every fit of the same plan shares it.
+    It contains no data and no weights, so that all fits with the same plan share it.
     """
     tf = import_tensorflow()
     batch_rows = plan.batches.n_rows
@@ -50,7 +50,7 @@ def compile_program(plan: Plan, with_xla: bool) -> Any:
 
 
 def _unpack(step: Step, variables: Variables, batch: Batch) -> Tables:
-    """Return the tables, long or short by the number of indices, which all batches share."""
+    """Return each table as a long or short one, by its number of indices in a batch."""
     indices = step.indices(batch)
     return {
         table: unpack_table(

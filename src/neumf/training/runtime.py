@@ -1,4 +1,4 @@
-"""TensorFlow as the library wants it: imported late, quiet, with the threads that are granted."""
+"""Import TensorFlow: late, without messages, and with the number of threads of OMP_NUM_THREADS."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any
 
 from neumf.training.held_back import messages_held_back
 
-# Whether this process was forked from one in which TensorFlow had run. Its threads are then gone,
-# and the first computation would wait for them for ever.
+# Whether this process was forked after TensorFlow had run. TensorFlow's threads are then gone, and
+# the first computation would wait for them for ever.
 _forked_after_tensorflow = False
 
 
 @cache
 def import_tensorflow() -> Any:
-    """Import TensorFlow without its messages; raise where it is missing or was forked.
+    """Import TensorFlow without messages; raise if it is missing or was forked.
 
-    The environment may ask for messages. TensorFlow itself does not read OMP_NUM_THREADS, by which
-    joblib gives each process its share of the cores.
+    TF_CPP_MIN_LOG_LEVEL in the environment can turn messages on. joblib limits the threads of a
+    process by OMP_NUM_THREADS, which TensorFlow does not read.
     """
     variables = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit():
         variables["TF_NUM_INTRAOP_THREADS"] = threads
-    # TensorFlow reads the variables once, when it first computes.
+    # TensorFlow reads the variables once, at its first computation.
     with _set_where_missing(variables):
         try:
             with messages_held_back():
                 import tensorflow as tf
         except ModuleNotFoundError as error:
             raise ImportError(
-                f"fit and partial_fit of NeuMFRecommender train with TensorFlow: {error}. Install "
-                "it: pip install tensorflow keras. neumf.load reads recommenders that were "
-                "trained elsewhere without it."
+                "fit and partial_fit of NeuMFRecommender and NextItemRecommender need TensorFlow: "
+                f"{error}. Install it: pip install tensorflow keras. neumf.load reads recommenders "
+                "that were trained elsewhere, without TensorFlow."
             ) from error
         except ValueError as error:
             raise RuntimeError(
@@ -46,29 +46,29 @@ def import_tensorflow() -> Any:
 
         if _forked_after_tensorflow:
             raise RuntimeError(
-                "TensorFlow cannot be used in a process that was forked after it had run, where it "
-                "would wait for ever. Start processes with multiprocessing's method 'spawn' or "
-                "with joblib's back end 'loky', or fork before the first fit."
+                "TensorFlow would wait for ever in a process that was forked after it had run. "
+                "Start processes with multiprocessing's method 'spawn' or with joblib's back end "
+                "'loky', or fork before the first fit."
             )
-        # Without XLA, training will say so.
+        # XLA's first compilation logs messages. If XLA is missing, training warns of it.
         with suppress(tf.errors.OpError), messages_held_back():
             tf.function(lambda: tf.constant(0), jit_compile=True)()
     return tf
 
 
 def check_eager(tf: Any) -> None:
-    """Raise if TensorFlow would add operations to a graph in place of executing them."""
+    """Raise if TensorFlow would add operations to a graph instead of executing them."""
     if not tf.executing_eagerly():
         raise RuntimeError(
             "fit and export need TensorFlow's eager execution, which is off: the program has "
             "called tf.compat.v1.disable_eager_execution() or disable_v2_behavior(), or the call "
-            "stands inside a tf.Graph or a tf.function. Call fit and export outside of these, in a "
-            "process that leaves eager execution on."
+            "is inside a tf.Graph or a tf.function. Call fit and export outside of these, in a "
+            "process with eager execution."
         )
 
 
 def check_settings(tf: Any) -> None:
-    """Raise if TensorFlow's settings, or the place of the call, make training impossible."""
+    """Raise if TensorFlow's settings or the scope of the call make training impossible."""
     check_eager(tf)
     if tf.distribute.has_strategy():
         name = type(tf.distribute.get_strategy()).__name__
@@ -80,16 +80,16 @@ def check_settings(tf: Any) -> None:
     context = sys.modules["tensorflow.python.eager.context"].context()
     if getattr(context, "op_callbacks", ()):
         raise RuntimeError(
-            "Training masks scores with infinities and compiles with XLA, neither of which "
-            "tf.debugging.enable_check_numerics() or enable_dump_debug_info() allows. One of them "
-            "is on. Before fit, call tf.debugging.disable_check_numerics() or "
+            "tf.debugging.enable_check_numerics() and enable_dump_debug_info() must be off: "
+            "training masks scores with infinities and compiles with XLA. One of them is on. "
+            "Before fit, call tf.debugging.disable_check_numerics() or "
             "tf.debugging.experimental.disable_dump_debug_info()."
         )
 
 
 @contextmanager
 def _set_where_missing(variables: dict[str, str]) -> Iterator[None]:
-    """Set those variables of the environment that are not set, during the block."""
+    """Set environment variables that are not set yet, during the block."""
     missing = variables.keys() - os.environ.keys()
     os.environ.update({name: variables[name] for name in missing})
     try:

@@ -1,7 +1,7 @@
-"""One training step: from a batch to gradients and new weights.
+"""Take one training step: compute the gradients of a batch and the new weights.
 
-A step gathers, updates and writes only the rows of the tables that its batch refers to ("lazy"
-Adam): it costs the same for a thousand items and for a million.
+A step gathers, updates and writes only the table rows that its batch refers to ("lazy" Adam). Its
+time does not grow with the number of items.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Tables = dict[str, LongTable | ShortTable]
 
 
 class Plan(NamedTuple):
-    """The part of a training that fixes its program: equal plans share compiled code."""
+    """The settings that determine a compiled program: equal plans share compiled code."""
 
     blueprint: Blueprint
     loss: Loss
@@ -40,15 +40,15 @@ class Plan(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Numbers that may change without a new program."""
+    """Numbers that are arguments of the compiled program."""
 
     learning_rate: Any
     penalties: dict[str, Any]  # the weight of each row's squared norm, by table
     kernel_penalty: Any
     dropout: Any
-    centres: dict[str, Any]  # what some tables subtract from their rows before the norm is taken
-    in_catalogue: Any  # the items that are candidates of a softmax over the catalogue, as a mask
-    shares: Any  # the probability of each item to be a negative of a batch
+    centres: dict[str, Any]  # subtracted from the rows of some tables before the norm
+    in_catalogue: Any  # whether each item is a candidate of a softmax over the catalogue
+    shares: Any  # the probability of each item as a negative of a batch
 
 
 class Batch(NamedTuple):
@@ -78,9 +78,9 @@ class _Inputs(NamedTuple):
     # By the names of `UserTower.indices`: rows of tables, shape (n_batch, n_per_row, width), or
     # plain numbers.
     users: dict[str, Any]
-    present: dict[str, Any]  # whether there is such a row
-    items: Any  # the rows of items that were gathered, shape (n, width)
-    # Rows of each own item, first, and of its negatives, shape (n_batch, n_candidates, width).
+    present: dict[str, Any]  # whether the index refers to a row
+    items: Any  # the gathered rows of items, shape (n, width)
+    # The row of the own item, then the rows of its negatives, shape (n_batch, n_candidates, width).
     candidates: Any
     shared: dict[str, Any]
 
@@ -94,10 +94,10 @@ class Step:
     rates: Rates
 
     def indices(self, batch: Batch) -> dict[str, Any]:
-        """Return the indices of the rows that a batch needs, in one dimension, by name."""
+        """Return the flat indices of the rows that a batch needs, by name."""
         tf, plan = self.tf, self.plan
         n_rows = dict(plan.table_rows)
-        # -1 refers to no row; the last row of the table, a spare one, stands in for it.
+        # Replace -1, which refers to no row, by the last row of the table, a spare one.
         indices = {
             name: tf.reshape(tf.where(index < 0, n_rows[plan.table_of(name)] - 1, index), (-1,))
             for name, index in batch.indices.items()
@@ -114,7 +114,7 @@ class Step:
     def train(
         self, batch: Batch, t: Any, tables: Tables, shared: WithMoments
     ) -> tuple[Any, Tables, WithMoments]:
-        """Take the t-th step; return the summed loss before it, the tables, the shared weights."""
+        """Take the t-th step; return the summed loss before it, tables and shared weights."""
         tf, optimizer = self.tf, OPTIMIZERS[self.plan.optimizer]
         indices = self.indices(batch)
         rows = {
@@ -136,7 +136,7 @@ class Step:
         return loss, updated, update(shared, shared_gradient)
 
     def _gradients(self, batch: Batch, rows: dict[str, Any], shared: Any) -> tuple[Any, Any, Any]:
-        """Return the summed loss, the gradients of the rows, and that of the shared weights."""
+        """Return the summed loss, and the gradients of the rows and of the shared weights."""
         tf = self.tf
         n = tf.cast(batch.n_real, tf.float32)
         real = tf.cast(tf.range(self.plan.batches.n_rows) < batch.n_real, tf.float32)
@@ -195,12 +195,12 @@ class Step:
         return make_dropout(self.tf, self.rates.dropout, noise)
 
     def _batch_scores(self, batch: Batch, inputs: _Inputs, users: Any) -> Any:
-        """Return the logits of each row's own item, first, and of all negatives of the batch.
+        """Return the logits of each row's own item, then of all negatives of the batch.
 
-        A negative that is the row's own item gets a logit of -inf, and so do the negatives of the
-        rows that do not count. The others stand for the rest of the catalogue ("logQ"): the
-        logarithm of how often one expects to draw an item is taken off its logit, so that the sum
-        of the exponentials is in the mean that over all other items.
+        Negatives that are the row's own item, and negatives of rows that do not count, get -inf.
+        From the other logits, the logarithm of the expected number of draws of the item is
+        subtracted ("logQ" correction). The expected sum of exponentials is then the sum over all
+        other items.
         """
         tf, layers = self.tf, self.plan.blueprint.layers
         candidates = self.plan.blueprint.items.vectors(inputs.candidates)
@@ -216,7 +216,7 @@ class Step:
         return tf.concat([own, tf.where(is_negative, scores, -np.inf)], 1)
 
     def _catalogue_scores(self, batch: Batch, inputs: _Inputs, users: Any) -> tuple[Any, Any]:
-        """Return the logits of all items (-inf outside the catalogue) and of each row's own."""
+        """Return the logits of all items, -inf outside the catalogue, and of each row's item."""
         tf, blueprint = self.tf, self.plan.blueprint
         vectors = blueprint.items.vectors(inputs.items)
         scores = blueprint.layers.product_logits(tf, inputs.shared, users, vectors)
@@ -230,7 +230,7 @@ class Step:
         tf, blueprint, rates = self.tf, self.plan.blueprint, self.rates
 
         def weighted(name: str, rows: Any) -> Any:
-            index = tf.maximum(batch.indices[name], 0)  # -1 stands for no row, and does not count
+            index = tf.maximum(batch.indices[name], 0)  # `present` removes -1 from the norms
             table = self.plan.table_of(name)
             if table in rates.centres:
                 rows -= tf.gather(rates.centres[table], index)

@@ -1,4 +1,4 @@
-"""Train weights for one epoch after the other."""
+"""Train weights epoch by epoch."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from neumf.training.variables import (
 )
 from neumf.utils.arrays import Float32s, Indices
 
-# The weight of the kernels' penalty: that of the vector of a user or item with eight rows. With
-# less, the position weights of histories overfit tables of 100,000 rows.
+# The penalty of the kernels, relative to `regularization`. With a smaller one, the position weights
+# of histories overfit tables of 100,000 rows.
 KERNEL_SHARE = 1 / 8
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How to train: the parameters of `NeuMFRecommender` of the same names, and the optimizer."""
+    """The settings of a training; most are the parameters of `NeuMFRecommender`."""
 
     loss: Loss
     n_negatives: int
@@ -48,18 +48,21 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """Adam's moments and number of steps, for a training that goes on later."""
+    """Adam's moments and number of steps, to continue a training later."""
 
-    tables: dict[str, Float32s]  # both moments, of shape (n, 2 * width), by table; or no rows
-    n_rows: dict[str, int]  # of each table, that have been trained
-    # Means of the second moments, shape (1, width), for rows without them: with 0, the first step
-    # of a row would be as long as the learning rate, whatever its gradient.
+    tables: dict[str, Float32s]  # both moments by table, shape (n, 2 * width); n is 0 without them
+    n_rows: dict[str, int]  # number of trained rows of each table
+    # Means of the second moments, shape (1, width), for rows without moments: from 0, the first
+    # step of a row would have the length of the learning rate, whatever the gradient.
     mean_squares: dict[str, Float32s]
-    shared: Float32s  # the moments of the weights that all rows share, shape (1, 2 * n_weights)
+    shared: Float32s  # the moments of the shared weights, shape (1, 2 * n_weights)
     n_steps: int
 
     def moments(self, name: str, n_rows: int) -> Float32s:
-        """Return both moments of each row of a table that has grown to `n_rows` rows."""
+        """Return both moments of `n_rows` rows of a table.
+
+        Trained rows without stored moments get the mean squares; new rows get 0.
+        """
         known, square = self.tables[name], self.mean_squares[name]
         moments = np.zeros((n_rows, known.shape[1]), np.float32)
         moments[: len(known)] = known
@@ -68,10 +71,10 @@ class OptimizerState:
 
 
 class Trainer:
-    """Train weights, which it holds as TensorFlow variables, epoch by epoch.
+    """Train weights, stored as TensorFlow variables, epoch by epoch.
 
-    `rng` draws the order of the rows, the negatives and dropout. `n_samples` counts the positives
-    and negatives of an epoch.
+    `rng` draws the order of the rows, the negatives and dropout. `n_samples` is the number of
+    positives and negatives in an epoch.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class Trainer:
         self._centres: dict[str, Centres] = blueprint.by_table(rows.centres)
         self._rates = self._initial_rates(blueprint.by_table(rows.degrees), settings)
         if not blueprint.users.reads_history:
-            # Their length changes nothing, so that it shall compile nothing anew.
+            # Without histories, one length lets all tables share compiled code.
             blueprint = blueprint.with_history_length(0)
         self._plan = Plan(
             blueprint,
@@ -105,12 +108,12 @@ class Trainer:
         self._n_steps = 0
         self._with_xla = True
         self._has_trained = False
-        # The weights after the epochs before the last one, as many as are averaged.
+        # The weights of earlier epochs that are averaged with the newest ones.
         self._earlier: deque[Weights] = deque(maxlen=settings.average_epochs - 1)
         self.n_samples = len(rows) * (1 + self._plan.batches.n_drawn)
 
     def resume(self, optimizer: OptimizerState) -> None:
-        """Continue with Adam as an earlier training of the weights left it."""
+        """Continue with Adam's state from an earlier training."""
         tf = import_tensorflow()
         for name, (n_rows, width) in self._table_shapes.items():
             moments = optimizer.moments(name, n_rows)
@@ -120,14 +123,14 @@ class Trainer:
         self._n_steps = optimizer.n_steps
 
     def compile(self) -> None:
-        """Compile the program if it is not yet, so that no epoch is timed with it."""
+        """Compile the program now, so that the seconds of the first epoch exclude it."""
         tower, sizes = self._plan.blueprint.users, self._plan.batches
         first = np.zeros(1, np.int32)
         chunk = make_chunk(self._rows, first, tower, sizes, np.random.default_rng(0))
         self._run(chunk._replace(n_rows=np.int32(0)))
 
     def run_epoch(self) -> float:
-        """Go once through all rows in a new order; return the mean loss per row."""
+        """Train once on all rows in a new order; return the mean loss per row."""
         if self._earlier.maxlen and self._has_trained:
             self._earlier.append(self._newest_weights())
         self._has_trained = True
@@ -141,7 +144,7 @@ class Trainer:
         return total / len(self._rows)
 
     def loss_of_equal_scores(self) -> float:
-        """Return the mean loss per row of a network that scores all items alike."""
+        """Return the mean loss per row if all items had equal scores."""
         tf, loss = import_tensorflow(), self._plan.loss
         n = self._table_shapes["items"][0] if loss.is_product else 1 + self._plan.batches.n_drawn
         scores = tf.zeros((1, n))
@@ -154,7 +157,7 @@ class Trainer:
         return _mean([*self._earlier, self._newest_weights()])
 
     def finish(self, keep_moments: bool) -> tuple[Weights, OptimizerState]:
-        """Return the averaged weights, and Adam; the trainer frees its memory and cannot go on."""
+        """Return averaged weights and Adam's state; free the memory and end the training."""
         weights, moments, mean_squares = {}, {}, {}
         for name, (n_rows, width) in self._table_shapes.items():
             table = self._variables.tables.pop(name)
@@ -169,7 +172,7 @@ class Trainer:
         return _mean([*self._earlier, self._complete(weights)]), optimizer
 
     def _initial_rates(self, degrees: dict[str, Any], settings: TrainingSettings) -> Rates:
-        """Return the rates before the first epoch, with centres of 0; `degrees` by table."""
+        """Return the rates of the first epoch, with centres of 0."""
         tf, shapes = import_tensorflow(), self._table_shapes
         n_rows = {name: table.shape[0] for name, table in self._variables.tables.items()}
         # Neither spare rows nor cold items are in the catalogue.
@@ -193,7 +196,7 @@ class Trainer:
         )
 
     def _move_centres(self) -> None:
-        """Fit the centres to the vectors: given these, they minimise the penalty."""
+        """Fit the centres to the present vectors."""
         tf = import_tensorflow()
         for name, centres in self._centres.items():
             values = centres.of(self._vectors(name))
@@ -208,7 +211,7 @@ class Trainer:
         return self._complete({name: self._vectors(name) for name in self._table_shapes})
 
     def _complete(self, tables: dict[str, Float32s]) -> Weights:
-        """Put cold rows of the tables at their centres, and add the shared weights."""
+        """Set cold rows of the tables to their centres, and add the shared weights."""
         for name, centres in self._centres.items():
             centres.fill_cold(tables[name])
         n_weights = self._variables.shared.shape[1] // 3
@@ -216,7 +219,7 @@ class Trainer:
         return Weights(tables, split_shared(np, flat, dict(self._plan.shared_shapes)))
 
     def _run(self, chunk: Chunk) -> float:
-        """Train on a chunk, without XLA where XLA cannot; return the sum of its losses."""
+        """Train on a chunk, without XLA if XLA fails; return the sum of its losses."""
         tf = import_tensorflow()
         tensors = tf.nest.map_structure(tf.constant, chunk)
         arguments = (self._variables, tensors, self._rates, tf.constant(self._n_steps))
@@ -227,7 +230,7 @@ class Trainer:
             except tf.errors.ResourceExhaustedError:
                 raise
             except tf.errors.OpError as error:
-                # What XLA cannot compile has changed nothing yet.
+                # A failed compilation has changed no variables, so the chunk can run again.
                 message = "XLA could not compile the training step, which will be slower without it"
                 warnings.warn(f"{message}: {error.message}", RuntimeWarning, stacklevel=2)
                 self._with_xla = False
@@ -235,12 +238,12 @@ class Trainer:
 
 
 def _called(function: Any, arguments: tuple[Any, ...]) -> Any:
-    """Call a tf.function; called by itself, it would warn of retracing in a search over sizes."""
+    """Call a tf.function; a plain call would warn of retracing in a search over sizes."""
     return function.get_concrete_function(*arguments)(*arguments)
 
 
 def _penalties(regularization: float, degrees: Indices | None, capacity: int) -> Float32s:
-    """Return the weight of the squared norm of each row of a table, and 0 of spare rows."""
+    """Return the weight of the squared norm of each row of a table, 0 for spare rows."""
     if degrees is None:
         return np.full(capacity, regularization, np.float32)
     penalties = np.zeros(capacity, np.float32)

@@ -1,8 +1,8 @@
-"""Weights and Adam's moments as TensorFlow variables.
+"""Store weights and Adam's moments as TensorFlow variables.
 
-Spare rows at the end leave room for new users and items, so that a table that grows a little needs
-no new program. Values are copied in and out block by block: TensorFlow would copy whole tables once
-or twice on the way.
+Spare rows at the end of a table leave room for new users and items, so that a table that grows a
+little needs no new program. Values are copied block by block, because TensorFlow would make one or
+two copies of the whole table.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from neumf.model.network import Weights
 from neumf.training.batches import round_up
 from neumf.utils.arrays import Float32s
 
-# Rows of a table that are copied at once.
+# Number of rows of a table that are copied at once.
 _BLOCK_ROWS = 2**16
 
-# Shorter tables are filled up to a power of two, at least this one: their spare rows take little
-# memory, and tables of equal size share compiled code.
+# Tables up to the large size are padded to a power of two, at least the first: spare rows take
+# little memory, and tables of equal size share compiled code.
 _LEAST_CAPACITY = 64
 _LARGE_TABLE = 2**16
 
 
 class Variables(NamedTuple):
-    """Weights with both moments side by side."""
+    """Variables in which weights and both moments lie side by side."""
 
     tables: dict[str, Any]  # of shape (n_rows + n_spare, 3 * width)
     shared: Any  # the weights that all rows share, shape (1, 3 * n_weights)
 
     @classmethod
     def of_weights(cls, tf: Any, weights: Weights) -> Self:
-        """Put weights into new variables, with moments of 0."""
+        """Return new variables with these weights, and moments of 0."""
         tables = {
             name: _variable_of(tf, table, _capacity(len(table)))
             for name, table in weights.tables.items()
@@ -80,7 +80,7 @@ def read_columns(variable: Any, n_rows: int, columns: slice) -> Float32s:
 
 
 def mean_of_trained(variable: Any, n_rows: int, columns: slice) -> Float32s:
-    """Return the mean of some columns, shape (1, n_columns), over the rows that are not all 0."""
+    """Return the mean of some columns, shape (1, n_columns), over rows that are not all 0."""
     total = np.zeros((1, len(range(*columns.indices(variable.shape[1])))), np.float32)
     n_trained = 0
     for start in range(0, n_rows, _BLOCK_ROWS):
@@ -91,7 +91,7 @@ def mean_of_trained(variable: Any, n_rows: int, columns: slice) -> Float32s:
 
 
 def _capacity(n_rows: int) -> int:
-    """Return the number of rows with at least one spare; of a large table, at most 1/16 more."""
+    """Return the number of rows including spare ones: at least 1, for large tables at most 1/16."""
     n = n_rows + 1
     if n <= _LARGE_TABLE:
         return max(_LEAST_CAPACITY, round_up(n))
@@ -108,6 +108,6 @@ def _variable_of(tf: Any, weights: Float32s, capacity: int) -> Any:
 
 def _read_block(variable: Any, start: int, end: int, columns: slice) -> Float32s:
     """Return some columns of a block of rows."""
-    # A slice would copy the whole variable each time, once it was written to in place.
+    # A slice would copy the whole variable after each write in place.
     values: Float32s = variable.sparse_read(np.arange(start, end))[:, columns].numpy()
     return values
