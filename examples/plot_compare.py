@@ -54,7 +54,9 @@ for model in models.values():
 # users would hardly change its sign.
 
 results = compare(models, None, X_test, metrics="ndcg", k=10, n_negatives=99)
-results.round(3)
+results.pivot(index="estimator", columns="ranking", values=["value", "difference", "margin"]).loc[
+    list(models)
+].round(3)
 
 # %%
 # Draw

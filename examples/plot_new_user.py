@@ -30,7 +30,7 @@ picks = [1951261, 1446192, 1217209, 2023587]
 rows = pd.DataFrame({"user": "new", "item": picks})
 lists = [model.recommend(interactions=rows.head(n), k=6)["item"].to_list() for n in (1, 2, 3, 4)]
 columns = [f"+ {titles[pick]}" for pick in picks]
-pd.DataFrame([titles[films].to_numpy() for films in lists], columns, range(1, 7)).T
+pd.DataFrame([titles[films].to_numpy() for films in lists], columns, range(1, 7)).transpose()
 
 # %%
 # Draw

@@ -72,7 +72,7 @@ def test_the_picture_of_an_example_is_above_its_code(tmp_path):
     assert page.count("[image") == 1
 
 
-def test_pictures_have_no_ground_and_thumbnails_show_the_first_axes(tmp_path):
+def test_pictures_are_transparent_and_thumbnails_have_their_size(tmp_path):
     plt = pytest.importorskip("matplotlib.pyplot")
     build(tmp_path, DRAWS, "dummy")
     images = tmp_path / "gallery" / "images"

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 STYLE = {
-    # Without a ground of their own, pictures suit the light and the dark mode: see gallery.css.
+    # A transparent background suits the light and the dark mode, see gallery.css.
     "savefig.transparent": True,
     "font.size": 12,
     "axes.titlesize": "medium",
@@ -16,7 +16,7 @@ STYLE = {
 }
 IMAGE = re.compile(r"(?:\.\. rst-class:: sphx-glr-\S+\n\s*)?\.\. image-sg:: .*\n(?:   :.*\n)+")
 FIRST_BLOCK = ".. GENERATED FROM PYTHON SOURCE LINES"
-# Of a thumbnail, in characters: longer words would be too small to read.
+# Longest text of a thumbnail: a longer one would be too small to read, or too wide.
 MOST_LETTERS = 16
 
 
