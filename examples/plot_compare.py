@@ -54,9 +54,9 @@ for model in models.values():
 # users would hardly change its sign.
 
 results = compare(models, None, X_test, metrics="ndcg", k=10, n_negatives=99)
-results.pivot(index="estimator", columns="ranking", values=["value", "difference", "margin"]).loc[
-    list(models)
-].round(3)
+columns = ["value", "difference", "margin"]
+table = results.pivot(index="estimator", columns="ranking", values=columns)
+table.loc[list(models)].round(3)
 
 # %%
 # Draw

@@ -76,7 +76,7 @@ def save_thumbnail(figure, path):
 
 
 def use_thumbnails(app):
-    """Put the thumbnails in the place of those that sphinx-gallery made."""
+    """Replace the thumbnails of sphinx-gallery by our own."""
     for path in Path(app.srcdir).glob("*/images/small/*.png"):
         shutil.copy(path, path.parents[1] / "thumb")
 
