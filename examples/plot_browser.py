@@ -25,7 +25,7 @@ from neumf import NextItemRecommender, datasets
 
 X, titles = datasets.load_movietweetings(return_titles=True)
 X = datasets.filter_k_core(X, 10)
-model = NextItemRecommender(n_factors=32, random_state=0).fit(X)
+model = NextItemRecommender(n_factors=64, random_state=0).fit(X)
 
 # %%
 # Write the vectors as JSON
@@ -62,15 +62,16 @@ print(f"{len(order):,} films in {len(text) / 1000:.0f} kB")
 # %%
 # Draw
 # ----
-# `recommend` returns the list that the page shows for the same three picks.
+# `recommend` returns the list that the page shows for the same three picks. Here are its first six
+# films.
 
 picks = [1392170, 1300854, 1951261]
-films = model.recommend(interactions=pd.DataFrame({"user": "you", "item": picks}))
+films = model.recommend(interactions=pd.DataFrame({"user": "you", "item": picks}), k=6)
 print("picks:", titles[picks].to_list())
 
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 ax.barh([title[:-7] for title in titles[films["item"]]], films["score"], color="#0072b2")
-ax.set(xlabel="score", xlim=(films["score"].min() - 0.5, None))
-ax.set_title("ten films for three picks")
+ax.set_xlabel("score")
+ax.set_title("six films for three picks")
 ax.invert_yaxis()
 plt.show()

@@ -46,8 +46,8 @@ scores = model.decision_function(pairs)
 figure, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")
 ax.plot([0, 1], [0, 1], "--", color="0.5")
 for name, probabilities, color, place in (
-    ("predict", model.predict(pairs), "#0072b2", (0.42, 0.62)),
-    ("sigmoid", 1 / (1 + np.exp(-scores)), "#b35900", (0.7, 0.2)),
+    ("predict", model.predict(pairs), "#0072b2", (0.4, 0.65)),
+    ("sigmoid", 1 / (1 + np.exp(-scores)), "#b35900", (0.84, 0.25)),
 ):
     share, mean = calibration_curve(labels, probabilities, n_bins=10, strategy="quantile")
     ax.plot(mean, share, "o-", color=color)

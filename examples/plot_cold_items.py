@@ -67,9 +67,9 @@ values, errors = results["value"], results["stderr"]
 colors = ["0.7", "#b35900", "#0072b2"]
 ax.barh(results["estimator"], values, xerr=errors, color=colors, error_kw={"capsize": 4})
 for row, (value, error) in enumerate(zip(values, errors, strict=True)):
-    ax.text(value + error + 0.01, row, f"{value:.0%}", va="center")
+    ax.text(value + error + 0.02, row, f"{value:.0%}", va="center")
 ax.set_title("users with a hit among ten new films")
-ax.set(xticks=[], xlim=(0, (values + errors).max() + 0.1))
+ax.set(xticks=[], xlim=(0, (values + errors).max() + 0.15))
 ax.spines["bottom"].set_visible(False)
 ax.invert_yaxis()
 plt.show()

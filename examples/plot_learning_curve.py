@@ -2,7 +2,7 @@
 When to stop training
 =====================
 
-The training loss falls with every epoch, but the lists get worse after some epochs. With
+The training loss falls with every epoch, but the lists stop improving after some epochs. With
 ``early_stopping=True`` the recommender holds out each user's last row, measures NDCG@10 after every
 epoch and keeps the best epoch.
 """
@@ -39,7 +39,7 @@ figure, axes = plt.subplots(1, 2, figsize=(8, 3.8), layout="constrained")
 keys = {"val_ndcg_at_10": "NDCG@10 of held-out rows", "loss": "training loss"}
 epochs = np.arange(1, 21)
 for (dropout, fitted), color, height in zip(
-    models.items(), ("#b35900", "#0072b2"), (0.06, 0.18), strict=True
+    models.items(), ("#b35900", "#0072b2"), (0.05, 0.2), strict=True
 ):
     for ax, key in zip(axes, keys, strict=True):
         curves = np.array([model.history_[key] for model in fitted])

@@ -37,14 +37,14 @@ pd.DataFrame([titles[films].to_numpy() for films in lists], columns, range(1, 7)
 # ----
 # A blue line follows each film of the last list, a grey line a film that left the list.
 
-figure, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
+figure, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
 for film in dict.fromkeys(film for films in lists for film in films):
     places = [films.index(film) + 1 if film in films else None for films in lists]
     color = "0.7" if places[-1] is None else "#0072b2"
     ax.plot([1, 2, 3, 4], pd.Series(places, dtype=float), "o-", color=color, lw=2.5, ms=8)
 for place, film in enumerate(lists[-1], 1):
     ax.text(4.2, place, titles[film][:-7], va="center")
-ax.set(xlim=(0.8, 7), ylim=(6.5, 0.5), xlabel="number of picks", ylabel="place")
+ax.set(xlim=(0.8, 6.4), ylim=(6.5, 0.5), xlabel="number of picks", ylabel="place")
 ax.set_xticks([1, 2, 3, 4])
 ax.yaxis.set_major_locator(MaxNLocator(integer=True))
 ax.set_title("the list of a new user after each pick")

@@ -64,8 +64,8 @@ colors = ["#5a5a5a", "#007a5a", "#a8477f", "#0072b2"]
 for row, ((name, counts), color) in enumerate(zip(exposure.items(), colors, strict=True)):
     left.plot(shares, np.cumsum(counts[order]) / counts.sum(), color=color, lw=2.5)
     left.text(0.98, 0.38 - 0.12 * row, name, ha="right", color=color)
-left.set(xlabel="most popular films", ylabel="share of lists")
-left.set_title("share of the lists by share of the films")
+left.set(xlabel="share of films, most popular first", ylabel="share of lists")
+left.set_title("space that popular films take")
 
 counts = exposure["NextItem"]
 right.plot(popularity, counts, ".", alpha=0.4, mew=0, color=colors[-1])

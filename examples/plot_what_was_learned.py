@@ -31,30 +31,30 @@ shown = np.argsort(-model.popularity_, kind="stable")[:300]
 vectors = model.network_.item_vectors[shown]
 tsne = TSNE(perplexity=15, metric="cosine", init="random", random_state=0)
 places = tsne.fit_transform(vectors)
-places = (places - places.min(axis=0)) / np.ptp(places, axis=0)
 films = titles[model.items_[shown]]
 
 # %%
 # Draw
 # ----
-# The colour is the year of release, which the model does not know. A title stands to the right of
-# its film, where it covers neither a film nor another title.
+# The colour is the year of release, which the model does not know. A film has a title where the
+# title covers neither a dot nor another title.
 
 figure, ax = plt.subplots(figsize=(8, 6), layout="constrained")
 years = films.str[-5:-1].astype(int).clip(1990)
 dots = ax.scatter(*places.T, c=years, s=36, cmap="viridis", edgecolor="0.3", lw=0.3)
 figure.colorbar(dots, label="year of release (1990: or earlier)")
-taken = places.copy()
-for place, film in zip(places, films, strict=True):
-    name = film[:-7]
-    # About the size of the title, in parts of the axes.
-    width, height = 0.013 * len(name), 0.018
-    right, up = (taken - place).T
-    if not np.any((right > 0) & (right < width + 0.03) & (np.abs(up) < height)):
-        ax.annotate(name, place, (7, 0), textcoords="offset points", va="center", size=10)
-        taken = np.vstack([taken, place + np.outer(np.linspace(0.02, width, 9), [1, 0])])
-ax.set(xticks=[], yticks=[], xlim=(-0.03, 1.25))
 ax.set_title("the 300 films with the most ratings")
+ax.axis("off")
+figure.draw_without_rendering()
+pixels, boxes = ax.transData.transform(places), []
+for place, film in zip(places, films, strict=True):
+    title = ax.annotate(film[:-7], place, (8, 0), textcoords="offset points", va="center")
+    title.set_in_layout(False)
+    box = title.get_window_extent().padded(6)
+    if box.count_contains(pixels) or box.count_overlaps(boxes) or box.x1 > ax.bbox.x1:
+        title.remove()
+    else:
+        boxes.append(box)
 plt.show()
 
 # %%

@@ -62,8 +62,8 @@ for places, x, side in ((left, -0.04, "right"), (right, 1.04, "left")):
     for item, height in places.items():
         name = titles[item][:-7]
         name = name if len(name) <= 28 else f"{name[:27]}…"
-        ax.text(x, height, name, ha=side, va="center")
-ax.set(xlim=(-1.2, 2.2))
+        ax.text(x, height, name, ha=side, va="center", in_layout=False)
+ax.set(xlim=(-1.3, 2.3))
 ax.axis("off")
 ax.set_title(f"the history of user {user}, and the list")
 plt.show()

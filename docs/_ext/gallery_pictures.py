@@ -16,8 +16,8 @@ STYLE = {
 }
 IMAGE = re.compile(r"(?:\.\. rst-class:: sphx-glr-\S+\n\s*)?\.\. image-sg:: .*\n(?:   :.*\n)+")
 FIRST_BLOCK = ".. GENERATED FROM PYTHON SOURCE LINES"
-# Longest text of a thumbnail: a longer one would be too small to read, or too wide.
-MOST_LETTERS = 16
+# Longest text of a thumbnail, and longest label of an axis: longer ones would be too wide.
+MOST_LETTERS, LONGEST_LABEL = 14, 18
 
 
 def set_style(gallery_conf: object, path: str) -> None:
@@ -58,13 +58,14 @@ def save_thumbnail(figure, path):
     ax, *others = figure.axes
     for other in others:
         other.remove()
+    ax.set_subplotspec(figure.add_gridspec(1, 1)[0])
     if ax.get_legend():
         ax.get_legend().remove()
     ax.set_title("")
     for text in figure.findobj(Text):
         words = text.get_text()
         if isinstance(text, Annotation) or (
-            text in (ax.xaxis.label, ax.yaxis.label) and len(words) > MOST_LETTERS
+            text in (ax.xaxis.label, ax.yaxis.label) and len(words) > LONGEST_LABEL
         ):
             text.set_visible(False)
         elif len(words) > MOST_LETTERS:
