@@ -63,19 +63,25 @@ def test_an_example_that_warns_fails_the_build(tmp_path):
     assert "UserWarning: mind the gap" in result.stderr
 
 
-def test_the_picture_of_an_example_is_above_its_code(tmp_path):
-    result = build(tmp_path, DRAWS, "text")
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Build a site with an example that draws."""
+    folder = tmp_path_factory.mktemp("site")
+    result = build(folder, DRAWS, "html")
     assert result.returncode == 0, result.stderr
-    page = (tmp_path / "built" / "gallery" / "plot_one.txt").read_text()
-    places = [page.index(words) for words in ("It draws.", "[image: a title]", "counted")]
+    return folder
+
+
+def test_the_picture_of_an_example_is_above_its_code(site):
+    page = (site / "built" / "gallery" / "plot_one.html").read_text(encoding="utf-8")
+    places = [page.index(words) for words in ("<p>It draws.</p>", 'alt="a title', "counted")]
     assert places == sorted(places)
-    assert page.count("[image") == 1
+    assert page.count("sphx-glr-single-img") == 1
 
 
-def test_pictures_are_transparent_and_thumbnails_have_their_size(tmp_path):
+def test_pictures_are_transparent_and_thumbnails_have_their_size(site):
     plt = pytest.importorskip("matplotlib.pyplot")
-    build(tmp_path, DRAWS, "dummy")
-    images = tmp_path / "gallery" / "images"
+    images = site / "gallery" / "images"
     picture = plt.imread(images / "sphx_glr_plot_one_001.png")
     thumbnail = plt.imread(images / "thumb" / "sphx_glr_plot_one_thumb.png")
     assert picture.shape[:2] == (300, 900)

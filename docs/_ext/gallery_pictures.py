@@ -17,7 +17,7 @@ STYLE = {
 IMAGE = re.compile(r"(?:\.\. rst-class:: sphx-glr-\S+\n\s*)?\.\. image-sg:: .*\n(?:   :.*\n)+")
 FIRST_BLOCK = ".. GENERATED FROM PYTHON SOURCE LINES"
 # Longest text of a thumbnail, and longest label of an axis: longer ones would be too wide.
-MOST_LETTERS, LONGEST_LABEL = 14, 18
+MOST_LETTERS, LONGEST_LABEL = 13, 18
 
 
 def set_style(gallery_conf: object, path: str) -> None:
@@ -70,7 +70,7 @@ def save_thumbnail(figure, path):
             text.set_visible(False)
         elif len(words) > MOST_LETTERS:
             text.set_text(words[: MOST_LETTERS - 1].rstrip() + "…")
-        text.set_fontsize(17)
+        text.set_fontsize(14 if text in ax.texts else 17)
     ax.tick_params(labelsize=17)
     figure.savefig(path, dpi=100)
     plt.close(figure)
