@@ -26,6 +26,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "sphinxext.opengraph",
+    "gallery_pictures",
     "mathml",
     "no_mail",
 ]
@@ -62,7 +63,12 @@ sphinx_gallery_conf = {
     "parallel": 2,
     # The examples are tests, too: they run each time, and may not warn.
     "run_stale_examples": True,
-    "reset_modules": ("matplotlib", "gallery_warnings.turn_into_errors"),
+    "reset_modules": (
+        "matplotlib",
+        "gallery_pictures.set_style",
+        "gallery_warnings.turn_into_errors",
+    ),
+    "image_scrapers": ("gallery_pictures",),
     "backreferences_dir": "reference/backreferences",
     "doc_module": ("neumf",),
     "reference_url": {"neumf": None},
@@ -78,7 +84,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = "scikit-neumf"
 html_static_path = ["_static"]
-html_css_files = ["site.css"]
+html_css_files = ["site.css", "gallery.css"]
 html_js_files = ["site.js"]
 html_search_scorer = str(Path(__file__).parent / "_ext" / "scorer.js")
 html_favicon = "_static/icon.svg"

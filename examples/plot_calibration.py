@@ -1,22 +1,22 @@
 """
-Is a probability a probability?
-===============================
+Are the probabilities right?
+============================
 
-`predict` of `NeuMFRecommender` says how often a pair with such a score is a row that really came,
-where each such row stands among four items that the user never had. Here held-out rows check it,
-with scikit-learn's `CalibrationDisplay`.
+`predict` of `NeuMFRecommender` returns a probability. If 100 pairs of a user and a film have the
+probability 0.3, about 30 of them should be held-out rows. Each held-out row stands among four
+films that the user never rated.
 """
 
 # %%
 # Fit
 # ---
-# The probabilities are learned inside `fit`, on a row of each user that the halves of the network
-# were not fitted to. Of the rows in `X_test` nothing is known.
+# `fit` learns the probabilities on one row of each user that it keeps from training. The rows in
+# `X_test` are never used.
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from sklearn.calibration import CalibrationDisplay
+from sklearn.calibration import calibration_curve
 
 from neumf import LeaveLastOutSplitter, NegativeSampler, NeuMFRecommender, datasets
 
@@ -27,31 +27,31 @@ model = NeuMFRecommender(random_state=0).fit(X_train)
 # %%
 # Positives and negatives
 # -----------------------
-# The sampler saw all rows, so that none of its negatives is a film that the user rated later.
-# Films that nobody rated before are left out.
+# The sampler knows all rows, so no negative is a film that the user rated. Films without a
+# training row are left out.
 
-known = X_test[X_test["item"].isin(model.items_)]
+known = X_test.loc[X_test["item"].isin(model.items_), ["user", "item"]]
 sampler = NegativeSampler(n_negatives=4, random_state=0).fit(pd.concat([X_train, known]))
-drawn = np.asarray(sampler.transform(known[["user", "item"]]))
-users = np.repeat(known["user"].to_numpy(), 4)
-pairs = pd.concat([known[["user", "item"]], pd.DataFrame({"user": users, "item": drawn.ravel()})])
-labels = np.repeat([1, 0], [len(known), drawn.size])
+negatives = known.loc[known.index.repeat(4)].assign(item=np.ravel(sampler.transform(known)))
+pairs = pd.concat([known, negatives])
+labels = np.repeat([1, 0], [len(known), len(negatives)])
 
 # %%
 # Draw
 # ----
-# On the diagonal, the probability is the share of pairs that really came. The sigmoid of the logit
-# orders pairs alike, and is too sure.
+# On the dashed line, the probability equals the share of held-out rows. A sigmoid of the score
+# gives the same order of the pairs, but probabilities that are too extreme.
 
-logits = model.decision_function(pairs)
-figure, ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
-for name, values, color in (
-    ("predict", model.predict(pairs), "#0072b2"),
-    ("sigmoid of the logit", 1 / (1 + np.exp(-logits)), "#b35900"),
+scores = model.decision_function(pairs)
+figure, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")
+ax.plot([0, 1], [0, 1], "--", color="0.5")
+for name, probabilities, color, place in (
+    ("predict", model.predict(pairs), "#0072b2", (0.4, 0.65)),
+    ("sigmoid", 1 / (1 + np.exp(-scores)), "#b35900", (0.84, 0.25)),
 ):
-    CalibrationDisplay.from_predictions(
-        labels, values, n_bins=10, strategy="quantile", name=name, ax=ax, color=color
-    )
-ax.set(xlabel="probability", ylabel="share that came")
-ax.spines[["top", "right"]].set_visible(False)
+    share, mean = calibration_curve(labels, probabilities, n_bins=10, strategy="quantile")
+    ax.plot(mean, share, "o-", color=color)
+    ax.text(*place, name, color=color, ha="center")
+ax.set(xlabel="probability", ylabel="held-out rows", xlim=(0, 1), ylim=(0, 1))
+ax.set_title("share of held-out rows at each probability")
 plt.show()

@@ -1,16 +1,17 @@
 """
-Tune with GridSearchCV, and see the noise
-=========================================
+Tune with GridSearchCV
+======================
 
-The number of factors and the penalty are parameters like any other. A plain
-:class:`~sklearn.model_selection.GridSearchCV` searches them, with leave-last-out as the
-cross-validation. Two splits hold out each user's last and last but one interaction, each ranked
-among all films that the user had not rated.
+:class:`~sklearn.model_selection.GridSearchCV` searches the number of factors and the penalty.
+`LeaveLastOutSplitter` holds out each user's last row, then the row before it. Each held-out film is
+ranked among all films that the user has not rated.
 """
 
 # %%
-# The held-out rows of the search are training rows of the final model. Each user's very last
-# interaction is kept apart from the search, for one honest measurement at the end.
+# Keep test rows apart
+# --------------------
+# The final model is trained on the rows that the search holds out. So each user's very last row is
+# kept from the search. It measures the final model.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,7 +22,6 @@ from neumf import LeaveLastOutSplitter, NextItemRecommender, datasets, ndcg_scor
 
 X = datasets.filter_k_core(datasets.load_movietweetings(), 20)
 X_train, X_test = LeaveLastOutSplitter().train_test_split(X)
-print(f"{len(X_train):,} interactions of {X_train['user'].nunique()} users to search on.")
 
 # %%
 # Search
@@ -36,40 +36,35 @@ search = GridSearchCV(
 )
 search.fit(X_train)
 print(f"Best: {search.best_params_}, NDCG@10 {search.best_score_:.3f} on the held-out rows.")
-print(f"NDCG@10 of the model on the rows kept apart: {search.score(X_test):.3f}")
+print(f"NDCG@10 of the final model on the test rows: {search.score(X_test):.3f}")
 
 # %%
-# How large is the noise?
-# -----------------------
-# The two splits are not equally hard, so their plain difference says little. Subtract the mean of
-# each split; the rest shows how differently the splits order the settings: that is the noise of a
-# cell.
+# Measure the noise
+# -----------------
+# One split can be harder than the other, so subtract the mean of each split. The splits still
+# differ in how they order the settings. This difference is the noise of a cell.
 
 scores = np.array([search.cv_results_[f"split{split}_test_score"] for split in (0, 1)])
 centred = scores - scores.mean(axis=1, keepdims=True)
 noise = np.std(centred[0] - centred[1]) / 2
-print(f"noise of a mean over two splits: {noise:.3f}")
 
 # %%
 # Draw
 # ----
-# A frame is around each cell that is within two noises of the best one: among these the choice
+# A red frame marks the best cell and each cell within two noises of it. The choice among these
 # hardly matters.
 
-shape = [len(values) for values in grid.values()]
-means = search.cv_results_["mean_test_score"].reshape(shape)
-figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-image = ax.imshow(means, cmap="viridis", aspect="auto")
-middle = (means.min() + means.max()) / 2
+means = search.cv_results_["mean_test_score"].reshape(3, 3)
+figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
+ax.imshow(means, cmap="viridis", aspect="auto")
 for (row, column), value in np.ndenumerate(means):
-    color = "white" if value < middle else "black"
-    ax.text(column, row, f"{value:.3f}\n± {noise:.3f}", ha="center", va="center", color=color)
+    color = "white" if value < (means.min() + means.max()) / 2 else "black"
+    ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=color)
     if value > means.max() - 2 * noise:
-        frame = (column - 0.46, row - 0.46), 0.92, 0.92
-        ax.add_patch(Rectangle(*frame, fill=False, edgecolor="red", lw=2))
-ax.set_xticks(range(shape[1]), grid["regularization"])
-ax.set_yticks(range(shape[0]), grid["n_factors"])
+        frame = (column - 0.45, row - 0.45), 0.9, 0.9
+        ax.add_patch(Rectangle(*frame, fill=False, edgecolor="red", lw=3))
+ax.set_xticks(range(3), grid["regularization"])
+ax.set_yticks(range(3), grid["n_factors"])
 ax.set(xlabel="regularization", ylabel="n_factors")
-ax.set_title("NDCG@10 by factors and penalty", size="medium")
-figure.colorbar(image, label="NDCG@10, mean of two splits")
+ax.set_title(f"NDCG@10 of nine settings, noise ± {noise:.3f}")
 plt.show()

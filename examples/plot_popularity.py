@@ -1,15 +1,15 @@
 """
-Popularity and exposure
-=======================
+Which films do the lists show?
+==============================
 
-Who is in the lists? A recommender may serve users well and yet show only a few films of the
-catalogue. Two pictures tell: how much of all lists the most popular films take, and how often each
-film is listed against how many users had it.
+A recommender can be accurate and still show only a few films. This example compares how often each
+film is recommended with how many users rated it.
 """
 
 # %%
 # Fit and count
 # -------------
+# `exposure` is the number of lists of ten that each film is in.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,58 +29,51 @@ X_train, X_test = LeaveLastOutSplitter().train_test_split(X)
 models = {
     "popularity": PopularityRecommender(),
     "EASE": EASERecommender(regularization=1000),
-    "sequential rules": SequentialRulesRecommender(),
-    "NextItemRecommender": NextItemRecommender(n_factors=64, random_state=0),
+    "rules": SequentialRulesRecommender(),
+    "NextItem": NextItemRecommender(n_factors=64, random_state=0),
 }
-for model in models.values():
-    model.fit(X_train)
-popularity = models["popularity"].popularity_
-exposure = {
-    name: model.recommend(k=10)["item"].value_counts().reindex(model.items_, fill_value=0)
-    for name, model in models.items()
-}
+exposure = {}
+for name, model in models.items():
+    lists = model.fit(X_train).recommend(k=10)
+    exposure[name] = lists["item"].value_counts().reindex(model.items_, fill_value=0).to_numpy()
 
 # %%
-# In numbers: the share of the catalogue that is in any list, how unequally films are listed (Gini,
-# 0 is equal), and how surprising the listed films are (in bits). Accuracy stands beside them.
+# Measure
+# -------
+# `coverage` is the share of films in at least one list. `gini` is 0 if all films are in the same
+# number of lists, and near 1 if a few films fill all lists. `novelty` is high for films that few
+# users rated (in bits).
 
 metrics = ["ndcg", "coverage", "gini", "novelty"]
 results = compare(models, None, X_test, metrics=metrics, k=10)
-print(results.pivot(index="estimator", columns="metric", values="value").round(3)[metrics])
+results.pivot(index="estimator", columns="metric", values="value").round(3)[metrics]
 
 # %%
 # Draw
 # ----
-# Left: films sorted from the most to the least popular. The black line is how much of all ratings
-# they have; a recommender whose line is above it gives popular films more room than people did.
-# Right: each film of the network, against the same share of room as it has of ratings.
+# Left: films are sorted by popularity. A line above the dashed one shows popular films more often
+# than people rate them. Right: a dot is a film in the lists of `NextItemRecommender`. Above the
+# dashed line, the film has a larger share of the lists than of the ratings.
 
-colors = dict(zip(models, ["#5a5a5a", "#007a5a", "#a8477f", "#0072b2"], strict=True))
+popularity = models["popularity"].popularity_
 order = np.argsort(-popularity, kind="stable")
-share_of_catalogue = np.arange(1, len(order) + 1) / len(order)
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-left.plot(share_of_catalogue, np.cumsum(popularity[order]) / popularity.sum(), "k--", lw=1.5)
-left.text(0.42, 0.70, "ratings", ha="left", va="top")
-for place, (name, counts) in enumerate(exposure.items()):
-    shares = np.cumsum(counts.to_numpy()[order]) / counts.sum()
-    left.plot(share_of_catalogue, shares, color=colors[name], lw=2)
-    left.text(0.97, 0.30 - 0.075 * place, name, ha="right", color=colors[name])
-left.set_title("room for popular films", size="medium")
-right.set_title("lists and users of each film", size="medium")
-left.set(xlabel="share of the catalogue, most popular first", ylabel="share of all lists")
+shares = np.arange(1, len(order) + 1) / len(order)
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+left.plot(shares, np.cumsum(popularity[order]) / popularity.sum(), "k--", lw=1.5)
+colors = ["#5a5a5a", "#007a5a", "#a8477f", "#0072b2"]
+for row, ((name, counts), color) in enumerate(zip(exposure.items(), colors, strict=True)):
+    left.plot(shares, np.cumsum(counts[order]) / counts.sum(), color=color, lw=2.5)
+    left.text(0.98, 0.38 - 0.12 * row, name, ha="right", color=color)
+left.set(xlabel="share of films, most popular first", ylabel="share of lists")
+left.set_title("space that popular films take")
 
-counts = exposure["NextItemRecommender"].to_numpy()
-right.plot(popularity, counts, ".", alpha=0.4, mew=0, color=colors["NextItemRecommender"])
+counts = exposure["NextItem"]
+right.plot(popularity, counts, ".", alpha=0.4, mew=0, color=colors[-1])
 ends = np.array([popularity.min(), popularity.max()])
-room = ends * counts.sum() / popularity.sum()
-right.plot(ends, room, "k--", lw=1.5)
-right.annotate(
-    "in proportion", (ends[1], room[1]), (-6, -14), textcoords="offset points", ha="right"
-)
+right.plot(ends, ends * counts.sum() / popularity.sum(), "k--", lw=1.5)
 right.set_xscale("log")
 right.set_yscale("symlog", linthresh=1)
 right.set_ylim(bottom=-0.3)
-right.set(xlabel="users of the film", ylabel="lists that the film is in")
-for ax in (left, right):
-    ax.spines[["top", "right"]].set_visible(False)
+right.set(xlabel="users who rated the film", ylabel="lists with the film")
+right.set_title("lists and users of each film")
 plt.show()

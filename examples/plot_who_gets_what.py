@@ -1,10 +1,9 @@
 """
-Who gets what, and why
-======================
+Why is this film in the list?
+=============================
 
-A list is easier to judge with its reasons beside it. In `NextItemRecommender` the score of a film
-is a sum over the user's history, and `explain` returns its terms: how much each film that the user
-had adds to the score of each film that is recommended.
+In `NextItemRecommender` the score of a film is a sum over the user's history. `explain` returns the
+terms of the sum: how much each film of the history adds to the score of each recommended film.
 """
 
 # %%
@@ -13,7 +12,6 @@ had adds to the score of each film that is recommended.
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 
 from neumf import NextItemRecommender, datasets
 
@@ -22,73 +20,50 @@ X = datasets.filter_k_core(X, 10)
 model = NextItemRecommender(n_factors=64, random_state=0).fit(X)
 
 # %%
-# Lists with reasons
-# ------------------
-# For each film of three users' lists: what the user had that speaks most for it. Share is the
-# part that this film has of all that speaks for it.
-
-rows = []
-for user in model.users_[[10, 20, 30]]:
-    films = model.recommend(user, k=4)
-    reasons = model.explain(user, films["item"])
-    positive = reasons[reasons["contribution"] > 0]
-    total = positive.groupby("item")["contribution"].sum()
-    best = positive[positive["rank"] == 1].set_index("item")
-    for film in films.itertuples():
-        reason = best.loc[film.item]
-        rows.append(
-            {
-                "user": user,
-                "place": film.rank,
-                "film": titles[film.item],
-                "because of": titles[reason["history_item"]],
-                "share": reason["contribution"] / total[film.item],
-            }
-        )
-pd.DataFrame(rows).round(2)
-
-# %%
-# The terms add up to the score, with what does not depend on the history: the biases.
+# A list with reasons
+# -------------------
+# `reason` is the film of the history that adds most to the score.
 
 user = model.users_[20]
 films = model.recommend(user, k=5)
-reasons = model.explain(user, films["item"])
-sums = reasons.groupby("item", sort=False)["contribution"].sum()
-rest = reasons.groupby("item", sort=False)["rest"].first()
-print("sum of the terms:", (sums + rest).astype(float).round(3).to_list())
-print("score in the list:", films["score"].astype(float).round(3).to_list())
+terms = model.explain(user, films["item"])
+best = terms[terms["rank"] == 1].set_index("item").loc[films["item"]]
+films.assign(
+    title=titles[films["item"]].to_numpy(),
+    reason=titles[best["history_item"]].to_numpy(),
+    contribution=best["contribution"].to_numpy(),
+).round(2)
+
+# %%
+# The score is the sum of the terms, plus the biases in `rest`.
+
+by_film = terms.groupby("item", sort=False)
+sums = by_film["contribution"].sum() + by_film["rest"].first()
+print("sums:  ", sums.astype(float).round(3).to_list())
+print("scores:", films["score"].astype(float).round(3).to_list())
 
 # %%
 # Draw
 # ----
-# On the left what the user had, the newest film on top, on the right what the user gets. A line is
-# as thick as what the one adds to the other; grey ones speak against it.
-
-
-def shorten(title, length=34):
-    """Return a title, cut where it is long, with its year."""
-    return title if len(title) <= length else f"{title[: length - 8]}… {title[-6:]}"
-
+# Left is the history, with the newest film on top. Right is the list. The wider the line, the more
+# the left film adds to the score of the right one. A grey line lowers the score.
 
 history = model.histories_[model.users_.get_loc(user)]
-history = model.items_[history[history >= 0][:10]]
+history = model.items_[history[history >= 0][:8]]
 left = {item: -place for place, item in enumerate(history)}
 right = dict(zip(films["item"], np.linspace(0, 1 - len(history), len(films)), strict=True))
-largest = reasons["contribution"].abs().max()
-figure, ax = plt.subplots(figsize=(9, 4.8), layout="constrained")
-for term in reasons.itertuples():
-    if term.history_item in left:
-        color = "#0072b2" if term.contribution > 0 else "0.6"
-        width = max(0.3, 9 * abs(term.contribution) / largest)
-        ends = [left[term.history_item], right[term.item]]
-        ax.plot([0, 1], ends, color=color, lw=width, alpha=0.55, solid_capstyle="round")
-for item, height in left.items():
-    ax.text(-0.03, height, shorten(titles[item]), ha="right", va="center", size=9)
-for item, height in right.items():
-    ax.text(1.03, height, shorten(titles[item]), ha="left", va="center", size=9)
-ax.text(-0.03, 0.9, f"user {user} had", ha="right", weight="bold")
-ax.text(1.03, 0.9, "and gets", ha="left", weight="bold")
-ax.set(xlim=(-1.1, 2.1), ylim=(-len(history) + 0.5, 1.3))
+largest = terms["contribution"].abs().max()
+figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+for term in terms[terms["history_item"].isin(history)].itertuples():
+    color = "#0072b2" if term.contribution > 0 else "0.6"
+    heights = [left[term.history_item], right[term.item]]
+    ax.plot([0, 1], heights, color=color, lw=9 * abs(term.contribution) / largest, alpha=0.55)
+for places, x, side in ((left, -0.04, "right"), (right, 1.04, "left")):
+    for item, height in places.items():
+        name = titles[item][:-7]
+        name = name if len(name) <= 28 else f"{name[:27]}…"
+        ax.text(x, height, name, ha=side, va="center", in_layout=False)
+ax.set(xlim=(-1.3, 2.3))
 ax.axis("off")
-ax.set_title("what speaks for each film of a list", size="medium")
+ax.set_title(f"the history of user {user}, and the list")
 plt.show()

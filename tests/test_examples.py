@@ -1,7 +1,9 @@
+import base64
 import gzip
 import json
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import warnings
@@ -226,6 +228,85 @@ def test_benchmark_finds_what_it_imports(path, monkeypatch):
         pytest.importorskip("distributed")
     monkeypatch.syspath_prepend(path.parent)
     runpy.run_path(path)
+
+
+@pytest.fixture(scope="module")
+def browser_page(tmp_path_factory):
+    """Run `plot_browser.py`; return its names, and the folder that it wrote to."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    folder = tmp_path_factory.mktemp("page")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(plt, "show", lambda: plt.close("all"))
+        yield runpy.run_path(str(ROOT / "examples" / "plot_browser.py")), folder
+
+
+def unpack(table):
+    """Return the rows that the page reads from a table of its vectors."""
+    integers = np.frombuffer(base64.b64decode(table["integers"]), "<i2")
+    scales = np.array(table["scales"])
+    return integers.reshape(len(scales), -1) * scales[:, None]
+
+
+def list_of_picks(example, picks):
+    """Return the titles that Python recommends to a new user."""
+    rows = pd.DataFrame({"user": "you", "item": picks})
+    films = example["model"].recommend(interactions=rows)["item"]
+    return example["titles"][films].to_list()
+
+
+@pytest.mark.slow
+def test_the_vectors_of_the_page_give_the_lists_of_recommend(browser_page, rng):
+    example, folder = browser_page
+    text = (folder / "films.js").read_text(encoding="utf-8")
+    assert len(text) < 1_000_000
+    page = json.loads(text.removeprefix("const FILMS = ").removesuffix(";\n"))
+    vectors, history, positions = (unpack(page[n]) for n in ("vectors", "history", "positions"))
+    ids = example["model"].items_[example["order"]]
+    for n_picks in (1, 2, 3) * 10:
+        picks = rng.choice(len(ids), n_picks, replace=False)
+        user = (positions[:n_picks] * history[picks[::-1]]).sum(axis=0)  # the newest first
+        scores = vectors @ user + page["biases"]
+        scores[picks] = -np.inf
+        best = [page["titles"][film] for film in np.argsort(-scores, kind="stable")[:10]]
+        assert best == list_of_picks(example, ids[picks])
+
+
+@pytest.mark.slow
+def test_the_page_shows_the_lists_of_recommend_in_a_browser(browser_page):
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    example, folder = browser_page
+    docs = ROOT / "docs"
+    shutil.copy(docs / "_static" / "pick_films.js", folder)
+    form = (docs / "_templates" / "pick_films.html").read_text().replace("../_static/", "")
+    (folder / "page.html").write_text(f"<!doctype html><html lang=en>{form}</html>")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        complaints = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"file://{folder}/page.html")
+        picks = [1392170, 1300854, 1951261]
+        for n_picks, item in enumerate(picks, 1):
+            title = example["titles"][item]
+            page.get_by_label("Search by title or year").fill(title[:-7].upper())
+            page.get_by_label(title).focus()
+            page.keyboard.press("Space")
+            lines = [line.split(" because of ") for line in page.locator("li").all_inner_texts()]
+            assert [line[0] for line in lines] == list_of_picks(example, picks[:n_picks])
+            assert {line[1] for line in lines} <= set(example["titles"][picks[:n_picks]])
+            assert page.get_by_role("status").inner_text() == f"{n_picks} of 3 films picked."
+        page.get_by_label("Search by title or year").fill("the")
+        assert page.locator("input:checked").count() == 3
+        assert page.locator("input[type=checkbox]:enabled").count() == 3
+        page.get_by_role("button").click()
+        assert page.locator("li").count() == 0
+        assert page.locator("input:checked").count() == 0
+        assert complaints == []
+        browser.close()
 
 
 @pytest.mark.slow
