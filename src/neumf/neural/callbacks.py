@@ -1,13 +1,13 @@
-"""Report epochs: print them for `verbose`, and call scikit-learn's callbacks (from 1.9 on)."""
+"""Report epochs to the progress display and to scikit-learn's callbacks (from 1.9 on)."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from neumf.model.network import Blueprint, Weights
+from neumf.neural.progress import Progress
 from neumf.training.loop import EpochReport
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -24,7 +24,7 @@ except ImportError:  # before scikit-learn 1.9
 
 
 def with_callbacks(method: _Method) -> _Method:
-    """Let scikit-learn's callbacks hear of a method, whose type stays the same."""
+    """Report calls of a method to scikit-learn's callbacks; its type stays the same."""
     watched: _Method = method if _with_callbacks is None else _with_callbacks(method)
     return watched
 
@@ -33,13 +33,13 @@ __all__ = ["CallbackSupportMixin", "EpochWatcher", "FitTasks", "with_callbacks"]
 
 
 class FitTasks:
-    """Tells the callbacks of an estimator when `fit` and its epochs begin and end."""
+    """Reports the begin and the end of `fit` and of its epochs to an estimator's callbacks."""
 
     def __init__(
         self,
         estimator: Any,
-        n_epochs: int,  # that `fit` runs at most
-        attributes: dict[str, Any],  # the fitted ones that are known from the start
+        n_epochs: int,  # at most
+        attributes: dict[str, Any],  # the fitted attributes that are known from the start
         attributes_of_weights: Callable[[Blueprint, Weights], dict[str, Any]],
         **data: Any,  # X, y, metadata
     ) -> None:
@@ -52,13 +52,13 @@ class FitTasks:
             self._fit.call_on_fit_task_begin(estimator=estimator, **data)
 
     def begin_epoch(self) -> None:
-        """Tell that an epoch begins."""
+        """Report the begin of an epoch."""
         if self._fit is not None:
             self._epoch = self._fit.subcontext(task_name="epoch")
             self._epoch.call_on_fit_task_begin(estimator=self._estimator, **self._data)
 
     def end_epoch(self, blueprint: Blueprint, weights: Callable[[], Weights]) -> bool:
-        """Tell that an epoch of such a network ended; return whether a callback wants no more."""
+        """Report the end of an epoch; return whether a callback stops the training."""
         if self._epoch is None:
             return False
         stop = self._epoch.call_on_fit_task_end(
@@ -71,38 +71,26 @@ class FitTasks:
         return bool(stop)
 
     def end(self) -> None:
-        """Tell that `fit` ended."""
+        """Report the end of `fit`."""
         if self._fit is not None:
             self._fit.call_on_fit_task_end(estimator=self._estimator, **self._data)
 
 
 @dataclass
 class EpochWatcher:
-    """Prints a line per epoch, if `verbose`, and tells callbacks."""
+    """Passes epochs on to the progress display and to callbacks."""
 
-    name: str
-    epochs: int
-    n_samples: int
-    verbose: int
+    progress: Progress
     blueprint: Blueprint
     tasks: FitTasks | None
 
     def begin_epoch(self) -> None:
-        """Start the clock."""
-        self._start = time.perf_counter()
+        """Announce the begin of an epoch."""
+        self.progress.begin_epoch()
         if self.tasks is not None:
             self.tasks.begin_epoch()
 
     def end_epoch(self, report: EpochReport, weights: Callable[[], Weights]) -> bool:
-        """Print the report and pass it on; return whether a callback wants no more."""
-        if self.verbose:
-            seconds = time.perf_counter() - self._start  # validation included
-            watched = "" if report.value is None else f"  val_ndcg_at_10 {report.value:.4f}"
-            print(  # noqa: T201 - what verbose=1 asks for
-                f"{self.name} epoch {report.epoch:>{len(str(self.epochs))}}/{self.epochs}  "
-                f"loss {report.loss:.4f}{watched}  {seconds:.1f} s  "
-                f"{self.n_samples / report.seconds:,.0f} samples/s  "
-                f"{(self.epochs - report.epoch) * seconds:.0f} s left",
-                flush=True,
-            )
+        """Pass the report on; return whether a callback stops the training."""
+        self.progress.end_epoch(report)
         return self.tasks is not None and self.tasks.end_epoch(self.blueprint, weights)

@@ -97,7 +97,7 @@ class NextItemRecommender(TrainableRecommender):
         A Keras model named "next_item" of ``[user indices, item indices]``, whose output is the
         logit. It holds the vectors of users after their last row as `network_.users` does, not how
         histories make them.
-    history_, n_iter_, best_iter_
+    history_, n_iter_, best_iter_, fit_seconds_
         See :class:`NeuMFRecommender`.
 
     See Also
