@@ -58,7 +58,7 @@ models = {
 }
 models = {name: model.fit(X_train) for name, model in models.items()}
 results = compare(models, None, X_test, metrics=["hr", "ndcg"], k=10, candidates="cold")
-print(results[["estimator", "metric", "value", "stderr"]].round(3).to_string(index=False))
+print(results)
 
 # %%
 # One user

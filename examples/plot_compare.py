@@ -54,7 +54,7 @@ for model in models.values():
 # would hardly turn it around.
 
 results = compare(models, None, X_test, metrics="ndcg", k=10, n_negatives=99)
-print(results.round(4).to_string(index=False))
+print(results)
 
 # %%
 # Draw
@@ -95,4 +95,5 @@ plt.show()
 # The share of the catalogue that anybody is shown, and how much two users' lists have in common.
 
 lists = compare(models, None, X_test, metrics=["coverage", "overlap"], k=10)
-print(lists.pivot(index="estimator", columns="metric", values="value").round(3).loc[order[::-1]])
+table = lists.to_frame().pivot(index="estimator", columns="metric", values="value")
+print(table.round(3).loc[order[::-1]])

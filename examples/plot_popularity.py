@@ -46,7 +46,8 @@ exposure = {
 
 metrics = ["ndcg", "coverage", "gini", "novelty"]
 results = compare(models, None, X_test, metrics=metrics, k=10)
-print(results.pivot(index="estimator", columns="metric", values="value").round(3)[metrics])
+table = results.to_frame().pivot(index="estimator", columns="metric", values="value")
+print(table.round(3)[metrics])
 
 # %%
 # Draw

@@ -262,12 +262,12 @@ X = datasets.read_amazon_reviews(PATH)
 X_train, X_test = LeaveLastOutSplitter(ties="row_order").train_test_split(X)
 best = NextItemRecommender(random_state=0).fit(X_train)
 known = X_test[X_test["item"].isin(X_train["item"])]
-evaluate(best, known, metrics=["hr", "ndcg"], k=10, n_negatives=99).round(3)
+evaluate(best, known, metrics=["hr", "ndcg"], k=10, n_negatives=99)
 
 # %%
 # The network of the paper, which learns a vector for each user id, on the same rows:
 
-evaluate(model, known, metrics=["hr", "ndcg"], k=10, n_negatives=99).round(3)
+evaluate(model, known, metrics=["hr", "ndcg"], k=10, n_negatives=99)
 
 # %%
 # And what the better model recommends to the same three users:
