@@ -54,7 +54,7 @@ models = {
 }
 models = {name: model.fit(X_train) for name, model in models.items()}
 results = compare(models, None, X_test, metrics="hr", k=10, candidates="cold")
-results[["estimator", "value", "stderr"]].round(3)
+print(results)
 
 # %%
 # Draw
@@ -63,9 +63,10 @@ results[["estimator", "value", "stderr"]].round(3)
 # line is one standard error to each side.
 
 figure, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
-values, errors = results["value"], results["stderr"]
+figures = results.to_frame()
+values, errors = figures["value"], figures["stderr"]
 colors = ["0.7", "#b35900", "#0072b2"]
-ax.barh(results["estimator"], values, xerr=errors, color=colors, error_kw={"capsize": 4})
+ax.barh(figures["estimator"], values, xerr=errors, color=colors, error_kw={"capsize": 4})
 for row, (value, error) in enumerate(zip(values, errors, strict=True)):
     ax.text(value + error + 0.02, row, f"{value:.0%}", va="center")
 ax.set_title("users with a hit among ten new films")

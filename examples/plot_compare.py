@@ -54,16 +54,14 @@ for model in models.values():
 # users would hardly change its sign.
 
 results = compare(models, None, X_test, metrics="ndcg", k=10, n_negatives=99)
-columns = ["value", "difference", "margin"]
-table = results.pivot(index="estimator", columns="ranking", values=columns)
-table.loc[list(models)].round(3)
+print(results)
 
 # %%
 # Draw
 # ----
 # A dot is NDCG@10 among all films. A line is the margin of its difference from popularity.
 
-exact = results[results["ranking"] == "exact"].sort_values("value")
+exact = results.to_frame().query("ranking == 'exact'").sort_values("value")
 colors = {"NextItem": "#0072b2", "NeuMF": "#0072b2", "paper-8": "#b35900"}
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for row, line in enumerate(exact.itertuples()):
@@ -83,4 +81,4 @@ plt.show()
 # of films that the lists of two users have in common.
 
 lists = compare(models, None, X_test, metrics=["coverage", "overlap"], k=10)
-lists.pivot(index="estimator", columns="metric", values="value").round(3)
+print(lists)

@@ -46,7 +46,7 @@ for name, model in models.items():
 
 metrics = ["ndcg", "coverage", "gini", "novelty"]
 results = compare(models, None, X_test, metrics=metrics, k=10)
-results.pivot(index="estimator", columns="metric", values="value").round(3)[metrics]
+print(results)
 
 # %%
 # Draw

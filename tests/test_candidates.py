@@ -67,9 +67,8 @@ def test_all_items_as_candidates_are_the_whole_catalogue(rng):
     train, test = random_split(rng, n_held_out=2)
     model = recommender_of(rng.random((15, 30)), train)
     everything = evaluate(model, test, n_negatives=5)
-    pd.testing.assert_frame_equal(
-        evaluate(model, test, n_negatives=5, candidates=rng.permutation(30)), everything
-    )
+    found = evaluate(model, test, n_negatives=5, candidates=rng.permutation(30))
+    pd.testing.assert_frame_equal(found.to_frame(), everything.to_frame())
 
 
 def test_seen_candidates_are_ranked_if_asked():
@@ -109,9 +108,8 @@ def test_lists_are_made_of_the_candidates(rng):
     candidates = [*range(12)]
     test = test[test["item"].isin(candidates)]
     model = recommender_of(rng.random((15, 30)), train)
-    results = evaluate(
-        model, test, metrics=["coverage", "novelty"], k=3, candidates=candidates
-    ).set_index("metric")["value"]
+    results = evaluate(model, test, metrics=["coverage", "novelty"], k=3, candidates=candidates)
+    results = results.to_frame().set_index("metric")["value"]
     lists = model.recommend(test["user"].unique(), k=3, allow=candidates)
     assert results["coverage"] == lists["item"].nunique() / 12
     share = train.groupby("item")["user"].nunique() / train["user"].nunique()
@@ -220,7 +218,7 @@ def test_rows_of_other_items_are_refused(rng, n_negatives):
     model = recommender_of(rng.random((15, 30)), train)
     others = test["item"] != test["item"].iloc[0]
     match = (
-        rf"X must hold rows of candidates alone: .* Received {others.sum()} of {len(test)} rows "
+        rf"X must hold rows of candidates only: .* Received {others.sum()} of {len(test)} rows "
         rf"with another item, such as {test['item'][others].iloc[0]}\. Leave these rows out"
     )
     scorer = ndcg_scorer(n_negatives=n_negatives, candidates=[test["item"].iloc[0]])

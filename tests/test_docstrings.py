@@ -6,6 +6,7 @@ import pytest
 
 import neumf
 from neumf import base, datasets, metrics, plotting, protocols
+from neumf.evaluation import results
 
 # It comes with the extra `docs`.
 validate = pytest.importorskip("numpydoc.validate").validate
@@ -30,7 +31,7 @@ IGNORED_OF_PROTOCOLS = {
 }
 
 
-MODULES = (neumf, metrics, datasets, plotting, base, protocols)
+MODULES = (neumf, metrics, datasets, plotting, base, protocols, results)
 PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
     for module in MODULES

@@ -142,7 +142,7 @@ def test_histories_are_no_longer_than_the_longest_there_is(table):
 
 def test_verbose_names_the_network(table, capsys):
     small_model(verbose=1, epochs=1).fit(table)
-    assert capsys.readouterr().out.startswith("next item epoch 1/1  loss ")
+    assert "\nnext item epoch 1/1  loss " in capsys.readouterr().out
 
 
 # Parameters

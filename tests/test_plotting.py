@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 from sklearn.exceptions import NotFittedError
 
 from neumf import (
@@ -14,7 +15,12 @@ from neumf import (
     compare,
     evaluate,
 )
-from neumf.plotting import LearningCurveDisplay, MetricAtKDisplay, PopularityDisplay
+from neumf.plotting import (
+    ComparisonDisplay,
+    LearningCurveDisplay,
+    MetricAtKDisplay,
+    PopularityDisplay,
+)
 
 plt = pytest.importorskip("matplotlib.pyplot", reason="the extra 'plot' is not installed")
 
@@ -135,7 +141,8 @@ def test_metric_at_k_draws_a_line_and_a_band_per_estimator(results, ranking):
     ):
         assert line.get_xdata().tolist() == [2, 5]
         assert line.get_ydata().tolist() == part["value"].tolist()
-        low, high = part["value"] - part["stderr"], part["value"] + part["stderr"]
+        margin = part["stderr"] * t.ppf(0.975, 39)  # of 40 users
+        low, high = part["value"] - margin, part["value"] + margin
         heights = band.get_paths()[0].vertices[:, 1]
         assert heights.min() == pytest.approx(low.min())
         assert heights.max() == pytest.approx(high.max())
@@ -155,12 +162,83 @@ def test_metric_at_k_of_an_estimator_is_what_evaluate_says(tables):
     assert other.figure_ is display.figure_
 
 
-@pytest.mark.parametrize(
-    ("metric", "ranking"), [("hr", "exact"), ("ndcg", "corrected"), ("auc", "sampled")]
-)
+@pytest.mark.parametrize(("metric", "ranking"), [("hr", "exact"), ("ndcg", "corrected")])
 def test_metric_at_k_refuses_what_the_table_does_not_have(results, metric, ranking):
-    with pytest.raises(ValueError, match="metric and ranking must be in the table, by k"):
-        MetricAtKDisplay.from_results(results, metric=metric, ranking=ranking)
+    for display in (MetricAtKDisplay, ComparisonDisplay):
+        with pytest.raises(ValueError, match="metric and ranking must be in the results"):
+            display.from_results(results, metric=metric, ranking=ranking)
+
+
+def test_metric_at_k_refuses_a_metric_without_k(results):
+    with pytest.raises(ValueError, match=r"metric must have values by k\. Received 'auc'"):
+        MetricAtKDisplay.from_results(results, metric="auc")
+
+
+# ComparisonDisplay
+
+
+def test_comparison_draws_the_margin_of_each_difference_around_its_value(results):
+    display = ComparisonDisplay.from_results(results, metric="ndcg", k=2)
+    rows = results[
+        (results["metric"] == "ndcg") & (results["k"] == 2) & (results["ranking"] == "exact")
+    ]
+    points, _, (bars,) = display.bars_.lines
+    assert points.get_xdata().tolist() == rows["value"].tolist()
+    ends = [segment[:, 0].tolist() for segment in bars.get_segments()]
+    for end, value, margin in zip(ends, rows["value"], rows["margin"], strict=True):
+        assert end == pytest.approx([value - margin, value + margin])
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == [
+        "popularity",
+        "neighbours",
+    ]
+    assert display.ax_.get_xlabel() == "NDCG@2"
+    baseline = display.ax_.lines[-1]
+    assert baseline.get_xdata() == [rows["value"].iloc[0]] * 2
+    bottom, top = display.ax_.get_ylim()
+    assert bottom > top  # the first recommender is at the top
+
+
+def test_comparison_draws_the_longest_lists_by_default(results):
+    display = ComparisonDisplay(results).plot()
+    assert display.ax_.get_xlabel() == "NDCG@5"
+
+
+def test_comparison_of_an_evaluation_draws_the_margins_of_the_values(tables):
+    model = PopularityRecommender().fit(tables[0])
+    halves = np.where(tables[1]["user"] < 20, "first", "second")
+    results = evaluate(model, tables[1], metrics="ndcg", k=5, by=halves)
+    display = ComparisonDisplay(results).plot()
+    (bars,) = display.bars_.lines[2]
+    margins = results["stderr"] * t.ppf(0.975, 19)  # of 20 users
+    for segment, value, margin in zip(bars.get_segments(), results["value"], margins, strict=True):
+        assert segment[:, 0].tolist() == pytest.approx([value - margin, value + margin])
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["first", "second"]
+
+
+def test_comparison_refuses_a_length_that_the_results_do_not_have(results):
+    with pytest.raises(ValueError, match=r"k must be a length .* one of \[2, 5\]\. Received: 3"):
+        ComparisonDisplay(results, k=3).plot()
+
+
+@pytest.mark.parametrize(
+    ("metric", "display", "name"),
+    [
+        (None, MetricAtKDisplay, "NDCG@k"),
+        ("coverage", MetricAtKDisplay, "coverage of the catalogue"),
+        ("auc", ComparisonDisplay, "AUC"),
+    ],
+)
+def test_results_plot_themselves_by_k_where_a_metric_has_several(results, metric, display, name):
+    found = results.plot(metric)
+    assert type(found) is display
+    assert name in (found.ax_.get_xlabel(), found.ax_.get_ylabel())
+
+
+def test_curves_of_labels_are_apart(tables):
+    model = PopularityRecommender().fit(tables[0])
+    halves = np.where(tables[1]["user"] < 20, "first", "second")
+    results = compare({"a": model}, None, tables[1], metrics="ndcg", k=[2, 5], by=halves)
+    assert [line.get_label() for line in results.plot().lines_] == ["a, first", "a, second"]
 
 
 # PopularityDisplay
@@ -185,7 +263,7 @@ def test_popularity_display_takes_users_and_axes(tables):
 
 
 @pytest.mark.parametrize("given_axes", [False, True])
-@pytest.mark.parametrize("display", ["learning curve", "metric at k", "popularity"])
+@pytest.mark.parametrize("display", ["learning curve", "comparison", "metric at k", "popularity"])
 def test_without_matplotlib_every_plot_says_what_to_install(
     monkeypatch, tables, results, display, given_axes
 ):
@@ -199,6 +277,11 @@ def test_without_matplotlib_every_plot_says_what_to_install(
         "learning curve": [
             lambda: LearningCurveDisplay({"loss": [1.0]}).plot(axes=ax),
             lambda: LearningCurveDisplay.from_estimator(fitted, axes=ax),
+        ],
+        "comparison": [
+            lambda: ComparisonDisplay(results).plot(ax=ax),
+            lambda: ComparisonDisplay.from_results(results, ax=ax),
+            lambda: results.plot("auc", ax=ax),
         ],
         "metric at k": [
             lambda: MetricAtKDisplay(results).plot(ax=ax),

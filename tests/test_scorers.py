@@ -542,7 +542,7 @@ def test_an_encoder_that_gives_all_new_users_one_id_is_refused(rng):
     encoder = IdEncoder(handle_unknown="use_encoded_value")
     pipeline = make_pipeline(encoder, ItemKNNRecommender()).fit(train)
 
-    with pytest.raises(ValueError, match=r"an id for each new user. Received 2 .* such as -1"):
+    with pytest.raises(ValueError, match=r"ids for new users\. Received 2 .* such as -1"):
         ndcg_scorer(interactions=earlier)(pipeline, test)
 
 

@@ -12,16 +12,19 @@ from neumf import (
     IdEncoder,
     ItemKNNRecommender,
     LeaveLastOutSplitter,
+    NegativeSampler,
     NeuMFRecommender,
     NextItemRecommender,
     PopularityRecommender,
     TimeSplitter,
+    VotingRecommender,
     compare,
     evaluate,
     hr_scorer,
     ndcg_scorer,
 )
 from neumf.base import BaseRecommender
+from neumf.evaluation.results import Results
 
 
 def calls_of_a_user() -> None:
@@ -47,8 +50,11 @@ def calls_of_a_user() -> None:
     assert_type(model.score(X_test), float)
     assert_type(ndcg_scorer(k=5, at="row")(model, X_test), float)
     assert_type(hr_scorer(10, 99, exclude_seen=False)(model, X_test), float)
-    assert_type(evaluate(model, X_test, k=[5, 10]), pd.DataFrame)
-    assert_type(compare({"a": model}, None, X_test, metrics="ndcg"), pd.DataFrame)
+    assert_type(evaluate(model, X_test, k=[5, 10]), Results)
+    results = compare({"a": model}, None, X_test, metrics="ndcg")
+    assert_type(results, Results)
+    assert_type(results.to_frame(), pd.DataFrame)
+    assert_type(results[["estimator", "value"]], pd.DataFrame)
 
     loaded = neumf.load(Path("model.neumf"))
     assert_type(loaded, BaseRecommender)
@@ -56,3 +62,22 @@ def calls_of_a_user() -> None:
     if isinstance(loaded, NeuMFRecommender):
         assert_type(loaded.partial_fit(X_test), NeuMFRecommender)
     hr_scorer(kk=5)  # type: ignore[call-arg]
+
+
+def options_are_literals() -> None:
+    NeuMFRecommender(architecture="gmf", loss="bpr", pretrain=None, early_stopping="refit")
+    NeuMFRecommender(architecture="GMF")  # type: ignore[arg-type]
+    NeuMFRecommender(loss="hinge")  # type: ignore[arg-type]
+    NeuMFRecommender(pretrain="adam")  # type: ignore[arg-type]
+    NeuMFRecommender(negative_strategy="popular")  # type: ignore[arg-type]
+    NeuMFRecommender(early_stopping="twice")  # type: ignore[arg-type]
+    NextItemRecommender(time_gaps="newest")
+    NextItemRecommender(time_gaps="oldest")  # type: ignore[arg-type]
+    IdEncoder(handle_unknown="use_encoded_value")
+    IdEncoder(handle_unknown="ignore")  # type: ignore[arg-type]
+    LeaveLastOutSplitter(ties="shuffle")
+    LeaveLastOutSplitter(ties="random")  # type: ignore[arg-type]
+    NegativeSampler(negative_strategy="uniform")
+    NegativeSampler(negative_strategy="unseen")  # type: ignore[arg-type]
+    VotingRecommender([], weights="held-out")
+    VotingRecommender([], weights="equal")  # type: ignore[arg-type]

@@ -52,7 +52,7 @@ def run(rows, seed, shuffled):
     gmf = without_mlp(model)
     ndcg = [ndcg_scorer()(recommender, X_test) for recommender in (gmf, model)]
     fitted = {"gmf": gmf, "joined": model}
-    difference = compare(fitted, None, X_test, metrics="ndcg", k=10).iloc[-1]
+    difference = compare(fitted, None, X_test, metrics="ndcg", k=10).to_frame().iloc[-1]
     return {
         "gmf": ndcg[0],
         "joined": ndcg[1],

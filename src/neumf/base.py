@@ -12,7 +12,6 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from neumf.evaluation.scorers import ndcg_scorer
@@ -33,12 +32,13 @@ from neumf.saving.description import describe
 from neumf.saving.fitted_rows import read_fitted_rows, state_of_rows
 from neumf.saving.values import write_values
 from neumf.utils.arrays import Float64s, Ids, Indices
+from neumf.utils.notebook import NotebookEstimator
 from neumf.utils.validation import check_int
 
 __all__ = ["BaseRecommender", "keep_rows", "read_rows"]
 
 
-class BaseRecommender(BaseEstimator, ABC):
+class BaseRecommender(NotebookEstimator, ABC):
     """Base class that adds `predict`, `recommend`, `score` and more to a recommender.
 
     .. versionadded:: 0.1

@@ -1,4 +1,4 @@
-"""Rankings among a part of the catalogue: the parameter `candidates`."""
+"""The parameter `candidates`: rankings among a part of the catalogue."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from neumf.utils.arrays import Float64s, Indices, Scores
 
 
 def check_candidates(candidates: Any) -> None:
-    """Raise unless it is None, "cold" or may be a collection of ids."""
+    """Raise if the parameter is a string other than "cold"."""
     if isinstance(candidates, str) and candidates != "cold":
         raise ValueError(
             "candidates must be None, 'cold' or a collection of ids. Received: "
-            f"{candidates!r}. Pass [{candidates!r}] if that is the only one."
+            f"{candidates!r}. Pass [{candidates!r}] if it is the only candidate."
         )
 
 
@@ -34,7 +34,7 @@ def find_candidates(candidates: Any, recommender: Recommender) -> Indices:
 
 
 class PartOfCatalogue:
-    """A recommender of some items of another one, given by their indices there."""
+    """Part of a recommender: it has only some of the items, given by index."""
 
     def __init__(self, whole: Recommender, items: Indices) -> None:
         self.whole, self.items = whole, items
@@ -45,7 +45,7 @@ class PartOfCatalogue:
 
     @property
     def ranker_(self) -> PartRanker:
-        """Gives the scores."""
+        """The ranker of these items."""
         return PartRanker(self.whole.ranker_, self.items)
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> PartRanker:
@@ -55,14 +55,14 @@ class PartOfCatalogue:
 
 @dataclass(frozen=True)
 class PartRanker:
-    """Score some items of another ranker, given by their indices there."""
+    """Score only some items of a ranker, given by index."""
 
     ranker: Ranker
     items: Indices
 
     def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), len(self.items))."""
-        # A product with all items is faster than one with some for each user, and gives the same.
+        # Scoring the whole catalogue is faster than scoring chosen items of each user.
         return self.ranker.score_items(users)[:, self.items]
 
     def score_candidates(self, users: Indices, items: Indices) -> Scores:

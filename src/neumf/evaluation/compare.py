@@ -1,14 +1,15 @@
-"""Measure one or several recommenders: metrics with their uncertainty, as tables."""
+"""Measure one or several recommenders by several metrics, with margins."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pandas as pd
 from sklearn.base import clone
 
 from neumf.evaluation.measures import Group, Metric, Settings, measure
+from neumf.evaluation.results import Results
 from neumf.evaluation.task import RankingTask
 from neumf.utils.validation import describe, shows_call
 
@@ -32,7 +33,7 @@ def evaluate(
     interactions: Any = None,
     at: Literal["row"] | None = None,
     candidates: Any = None,
-) -> pd.DataFrame:
+) -> Results:
     r"""Measure a fitted recommender on held-out rows.
 
     .. versionadded:: 0.1
@@ -49,40 +50,42 @@ def evaluate(
         - accuracy: "hr", "ndcg", "recall", "precision", "map", "mrr" and "auc" (which ignores
           `k`), see :mod:`neumf.metrics`;
         - properties of the recommended lists: "coverage", "novelty", "gini", "overlap", see Notes;
-        - functions ``metric(y_true, y_score, k=k) -> float`` of your own, which need a name. They
-          are called once per user, with arrays of one row.
+        - your own functions ``metric(y_true, y_score, k=k) -> float``, which need a name. They are
+          called once per user, with arrays of one row.
     k : int or sequence of int, default=(5, 10, 20)
         Lengths of the list.
     n_negatives : int or None, default=None
-        A number, 99 in the NeuMF paper, adds sampled rankings among that many unseen items, see
-        :func:`make_ranking_scorer`.
+        A number, such as 99 in the NeuMF paper, adds sampled rankings among this number of unseen
+        items, see :func:`make_ranking_scorer`.
     by : str, array-like of shape (n_samples,) or None, default=None
-        A column of X, or a label per row: the rows of each label are measured apart. Held-out items
-        of the same user under another label are left out of the candidates.
+        A column of X, or a label per row. The rows of each label are measured separately. A user's
+        held-out items with another label are left out of the candidates.
     random_state, exclude_seen, interactions
         See :func:`make_ranking_scorer`. Recommended lists follow them too.
     at : "row" or None, default=None
-        "row" adds rankings that know the request time, the timestamp of each user's (first)
-        held-out row, see :func:`make_ranking_scorer`.
+        "row" adds rankings at the request time: the timestamp of each user's first held-out row,
+        see :func:`make_ranking_scorer`.
     candidates : "cold", array-like of ids or None, default=None
-        The items that are ranked, see :func:`make_ranking_scorer`; they are the catalogue of the
-        list metrics too.
+        The items that are ranked, see :func:`make_ranking_scorer`. They are also the catalogue of
+        the list metrics.
 
     Returns
     -------
-    results : DataFrame
-        A row per label of `by`, ranking, metric and k, with the columns
+    results : :class:`~neumf.evaluation.results.Results`
+        Prints as a table, and has the methods `plot` and `to_frame`. The latter returns a row per
+        label of `by`, ranking, metric and k, with the columns
 
         - the labels of `by` (under the name of the column, or "by"), if given;
-        - `ranking`: "exact" (among all candidates) or "sampled" (among `n_negatives`), with
-          ", timed" behind it if the request time is known;
+        - `ranking`: "exact" (among all candidates) or "sampled" (among `n_negatives`), followed by
+          ", timed" if the request time is known;
         - `metric` and `k` (missing for "auc");
         - `value`: the mean over users;
-        - `stderr`: the standard error of that mean over users; the 95 % confidence interval is
-          ``scipy.stats.t.ppf(0.975, n_users - 1)`` of them to both sides. NaN for one user, and
-          for "coverage", "gini" and "overlap", which are not averages over users;
-        - `n_users`: number of users; each row of an unknown user counts;
-        - `n_misses`: held-out rows whose user or item is unknown. They count as misses.
+        - `stderr`: the standard error of this mean. The margin of a 95 % confidence interval is
+          ``scipy.stats.t.ppf(0.975, n_users - 1) * stderr``. NaN for one user, and for "coverage",
+          "gini" and "overlap", which are not averages over users;
+        - `n_users`: the number of users; each row of an unknown user counts as one;
+        - `n_misses`: the number of held-out rows whose user or item is unknown. They count as
+          misses.
 
     Raises
     ------
@@ -92,12 +95,12 @@ def evaluate(
 
     See Also
     --------
-    compare : The same for several recommenders, with paired differences.
-    make_ranking_scorer : One such value, for ``scoring=``; defines candidates and misses.
+    compare : Measure several recommenders, with paired differences.
+    make_ranking_scorer : Return one value, for ``scoring=``. Defines candidates and misses.
 
     Notes
     -----
-    The list metrics describe the `k` best unseen items of each known user in X, always of the exact
+    The list metrics describe the `k` best unseen items of each known user in X, by the exact
     ranking:
 
     - "coverage": the share of the catalogue that is in at least one list;
@@ -107,10 +110,10 @@ def evaluate(
       same number, towards 1 if a few are in all;
     - "overlap": the mean over pairs of users of the share of their lists that is the same.
 
-    Sampled metrics can order two models differently from exact ones, and cannot be corrected: the
-    expectation of any function of a sampled rank is a polynomial of the exact rank, of degree at
-    most `n_negatives`, which cannot be 1 up to rank 10 and 0 beyond (Krichene and Rendle 2020). Use
-    them to compare with the literature only.
+    Sampled metrics can order two models differently from exact ones. They cannot be corrected: the
+    expectation of any function of the sampled rank is a polynomial of the exact rank, of degree at
+    most `n_negatives`. No polynomial is 1 up to rank 10 and 0 beyond (Krichene and Rendle 2020).
+    Use sampled metrics only to compare with the literature.
 
     References
     ----------
@@ -126,7 +129,7 @@ def evaluate(
     >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 3], ["c", 2]]
     >>> model = PopularityRecommender().fit(X)
     >>> results = evaluate(model, [["c", 3], ["b", 2]], metrics=["hr", "coverage"], k=[1, 2])
-    >>> results[["metric", "k", "value", "stderr", "n_users"]].round(3)
+    >>> results.to_frame()[["metric", "k", "value", "stderr", "n_users"]].round(3)
          metric  k  value  stderr  n_users
     0        hr  1  0.500     0.5        2
     1        hr  2  1.000     0.0        2
@@ -135,7 +138,7 @@ def evaluate(
     """
     task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates)
     settings = Settings.read(metrics, k, task)
-    return _table(row for group in measure(estimator, X, settings, by) for row in group.rows())
+    return _results([row for group in measure(estimator, X, settings, by) for row in group.rows()])
 
 
 @shows_call(_COMPARE)
@@ -153,7 +156,7 @@ def compare(
     interactions: Any = None,
     at: Literal["row"] | None = None,
     candidates: Any = None,
-) -> pd.DataFrame:
+) -> Results:
     """Fit recommenders to the same rows, and measure them on the same held-out rows.
 
     .. versionadded:: 0.1
@@ -161,11 +164,10 @@ def compare(
     Parameters
     ----------
     estimators : dict of str to estimator
-        Recommenders by name; clones of them are fitted. The first one is the baseline of the
-        differences.
+        Recommenders by name. Clones of them are fitted. Differences are from the first one.
     X_train : array-like of shape (n_samples, n_features >= 2) or None
-        Interactions to fit to, as from :meth:`LeaveLastOutSplitter.train_test_split`. None takes
-        all estimators as they are. To keep only some as they are, wrap these in
+        Interactions to fit to, as from :meth:`LeaveLastOutSplitter.train_test_split`. None measures
+        estimators that are fitted already. To fit only some of them, wrap the fitted ones in
         :class:`sklearn.frozen.FrozenEstimator`.
     X_test : array-like of shape (n_samples, n_features >= 2)
         Held-out interactions.
@@ -174,14 +176,13 @@ def compare(
 
     Returns
     -------
-    results : DataFrame
-        A row per estimator, label of `by`, ranking, metric and k, with the columns
+    results : :class:`~neumf.evaluation.results.Results`
+        Prints as a table per metric, and has the methods `plot` and `to_frame`. The latter returns
+        a row per estimator, label of `by`, ranking, metric and k, with the columns of
+        :func:`evaluate` and
 
         - `estimator`: its name;
-        - the labels of `by` (under the name of the column, or "by"), if given;
-        - `ranking`, if `n_negatives` or `at` is given; else all rows are exact;
-        - `metric`, `k`, `value` and `stderr`, as :func:`evaluate` has them;
-        - `difference`: the value minus that of the first estimator;
+        - `difference`: the value minus the value of the first estimator;
         - `margin`: half the width of the 95 % confidence interval of the difference, by Student's
           t for paired differences. NaN where there is no standard error.
 
@@ -192,8 +193,8 @@ def compare(
 
     Notes
     -----
-    The margin covers the choice of users, not the seed of the training. A difference beyond its
-    margin would hardly change sign with other users.
+    The margin covers the choice of users, not the seed of the training. A difference that is larger
+    than its margin would rarely change its sign with other users.
 
     Examples
     --------
@@ -202,12 +203,16 @@ def compare(
     >>> X = datasets.filter_k_core(datasets.load_movietweetings(), 20)
     >>> X_train, X_test = LeaveLastOutSplitter().train_test_split(X)
     >>> models = {"popularity": PopularityRecommender(), "neighbours": ItemKNNRecommender()}
-    >>> results = compare(models, X_train, X_test, metrics=["ndcg"], k=10)
-    >>> list(results["estimator"]), bool(results["difference"][1] > 0)
-    (['popularity', 'neighbours'], True)
+    >>> compare(models, X_train, X_test, metrics="ndcg", k=10)
+    NDCG@10
+                value      difference
+    popularity  0.130
+    neighbours  0.142  +0.012 ± 0.013
+    196 users; ± is the 95 % margin of the paired difference from 'popularity'.
     >>> fitted = {name: model.fit(X_train) for name, model in models.items()}
-    >>> compare(fitted, None, X_test, metrics=["ndcg"], k=10).equals(results)
-    True
+    >>> results = compare(fitted, None, X_test, metrics="ndcg", k=10)
+    >>> results["difference"].round(3).tolist()
+    [0.0, 0.012]
     """
     if not isinstance(estimators, Mapping) or not estimators:
         raise ValueError(
@@ -227,10 +232,8 @@ def compare(
         for group, other in zip(groups, reference, strict=True):
             for row, compared in zip(group.rows(), group.differences(other), strict=True):
                 rows.append({"estimator": name} | row | compared)
-    left_out = ["n_users", "n_misses"]
-    left_out += ["ranking"] if n_negatives is None and at is None else []
-    return _table(rows).drop(columns=left_out)
+    return _results(rows)
 
 
-def _table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(rows).astype({"k": "Int64"})
+def _results(rows: list[dict[str, Any]]) -> Results:
+    return Results(pd.DataFrame(rows).astype({"k": "Int64"}))

@@ -24,11 +24,10 @@ from neumf.utils.arrays import Float64s, Ids, Indices, repr_of_row
 from neumf.utils.random import hash_mix
 from neumf.utils.validation import check_index, check_labels, warn_caller
 
-# The advice where most held-out rows have an unknown user.
+# Advice if most held-out rows have an unknown user.
 _OF_MOST_USERS = (
     " If cv is a number, as in cv=3, it cuts users apart: pass cv=LeaveLastOutSplitter(), which "
-    "holds out the last rows of each user. If new users are meant, pass what they did before as "
-    "interactions."
+    "holds out the last rows of each user. For new users, pass their earlier rows as interactions."
 )
 
 
@@ -40,7 +39,7 @@ class Queries:
     positives: sp.csr_array  # the held-out items in the catalogue, shape (n_queries, n_items)
     n_unknown: NDArray[np.intp]  # number of held-out items that are not in it
     keys: NDArray[np.uint64]  # seed of the query's own random stream
-    seconds: Float64s | None = None  # request time, that of the first row; None if untimed
+    seconds: Float64s | None = None  # request time: the time of the first row; None if untimed
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class HeldOutRows:
     seconds: Float64s | None = None  # request time of each row; None if untimed
 
     def gather(self, rows: slice | NDArray[np.bool_] = slice(None)) -> Queries:
-        """Gather some of the rows to one query per user, whose key depends on no order of rows."""
+        """Gather rows to one query per user; its key does not depend on the order of rows."""
         queries, kept = pd.factorize(self.queries[rows])
         items = self.items[rows]
         known = items >= 0
@@ -83,12 +82,12 @@ class HeldOutRows:
 class RankingProblem(NamedTuple):
     """A recommender, and held-out rows by its indices."""
 
-    recommender: Recommender  # knows users of `fit` and `interactions`; has the candidates only
+    recommender: Recommender  # has users of `fit` and `interactions`, and candidates only
     rows: HeldOutRows
     # Items that are left out unless they are positives of a query: held-out ones and, with
     # `exclude_seen`, seen ones. Shape (n_users, n_items).
     barred: sp.csr_array
-    n_fitted_users: int  # without those of `interactions`
+    n_fitted_users: int  # number of users in `fit`
     n_scored: int  # size of the whole catalogue, which is scored for each user
 
 
@@ -161,7 +160,7 @@ def _among(candidates: Indices, held_out: HeldOutRows, rows: Interactions) -> He
     others = (items < 0) & (held_out.items >= 0)
     if others.any():
         raise ValueError(
-            "X must hold rows of candidates alone: no others can be found among them. Received "
+            "X must hold rows of candidates only: other items are not ranked. Received "
             f"{others.sum()} of {len(others)} rows with another item, such as "
             f"{repr_of_row(rows.items, int(np.argmax(others)))}. Leave these rows out, for "
             "example with X[X['item'].isin(candidates)]."
@@ -170,7 +169,7 @@ def _among(candidates: Indices, held_out: HeldOutRows, rows: Interactions) -> He
 
 
 def warn_of_seen(rows: HeldOutRows, seen: sp.csr_array, advice: str = "") -> None:
-    """Warn if held-out pairs were seen: their ranks say nothing about new ones."""
+    """Warn if `fit` or `interactions` contained held-out pairs."""
     queries = rows.gather()
     repeated = queries.positives.multiply(seen_rows(seen, queries.users)).nnz
     if repeated:

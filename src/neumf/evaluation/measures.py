@@ -1,4 +1,4 @@
-"""The values that `evaluate` and `compare` tabulate: metrics per user and label."""
+"""Measure rankings and lists: the values of each metric, by user and label."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from neumf.evaluation.held_out import Queries, RankingProblem, read_problem
 from neumf.evaluation.ranked_lists import Lists, ranked_lists
+from neumf.evaluation.results import margin
 from neumf.evaluation.scorers import RankingScorer, hr_scorer, ndcg_scorer
 from neumf.evaluation.task import RankingTask
 from neumf.metrics import tie_averaged
@@ -40,7 +40,7 @@ _OF_LISTS: dict[str, Callable[[Recommended], Float64s]] = {
     "overlap": overlap,
 }
 _NAMES = (*_AT_K, "auc", *_OF_LISTS)
-# Names that others give to some of them.
+# Names of these metrics in other libraries.
 _LONG_NAMES = {
     "hit_rate": "hr",
     "hit_ratio": "hr",
@@ -48,16 +48,16 @@ _LONG_NAMES = {
     "reciprocal_rank": "mrr",
 }
 
-# One of the names, or a metric of the user's own, see `evaluate`.
+# The name of a metric, or a function, see `evaluate`.
 Metric = str | Callable[..., float]
 
-# A value per query for each ranking, metric and k (None for the whole list). Metrics of all lists
-# together have one value.
+# (ranking, metric, k or None for the whole list) -> a value per query. Metrics of all lists
+# together, such as coverage, have one value.
 _Values = dict[tuple[str, str, int | None], Float64s]
 
 
 class Settings(NamedTuple):
-    """The metrics by name, those of the user's own as functions, and the lengths of the list."""
+    """Checked parameters: names of metrics, the user's own functions, lengths of the list."""
 
     metrics: list[str]
     own: dict[str, Callable[..., float]]
@@ -66,7 +66,7 @@ class Settings(NamedTuple):
 
     @classmethod
     def read(cls, metrics: Any, k: Any, task: RankingTask) -> Settings:
-        """Check the parameters of these names."""
+        """Check the parameters `metrics` and `k` of `evaluate`."""
         given = list(metrics) if isinstance(metrics, Iterable) else [metrics]
         given = [metrics] if isinstance(metrics, str) else given
         own: dict[str, Callable[..., float]] = {}
@@ -82,7 +82,7 @@ class Settings(NamedTuple):
 
 
 def _check_name(name: Any, names: tuple[str, ...]) -> None:
-    """Raise unless this is one of the names, showing the nearest ones and where k goes."""
+    """Raise an error that shows the nearest names unless a metric has this name."""
     if name in names:
         return
     word, _, k = str(name).lower().replace("_at_k", "").partition("@")
@@ -97,7 +97,7 @@ def _check_name(name: Any, names: tuple[str, ...]) -> None:
 
 
 def _add_own(own: dict[str, Callable[..., float]], metric: Callable[..., float]) -> str:
-    """Add a metric of the user's own; return its name."""
+    """Add the user's own metric; return its name."""
     makers: tuple[Any, ...] = (hr_scorer, ndcg_scorer)
     if isinstance(metric, RankingScorer) or metric in makers:
         raise ValueError(
@@ -112,14 +112,14 @@ def _add_own(own: dict[str, Callable[..., float]], metric: Callable[..., float])
         )
     if name in _NAMES or own.setdefault(name, metric) != metric:
         raise ValueError(
-            f"metrics must have a name each. Received a function called {name!r}, as another "
-            "metric is. Rename it, or pass the string if it is that metric."
+            f"metrics must have different names. Received a function called {name!r}, which is the "
+            f"name of another metric. Rename it, or pass the string {name!r} for that metric."
         )
     return name
 
 
 class Group(NamedTuple):
-    """The values of the rows of one label."""
+    """The values of held-out rows that share a label."""
 
     label: dict[str, Any]
     values: _Values
@@ -127,7 +127,7 @@ class Group(NamedTuple):
     n_misses: int
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of the table."""
+        """Yield the rows of the long table."""
         for (ranking, metric, k), values in self.values.items():
             yield {
                 **self.label,
@@ -141,32 +141,27 @@ class Group(NamedTuple):
             }
 
     def differences(self, reference: Group) -> Iterator[dict[str, float]]:
-        """Yield the paired differences from a reference, for the rows of the table."""
+        """Yield the paired differences from a reference, in the order of `rows`."""
         for key, values in self.values.items():
             others = reference.values[key]
             if len(others) != len(values):
                 raise ValueError(
-                    "estimators must meet the same users in X_test, so that differences can be "
-                    f"paired. Received one that meets {len(values)} users (each row of an unknown "
-                    f"user counts), and a first one that meets {len(others)}. Leave steps out of "
-                    "the pipelines that drop or rename users."
+                    "estimators must rank for the same users of X_test, because differences are "
+                    f"paired by user. Received an estimator with {len(values)} users (each row of "
+                    f"an unknown user counts as one); the first estimator has {len(others)}. Leave "
+                    "steps out of the pipelines that drop or rename users."
                 )
             # Sums of the same numbers in another order differ in the last digits.
             differences = np.where(np.isclose(values, others, 1e-12, 0), 0, values - others)
             yield {
                 "difference": float(np.mean(differences)),
-                "margin": _standard_error(differences) * _half_width(len(differences)),
+                "margin": float(margin(_standard_error(differences), len(differences))),
             }
 
 
 def _standard_error(values: Float64s) -> float:
     n = len(values)
     return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else np.nan
-
-
-def _half_width(n_users: int) -> float:
-    """Return half of a 95 % confidence interval in standard errors, by Student's t."""
-    return float(stdtrit(n_users - 1, 0.975))
 
 
 def measure(estimator: Any, X: Any, settings: Settings, by: Any) -> list[Group]:
@@ -187,7 +182,7 @@ def measure(estimator: Any, X: Any, settings: Settings, by: Any) -> list[Group]:
 def _rows_by_label(
     X: Any, by: Any, n_rows: int
 ) -> Iterator[tuple[dict[str, Any], NDArray[np.bool_]]]:
-    """Yield each label, with its name, and a mask of its rows."""
+    """Yield {name of the labels: label} and a mask of its rows, for each label."""
     if by is None:
         yield {}, np.ones(n_rows, dtype=bool)
         return
@@ -210,7 +205,7 @@ def _rows_by_label(
 
 
 def _measure_queries(problem: RankingProblem, queries: Queries, settings: Settings) -> _Values:
-    """Measure all rankings of the queries, metric by metric in the order of the settings."""
+    """Measure all rankings of the queries; sort the values by metric."""
     values = _measure_rankings(problem, replace(queries, seconds=None), settings)
     if queries.seconds is not None:
         for (ranking, metric, k), timed in _measure_rankings(problem, queries, settings).items():
@@ -250,7 +245,7 @@ def _measure_rankings(problem: RankingProblem, queries: Queries, settings: Setti
 
 
 def _accuracy(lists: Lists, settings: Settings) -> Iterator[tuple[str, int | None, Float64s]]:
-    """Yield metric, k and values of a block of queries."""
+    """Yield metric, k and values of each accuracy metric for a block of queries."""
     relevance, scores = lists
     at_k = [metric for metric in settings.metrics if metric in _AT_K]
     if at_k:

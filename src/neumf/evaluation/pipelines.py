@@ -1,4 +1,4 @@
-"""The recommender at the end of a pipeline or a search, and tables as they reach it."""
+"""Find the recommender in a pipeline or a search, and transform tables for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from neumf.utils.validation import describe
 
 
 def unwrap(estimator: Any, tables: list[Any]) -> tuple[Recommender, list[Any]]:
-    """Return the recommender inside an estimator, and tables as they reach it."""
+    """Return the recommender inside an estimator, and tables after its other steps."""
     if isinstance(estimator, FrozenEstimator):
         return unwrap(estimator.estimator, tables)
     if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):  # a search
@@ -48,7 +48,7 @@ def unwrap(estimator: Any, tables: list[Any]) -> tuple[Recommender, list[Any]]:
 
 
 def fold_in_interactions(recommender: Recommender, interactions: Any) -> Recommender:
-    """Return the recommender after further interactions, without training."""
+    """Return a recommender that knows further interactions, without training."""
     if not hasattr(recommender, "with_interactions"):
         raise TypeError(
             "interactions need a recommender with a method with_interactions, such as those that "
@@ -74,8 +74,8 @@ def refuse_merged_users(recommender: Recommender, given: list[Any], reached: lis
     merged = pairs.drop_duplicates()["after"].duplicated()
     if merged.any():
         raise ValueError(
-            "interactions must reach the recommender with an id for each new user. Received "
-            f"{merged.sum()} new users with an id that the steps of the pipeline give another one "
-            f"too, such as {repr_of_row(ids, int(pairs['after'][merged[merged].index[0]]))}. Leave "
+            "interactions must reach the recommender with different ids for new users. Received "
+            f"{merged.sum()} new users to whom the pipeline gives an id that another user has too, "
+            f"such as {repr_of_row(ids, int(pairs['after'][merged[merged].index[0]]))}. Leave "
             "the encoder out: recommenders take ids as they are."
         )

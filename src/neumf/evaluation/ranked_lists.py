@@ -1,4 +1,4 @@
-"""The lists that held-out rows are judged by: relevance and scores, block by block."""
+"""Rank held-out items among candidates: relevance and scores, in blocks of users."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Lists = tuple[NDArray[np.bool_], Scores]
 def ranked_lists(
     problem: RankingProblem, queries: Queries, n_negatives: int | None
 ) -> Iterator[Lists]:
-    """Return relevance and scores among all candidates, or among `n_negatives` sampled ones."""
+    """Yield relevance and scores of all candidates, or of `n_negatives` sampled ones."""
     recommender, barred = problem.recommender, problem.barred
     if queries.seconds is None:
         ranker = recommender.ranker_
@@ -38,7 +38,7 @@ def ranked_lists(
 
 
 def as_queries(queries: Queries, barred: sp.csr_array) -> tuple[Queries, sp.csr_array]:
-    """Return both for a ranker that takes indices of queries instead of users."""
+    """Return queries and barred items by index of the query instead of the user."""
     users = queries.users
     indices = np.where(users < 0, -1, np.arange(len(users)))
     return replace(queries, users=indices), seen_rows(barred, users)
@@ -47,9 +47,10 @@ def as_queries(queries: Queries, barred: sp.csr_array) -> tuple[Queries, sp.csr_
 def exact_lists(
     ranker: Ranker, queries: Queries, barred: sp.csr_array, n_scored: int | None = None
 ) -> Iterator[Lists]:
-    """Return relevance and scores of the whole catalogue, without the other items barred.
+    """Yield relevance and scores of the whole catalogue.
 
-    `n_scored` is the number of scores per user that the ranker computes, if more than it returns.
+    Barred items have the score -inf, unless they are positives. `n_scored` is the number of scores
+    per user that the ranker computes, if it is larger than the number that it returns.
     """
     n_columns = barred.shape[1] if n_scored is None else n_scored
 
@@ -69,10 +70,10 @@ def exact_lists(
 def sampled_lists(
     ranker: Ranker, queries: Queries, barred: sp.csr_array, n_negatives: int, order: Indices
 ) -> Iterator[Lists]:
-    """Return relevance and scores of the held-out items and of distinct items not barred.
+    """Yield relevance and scores of held-out items and of sampled items.
 
-    Items are drawn by their position in `order`: if it orders the ids themselves, the draws do not
-    depend on the order in which `fit` met them.
+    Sampled items are distinct and not barred. They are drawn by their position in `order`: if it
+    sorts ids, draws do not depend on the order of rows in `fit`.
     """
     positives = queries.positives
     barred = (seen_rows(barred, queries.users) + positives).astype(bool)[:, order]
@@ -105,7 +106,7 @@ def mean_over_lists(metric: Callable[..., float], k: int, lists: Iterator[Lists]
 
 
 def _spread(scores: Scores, rows: NDArray[np.bool_]) -> Scores:
-    """Put the scores at these rows, and -inf in the others."""
+    """Return scores for all rows: -inf where `rows` is False."""
     if rows.all():
         return scores
     spread = np.full((len(rows), scores.shape[1]), -np.inf, scores.dtype)
@@ -114,7 +115,7 @@ def _spread(scores: Scores, rows: NDArray[np.bool_]) -> Scores:
 
 
 def _with_missed(relevance: NDArray[np.bool_], scores: Scores, n_unknown: Indices) -> Lists:
-    """Add a column for each held-out item outside the catalogue: a positive never found."""
+    """Add a column of -inf for each held-out item outside the catalogue: a miss."""
     if not n_unknown.any():
         return relevance, scores
     missed = _leading(n_unknown)
@@ -123,7 +124,7 @@ def _with_missed(relevance: NDArray[np.bool_], scores: Scores, n_unknown: Indice
 
 
 def _leading(counts: Indices) -> NDArray[np.bool_]:
-    """Return rows that start with as many True as their count, shape (n, max count)."""
+    """Return a mask in which row i starts with counts[i] True, shape (n, max count)."""
     widest = int(counts.max()) if len(counts) else 0
     return np.arange(widest) < counts[:, None]
 

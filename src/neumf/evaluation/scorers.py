@@ -45,8 +45,8 @@ def make_ranking_scorer(
     random_state : int, default=0
         Seed of the sampled items.
     exclude_seen : bool, default=True
-        Whether seen items are not ranked. False is for tables in which users come back to
-        items, such as the goods of a shop.
+        Leave the user's seen items out of the candidates. Pass False for tables in which users
+        return to items, such as purchases.
     interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
         Rows after `fit` and before X, a table like X. Their users are scored by fold-in, without
         training: new users are not misses, and known users have longer histories. The rows count
@@ -56,12 +56,12 @@ def make_ranking_scorer(
         The request time. None scores as just after the last row of `fit`; "row" scores each user
         at the timestamp of the held-out row, the first of several. It matters to recommenders
         whose scores depend on time, see :class:`neumf.protocols.TimedRecommender`. It is another
-        protocol: show its figures beside those without, as :func:`evaluate` does.
+        protocol: report its values beside the values without it, as :func:`evaluate` does.
     candidates : "cold", array-like of ids or None, default=None
         The items that are ranked: the whole catalogue (None), only the items without interactions
-        in `fit` ("cold"), or only these ids. Behind an encoder, ids are its numbers. Ids outside
-        the catalogue are ignored. A row of X whose item is in the catalogue but no candidate
-        raises an error.
+        in `fit` ("cold"), or only these ids. In a pipeline with an encoder, pass the encoded ids.
+        Ids outside the catalogue are ignored. A row of X whose item is in the catalogue, but not a
+        candidate, raises an error.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def make_ranking_scorer(
     >>> scorer(PopularityRecommender().fit(X), [["c", 1], ["b", 2]])
     1.0
 
-    Users who come back to items:
+    Users who return to items:
 
     >>> scorer = make_ranking_scorer(metrics.hit_rate_at_k, k=1, exclude_seen=False)
     >>> scorer(PopularityRecommender().fit([["a", 1], ["b", 1], ["b", 2]]), [["a", 1]])
@@ -113,7 +113,7 @@ def make_ranking_scorer(
 
 
 def _scores_too(make: Callable[_Options, RankingScorer]) -> Callable[_Options, RankingScorer]:
-    """Let ``scoring=`` take a maker of scorers itself: given an estimator, score by defaults."""
+    """Let ``scoring=`` accept the function that makes a scorer: score with its defaults."""
     maker: Callable[..., RankingScorer] = make
 
     @wraps(make)
@@ -206,7 +206,7 @@ def ndcg_scorer(
 
 
 class RankingScorer:
-    """A scorer as :func:`make_ranking_scorer` makes it."""
+    """A scorer made by :func:`make_ranking_scorer`."""
 
     def __init__(self, metric: Metric, k: int, task: RankingTask) -> None:
         if not callable(metric):

@@ -23,14 +23,14 @@ class RankingTask:
     def __post_init__(self) -> None:
         if self.n_negatives is not None:
             check_int("n_negatives", self.n_negatives, 1)
-        # An int, so that every candidate of a search meets the same negatives.
+        # Only an int gives every candidate of a search the same negatives.
         check_int("random_state", self.random_state, 0)
         check_bool("exclude_seen", self.exclude_seen)
         check_option("at", self.at, (None, "row"))
         check_candidates(self.candidates)
 
     def __str__(self) -> str:
-        """Return the parameters as in a call; after the first two, those that are not default."""
+        """Return the parameters as in a call; after the first two, defaults are left out."""
         shown = f"n_negatives={self.n_negatives}, random_state={self.random_state}"
         shown += "" if self.exclude_seen else ", exclude_seen=False"
         shown += "" if self.interactions is None else ", interactions=..."

@@ -1,13 +1,13 @@
-"""Report epochs: print them for `verbose`, and call scikit-learn's callbacks (from 1.9 on)."""
+"""Report epochs to the progress display and to scikit-learn's callbacks (from 1.9 on)."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from neumf.model.network import Blueprint, Weights
+from neumf.neural.progress import Progress
 from neumf.training.loop import EpochReport
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -78,31 +78,19 @@ class FitTasks:
 
 @dataclass
 class EpochWatcher:
-    """Print a line per epoch, if `verbose`, and report to the callbacks."""
+    """Passes epochs on to the progress display and to callbacks."""
 
-    name: str
-    epochs: int
-    n_samples: int
-    verbose: int
+    progress: Progress
     blueprint: Blueprint
     tasks: FitTasks | None
 
     def begin_epoch(self) -> None:
-        """Start the clock."""
-        self._start = time.perf_counter()
+        """Announce the begin of an epoch."""
+        self.progress.begin_epoch()
         if self.tasks is not None:
             self.tasks.begin_epoch()
 
     def end_epoch(self, report: EpochReport, weights: Callable[[], Weights]) -> bool:
-        """Print the report and pass it on; return whether a callback wants to stop."""
-        if self.verbose:
-            seconds = time.perf_counter() - self._start  # validation included
-            watched = "" if report.value is None else f"  val_ndcg_at_10 {report.value:.4f}"
-            print(  # noqa: T201 - the output of verbose=1
-                f"{self.name} epoch {report.epoch:>{len(str(self.epochs))}}/{self.epochs}  "
-                f"loss {report.loss:.4f}{watched}  {seconds:.1f} s  "
-                f"{self.n_samples / report.seconds:,.0f} samples/s  "
-                f"{(self.epochs - report.epoch) * seconds:.0f} s left",
-                flush=True,
-            )
+        """Pass the report on; return whether a callback wants to stop."""
+        self.progress.end_epoch(report)
         return self.tasks is not None and self.tasks.end_epoch(self.blueprint, weights)

@@ -6,6 +6,7 @@ No function here changes an estimator: the caller commits the result in one plac
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from neumf.interactions.encoded_rows import EncodedRows
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural.callbacks import EpochWatcher, FitTasks
 from neumf.neural.joining import Setting
+from neumf.neural.progress import make_progress
 from neumf.neural.training_rows import PreparedFit, ToJoin
 from neumf.training.interrupts import interrupts_noted
 from neumf.training.least_squares import Confidences, FoldIn, LeastSquares
@@ -156,11 +158,13 @@ def _train(run: Run, name: str, blueprint: Blueprint, start: Callable[[], Weight
         trainer = Trainer(blueprint, start(), prepared.rows, plan.training, run.rng)
         if prepared.previous is not None and prepared.previous.optimizer is not None:
             trainer.resume(prepared.previous.optimizer)
-        return train(
-            trainer,
-            plan.epochs,
-            EpochWatcher(name, plan.epochs, trainer.n_samples, plan.verbose, blueprint, run.tasks),
-            validation=validation,
-            # After one `partial_fit`, another one is likely.
-            keep_moments=prepared.previous is not None,
-        )
+        with closing(make_progress(plan, name, trainer)) as progress:
+            trainer.report_rows = progress.add_rows
+            return train(
+                trainer,
+                plan.epochs,
+                EpochWatcher(progress, blueprint, run.tasks),
+                validation=validation,
+                # After one `partial_fit`, another one is likely.
+                keep_moments=prepared.previous is not None,
+            )

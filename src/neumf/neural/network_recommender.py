@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from copy import copy
 from typing import Any, Literal
 
 import numpy as np
@@ -218,9 +219,23 @@ class NetworkRecommender(BaseRecommender):
         return self._model
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the Keras model out: `model_` builds it again from the weights."""
-        state: dict[str, Any] = super().__getstate__()
+        """Leave out the Keras model, which `model_` builds again, and the seconds of `fit`.
+
+        Equal fits have equal pickles, although they take different times.
+        """
+        state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("fit_seconds_", None)
         return state | {"_model": None} if "_model" in state else state
+
+    def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
+        """Return scikit-learn's HTML of the fitted attributes (from 1.9 on).
+
+        It reads every property; `model_` would import TensorFlow.
+        """
+        shown = copy(self)
+        if self._model is None:
+            shown._model = "a Keras model, built at the first access"
+        return super(NetworkRecommender, shown)._get_fitted_attr_html(doc_link)
 
     @property
     def n_iter_(self) -> int:

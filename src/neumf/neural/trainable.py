@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import abstractmethod
 from copy import deepcopy
 from dataclasses import replace
@@ -23,6 +24,7 @@ from neumf.neural.fitting import Learned, Run, learn
 from neumf.neural.joining import Calibration
 from neumf.neural.network_recommender import NetworkRecommender
 from neumf.neural.parameters import FitPlan, NetworkParameters, refuse_other_shape
+from neumf.neural.progress import print_words
 from neumf.neural.training_rows import (
     PreviousFit,
     prepare,
@@ -148,6 +150,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         trains on up to 32,768 rows. Your own handler of SIGINT is called there too; training
         continues unless it raises.
         """
+        start = time.perf_counter()
         plan = self._plan(y)
         require_order_of_histories(plan, X)
         rows = read_rows(X, y, sample_weight)
@@ -166,6 +169,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         refits = plan.early_stopping == "refit" and X_val is None and not plan.solves_gmf
         if not refits:
             del rows  # frees the timestamps
+        print_words(plan)
         learned = learn(Run(prepared, rng, tasks))
         first = learned.trained
         if refits and not first.interrupted:
@@ -177,7 +181,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             history["val_ndcg_at_10"] = first.values
         best = learned.trained.best_epoch
         of_rows |= {"history_": history, "best_iter_": best, "_generator": rng}
-        of_rows["_shape"] = self._shape_now()
+        of_rows |= {"_shape": self._shape_now(), "fit_seconds_": time.perf_counter() - start}
         if prepared.to_join is not None:
             of_rows["user_items_"] = prepared.to_join.rows.user_items[0]
         self._commit_training(of_rows, learned)
@@ -237,6 +241,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         prepared = prepare_further(plan, rows, previous)
         # Draw from a copy: a call that fails must not change the generator.
         rng = deepcopy(self._generator)
+        print_words(prepared.plan)
         learned = learn(Run(prepared, rng))
         trained = learned.trained
         history = {

@@ -1,4 +1,4 @@
-"""The loss and the validation metric of each epoch."""
+"""The training loss and the validation metric of each epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from neumf.plotting.axes import METRIC_NAMES, axes_or_new
+from neumf.plotting.axes import axes_or_new
+
+_AXIS_LABELS = {"loss": "training loss", "val_ndcg_at_10": "validation NDCG@10"}
 
 
 @dataclass(eq=False, repr=False)
@@ -114,7 +116,7 @@ class LearningCurveDisplay:
                 best_value = values[self.best_epoch - 1]
                 if not np.isnan(best_value):
                     ax.plot(self.best_epoch, best_value, "o", color=line.get_color())
-            ax.set(xlabel="epoch", ylabel=METRIC_NAMES.get(key, key))
+            ax.set(xlabel="epoch", ylabel=_AXIS_LABELS.get(key, key))
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             self.lines_.append(line)
         if self.name is not None:

@@ -1,4 +1,4 @@
-"""Metrics by the length of the list."""
+"""A metric by the length of the list."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import Any, Self
 import pandas as pd
 
 from neumf.evaluation.compare import evaluate
-from neumf.plotting.axes import METRIC_NAMES, axes_or_new, require_matplotlib
+from neumf.evaluation.results import METRIC_NAMES, Results, label_columns, value_margins
+from neumf.plotting.axes import axes_or_new, require_matplotlib, row_names, rows_to_draw
 
 
 @dataclass(eq=False, repr=False)
 class MetricAtKDisplay:
-    """Plot a metric against the length of the list, with error bands.
+    """Plot a metric against the length of the list, with its margins.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
-    results : DataFrame
-        As from :func:`neumf.evaluate` or :func:`neumf.compare`.
+    results : Results or DataFrame
+        As from :func:`neumf.evaluate` or :func:`neumf.compare`, or its `to_frame`.
     metric : str, default="ndcg"
         The metric to draw.
     ranking : str, default="exact"
-        Which of the rankings in the table to draw.
+        The ranking to draw.
 
     Attributes
     ----------
@@ -34,12 +35,12 @@ class MetricAtKDisplay:
 
     See Also
     --------
-    neumf.compare : Makes the table.
+    ComparisonDisplay : One length of the list, with the margins of paired differences.
 
     Notes
     -----
-    The bands are one standard error over users to both sides. The paired differences of `compare`
-    are sharper.
+    The bands are 95 % confidence intervals of the values. Bands that overlap do not say that two
+    recommenders are equally good: the margins of paired differences are narrower.
 
     Examples
     --------
@@ -51,15 +52,20 @@ class MetricAtKDisplay:
     [0.5, 1.0]
     """
 
-    results: pd.DataFrame
+    results: Results | pd.DataFrame
     metric: str = "ndcg"
     ranking: str = "exact"
 
     @classmethod
     def from_results(
-        cls, results: pd.DataFrame, *, metric: str = "ndcg", ranking: str = "exact", ax: Any = None
+        cls,
+        results: Results | pd.DataFrame,
+        *,
+        metric: str = "ndcg",
+        ranking: str = "exact",
+        ax: Any = None,
     ) -> Self:
-        """Draw a table of results; the class and `plot` document the parameters."""
+        """Draw results; the class and `plot` document the parameters."""
         return cls(results, metric, ranking).plot(ax=ax)
 
     @classmethod
@@ -91,7 +97,7 @@ class MetricAtKDisplay:
             See :meth:`plot`.
         """
         require_matplotlib()
-        results = evaluate(estimator, X, metrics=[metric], k=k)
+        results = evaluate(estimator, X, metrics=[metric], k=k).to_frame()
         results.insert(0, "estimator", name or type(estimator).__name__)
         return cls(results, metric).plot(ax=ax)
 
@@ -102,31 +108,32 @@ class MetricAtKDisplay:
         ----------
         ax : Axes or None, default=None
             Where to draw; None makes a figure.
+
+        Raises
+        ------
+        ValueError
+            If the results do not have the metric and the ranking by `k`.
         """
-        results = self.results
-        if "ranking" not in results:
-            results = results.assign(ranking="exact")
-        drawn = results[(results["metric"] == self.metric) & (results["ranking"] == self.ranking)]
-        if drawn.empty or drawn["k"].isna().any():
-            pairs = results[["metric", "ranking"]].drop_duplicates().to_numpy().tolist()
+        rows = rows_to_draw(self.results, self.metric, self.ranking)
+        if rows["k"].isna().any():
             raise ValueError(
-                "metric and ranking must be in the table, by k. Received "
-                f"metric={self.metric!r}, ranking={self.ranking!r}; the table has {pairs}."
+                f"metric must have values by k. Received {self.metric!r}, which judges whole lists."
             )
         self.ax_ = axes_or_new(ax)
         self.figure_, self.lines_ = self.ax_.figure, []
-        named = "estimator" in drawn
-        for name, part in drawn.groupby("estimator", sort=False) if named else [(None, drawn)]:
+        margins = pd.Series(value_margins(rows), rows.index).fillna(0)
+        for name, part in rows.groupby(row_names(rows), sort=False):
             k, value = part["k"].to_numpy(int), part["value"].to_numpy()
-            error = part["stderr"].fillna(0).to_numpy()
+            margin = margins[part.index].to_numpy()
             (line,) = self.ax_.plot(k, value, marker=".", label=name)
-            self.ax_.fill_between(k, value - error, value + error, alpha=0.2, lw=0)
+            self.ax_.fill_between(k, value - margin, value + margin, alpha=0.2, lw=0)
             self.lines_.append(line)
-        self.ax_.set(xlabel="k, length of the list", ylabel=METRIC_NAMES[self.metric])
+        name = METRIC_NAMES.get(self.metric, self.metric)
+        self.ax_.set(xlabel="k, length of the list", ylabel=name)
         self.ax_.set_xscale("log")
-        ticks = sorted(drawn["k"].unique())
+        ticks = sorted(rows["k"].unique())
         self.ax_.set_xticks(ticks, labels=[str(tick) for tick in ticks])
         self.ax_.minorticks_off()
-        if named:
+        if label_columns(rows):
             self.ax_.legend(frameon=False)
         return self

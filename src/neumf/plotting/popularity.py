@@ -1,4 +1,4 @@
-"""How popular the recommended items are."""
+"""The number of lists that each item is in, by its popularity."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class PopularityDisplay:
 
     See Also
     --------
-    neumf.evaluate : Coverage, Gini coefficient and overlap of the lists in numbers.
+    neumf.evaluate : Measures coverage, Gini coefficient and overlap of the lists.
 
     Notes
     -----
-    A point is an item, or several that coincide. Both axes are logarithmic from 1 on; items in no
-    list lie at the bottom. The dashed line is exposure in proportion to popularity.
+    A point is an item, or several that coincide. Both axes are logarithmic from 1 on. Items without
+    a list lie at the bottom. The dashed line is exposure in proportion to popularity.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class PopularityDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Recommend to users, draw how popular their lists are, and return the display.
+        """Recommend to users, draw the items of their lists, and return the display.
 
         Parameters
         ----------

@@ -137,6 +137,8 @@ class NeuMFRecommender(TrainableRecommender):
         Number of parallel jobs of the least squares, see `ALSRecommender`.
     verbose : int, default=0
         1 prints a line per epoch: loss, validation value, seconds, samples per second, time left.
+        2 draws a progress bar with the time left, if `tqdm` is installed, else it is as 1. Both
+        first explain the loss and the validation value.
 
     Attributes
     ----------
@@ -163,6 +165,8 @@ class NeuMFRecommender(TrainableRecommender):
         Number of epochs in `history_`.
     best_iter_ : int
         Epoch of the weights, from 1: the best one by validation or, without it, the last one.
+    fit_seconds_ : float
+        Seconds that `fit` took. Files and pickles leave it out.
 
     See Also
     --------

@@ -107,7 +107,7 @@ class NextItemRecommender(TrainableRecommender):
     model_ : keras.Model
         A Keras model named "next_item" of ``[user indices, item indices]`` that returns logits. It
         holds the vectors of `network_.users`, and does not compute them from histories.
-    history_, n_iter_, best_iter_
+    history_, n_iter_, best_iter_, fit_seconds_
         See :class:`NeuMFRecommender`.
 
     See Also

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -115,7 +115,7 @@ class VotingRecommender(BaseRecommender):
         self,
         recommenders: Sequence[tuple[str, Any]],
         *,
-        weights: Sequence[float] | str | None = None,
+        weights: Sequence[float] | Literal["held-out"] | None = None,
         n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:

@@ -23,6 +23,7 @@ class Loss:
     per_row: Callable[[Any, Any, Any, Any], Any]
     candidates: Literal["negatives", "batch", "catalogue"] = "negatives"
     takes_labels: bool = False  # whether `y` is accepted; rows with labels get no negatives
+    words: str = ""  # the loss of a row, as `verbose=1` explains it
 
     @property
     def draws_negatives(self) -> bool:
@@ -55,9 +56,19 @@ def _softmax(tf: Any, scores: Any, own: Any, labels: Any) -> Any:
 
 # value of the parameter `loss` -> loss
 LOSSES: dict[str, Loss] = {
-    "binary_crossentropy": Loss(_binary_crossentropy, takes_labels=True),
-    "bpr": Loss(_bpr),
-    "sampled_softmax": Loss(_softmax),
-    "batch_softmax": Loss(_softmax, candidates="batch"),
-    "softmax": Loss(_softmax, candidates="catalogue"),
+    "binary_crossentropy": Loss(
+        _binary_crossentropy,
+        takes_labels=True,
+        words="the cross-entropy between labels and probabilities, of the row and its negatives",
+    ),
+    "bpr": Loss(_bpr, words="-log sigmoid(logit of the item - logit of a negative)"),
+    "sampled_softmax": Loss(_softmax, words="-log softmax of the item among its negatives"),
+    "batch_softmax": Loss(
+        _softmax,
+        candidates="batch",
+        words="-log softmax of the item among the negatives of its batch",
+    ),
+    "softmax": Loss(
+        _softmax, candidates="catalogue", words="-log softmax of the item among all items"
+    ),
 }

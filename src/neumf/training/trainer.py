@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +74,8 @@ class OptimizerState:
 class Trainer:
     """Train weights, stored as TensorFlow variables, epoch by epoch.
 
-    `rng` draws the order of the rows, the negatives and dropout. `n_samples` is the number of
-    positives and negatives in an epoch.
+    `rng` draws the order of the rows, the negatives and dropout. `n_samples` counts the positives
+    and negatives of an epoch. `report_rows` gets the number of rows after each call of TensorFlow.
     """
 
     def __init__(
@@ -110,7 +111,9 @@ class Trainer:
         self._has_trained = False
         # The weights of earlier epochs that are averaged with the newest ones.
         self._earlier: deque[Weights] = deque(maxlen=settings.average_epochs - 1)
+        self.n_rows = len(rows)
         self.n_samples = len(rows) * (1 + self._plan.batches.n_drawn)
+        self.report_rows: Callable[[int], None] = lambda n_rows: None
 
     def resume(self, optimizer: OptimizerState) -> None:
         """Continue with Adam's state from an earlier training."""
@@ -141,6 +144,7 @@ class Trainer:
         for chunk in chunks_of(self._rows, order, tower, sizes, self._rng):
             raise_noted()
             total += self._run(chunk)
+            self.report_rows(int(chunk.n_rows))
         return total / len(self._rows)
 
     def loss_of_equal_scores(self) -> float:
