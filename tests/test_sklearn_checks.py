@@ -157,7 +157,7 @@ if sklearn.__version__.startswith("1.6."):
 
 
 # Arrays of the checks have up to twenty columns.
-@pytest.mark.filterwarnings("ignore:X. of an array of shape")
+@pytest.mark.filterwarnings("ignore:X is an array of shape")
 @parametrize_with_checks(
     [
         IdEncoder(handle_unknown="use_encoded_value"),
