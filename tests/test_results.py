@@ -123,11 +123,12 @@ def test_a_printed_comparison_is_narrow_and_has_no_nan(tables, name, n_negatives
     assert ("NDCG@k, sampled\n" in printed) == (n_negatives is not None)
 
 
-def test_a_wide_comparison_is_wrapped_at_the_width_of_the_display():
+def test_a_wide_comparison_is_printed_k_by_k():
     rows = [(name * 40, *others) for name, *others in [("a", *TWO_K[0][1:]), ("b", *TWO_K[4][1:])]]
     rows += [(name, metric, 10, *others) for name, metric, _, *others in rows]
     results = Results(long_table(rows, COMPARED))
     assert max(map(len, lines_of(results)[:-1])) <= 80
+    assert [line.split()[-2:] for line in lines_of(results)[1:6:4]] == [["k=5"], ["k=10"]]
     with pd.option_context("display.width", 100):
         assert sum("a" * 40 in line for line in lines_of(results)[:-1]) == 1
 

@@ -139,9 +139,7 @@ class Results:
         width = pd.get_option("display.width")
         texts = []
         for title, table in self._tables():
-            text = table.to_string(index_names=_has_names(table))
-            if max(map(len, text.splitlines())) > width:
-                text = table.to_string(index_names=_has_names(table), line_width=width)
+            text = _as_text(table, width)
             texts += [f"{title}\n{text}" if title else text]
         lines = ("\n\n".join(texts) + f"\n{self._notes()}").splitlines()
         return "\n".join(line.rstrip() for line in lines)
@@ -248,6 +246,18 @@ def _decimals(margins: Float64s) -> int:
     smallest = min(margins[margins > 0], default=np.inf)
     wanted = 0 if np.isinf(smallest) else 1 - math.floor(math.log10(smallest))
     return int(np.clip(wanted, _FEWEST_DECIMALS, _MOST_DECIMALS))
+
+
+def _as_text(table: pd.DataFrame, width: int) -> str:
+    """Return a table as text; k by k, one below the other, if it is wider than `width`."""
+    names = _has_names(table)
+    text = table.to_string(index_names=names)
+    if max(map(len, text.splitlines())) <= width:
+        return text
+    blocks = [table]
+    if table.columns.nlevels > 1:
+        blocks = [table[[k]] for k in dict.fromkeys(table.columns.get_level_values(0))]
+    return "\n".join(block.to_string(index_names=names, line_width=width) for block in blocks)
 
 
 def _has_names(table: pd.DataFrame) -> bool:
