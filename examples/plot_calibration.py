@@ -40,7 +40,7 @@ labels = np.repeat([1, 0], [len(known), len(negatives)])
 # Draw
 # ----
 # On the dashed line, the probability equals the share of held-out rows. A sigmoid of the score
-# gives the same order of the pairs, but probabilities that are too extreme.
+# orders the pairs in the same way, but its probabilities are too high.
 
 scores = model.decision_function(pairs)
 figure, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")

@@ -2,8 +2,8 @@
 Which recommender is best here?
 ===============================
 
-A network is worth its training if it beats methods that need none. Here eight recommenders learn
-from the same rows, and each user's last row is held out to measure them. NDCG@10 is 1 if the
+A network is worth its training if it beats simple methods. Here eight recommenders learn from the
+same rows, and each user's last row is held out to measure them. NDCG@10 is 1 if the
 held-out film is first in the list, less further down, and 0 below place 10.
 """
 

@@ -13,6 +13,7 @@ point in similar directions. The picture draws the vectors in two dimensions.
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from sklearn.manifold import TSNE
 
 from neumf import NextItemRecommender, datasets
@@ -41,7 +42,8 @@ films = titles[model.items_[shown]]
 
 figure, ax = plt.subplots(figsize=(8, 6), layout="constrained")
 years = films.str[-5:-1].astype(int).clip(1990)
-dots = ax.scatter(*places.T, c=years, s=36, cmap="viridis", edgecolor="0.3", lw=0.3)
+colors = LinearSegmentedColormap.from_list("years", ["#b35900", "#909090", "#0072b2"])
+dots = ax.scatter(*places.T, c=years, s=36, cmap=colors)
 figure.colorbar(dots, label="year of release (1990: or earlier)")
 ax.set_title("the 300 films with the most ratings")
 ax.axis("off")

@@ -64,10 +64,10 @@ def save_thumbnail(figure, path):
     ax.set_title("")
     for text in figure.findobj(Text):
         words = text.get_text()
-        if isinstance(text, Annotation) or (
-            text in (ax.xaxis.label, ax.yaxis.label) and len(words) > LONGEST_LABEL
-        ):
+        if isinstance(text, Annotation):
             text.set_visible(False)
+        elif text in (ax.xaxis.label, ax.yaxis.label):
+            text.set_visible(len(words) <= LONGEST_LABEL)
         elif len(words) > MOST_LETTERS:
             text.set_text(words[: MOST_LETTERS - 1].rstrip() + "…")
         text.set_fontsize(14 if text in ax.texts else 17)
