@@ -99,5 +99,13 @@ def test_verbose_first_explains_its_words(table, capsys):
     assert lines[1].startswith("val_ndcg_at_10: NDCG@10 of the held-out rows")
 
 
+@pytest.mark.parametrize(
+    ("pretrain", "words"), [("als", "mlp: the MLP half"), ("sgd", "gmf, mlp: the halves")]
+)
+def test_verbose_explains_the_names_of_the_halves(table, capsys, pretrain, words):
+    NeuMFRecommender(**SMALL_NEUMF | {"verbose": 1, "pretrain": pretrain, "recency": 0}).fit(table)
+    assert f"\n{words}" in capsys.readouterr().out
+
+
 def test_every_loss_has_words():
     assert all(loss.words for loss in LOSSES.values())
