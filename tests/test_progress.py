@@ -17,7 +17,7 @@ def table():
 
 
 class Bar:
-    """What tqdm is called with."""
+    """Stands for a bar of tqdm and records its calls."""
 
     def __init__(self, **options):
         self.options, self.counts, self.postfixes, self.closed = options, [], [], False
