@@ -17,7 +17,11 @@ def table():
 
 
 class Bar:
+<<<<<<< HEAD
     """Arguments and calls that tqdm gets."""
+=======
+    """Stands for a bar of tqdm and records its calls."""
+>>>>>>> notebook
 
     def __init__(self, **options):
         self.options, self.counts, self.postfixes, self.closed = options, [], [], False
@@ -97,6 +101,14 @@ def test_verbose_first_explains_its_words(table, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(explanation)
     assert lines[1].startswith("val_ndcg_at_10: NDCG@10 of the held-out rows")
+
+
+@pytest.mark.parametrize(
+    ("pretrain", "words"), [("als", "mlp: the MLP half"), ("sgd", "gmf, mlp: the halves")]
+)
+def test_verbose_explains_the_names_of_the_halves(table, capsys, pretrain, words):
+    NeuMFRecommender(**SMALL_NEUMF | {"verbose": 1, "pretrain": pretrain, "recency": 0}).fit(table)
+    assert f"\n{words}" in capsys.readouterr().out
 
 
 def test_every_loss_has_words():

@@ -234,7 +234,7 @@ class NetworkRecommender(BaseRecommender):
         """
         shown = copy(self)
         if self._model is None:
-            shown._model = "a Keras model, built at the first access"
+            shown._model = "unbuilt"  # short enough to be shown whole
         return super(NetworkRecommender, shown)._get_fitted_attr_html(doc_link)
 
     @property

@@ -51,9 +51,16 @@ def print_words(plan: FitPlan) -> None:
     lines = [f"loss: the mean over rows of {words}, without the penalty of regularization."]
     if plan.early_stopping:
         lines += [
-            "val_ndcg_at_10: NDCG@10 of the held-out rows (those of X_val, or the last row of each "
+            "val_ndcg_at_10: NDCG@10 of the held-out rows (those of X_val, or else one row of each "
             "user). Candidates are all items without another row of the user."
         ]
+    if plan.solves_gmf:
+        lines += [
+            "mlp: the MLP half of the network, trained to learn how to join the halves, then anew "
+            "on all rows. The GMF half is solved without epochs."
+        ]
+    elif plan.halves:
+        lines += ["gmf, mlp: the halves of the network, trained before they are joined."]
     lines += ["left: at most this time, until all epochs are done."]
     print("\n".join(lines), flush=True)  # noqa: T201 - as verbose=1 promises
 

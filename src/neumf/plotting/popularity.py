@@ -23,7 +23,7 @@ class PopularityDisplay:
     popularity : ndarray of shape (n_items,)
         Number of users who interacted with each item in `fit`.
     exposure : ndarray of shape (n_items,)
-        Number of lists that each item is in.
+        Number of lists that contain each item.
     name : str or None, default=None
         Name of the points in the legend.
 
