@@ -17,11 +17,7 @@ def table():
 
 
 class Bar:
-<<<<<<< HEAD
-    """Arguments and calls that tqdm gets."""
-=======
     """Stands for a bar of tqdm and records its calls."""
->>>>>>> notebook
 
     def __init__(self, **options):
         self.options, self.counts, self.postfixes, self.closed = options, [], [], False
