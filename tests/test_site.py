@@ -23,7 +23,13 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 SITE = Path(os.environ.get("NEUMF_SITE", "no such folder"))
 SOURCE = "https://github.com/scikit-neumf/scikit-neumf/blob/main/"
-PAGES = ["index.html", "tutorial/amazon_reviews.html", "gallery/plot_compare.html"]
+PAGES = [
+    "index.html",
+    "tutorial/amazon_reviews.html",
+    "gallery/index.html",
+    "gallery/plot_browser.html",
+    "gallery/plot_compare.html",
+]
 SEARCH = "search.html?q=evaluate"
 REFERENCE = "reference/generated/neumf.NeuMFRecommender.html"
 GUIDE = "guides/which_recommender.html"
@@ -142,7 +148,7 @@ def test_the_tests_that_the_conventions_name_are_there():
 
 
 def test_python_that_does_not_run_is_on_pages_of_foreign_libraries_and_clusters_alone():
-    shown = {path.name for path in DOCS.rglob("*.md") if "```python" in path.read_text()}
+    shown = {path.name for path in DOCS.rglob("*.md") if "```python\n" in path.read_text()}
     assert shown == {"export_and_mlflow.md", "clusters_lists_and_search.md", "tune.md"}
 
 
