@@ -1,3 +1,3 @@
-"""The version, which files tell of."""
+"""The version of the package."""
 
 __version__ = "0.1.0"

@@ -61,6 +61,7 @@ def print_words(plan: FitPlan) -> None:
         ]
     elif plan.halves:
         lines += ["gmf, mlp: the halves of the network, trained before they are joined."]
+    lines += ["samples: the rows and their negatives."] if plan.verbose == 1 else []
     lines += ["left: at most this time, until all epochs are done."]
     print("\n".join(lines), flush=True)  # noqa: T201 - as verbose=1 promises
 

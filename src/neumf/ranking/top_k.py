@@ -12,7 +12,7 @@ from neumf.utils.threads import map_threads
 
 # Scores of a block: few enough to stay in the processor's cache between operations.
 _BLOCK_SIZE = 2**19
-# Least rows of a block, for a fast matrix product, within the limit of _MOST_SCORES.
+# Fewest rows of a block: smaller matrix products are slow. _MOST_SCORES may lower it.
 _BLOCK_ROWS = 64
 # Most scores of a block, unless a single row has more.
 _MOST_SCORES = 2**23

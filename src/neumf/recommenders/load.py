@@ -93,7 +93,7 @@ def _with_parameters(description: CheckedValues) -> BaseRecommender:
 
 
 def _parameter(value: Any) -> Any:
-    """Return a parameter, in which descriptions are replaced by recommenders."""
+    """Return a parameter with recommenders in place of their descriptions."""
     if isinstance(value, dict):
         return _with_parameters(CheckedValues(value))
     if isinstance(value, list | tuple):
