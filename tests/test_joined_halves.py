@@ -1,6 +1,7 @@
 """`pretrain="als"`: a GMF solved by least squares, joined with an MLP by held-out rows."""
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -65,6 +66,16 @@ def test_the_gmf_half_is_solved_on_all_rows(fitted):
     del fitted.unobserved_weight
     fitted.set_params(regularization=SMALL_JOINED["regularization"], recency=recency)
     assert sum(close) == 1
+
+
+def test_verbose_prints_the_choices_of_held_out_rows(capsys):
+    model = joined(verbose=1).fit(X)
+    pattern = r"chosen on held-out rows: GMF .* recency (\S+); weights: GMF (\S+), MLP (\S+)"
+    recency, of_gmf, of_mlp = map(float, re.search(pattern, capsys.readouterr().out).groups())
+    h = model.network_.weights.shared["output_kernel"][:, 0]
+    assert h[0] == pytest.approx(of_gmf, rel=0.01)
+    assert of_mlp >= 0
+    assert recency in (SMALL_JOINED["recency"], STEEPER * SMALL_JOINED["recency"])
 
 
 def test_a_logit_is_the_weighted_sum_of_both_halves(fitted):

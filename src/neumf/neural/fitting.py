@@ -17,7 +17,7 @@ from neumf.interactions.encoded_rows import EncodedRows
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural.callbacks import EpochWatcher, FitTasks
 from neumf.neural.joining import Setting
-from neumf.neural.progress import make_progress
+from neumf.neural.progress import make_progress, print_choices
 from neumf.neural.training_rows import PreparedFit, ToJoin
 from neumf.training.interrupts import interrupts_noted
 from neumf.training.least_squares import Confidences, FoldIn, LeastSquares
@@ -106,6 +106,7 @@ def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]
     setting, solved = held_out.choose(plan.recency if to_join.rows.ordered else 0.0, solve_kept)
     first = trained = _train(run, "mlp", mlp, partial(_initial, run, mlp))
     shares = held_out.weigh(solved, _network(run, mlp, first.weights))
+    print_choices(plan, setting, shares)
 
     def join(*halves: Weights) -> Weights:
         return plan.blueprint.join_weights(list(halves), list(shares))

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
+from neumf.neural.joining import Setting
 from neumf.neural.parameters import FitPlan
 from neumf.training.loop import EpochReport
 from neumf.training.trainer import Trainer
+from neumf.utils.arrays import Float64s
 
 
 class Progress(Protocol):
@@ -64,6 +66,16 @@ def print_words(plan: FitPlan) -> None:
     lines += ["samples: the rows and their negatives."] if plan.verbose == 1 else []
     lines += ["left: at most this time, until all epochs are done."]
     print("\n".join(lines), flush=True)  # noqa: T201 - as verbose=1 promises
+
+
+def print_choices(plan: FitPlan, setting: Setting, shares: Float64s) -> None:
+    """Print what held-out rows decided, if `verbose` is set."""
+    if plan.verbose:
+        print(  # noqa: T201 - as verbose=1 promises
+            f"chosen on held-out rows: GMF with penalty {setting.penalty:g} and recency "
+            f"{setting.recency:g}; weights: GMF {shares[0]:.3g}, MLP {shares[1]:.3g}",
+            flush=True,
+        )
 
 
 def _values(report: EpochReport) -> str:

@@ -137,6 +137,7 @@ class NeuMFRecommender(TrainableRecommender):
         Number of parallel jobs of the least squares, see `ALSRecommender`.
     verbose : int, default=0
         1 prints a line per epoch: loss, validation value, seconds, samples per second, time left.
+        With "als", it also prints the setting and the weights that held-out rows decide.
         2 draws a progress bar with the time left, if `tqdm` is installed, else it is as 1. Both
         first explain the loss and the validation value.
 
