@@ -346,12 +346,13 @@ FIFTY_FITS = """
 import numpy as np
 from neumf import NeuMFRecommender
 rng = np.random.default_rng(0)
-X = rng.integers(0, [2000, 500], size=(20_000, 2))
+X = rng.integers(0, [500, 200], size=(5_000, 2))
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1])
 sizes = []
-model = NeuMFRecommender(epochs=1, batch_size=2048, n_negatives=1)
+sizes_of_layers = {"n_factors": 16, "mlp_embedding_dim": 8, "hidden_layer_sizes": (8,)}
+model = NeuMFRecommender(epochs=1, batch_size=2048, n_negatives=1, **sizes_of_layers)
 for seed in range(50):
     model.set_params(learning_rate=1e-3 * (1 + seed), random_state=seed).fit(X)
     sizes.append(resident())
