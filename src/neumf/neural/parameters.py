@@ -17,8 +17,8 @@ LossName = Literal[
 ]
 EarlyStopping = bool | Literal["refit"]
 
-# Number of last epochs whose weights `fit` averages with time gaps: the weights of gaps are learned
-# fast and then oscillate.
+# With time gaps, `fit` averages the weights of this number of last epochs: the weights of gaps
+# are learned fast and then oscillate.
 _N_AVERAGED = 4
 
 
