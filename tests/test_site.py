@@ -153,7 +153,7 @@ def test_python_that_does_not_run_is_on_pages_of_foreign_libraries_and_clusters_
 
 
 def test_the_plot_of_the_mlp_shows_the_figures_of_its_file():
-    drawing = runpy.run_path(str(DOCS / "_ext" / "mlp_gains.py"))
+    drawing = runpy.run_path(str(DOCS / "mlp_gains.py"))
     rows = drawing["read"](DOCS / "_static" / "mlp_gains.csv")
     assert (DOCS / "_static" / "mlp_gains.svg").read_text("utf-8") == drawing["draw"](rows)
 

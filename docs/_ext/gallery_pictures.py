@@ -84,7 +84,7 @@ def use_thumbnails(app):
 
 def move_picture(app, docname, source):
     """Move the first picture of an example above its code."""
-    if docname.startswith(("gallery/plot_", "figures/")) and (found := IMAGE.search(source[0])):
+    if docname.startswith("gallery/plot_") and (found := IMAGE.search(source[0])):
         text = source[0][: found.start()] + source[0][found.end() :]
         source[0] = text.replace(FIRST_BLOCK, f"{found[0]}\n{FIRST_BLOCK}", 1)
 

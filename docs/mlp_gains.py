@@ -8,7 +8,7 @@ import csv
 import math
 from pathlib import Path
 
-STATIC = Path(__file__).parents[1] / "_static"
+STATIC = Path(__file__).parent / "_static"
 
 WIDTH, LEFT, RIGHT = 460, 20, 440
 TOP, ROW = 22, 58
