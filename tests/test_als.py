@@ -114,6 +114,19 @@ def test_rows_labelled_0_do_not_count():
     np.testing.assert_array_equal(labelled.user_vectors_, plain.user_vectors_)
 
 
+def test_a_false_flag_of_openblas_is_no_warning(monkeypatch):
+    # numpy issue 24067: a product of finite numbers sets the flag, and numpy warns of NaN.
+    modes, solve_block = set(), least_squares._solve_block
+
+    def solve_and_note(*arguments):
+        modes.add(np.geterr()["invalid"])
+        return solve_block(*arguments)
+
+    monkeypatch.setattr(least_squares, "_solve_block", solve_and_note)
+    ALSRecommender(n_factors=5, random_state=0).fit(X)
+    assert modes == {"ignore"}
+
+
 def test_very_large_weights_leave_finite_vectors():
     model = ALSRecommender(**OPTIONS).fit(X, sample_weight=np.full(len(X), 1e29))
     assert np.isfinite(model.user_vectors_).all()

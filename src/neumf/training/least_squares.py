@@ -334,7 +334,8 @@ def _task(side: Side, start: Start, block: Block) -> Task:
 
 def _solve_blocks(basis: Basis, tasks: list[Task], n_steps: int) -> list[Float32s]:
     """Return the vectors of each block."""
-    with one_blas_thread():  # in a process of its own
+    # Each process has its own BLAS. OpenBLAS may set the flag "invalid" for finite products.
+    with one_blas_thread(), np.errstate(invalid="ignore"):
         return [
             _solve_long(basis, task)
             if task.block.columns.shape[1] > _LONG
