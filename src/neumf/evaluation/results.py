@@ -202,10 +202,15 @@ def value_margins(frame: pd.DataFrame) -> Float64s:
     return margins
 
 
+def shown_margins(frame: pd.DataFrame) -> Float64s:
+    """Return the margins of paired differences or, without these, of values."""
+    return frame["margin"].to_numpy() if "margin" in frame else value_margins(frame)
+
+
 def _layout(part: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Return a table of text: a row per combination of the keys, and columns by k."""
     compared = "difference" in part
-    margins = part["margin"].to_numpy() if compared else value_margins(part)
+    margins = shown_margins(part)
     decimals = _decimals(margins)
     cells: dict[tuple[str, str], dict[tuple[Hashable, ...], str]] = defaultdict(dict)
     rows = part.to_dict("records")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,8 +92,14 @@ def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]
     gmf, mlp = plan.halves
     seed = rng.integers(2**32)
 
-    def solve(rows: EncodedRows, setting: Setting) -> tuple[Weights, FoldIn]:
-        data = Confidences.of_rows(rows, setting.recency, plan.feature_regularization)
+    def read(rows: EncodedRows, recency: float) -> Confidences:
+        return Confidences.of_rows(rows, recency, plan.feature_regularization)
+
+    @lru_cache(maxsize=1)  # settings with other penalties have the same confidences
+    def read_kept(recency: float) -> Confidences:
+        return read(to_join.kept, recency)
+
+    def solve(data: Confidences, setting: Setting) -> tuple[Weights, FoldIn]:
         solver = LeastSquares(gmf.layers.n_factors, setting.penalty)
         factors = solver.fit(data, np.random.default_rng(seed), plan.n_jobs)
         tables = {"users": factors.users, "items": factors.items}
@@ -101,7 +107,7 @@ def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]
         return Weights(tables, gmf.layers.plain_product()), fold_in
 
     def solve_kept(setting: Setting) -> Network:
-        return _network(run, gmf, solve(to_join.kept, setting)[0])
+        return _network(run, gmf, solve(read_kept(setting.recency), setting)[0])
 
     setting, solved = held_out.choose(plan.recency if to_join.rows.ordered else 0.0, solve_kept)
     first = trained = _train(run, "mlp", mlp, partial(_initial, run, mlp))
@@ -113,7 +119,7 @@ def _solve_and_train(run: Run, to_join: ToJoin) -> tuple[Trained, dict[str, Any]
 
     joined = join(solved.weights, first.weights)
     calibration = held_out.calibrate(_network(run, plan.blueprint, joined), rng)
-    anew, fold_in = solve(to_join.rows, setting)
+    anew, fold_in = solve(read(to_join.rows, setting.recency), setting)
     if not first.interrupted:
         plan = replace(plan, epochs=first.best_epoch)
         prepared = replace(run.prepared, plan=plan, rows=to_join.training_rows, validate=None)

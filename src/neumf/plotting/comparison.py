@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from neumf.evaluation.results import Results, label_columns, metric_title, value_margins
+from neumf.evaluation.results import Results, label_columns, metric_title, shown_margins
 from neumf.plotting.axes import axes_or_new, row_names, rows_to_draw
 
 
@@ -95,11 +95,12 @@ class ComparisonDisplay:
             )
         k = self.k if self.k is not None or not ks else max(ks)
         rows = rows if k is None else rows[rows["k"] == k]
-        margins = rows["margin"].to_numpy() if "margin" in rows else value_margins(rows)
         self.ax_ = axes_or_new(ax)
         self.figure_ = self.ax_.figure
         places = range(len(rows))
-        self.bars_ = self.ax_.errorbar(rows["value"], places, xerr=margins, fmt="o", capsize=4)
+        self.bars_ = self.ax_.errorbar(
+            rows["value"], places, xerr=shown_margins(rows), fmt="o", capsize=4
+        )
         if "difference" in rows and label_columns(rows) == ["estimator"]:
             self.ax_.axvline(rows["value"].iloc[0], ls="--", lw=1, color="0.5", zorder=0)
         self.ax_.set_yticks(places, row_names(rows))
