@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import numpy as np
 import pandas as pd
 
 from neumf.datasets._amazon import parse_json
+from neumf.datasets._events import cancel_returns, weigh_events
 from neumf.datasets._lines import first_line, parse_lines
 from neumf.interactions.id_checks import check_ids
 from neumf.interactions.table_kinds import Table, open_table
 from neumf.interactions.tables import ROLES, locate_columns, no_rows
 from neumf.interactions.timestamps import read_times
-from neumf.utils.validation import check_option
+from neumf.utils.arrays import Float64s
+from neumf.utils.validation import check_option, describe
 
 _SEPARATORS = ("\t", ";", "|", ",")
 
@@ -27,6 +30,9 @@ def read_interactions(
     item: Any = None,
     timestamp: Any = None,
     rating: Any = None,
+    event: Any = None,
+    weights: Mapping[Any, float | None] | None = None,
+    quantity: Any = None,
 ) -> pd.DataFrame:
     """Turn any table or file into the columns user, item, timestamp and rating.
 
@@ -48,23 +54,47 @@ def read_interactions(
           and ratings may be missing;
         - str: the column of this name;
         - int: a position in an array, or in a text file without a header.
+    event : str, int or None, default=None
+        Name or position of the column that tells kinds of events apart, such as views and
+        purchases. It is read only if it is given, together with `weights`.
+    weights : dict or None, default=None
+        The weight of each kind, for example ``{"view": 1, "purchase": 5}``. Each kind in the table
+        must be a key; the key None stands for a missing kind. Rows of a kind with weight 0 or None
+        are dropped.
+    quantity : str, int or None, default=None
+        Name or position of the column of quantities. It is read only if it is given. A negative
+        quantity is a return: it reduces the quantities of the latest earlier rows with the same
+        user, item and, if given, event. Rows are dropped if no quantity above 0 remains, so all
+        returns are.
 
     Returns
     -------
-    DataFrame of shape (n_samples, 2 to 4)
+    DataFrame of shape (n_rows, 2 to 7)
         The rows of the table in their order, with the columns
 
         - `user` and `item`: ids as `fit` reads them;
         - `timestamp`, if the table has one: datetimes, or seconds if the column holds numbers;
-        - `rating` (float64), if the table has one.
+        - `rating` (float64), if the table has one;
+        - `event` and `weight` (float64), if `event` is given. ``fit`` reads the weights from
+          ``sample_weight=X["weight"]`` only;
+        - `quantity` (float64), if it is given.
+
+        The index is the position of each row in the table.
 
     Raises
     ------
     ValueError, TypeError
         If a column is missing, or two columns match a role equally well; if an id is missing or
-        has another type; if timestamps have several units or kinds; if a rating is text.
+        has another type; if timestamps have several units or kinds; if a rating is text; if a kind
+        of event has no weight, or a weight is below 0; if a quantity is missing or infinite, or a
+        return has no timestamp.
     FileNotFoundError
         If there is no such file.
+
+    Warns
+    -----
+    UserWarning
+        If a return exceeds what the user bought of the item before.
 
     See Also
     --------
@@ -86,8 +116,28 @@ def read_interactions(
          user    item
     0  536365  85123A
     1  536366   22633
+
+    A purchase counts as five views, and one that was returned does not count:
+
+    >>> shop = pd.DataFrame({
+    ...     "user": ["ann", "ann", "ann", "bob"], "item": ["lamp", "lamp", "lamp", "rug"],
+    ...     "timestamp": ["2025-01-01", "2025-01-02", "2025-01-09", "2025-01-03"],
+    ...     "event": ["view", "buy", "buy", "buy"], "pieces": [1, 1, -1, 2]})
+    >>> weights = {"view": 1, "buy": 5}
+    >>> X = read_interactions(shop, event="event", weights=weights, quantity="pieces")
+    >>> X[["user", "item", "event", "weight", "quantity"]]
+      user  item event  weight  quantity
+    0  ann  lamp  view     1.0       1.0
+    3  bob   rug   buy     5.0       2.0
     """
+    if (event is None) != (weights is None):
+        raise ValueError(
+            "event and weights must be given together. Received: "
+            f"event={describe(event)}, weights={describe(weights)}. Name the column of kinds, and "
+            "map each kind to its weight."
+        )
     names = {"user": user, "item": item, "timestamp": timestamp, "rating": rating}
+    names |= {"event": event, "quantity": quantity}
     names = {role: name for role, name in names.items() if name is not None}
     if isinstance(table, str | os.PathLike):
         numbered = any(isinstance(name, int) for name in names.values())
@@ -103,21 +153,31 @@ def read_interactions(
     if "timestamp" in positions:
         columns["timestamp"] = read_times(opened.column(positions["timestamp"]), "table")
     if "rating" in positions:
-        columns["rating"] = _read_ratings(opened.column(positions["rating"]))
-    return pd.DataFrame(columns)
+        column = opened.column(positions["rating"])
+        columns["rating"] = _read_numbers(column, "ratings", is_needed=False)
+    rows = pd.DataFrame(columns)
+    if event is not None:
+        rows["event"] = opened.column(given["event"]).array
+        rows["weight"] = weigh_events(rows["event"], weights)
+    if quantity is not None:
+        quantities = _read_numbers(opened.column(given["quantity"]), "quantities", is_needed=True)
+        rows["quantity"] = cancel_returns(rows, quantities)
+    amounts = rows.columns.intersection(["weight", "quantity"])
+    return rows[(rows[amounts] > 0).all(axis=1)]
 
 
-def _read_ratings(column: pd.Series) -> Any:
-    """Return ratings as float64; they may be missing."""
-    ratings = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.isnan(ratings) & column.notna().to_numpy()
+def _read_numbers(column: pd.Series, what: str, *, is_needed: bool) -> Float64s:
+    """Return numbers as float64; refuse text and, if they are needed, missing numbers."""
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = ~np.isfinite(numbers) if is_needed else np.isnan(numbers) & column.notna().to_numpy()
     if bad.any():
         row = int(np.argmax(bad))
         raise ValueError(
-            f"table: ratings must be numbers. Received {column.iloc[row]!r} in row {row} "
-            f"({int(bad.sum())} such rows). Map them to numbers, or drop the column."
+            f"table: {what} must be numbers. Received {column.iloc[row]!r} in row {row} "
+            f"({int(bad.sum())} such rows). Map them to numbers, or drop the "
+            f"{'rows' if is_needed else 'column'}."
         )
-    return ratings
+    return numbers
 
 
 def _find_position(table: Table, role: str, name: Any) -> int:
