@@ -50,8 +50,8 @@ for model in models.values():
 # -------
 # `compare` ranks each held-out film among all films ("exact") and among 99 films that the user has
 # not rated ("sampled", as in the paper). `difference` is the difference from popularity, and
-# `margin` is half of its 95 % confidence interval. If a difference is larger than its margin, other
-# users would hardly change its sign.
+# `margin` is half of its 95 % confidence interval, corrected for seven comparisons. If a difference
+# is larger than its margin, other users would hardly change its sign.
 
 results = compare(models, None, X_test, metrics="ndcg", k=10, n_negatives=99)
 print(results)

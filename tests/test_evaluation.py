@@ -6,12 +6,10 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from pandas.testing import assert_frame_equal
-from scipy.stats import ttest_rel
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 
 from neumf import (
     IdEncoder,
@@ -458,48 +456,6 @@ def test_row_of_an_unknown_user_is_a_query_in_pipelines_and_without(tables):
     assert results["difference"].tolist() == [0, 0]
 
 
-def test_differences_are_paired_by_user(tables):
-    X_train, X_test = tables
-    models = {"popularity": PopularityRecommender(), "neighbours": ItemKNNRecommender()}
-    results = compare(models, X_train, X_test, metrics=["ndcg", "coverage"], k=5)
-    first, second = (
-        evaluate(model.fit(X_train), X_test, metrics="ndcg", k=5, by="user")["value"]
-        for model in models.values()
-    )
-    differences = second - first
-    interval = ttest_rel(second, first).confidence_interval(0.95)
-    row = results.to_frame().iloc[2]
-    assert row["difference"] == pytest.approx(differences.mean())
-    assert row["difference"] - row["margin"] == pytest.approx(interval.low)
-    assert row["difference"] + row["margin"] == pytest.approx(interval.high)
-    assert results[["difference", "margin"]].iloc[0].tolist() == [0, 0]
-    coverage = results[results["metric"] == "coverage"]
-    assert coverage["difference"].iloc[1] == pytest.approx(np.subtract(*coverage["value"][::-1]))
-    assert coverage["margin"].isna().all()
-
-
-def test_rounding_makes_no_difference(tables):
-    # Lists of all unseen items are equally novel, in whatever order they come.
-    models = {"popularity": PopularityRecommender(), "neighbours": ItemKNNRecommender()}
-    results = compare(models, *tables, metrics="novelty", k=25)
-    assert results[["difference", "margin"]].to_numpy().tolist() == [[0, 0], [0, 0]]
-
-
-def test_compare_refuses_users_that_it_cannot_pair(tables):
-    def merge_users(X):
-        return X.assign(user=[int(user[1:]) % 7 for user in X["user"]])
-
-    models = {
-        "bare": PopularityRecommender(),
-        "merged": make_pipeline(FunctionTransformer(merge_users), PopularityRecommender()),
-    }
-    with (
-        pytest.warns(UserWarning, match="were among the rows given to fit"),
-        pytest.raises(ValueError, match=r"an estimator with 7 users .* first estimator has 60\."),
-    ):
-        compare(models, *tables, metrics="hr", k=5)
-
-
 def test_compare_leaves_the_estimators_unfitted(tables):
     model = PopularityRecommender()
     compare({"popularity": model}, *tables, metrics="hr", k=5)
@@ -567,12 +523,6 @@ def test_compare_takes_labels_of_the_held_out_rows(tables):
     X_train, X_test = tables
     results = compare({"popularity": PopularityRecommender()}, X_train, X_test, by="timestamp")
     assert set(results["timestamp"]) == set(X_test["timestamp"])
-
-
-@pytest.mark.parametrize("estimators", [{}, [PopularityRecommender()], PopularityRecommender()])
-def test_compare_wants_names(tables, estimators):
-    with pytest.raises(ValueError, match="estimators must be a dict of at least one name"):
-        compare(estimators, *tables)
 
 
 def test_nothing_warns_on_known_rows(tables, model):

@@ -228,7 +228,7 @@ def test_positive_quantities_change_nothing(log):
     assert X["quantity"].tolist() == log["pieces"].tolist()
 
 
-# What other parts make of the columns
+# The columns in `fit`
 
 
 WEIGHED = [

@@ -10,7 +10,8 @@ from neumf.evaluation.results import Results
 def long_table(rows, columns):
     """A long table of exact rankings of 101 users, without misses."""
     frame = pd.DataFrame(rows, columns=columns).astype({"k": "Int64"})
-    return frame.assign(ranking="exact", n_users=101, n_misses=0)
+    frame = frame.assign(ranking="exact", n_users=101, n_misses=0)
+    return frame.assign(seed_std=np.nan, pvalue=0.5) if "difference" in columns else frame
 
 
 EVALUATED = ["metric", "k", "value", "stderr"]
@@ -82,6 +83,23 @@ def test_an_evaluation_prints_one_table_with_margins_beside_the_values():
         "mine  0.125 ± 0.050          0.375",
         "101 users; ± is the 95 % margin.",
         "2 misses: rows of unknown users or items.",
+    ]
+
+
+def test_spread_of_seeds_is_printed_where_there_are_several():
+    rows = [row for row in TWO_K if row[1] == "ndcg" and row[2] == 10]
+    rows += [("ALS", "ndcg", 10, 0.5, 0.01, 0.375, 0.0567)]
+    frame = long_table(rows, COMPARED).assign(seed_std=[np.nan, np.nan, 0.00449])
+    both = Results(pd.concat([frame, frame.assign(k=20)]))
+    assert lines_of(both)[2].split() == ["value", "seed_std", "difference"] * 2
+    assert lines_of(Results(frame)) == [
+        "NDCG@10",
+        "            value seed_std      difference",
+        "popularity  0.125",
+        "EASE        0.250           +0.125 ± 0.046",
+        "ALS         0.500    0.004  +0.375 ± 0.057",
+        "101 users; ± is the 95 % margin of the paired difference from 'popularity',",
+        "corrected for 2 comparisons (Bonferroni).",
     ]
 
 
@@ -169,8 +187,15 @@ def test_the_long_table_is_a_copy_and_its_columns_can_be_read_from_the_results(t
     assert set(results[results["metric"] == "hr"]["k"]) == {5, 10, 20}
 
 
-def test_comparisons_have_the_columns_of_evaluations_and_three_more(tables):
+def test_comparisons_have_the_columns_of_evaluations_and_five_more(tables):
     model = PopularityRecommender()
     compared = compare({"a": model}, *tables).to_frame().columns
     evaluated = evaluate(model.fit(tables[0]), tables[1]).to_frame().columns
-    assert set(compared) == {"estimator", *evaluated, "difference", "margin"}
+    assert set(compared) == {
+        "estimator",
+        *evaluated,
+        "seed_std",
+        "difference",
+        "margin",
+        "pvalue",
+    }

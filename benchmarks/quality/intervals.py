@@ -31,7 +31,8 @@ def coverage(rng, n_users, median, metric, n_samples):
     held = np.zeros(4)
     for ours, others in zip(*draw_ranks(rng, (n_samples, n_users), median), strict=True):
         group, reference = (
-            Group({}, {("exact", "m", 10): metric(ranks)}, n_users, 0) for ranks in (ours, others)
+            Group({}, {("exact", "m", 10): metric(ranks)[None]}, n_users, 0)
+            for ranks in (ours, others)
         )
         row, compared = next(group.rows()), next(group.differences(reference))
         error = abs(row["value"] - truth)

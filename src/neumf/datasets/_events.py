@@ -14,7 +14,7 @@ from neumf.utils.arrays import Float64s
 from neumf.utils.validation import check_real, describe, warn_caller
 
 _MOST_SHOWN = 10
-_ROUNDING = 1e-9  # of sums of quantities that are no whole numbers
+_ROUNDING = 1e-9  # of sums of fractional quantities
 
 
 def weigh_events(kinds: pd.Series[Any], weights: Any) -> Float64s:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from sklearn.base import clone
 
+from neumf.evaluation.intervals import holm
 from neumf.evaluation.measures import Group, Metric, Settings, measure
 from neumf.evaluation.results import Results
 from neumf.evaluation.task import RankingTask
@@ -138,7 +139,8 @@ def evaluate(
     """
     task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates)
     settings = Settings.read(metrics, k, task)
-    return _results([row for group in measure(estimator, X, settings, by) for row in group.rows()])
+    groups = measure(estimator, X, settings, by)
+    return Results(_long_table([row for group in groups for row in group.rows()]))
 
 
 @shows_call(_COMPARE)
@@ -157,14 +159,16 @@ def compare(
     at: Literal["row"] | None = None,
     candidates: Any = None,
 ) -> Results:
-    """Fit recommenders to the same rows, and measure them on the same held-out rows.
+    r"""Fit recommenders to the same rows, and measure them on the same held-out rows.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
-    estimators : dict of str to estimator
-        Recommenders by name. Clones of them are fitted. Differences are from the first one.
+    estimators : dict of str to estimator or list of estimators
+        Recommenders by name. Clones of them are fitted. Differences are from the first one. A list
+        holds recommenders that differ in their seeds only; each user's values are averaged over
+        them.
     X_train : array-like of shape (n_samples, n_features >= 2) or None
         Interactions to fit to, as from :meth:`LeaveLastOutSplitter.train_test_split`. None measures
         estimators that are fitted already. To fit only some of them, wrap the fitted ones in
@@ -182,9 +186,14 @@ def compare(
         :func:`evaluate` and
 
         - `estimator`: its name;
+        - `seed_std`: the standard deviation of the value over the seeds of a list, with one degree
+          of freedom less than seeds. NaN for one seed;
         - `difference`: the value minus the value of the first estimator;
         - `margin`: half the width of the 95 % confidence interval of the difference, by Student's
-          t for paired differences. NaN where there is no standard error.
+          t for paired differences. The intervals of all m differences hold at once (Bonferroni): a
+          single one has level 1 - 0.05 / m. NaN where there is no standard error;
+        - `pvalue`: the p-value of the paired t-test of the difference, adjusted for the m
+          comparisons (Holm 1979). NaN for the first estimator and without a standard error.
 
     Raises
     ------
@@ -193,8 +202,25 @@ def compare(
 
     Notes
     -----
-    The margin covers the choice of users, not the seed of the training. A difference that is larger
-    than its margin would rarely change its sign with other users.
+    Margins and p-values cover the choice of users, not the seed of the training; compare
+    differences with `seed_std`, too. A difference that is larger than its margin would rarely
+    change its sign with other users.
+
+    If m recommenders are compared with one, the best of them is partly best by chance. Margins and
+    p-values are therefore corrected for m: if no recommender differs from the first one, some
+    p-value is below 0.05 in at most 5 % of the cases. With the p-values of the single tests in
+    ascending order, :math:`p_{(1)} \le \dots \le p_{(m)}`, Holm's adjusted p-values are
+
+    .. math:: \tilde p_{(i)} = \min\Big(1, \max_{j \le i}\, (m - j + 1)\, p_{(j)}\Big).
+
+    They are never larger than Bonferroni's, :math:`m p_{(i)}`, to which the margins belong. So a
+    p-value may be below 0.05 although the interval holds 0. Metrics, lengths of the list, rankings
+    and labels of `by` are corrected separately: choose the one that decides before you look.
+
+    References
+    ----------
+    Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian Journal of
+    Statistics 6(2).
 
     Examples
     --------
@@ -214,26 +240,32 @@ def compare(
     >>> results["difference"].round(3).tolist()
     [0.0, 0.012]
     """
-    if not isinstance(estimators, Mapping) or not estimators:
+    if not isinstance(estimators, Mapping) or not estimators or [] in estimators.values():
         raise ValueError(
-            "estimators must be a dict of at least one name and estimator. Received: "
-            f"{describe(estimators)}. Call {_COMPARE}."
+            "estimators must be a dict of at least one name and estimator, or list of estimators. "
+            f"Received: {describe(estimators)}. Call {_COMPARE}."
         )
     task = RankingTask(n_negatives, random_state, exclude_seen, interactions, at, candidates)
     settings = Settings.read(metrics, k, task)
     rows = []
     reference: list[Group] = []
-    for name, estimator in estimators.items():
-        if X_train is not None:
-            # The None is for FrozenEstimator, whose `fit` has no default for y.
-            estimator = clone(estimator).fit(X_train, None)
-        groups = measure(estimator, X_test, settings, by)
+    n_compared = max(1, len(estimators) - 1)
+    for name, given in estimators.items():
+        seeds = given if isinstance(given, list) else [given]
+        # The None is for FrozenEstimator, whose `fit` has no default for y.
+        fitted = seeds if X_train is None else (clone(seed).fit(X_train, None) for seed in seeds)
+        runs = [measure(estimator, X_test, settings, by) for estimator in fitted]
+        groups = [Group.join(parts) for parts in zip(*runs, strict=True)]
         reference = reference or groups
         for group, other in zip(groups, reference, strict=True):
-            for row, compared in zip(group.rows(), group.differences(other), strict=True):
+            differences = group.differences(other, n_compared)
+            for row, compared in zip(group.rows(), differences, strict=True):
                 rows.append({"estimator": name} | row | compared)
-    return _results(rows)
+    frame = _long_table(rows)
+    family = frame.groupby("estimator").cumcount()  # a metric and a length of the list
+    frame["pvalue"] = frame.groupby(family)["pvalue"].transform(holm)
+    return Results(frame)
 
 
-def _results(rows: list[dict[str, Any]]) -> Results:
-    return Results(pd.DataFrame(rows).astype({"k": "Int64"}))
+def _long_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows).astype({"k": "Int64"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neumf.evaluation.held_out import Queries, RankingProblem, read_problem
+from neumf.evaluation.intervals import margin, standard_error, t_test
 from neumf.evaluation.ranked_lists import Lists, ranked_lists
-from neumf.evaluation.results import margin
 from neumf.evaluation.scorers import RankingScorer, hr_scorer, ndcg_scorer
 from neumf.evaluation.task import RankingTask
 from neumf.metrics import tie_averaged
@@ -51,8 +51,8 @@ _LONG_NAMES = {
 # The name of a metric, or a function, see `evaluate`.
 Metric = str | Callable[..., float]
 
-# (ranking, metric, k or None for the whole list) -> a value per query. Metrics of all lists
-# together, such as coverage, have one value.
+# (ranking, metric, k or None for the whole list) -> an array of shape (n_seeds, n_queries). Metrics
+# of all lists together, such as coverage, have one value instead of one per query.
 _Values = dict[tuple[str, str, int | None], Float64s]
 
 
@@ -119,49 +119,64 @@ def _add_own(own: dict[str, Callable[..., float]], metric: Callable[..., float])
 
 
 class Group(NamedTuple):
-    """The values of held-out rows that share a label."""
+    """The values of held-out rows that share a label, for one or several seeds."""
 
     label: dict[str, Any]
     values: _Values
     n_users: int
     n_misses: int
 
+    @classmethod
+    def join(cls, groups: Sequence[Group]) -> Group:
+        """Join the groups of recommenders that differ in their seeds only."""
+        first = groups[0]
+        values = {
+            key: np.concatenate([_paired(group.values[key], others) for group in groups])
+            for key, others in first.values.items()
+        }
+        return first._replace(values=values)
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows of the long table."""
         for (ranking, metric, k), values in self.values.items():
+            by_user = values.mean(axis=0)
             yield {
                 **self.label,
                 "ranking": ranking,
                 "metric": metric,
                 "k": k,
-                "value": np.mean(values),
-                "stderr": _standard_error(values),
+                "value": np.mean(by_user),
+                "stderr": standard_error(by_user),
                 "n_users": self.n_users,
                 "n_misses": self.n_misses,
             }
 
-    def differences(self, reference: Group) -> Iterator[dict[str, float]]:
-        """Yield the paired differences from a reference, in the order of `rows`."""
+    def differences(self, reference: Group, n_compared: int = 1) -> Iterator[dict[str, float]]:
+        """Yield seed_std and the paired difference from a reference, in the order of `rows`."""
         for key, values in self.values.items():
             others = reference.values[key]
-            if len(others) != len(values):
-                raise ValueError(
-                    "estimators must rank for the same users of X_test, because differences are "
-                    f"paired by user. Received an estimator with {len(values)} users (each row of "
-                    f"an unknown user counts as one); the first estimator has {len(others)}. Leave "
-                    "steps out of the pipelines that drop or rename users."
-                )
+            ours, theirs = _paired(values, others).mean(axis=0), others.mean(axis=0)
             # Sums of the same numbers in another order differ in the last digits.
-            differences = np.where(np.isclose(values, others, 1e-12, 0), 0, values - others)
+            differences = np.where(np.isclose(ours, theirs, 1e-12, 0), 0, ours - theirs)
+            mean, stderr, n = float(np.mean(differences)), standard_error(differences), len(ours)
             yield {
-                "difference": float(np.mean(differences)),
-                "margin": float(margin(_standard_error(differences), len(differences))),
+                "seed_std": float(pd.Series(values.mean(axis=1)).std()),
+                "difference": mean,
+                "margin": float(margin(stderr, n, n_compared)),
+                "pvalue": np.nan if self is reference else t_test(mean, stderr, n),
             }
 
 
-def _standard_error(values: Float64s) -> float:
-    n = len(values)
-    return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else np.nan
+def _paired(values: Float64s, others: Float64s) -> Float64s:
+    """Return the values; raise unless the others have the same number of users."""
+    if values.shape[1] != others.shape[1]:
+        raise ValueError(
+            "estimators must rank for the same users of X_test, because differences are paired by "
+            f"user. Received an estimator with {values.shape[1]} users (each row of an unknown "
+            f"user counts as one); the first estimator has {others.shape[1]}. Leave steps out of "
+            "the pipelines that drop or rename users."
+        )
+    return values
 
 
 def measure(estimator: Any, X: Any, settings: Settings, by: Any) -> list[Group]:
@@ -241,7 +256,7 @@ def _measure_rankings(problem: RankingProblem, queries: Queries, settings: Setti
         for lists in ranked_lists(problem, queries, n_negatives):
             for metric, k, values in _accuracy(lists, settings):
                 parts["sampled", metric, k].append(values)
-    return {key: np.concatenate(values) for key, values in parts.items()}
+    return {key: np.concatenate(values)[None] for key, values in parts.items()}
 
 
 def _accuracy(lists: Lists, settings: Settings) -> Iterator[tuple[str, int | None, Float64s]]:

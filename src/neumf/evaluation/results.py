@@ -11,8 +11,8 @@ from typing import Any, overload
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
+from neumf.evaluation.intervals import margin
 from neumf.utils.arrays import Float64s
 
 __all__ = ["Results"]
@@ -38,8 +38,10 @@ _COLUMNS = [
     "k",
     "value",
     "stderr",
+    "seed_std",
     "difference",
     "margin",
+    "pvalue",
     "n_users",
     "n_misses",
 ]
@@ -69,7 +71,8 @@ class Results:
     -----
     A margin is half the width of the 95 % confidence interval, by Student's t over users. `compare`
     shows the margin of the difference from the first recommender, and `evaluate` the margin of the
-    value. The number of decimals shows two digits of the smallest margin in the table.
+    value. `seed_std` is the standard deviation of the value over seeds, if there are several. The
+    number of decimals shows two digits of the smallest margin in the table.
 
     Examples
     --------
@@ -172,7 +175,9 @@ class Results:
         frame = self._frame
         text = f"{_span(frame['n_users'])} users; ± is the 95 % margin"
         if "difference" in frame:
+            n_compared = frame["estimator"].nunique() - 1
             text += f" of the paired difference from {frame['estimator'].iloc[0]!r}"
+            text += f",\ncorrected for {n_compared} comparisons (Bonferroni)" * (n_compared > 1)
         if not frame["n_misses"].any():
             return f"{text}."
         return f"{text}.\n{_span(frame['n_misses'])} misses: rows of unknown users or items."
@@ -189,11 +194,6 @@ def metric_title(metric: str, ks: list[Any]) -> str:
     if len(ks) > 1 or pd.isna(ks[0]):
         return name
     return name.replace("@k", f"@{ks[0]}") if "@k" in name else f"{name}, k={ks[0]}"
-
-
-def margin(stderr: Any, n_users: Any) -> Any:
-    """Return half the width of the 95 % confidence interval of a mean, by Student's t."""
-    return stderr * stdtrit(n_users - 1, 0.975)
 
 
 def value_margins(frame: pd.DataFrame) -> Float64s:
@@ -223,6 +223,7 @@ def _layout(part: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     if len(part["n_users"].unique()) > 1:
         users = [f"{row['n_users']:,}" for row in rows]
         cells["users", ""] = dict(zip(row_labels, users, strict=True))
+    cells = {name: texts for name, texts in cells.items() if any(texts.values())}
     index = list(dict.fromkeys(row_labels))
     table = pd.DataFrame(
         {name: [texts.get(labels, "") for labels in index] for name, texts in cells.items()},
@@ -243,7 +244,9 @@ def _texts(row: dict[Hashable, Any], half_width: float, decimals: int) -> dict[s
     value = f"{row['value']:.{decimals}f}"
     if "difference" not in row:
         return {"value": value + around}
-    return {"value": value, "difference": f"{row['difference']:+.{decimals}f}{around}"}
+    spread = "" if math.isnan(row["seed_std"]) else f"{row['seed_std']:.{decimals}f}"
+    difference = f"{row['difference']:+.{decimals}f}{around}"
+    return {"value": value, "seed_std": spread, "difference": difference}
 
 
 def _decimals(margins: Float64s) -> int:

@@ -40,9 +40,10 @@ class ComparisonDisplay:
     Notes
     -----
     An error bar is a 95 % confidence interval. With results of `compare`, it is the interval of the
-    paired difference from the first recommender, which has a dashed line and no error bar: a bar
-    that does not cross the line is a difference that other users would hardly reverse. With results
-    of `evaluate`, it is the interval of the value.
+    paired difference from the first recommender, corrected for the number of recommenders. The
+    first one has a dashed line and no error bar: a bar that does not cross the line is a difference
+    that other users would hardly reverse. With results of `evaluate`, it is the interval of the
+    value.
 
     Examples
     --------
