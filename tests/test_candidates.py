@@ -59,7 +59,9 @@ def test_exact_values_among_candidates_equal_brute_force(seed, candidates, k):
     assert ndcg_scorer(k, candidates=asked)(model, test) == pytest.approx(ndcg)
     scorer = make_ranking_scorer(metrics.recall_at_k, k, candidates=asked.tolist())
     assert scorer(model, test) == pytest.approx(recall)
-    results = evaluate(model, test, metrics=["ndcg", "recall"], k=k, candidates=pd.Index(asked))
+    results = evaluate(
+        model, test, metrics=["ndcg", "recall"], k=k, candidates=pd.Index(asked)
+    ).to_frame()
     assert results["value"].tolist() == pytest.approx([ndcg, recall])
 
 
@@ -108,8 +110,10 @@ def test_lists_are_made_of_the_candidates(rng):
     candidates = [*range(12)]
     test = test[test["item"].isin(candidates)]
     model = recommender_of(rng.random((15, 30)), train)
-    results = evaluate(model, test, metrics=["coverage", "novelty"], k=3, candidates=candidates)
-    results = results.to_frame().set_index("metric")["value"]
+    results = evaluate(
+        model, test, metrics=["coverage", "novelty"], k=3, candidates=candidates
+    ).to_frame()
+    results = results.set_index("metric")["value"]
     lists = model.recommend(test["user"].unique(), k=3, allow=candidates)
     assert results["coverage"] == lists["item"].nunique() / 12
     share = train.groupby("item")["user"].nunique() / train["user"].nunique()
@@ -148,7 +152,7 @@ def test_the_moment_of_the_question_is_told_among_candidates_too():
     options = {"k": 1, "candidates": [1, 2]}
     assert hr_scorer(**options)(model, X_test) == 0
     assert hr_scorer(**options, at="row")(model, X_test) == 1
-    results = evaluate(model, X_test, metrics="hr", at="row", **options)
+    results = evaluate(model, X_test, metrics="hr", at="row", **options).to_frame()
     assert results["value"].tolist() == [0, 1]
 
 
@@ -190,7 +194,7 @@ def test_without_any_candidate_all_rows_are_misses(candidates):
     model = PopularityRecommender().fit([["a", 1], ["b", 1], ["b", 2]])
     names = ["ndcg", "coverage", "novelty", "auc"]
     with pytest.warns(UserWarning, match="1 of 1 held-out rows name a user or an item that fit"):
-        results = evaluate(model, [["a", 99]], metrics=names, k=2, candidates=candidates)
+        results = evaluate(model, [["a", 99]], metrics=names, k=2, candidates=candidates).to_frame()
     if candidates == "cold":
         assert results["n_misses"].tolist() == [1] * 4
         assert results["value"].fillna(-1).tolist() == [0, -1, -1, 0]
@@ -204,7 +208,7 @@ def test_compare_holds_recommenders_without_cold_items_to_those_with(rng):
         "popularity": PopularityRecommender(),
         "table": RecommenderOfTable(score_table(rng.random((15, 30)))),
     }
-    results = compare(models, X_train, X_test, metrics="hr", k=2, candidates="cold")
+    results = compare(models, X_train, X_test, metrics="hr", k=2, candidates="cold").to_frame()
     assert results["value"][0] == 0
     assert results["value"][1] > 0
 

@@ -280,6 +280,8 @@ def test_a_file_with_vectors_of_other_items_is_refused(model, tmp_path):
 
 def test_evaluate_tells_of_the_whole_catalogue_and_of_cold_items(model):
     X_test = pd.DataFrame({"user": ["reader 0", "reader 1"], "item": ["book 3", "book 9"]})
-    among_all = evaluate(model, X_test, metrics="hr", k=3)["value"].item()
-    among_cold = evaluate(model, X_test, metrics="hr", k=3, candidates="cold")["value"].item()
+    among_all = evaluate(model, X_test, metrics="hr", k=3).to_frame()["value"].item()
+    among_cold = (
+        evaluate(model, X_test, metrics="hr", k=3, candidates="cold").to_frame()["value"].item()
+    )
     assert among_all <= among_cold == 1

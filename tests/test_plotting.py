@@ -128,13 +128,13 @@ def test_recommender_without_learning_curve_is_refused_as_such(tables):
 def test_metric_at_k_draws_a_comparison_that_is_all_exact(tables):
     results = compare({"popularity": PopularityRecommender()}, *tables, metrics="ndcg", k=[2, 5])
     display = MetricAtKDisplay.from_results(results)
-    assert display.lines_[0].get_ydata().tolist() == results["value"].tolist()
+    assert display.lines_[0].get_ydata().tolist() == results.to_frame()["value"].tolist()
 
 
 @pytest.mark.parametrize("ranking", ["exact", "sampled"])
 def test_metric_at_k_draws_a_line_and_a_band_per_estimator(results, ranking):
     display = MetricAtKDisplay.from_results(results, metric="ndcg", ranking=ranking)
-    rows = results[(results["metric"] == "ndcg") & (results["ranking"] == ranking)]
+    rows = results.to_frame().query("metric == 'ndcg' and ranking == @ranking")
     assert [line.get_label() for line in display.lines_] == ["popularity", "neighbours"]
     for line, band, (_, part) in zip(
         display.lines_, display.ax_.collections, rows.groupby("estimator", sort=False), strict=True
@@ -153,7 +153,7 @@ def test_metric_at_k_draws_a_line_and_a_band_per_estimator(results, ranking):
 def test_metric_at_k_of_an_estimator_is_what_evaluate_says(tables):
     model = PopularityRecommender().fit(tables[0])
     display = MetricAtKDisplay.from_estimator(model, tables[1], metric="hr", k=[1, 3])
-    expected = evaluate(model, tables[1], metrics="hr", k=[1, 3])["value"]
+    expected = evaluate(model, tables[1], metrics="hr", k=[1, 3]).to_frame()["value"]
     assert display.lines_[0].get_ydata().tolist() == expected.tolist()
     assert display.lines_[0].get_label() == "PopularityRecommender"
     other = MetricAtKDisplay.from_estimator(
@@ -179,9 +179,7 @@ def test_metric_at_k_refuses_a_metric_without_k(results):
 
 def test_comparison_draws_the_margin_of_each_difference_around_its_value(results):
     display = ComparisonDisplay.from_results(results, metric="ndcg", k=2)
-    rows = results[
-        (results["metric"] == "ndcg") & (results["k"] == 2) & (results["ranking"] == "exact")
-    ]
+    rows = results.to_frame().query("metric == 'ndcg' and k == 2 and ranking == 'exact'")
     points, _, (bars,) = display.bars_.lines
     assert points.get_xdata().tolist() == rows["value"].tolist()
     ends = [segment[:, 0].tolist() for segment in bars.get_segments()]
@@ -209,8 +207,10 @@ def test_comparison_of_an_evaluation_draws_the_margins_of_the_values(tables):
     results = evaluate(model, tables[1], metrics="ndcg", k=5, by=halves)
     display = ComparisonDisplay(results).plot()
     (bars,) = display.bars_.lines[2]
-    margins = results["stderr"] * t.ppf(0.975, 19)  # of 20 users
-    for segment, value, margin in zip(bars.get_segments(), results["value"], margins, strict=True):
+    margins = results.to_frame()["stderr"] * t.ppf(0.975, 19)  # of 20 users
+    for segment, value, margin in zip(
+        bars.get_segments(), results.to_frame()["value"], margins, strict=True
+    ):
         assert segment[:, 0].tolist() == pytest.approx([value - margin, value + margin])
     assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["first", "second"]
 

@@ -316,7 +316,7 @@ def test_sampled_scorers_ask_at_the_time_of_the_held_out_row_among_the_same_item
 def test_evaluate_puts_figures_with_the_moment_beside_those_without(split):
     model = PopularBefore().fit(split[0])
     options = {"metrics": ["hr", "coverage", metrics.ndcg_at_k], "k": 4, "n_negatives": 6}
-    both = evaluate(model, split[1], at="row", **options)
+    both = evaluate(model, split[1], at="row", **options).to_frame()
     assert both["ranking"].tolist() == [
         *["exact", "sampled", "exact, timed", "sampled, timed"],
         *["exact", "exact, timed"],
@@ -324,7 +324,7 @@ def test_evaluate_puts_figures_with_the_moment_beside_those_without(split):
     ]
     untimed = both[~both["ranking"].str.endswith("timed")].reset_index(drop=True)
     assert_frame_equal(untimed, evaluate(model, split[1], **options).to_frame())
-    values = both.to_frame().set_index(["ranking", "metric"])["value"]
+    values = both.set_index(["ranking", "metric"])["value"]
     assert values["exact, timed", "hr"] == pytest.approx(brute_force_hits(*split, k=4).mean())
     for ranking, n_negatives in {"exact, timed": None, "sampled, timed": 6}.items():
         scorer = ndcg_scorer(4, n_negatives=n_negatives, at="row")
@@ -333,7 +333,7 @@ def test_evaluate_puts_figures_with_the_moment_beside_those_without(split):
 
 def test_compare_tells_figures_with_the_moment_apart(split):
     models = {"popularity": PopularityRecommender(), "now": PopularBefore()}
-    results = compare(models, *split, metrics="hr", k=4, at="row")
+    results = compare(models, *split, metrics="hr", k=4, at="row").to_frame()
     assert results["ranking"].tolist() == ["exact", "exact, timed"] * 2
     expected = brute_force_hits(*split, k=4).mean() - results["value"][1]
     assert results["difference"][3] == pytest.approx(expected)
@@ -401,7 +401,7 @@ def test_the_time_of_a_held_out_row_reaches_its_own_query_alone(split):
     moved = X_test.copy()
     moved.loc[moved.index[5], "timestamp"] = 1
     options = {"metrics": ["hr", "novelty"], "k": 4, "by": "user", "at": "row", "n_negatives": 6}
-    first, second = (evaluate(model, table, **options) for table in (X_test, moved))
+    first, second = (evaluate(model, table, **options).to_frame() for table in (X_test, moved))
     is_timed = first["ranking"].str.endswith("timed")
     is_own = first["user"] == X_test["user"].iloc[5]
     assert_frame_equal(first[~(is_timed & is_own)], second[~(is_timed & is_own)])

@@ -172,11 +172,11 @@ def test_evaluation_at_row_ranks_as_of_the_time_of_the_row():
     X_train = X.drop(held_out.index)
     model = EASERecommender(1.0).fit(X_train)
     options = {"metrics": "ndcg", "k": 4, "exclude_seen": False}
-    values = evaluate(model, held_out, at="row", by="user", **options)
+    values = evaluate(model, held_out, at="row", by="user", **options).to_frame()
     values = values[values["ranking"] == "exact, timed"].set_index("user")["value"]
     for user, item, moment in held_out.to_numpy():
         own = X_train[(X_train["user"] == user) & (X_train["timestamp"] < moment)]
         if len(own):
             row = pd.DataFrame({"user": [99], "item": [item]})
-            expected = evaluate(model, row, interactions=own.assign(user=99), **options)
+            expected = evaluate(model, row, interactions=own.assign(user=99), **options).to_frame()
             assert values[user] == pytest.approx(expected["value"][0])

@@ -262,8 +262,10 @@ def test_new_users_of_the_window_are_judged_by_their_first_rows(table):
     earlier = X_late.drop(X_test.index)
     model = ItemKNNRecommender().fit(X_train)
     with pytest.warns(UserWarning, match="an unknown user"):
-        without = evaluate(model, X_test, metrics="hr", k=3, exclude_seen=False)
+        without = evaluate(model, X_test, metrics="hr", k=3, exclude_seen=False).to_frame()
     known = X_test[X_test["user"].isin(X_train["user"]) | X_test["user"].isin(earlier["user"])]
     assert without["n_misses"].item() > len(X_test) - len(known)
-    told = evaluate(model, known, metrics="hr", k=3, exclude_seen=False, interactions=earlier)
+    told = evaluate(
+        model, known, metrics="hr", k=3, exclude_seen=False, interactions=earlier
+    ).to_frame()
     assert told["n_misses"].item() == 0

@@ -52,7 +52,7 @@ def test_a_network_recommends_predicts_and_folds_in(path):
 def test_a_network_is_evaluated_and_saved(path, tmp_path):
     model = neumf.load(path)
     X = walks().tail(12).assign(item=lambda X: "ítem " + ((X["item"] + 6) % 12).astype(str))
-    table = neumf.evaluate(model, X, metrics=["hr", "ndcg"], k=5)
+    table = neumf.evaluate(model, X, metrics=["hr", "ndcg"], k=5).to_frame()
     assert np.isfinite(table["value"]).all()
     model.save(tmp_path / "model")
     pd.testing.assert_frame_equal(neumf.load(tmp_path / "model").recommend(), model.recommend())

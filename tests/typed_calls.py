@@ -54,7 +54,7 @@ def calls_of_a_user() -> None:
     results = compare({"a": model}, None, X_test, metrics="ndcg")
     assert_type(results, Results)
     assert_type(results.to_frame(), pd.DataFrame)
-    assert_type(results[["estimator", "value"]], pd.DataFrame)
+    assert_type(results.to_frame()[["estimator", "value"]], pd.DataFrame)
 
     loaded = neumf.load(Path("model.neumf"))
     assert_type(loaded, BaseRecommender)

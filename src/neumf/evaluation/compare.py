@@ -236,7 +236,7 @@ def compare(
     neighbours  0.142  +0.012 ± 0.013
     196 users; ± is the 95 % margin of the paired difference from 'popularity'.
     >>> fitted = {name: model.fit(X_train) for name, model in models.items()}
-    >>> results = compare(fitted, None, X_test, metrics="ndcg", k=10)
+    >>> results = compare(fitted, None, X_test, metrics="ndcg", k=10).to_frame()
     >>> results["difference"].round(3).tolist()
     [0.0, 0.012]
     """

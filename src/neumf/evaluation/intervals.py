@@ -34,7 +34,7 @@ def t_test(mean: float, stderr: float, n_users: int) -> float:
 
 
 def holm(pvalues: pd.Series[float]) -> pd.Series[float]:
-    """Adjust p-values for their number, by Holm's step-down procedure; NaN is no test."""
+    """Adjust p-values for their number, by Holm's step-down procedure; NaN does not count."""
     ordered = pvalues.dropna().sort_values()
     steps = ordered * np.arange(len(ordered), 0, -1)
     return steps.cummax().clip(upper=1).reindex(pvalues.index)

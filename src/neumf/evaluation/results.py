@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from html import escape
 from importlib import import_module
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ class Results:
 
     :func:`neumf.evaluate` and :func:`neumf.compare` return it. Printed, or as the last line of a
     notebook cell, it is a table per metric, with the margin beside each value. `to_frame` has all
-    numbers, and ``results[columns]`` is short for ``results.to_frame()[columns]``.
+    numbers.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Results:
     coverage of the catalogue          0.667          1.000
     novelty (bits)             0.585 ± 0.000  0.835 ± 3.177
     2 users; ± is the 95 % margin.
-    >>> results[["metric", "k", "value"]].head(2)
+    >>> results.to_frame()[["metric", "k", "value"]].head(2)
       metric  k  value
     0     hr  1    0.5
     1     hr  2    1.0
@@ -105,13 +105,6 @@ class Results:
             A copy, with the columns that :func:`neumf.evaluate` or :func:`neumf.compare` lists.
         """
         return self._frame.copy()
-
-    @overload
-    def __getitem__(self, columns: str) -> pd.Series[Any]: ...
-    @overload
-    def __getitem__(self, columns: Any) -> pd.DataFrame: ...
-    def __getitem__(self, columns: Any) -> Any:
-        return self.to_frame()[columns]
 
     def plot(self, metric: str | None = None, *, ranking: str = "exact", ax: Any = None) -> Any:
         """Draw the values of one metric with their margins.
