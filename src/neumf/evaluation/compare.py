@@ -240,7 +240,9 @@ def compare(
     >>> results["difference"].round(3).tolist()
     [0.0, 0.012]
     """
-    if not isinstance(estimators, Mapping) or not estimators or [] in estimators.values():
+    given = estimators if isinstance(estimators, Mapping) else {}
+    by_name = {name: seeds if isinstance(seeds, list) else [seeds] for name, seeds in given.items()}
+    if not by_name or not all(by_name.values()):
         raise ValueError(
             "estimators must be a dict of at least one name and estimator, or list of estimators. "
             f"Received: {describe(estimators)}. Call {_COMPARE}."
@@ -249,9 +251,8 @@ def compare(
     settings = Settings.read(metrics, k, task)
     rows = []
     reference: list[Group] = []
-    n_compared = max(1, len(estimators) - 1)
-    for name, given in estimators.items():
-        seeds = given if isinstance(given, list) else [given]
+    n_compared = max(1, len(by_name) - 1)
+    for name, seeds in by_name.items():
         # The None is for FrozenEstimator, whose `fit` has no default for y.
         fitted = seeds if X_train is None else (clone(seed).fit(X_train, None) for seed in seeds)
         runs = [measure(estimator, X_test, settings, by) for estimator in fitted]
