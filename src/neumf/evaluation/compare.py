@@ -209,9 +209,10 @@ def compare(
     If m recommenders are compared with one, the best of them is partly best by chance. Margins and
     p-values are therefore corrected for m: if no recommender differs from the first one, some
     p-value is below 0.05 in at most 5 % of the cases. With the p-values of the single tests in
-    ascending order, :math:`p_{(1)} \le \dots \le p_{(m)}`, Holm's adjusted p-values are
+    ascending order, :math:`p_{(1)} \le \ldots \le p_{(m)}`, Holm's adjusted p-values are
 
-    .. math:: \tilde p_{(i)} = \min\Big(1, \max_{j \le i}\, (m - j + 1)\, p_{(j)}\Big).
+    .. math:: \min\left(1, \max_{j \le i}\, (m - j + 1)\, p_{(j)}\right)
+              \quad\mathrm{for}\ i = 1, \ldots, m.
 
     They are never larger than Bonferroni's, :math:`m p_{(i)}`, to which the margins belong. So a
     p-value may be below 0.05 although the interval holds 0. Metrics, lengths of the list, rankings
