@@ -15,7 +15,7 @@ imports neither TensorFlow nor Keras. Then ::
 
 returns the list of `recommend`::
 
-    {"user": 8, "items": [{"item": 1843866, "score": 3.1, "rank": 1}, ...], "ignored": []}
+    {"user": 8, "items": [{"item": 1408101, "score": 0.58, "rank": 1}, ...], "ignored": []}
 
 ``interactions`` are rows since `fit`, oldest first, each with a ``timestamp`` in seconds or none of
 them. ``ignored`` holds the items of the request that the recommender does not know.
@@ -59,6 +59,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, StrictStr
 from starlette.exceptions import HTTPException
+from threadpoolctl import threadpool_limits
 
 import neumf
 
@@ -105,6 +106,7 @@ class Waiting:
 
     question: Question
     model: Any
+    size: int  # items to ask for; denied items are left out afterwards
     kind: tuple
     rows: list[Interaction]  # those with known items
     ignored: list[int | str]
@@ -151,14 +153,10 @@ def read(model, question):
     timed = {row.timestamp is not None for row in rows}
     if len(timed) > 1:
         raise HTTPException(422, "interactions must have a timestamp each, or none of them.")
-    kind = model, size_of(question).bit_length(), *timed
+    size = question.k + len(question.deny)
+    kind = model, size.bit_length(), *timed
     ignored = [item for item in dict.fromkeys(named) if item not in model.items_]
-    return Waiting(question, model, kind, rows, ignored, asyncio.Future())
-
-
-def size_of(question):
-    """Return the number of items to ask for; denied items are left out afterwards."""
-    return question.k + len(question.deny)
+    return Waiting(question, model, size, kind, rows, ignored, asyncio.Future())
 
 
 def check_kind(name, ids, index):
@@ -196,11 +194,13 @@ def best_items(group):
     """Return the best items of each user, with scores."""
     users, requests = list(group), list(group.values())
     rows = [(user, row.item, row.timestamp) for user in users for row in group[user].rows]
-    X = pd.DataFrame(rows, columns=["user", "item", "timestamp"]).dropna(axis=1) if rows else None
+    X = {"user": [row[0] for row in rows], "item": [row[1] for row in rows]}
+    if rows and rows[0][2] is not None:  # as in all rows
+        X["timestamp"] = [row[2] for row in rows]
     lists = requests[0].model.recommend(
         users if len(users) > 1 else users[0],  # one id is read faster
-        max(size_of(request.question) for request in requests),
-        interactions=X,
+        max(request.size for request in requests),
+        interactions=pd.DataFrame(X) if rows else None,
     )
     best = {user: [] for user in users}
     columns = (lists[name].tolist() for name in ("user", "item", "score"))
@@ -319,14 +319,11 @@ def make_app():
     async def lifespan(app):
         app.state.file = ModelFile(os.environ["NEUMF_MODEL"], metrics)
         watching = asyncio.create_task(app.state.file.watch())
-        yield
+        with threadpool_limits(1):  # workers share out the cores
+            yield
         watching.cancel()
 
-    app = FastAPI(
-        title="Recommendations",
-        lifespan=lifespan,
-        max_body_size=MAX_BODY,
-    )
+    app = FastAPI(title="Recommendations", lifespan=lifespan, max_body_size=MAX_BODY)
     app.add_middleware(metrics.counted)
     guards = [Depends(check_key)] if os.environ.get("NEUMF_API_KEY") else []
 

@@ -31,7 +31,8 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
 
-SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "serve.py"
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "examples" / "serve.py"
 
 
 KEY = "open sesame ä"
@@ -399,6 +400,21 @@ def test_what_a_recommender_needs_besides_is_said(workers, other_model, model):
     assert "timestamp" in untimed.json()["detail"]
     rows = pd.DataFrame({"user": 3, "item": [1], "timestamp": [later]})
     assert_lists(timed, other_model.recommend(3, k=2, interactions=rows))
+
+
+def test_the_guide_shows_a_request_and_a_hint(workers, model):
+    guide = (ROOT / "docs" / "guides" / "server.md").read_text(encoding="utf-8")
+    request = re.search(r"-d '(.*?)'", guide)[1]
+    assert request in SCRIPT.read_text(encoding="utf-8")
+    popular = neumf.PopularityRecommender().fit(neumf.datasets.load_movietweetings())
+    workers.replace_file(lambda: popular.save(workers.path), "ok")
+    answer = workers.post(request).json()
+    hint = workers.ask(user="8").json()["detail"]
+    workers.replace_file(lambda: model.save(workers.path), "ok")
+    assert len(answer["items"]) == 5
+    assert not {1300854, 770828} & {row["item"] for row in answer["items"]}
+    assert answer["ignored"] == []
+    assert json.dumps({"detail": hint}) in guide
 
 
 def test_a_model_whose_ids_are_not_in_json_is_not_served(tmp_path):
