@@ -114,7 +114,7 @@ class Waiting:
 
 
 class Line:
-    """Requests that wait. Those of one kind share a call of `recommend`, which saves time."""
+    """Requests that wait. Requests of one kind share a call of `recommend`, which saves time."""
 
     def __init__(self):
         self.waiting = []
@@ -239,7 +239,7 @@ class ModelFile:
 
 
 def version_of(path):
-    """Return what differs after a file is replaced or written; None if there is no file."""
+    """Return values that change when a file is replaced or written; None if there is no file."""
     try:
         status = Path(path).stat()
     except OSError:
