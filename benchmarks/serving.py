@@ -1,29 +1,31 @@
-r"""How fast `examples/serve.py` answers, and whether it says what `recommend` says.
+r"""How fast `examples/serve.py` answers, and whether it returns the lists of `recommend`.
 
-    python benchmarks/serving.py --recommender next-item --requests 10000 --connections 8
+    python benchmarks/serving.py --workers 1 2 --requests 10000 --connections 16
 
-fits a recommender to the embedded ratings (or to MovieLens rows, with `--train ml-1m.inter` and the
-like, see `--help`), saves it, starts the server on a free port of this machine, and lets some
-clients ask it, each over one connection that stays open: lists of ten for users drawn at random,
-every fourth with three interactions since `fit` and ten items denied. Every list is compared with
-that of `recommend`. Printed are requests per second, the median and the 99th percentile of the time
-of a request, the seconds of the processor that the server took for one, the memory of the server
-before the first request, after a tenth of them and at the end, and the answers that were errors or
-other lists. Clients and server share the cores; `recommend` in one thread, without a server, is
-measured beside them.
+fits a recommender to the embedded ratings (or to other rows, see `--help`), saves it, and starts
+the server on a free port of this machine, for each number of workers. Threads of this process send
+requests for lists of ten for random users, first over connections that stay open, then over a new
+connection for each request. `--fold-in 0.25` gives a quarter of the requests three interactions and
+ten denied items. Each list is compared with `recommend`.
+
+A row of the table has the requests per second, the median and the 99th percentile of the time of a
+request, the processor time of the server and of the clients per request, and the memory of the
+workers. Clients and workers share the cores.
 """
 
 import argparse
-import http.client
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,44 +49,40 @@ def main():
     parser.add_argument("--train", help="a Parquet file, or one of MovieLens; else MovieTweetings")
     parser.add_argument("--recommender", default="next-item", choices=[*NETWORKS, *SIMPLE])
     parser.add_argument("--epochs", type=int, default=2, help="accuracy does not matter here")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--requests", type=int, default=10_000)
-    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--fold-in", type=float, default=0, help="share with interactions")
     arguments = parser.parse_args()
     model = fit(read(arguments.train), arguments.recommender, arguments.epochs)
     print(f"{arguments.recommender}: {len(model.users_):,} users, {len(model.items_):,} items")
-    bodies = draw_questions(model, arguments.requests)
+    questions = draw_questions(model, arguments.requests, arguments.fold_in)
+    lists = time_recommend(model, questions)
+    print("| workers | connections | requests/s | p50, p99 | server, client: ms/request | memory |")
+    print("|---|---|---|---|---|---|")
+    wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model")
-        process, port = start(Path(folder) / "model")
-        try:
-            before = processor_seconds(process.pid)
-            answers, seconds, memory = ask(process.pid, port, bodies, arguments.connections)
-            in_server = processor_seconds(process.pid) - before
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
-    times = 1000 * np.array([answer[0] for answer in answers])
-    print(
-        f"{len(answers):,} requests over {arguments.connections} connections: "
-        f"{len(answers) / seconds:,.0f} a second, median {np.median(times):.1f} ms, "
-        f"99th percentile {np.percentile(times, 99):.1f} ms, longest {times.max():.0f} ms"
-    )
-    print(f"processor time of the server: {1000 * in_server / len(answers):.2f} ms a request")
-    print("memory of the server: " + ", ".join(f"{name} {mb:.1f} MB" for name, mb in memory))
-    errors = sum(status != 200 for _, status, _ in answers)
+        for n_workers in arguments.workers:
+            with server(Path(folder) / "model", n_workers) as (port, pids):
+                for kept in (True, False):
+                    load = Load(port, kept, [as_request(question, kept) for question in questions])
+                    row, answers = measure(load, arguments.connections, pids)
+                    print(f"| {n_workers} | {'kept' if kept else 'new'} {row}", flush=True)
+                    wrong += count_wrong(answers, lists)
+    print(f"{wrong} answers were errors or other lists than those of recommend")
+    sys.exit(wrong > 0)
+
+
+def time_recommend(model, questions):
     begin, own = time.perf_counter(), time.process_time()
-    lists = [recommend(model, json.loads(body)) for body in bodies]
+    lists = [recommend(model, question) for question in questions]
     seconds, own = time.perf_counter() - begin, time.process_time() - own
     print(
-        f"recommend alone, in one thread: {len(bodies) / seconds:,.0f} lists a second, "
-        f"{1000 * own / len(bodies):.2f} ms of processor time each"
+        f"recommend alone, in one thread: {len(lists) / seconds:,.0f} lists a second, "
+        f"{1000 * own / len(lists):.2f} ms of processor time each\n"
     )
-    others = sum(
-        status == 200 and not same_list(json.loads(content)["items"], table)
-        for (_, status, content), table in zip(answers, lists, strict=True)
-    )
-    print(f"{errors} errors, {others} lists other than those of recommend")
-    sys.exit(errors + others > 0)
+    return lists
 
 
 def read(path):
@@ -101,61 +99,115 @@ def fit(X, name, epochs):
     return NETWORKS[name](epochs=epochs, random_state=0).fit(X)
 
 
-def draw_questions(model, n):
+def draw_questions(model, n, share):
     rng = np.random.default_rng(0)
     users, items = model.users_.to_numpy(), model.items_.to_numpy()
     questions = [{"user": user, "k": 10} for user in rng.choice(users, n).tolist()]
-    for question in questions[::4]:
-        done = rng.choice(items, 3, replace=False).tolist()
-        question["interactions"] = [{"item": item} for item in done]
-        question["deny"] = rng.choice(items, 10, replace=False).tolist()
-    return [json.dumps(question).encode() for question in questions]
+    for question in questions:
+        if rng.random() < share:
+            done = rng.choice(items, 3, replace=False).tolist()
+            question["interactions"] = [{"item": item} for item in done]
+            question["deny"] = rng.choice(items, 10, replace=False).tolist()
+    return questions
 
 
-def start(path):
-    """Start the server; return its process and its port."""
-    # Threads of the server share the cores; those of BLAS would only wait for each other.
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+def as_request(question, kept):
+    body = json.dumps(question).encode()
+    head = "POST /recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {len(body)}\r\n" + ("" if kept else "Connection: close\r\n")
+    return f"{head}\r\n".encode() + body
+
+
+@contextmanager
+def server(path, n_workers):
+    """Start the server; give its port and the process ids of its workers."""
     process = subprocess.Popen(
-        [sys.executable, SERVER, path, "--port", "0"],
-        env=environment,
+        [sys.executable, SERVER, path, "--port", "0", "--workers", str(n_workers)],
         stderr=subprocess.PIPE,
         text=True,
     )
-    for line in process.stderr:
-        if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", line):
-            return process, int(found[1])
-    raise RuntimeError("the server did not start")
+    try:
+        log = ""
+        while "running on" not in log or log.count("startup complete") < n_workers:
+            line = process.stderr.readline()
+            if not line:
+                raise RuntimeError(f"the server did not start:\n{log}")
+            log += line
+        pids = [int(pid) for pid in re.findall(r"Started server process \[(\d+)\]", log)]
+        yield int(re.search(r"running on http://127\.0\.0\.1:(\d+)", log)[1]), pids
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
 
 
-def ask(pid, port, bodies, n_connections):
-    """Send all bodies; return (seconds, status, content) of each, all seconds, and memory."""
-    memory = [("at start", memory_of(pid))]
-    answers = [None] * len(bodies)
-    numbers = iter(range(len(bodies)))
-    begin = time.perf_counter()
+@dataclass
+class Load:
+    """Requests to a port, over connections that stay open or over new ones."""
 
-    def work():
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    port: int
+    kept: bool
+    requests: list[bytes]
+
+    def send(self, numbers, answers):
+        """Send requests one after another; keep (seconds, status, body) of each."""
+        connection = None
         for number in numbers:
-            sent = time.perf_counter()
-            connection.request(
-                "POST", "/recommend", bodies[number], {"Content-Type": "application/json"}
-            )
-            response = connection.getresponse()
-            content = response.read()
-            answers[number] = (time.perf_counter() - sent, response.status, content)
-            if number == len(bodies) // 10:
-                memory.append(("after a tenth", memory_of(pid)))
-        connection.close()
+            begin = time.perf_counter()
+            if connection is None:
+                connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+            connection.sendall(self.requests[number])
+            answer = receive(connection)
+            if not self.kept:
+                connection.close()
+                connection = None
+            answers[number] = (time.perf_counter() - begin, *answer)
+        if connection:
+            connection.close()
 
-    clients = [threading.Thread(target=work) for _ in range(n_connections)]
+
+def receive(connection):
+    """Return the status and the body of an answer. A client of a library takes much longer."""
+    content = b""
+    while b"\r\n\r\n" not in content:
+        content += connection.recv(2**16)
+    head, _, body = content.partition(b"\r\n\r\n")
+    length = int(re.search(rb"content-length: (\d+)", head)[1])
+    while len(body) < length:
+        body += connection.recv(2**16)
+    return int(head.split()[1]), body
+
+
+def measure(load, n_connections, pids):
+    """Send all requests; return the row of the table, and the answers."""
+    answers = [None] * len(load.requests)
+    numbers = iter(range(len(load.requests)))
+    clients = [
+        threading.Thread(target=load.send, args=(numbers, answers)) for _ in range(n_connections)
+    ]
+    begin, own = time.perf_counter(), time.process_time()
+    before = sum(map(processor_seconds, pids))
     for client in clients:
         client.start()
     for client in clients:
         client.join()
     seconds = time.perf_counter() - begin
-    return answers, seconds, [*memory, ("at the end", memory_of(pid))]
+    per_request = 1000 / len(answers)
+    of_clients = per_request * (time.process_time() - own)
+    of_server = per_request * (sum(map(processor_seconds, pids)) - before)
+    median, high = np.percentile([1000 * answer[0] for answer in answers], [50, 99])
+    memory = ", ".join(f"{memory_of(pid):.0f}" for pid in pids)
+    return (
+        f"| {len(answers) / seconds:,.0f} | {median:.1f}, {high:.1f} ms "
+        f"| {of_server:.2f}, {of_clients:.2f} | {memory} MB |"
+    ), answers
+
+
+def count_wrong(answers, lists):
+    """Count the errors and the lists that `recommend` does not return."""
+    return sum(
+        status != 200 or not same_list(json.loads(content)["items"], table)
+        for (_, status, content), table in zip(answers, lists, strict=True)
+    )
 
 
 def memory_of(pid):

@@ -3,7 +3,7 @@ import time
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from neumf.utils import threads as _threads
 from neumf.utils.threads import map_threads
@@ -68,6 +68,13 @@ def test_blas_computes_in_one_thread_meanwhile_and_in_as_many_as_before_afterwar
 
         assert set.union(*within) <= {1}
         assert blas_threads() == before
+
+
+def test_a_limit_of_one_blas_thread_is_not_set_again(monkeypatch):
+    with threadpool_limits(1, "blas"):
+        monkeypatch.delattr(ThreadpoolController, "limit")
+
+        assert list(map_threads(lambda _: blas_threads(), range(3))) == [{1}] * 3
 
 
 def test_calls_from_several_threads_leave_blas_as_it_was():
