@@ -9,6 +9,8 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 
 import neumf
@@ -353,6 +355,21 @@ def test_a_search_tries_diversity_and_parameters_of_the_recommender():
     search = GridSearchCV(model, grid, cv=LeaveLastOutSplitter()).fit(X)
     assert len({*search.cv_results_["mean_test_score"]}) > 4
     assert search.best_estimator_.recommend(3, k=2)["rank"].tolist() == [1, 2]
+
+
+def test_a_frozen_recommender_is_not_fitted_again(tmp_path):
+    fitted = ALSRecommender(n_factors=4, random_state=0).fit(X_TRAIN)
+    model = RerankedRecommender(FrozenEstimator(fitted), groups=BRANDS, at_most=3).fit(X)
+    assert model.recommender_ is fitted
+    assert model.seen_ is fitted.seen_
+    expected = als(groups=BRANDS, at_most=3).recommend()
+    pd.testing.assert_frame_equal(model.recommend(), expected)
+    model.save(tmp_path / "model.neumf")
+    loaded = neumf.load(tmp_path / "model.neumf")
+    pd.testing.assert_frame_equal(loaded.recommend(), expected)
+    assert isinstance(loaded.recommender, ALSRecommender)
+    with pytest.raises(NotFittedError, match="This ALSRecommender"):
+        RerankedRecommender(FrozenEstimator(ALSRecommender())).fit(X)
 
 
 def test_it_folds_in():

@@ -47,7 +47,7 @@ BASELINES = {
     "voting": VotingRecommender(
         [("ease", EASERecommender(1.0, decay=2)), ("recent", PopularityRecommender("3s"))]
     ),
-    "reranked": RerankedRecommender(
+    "reranked, recent": RerankedRecommender(
         PopularityRecommender("3s"), diversity=0.6, item_features=FEATURES
     ),
 }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import normalize
+from sklearn.utils.validation import check_is_fitted
 
-from neumf.base import BaseRecommender, keep_rows, read_rows
+from neumf.base import BaseRecommender
 from neumf.interactions.features import join_features
 from neumf.interactions.new_rows import NewRows
 from neumf.protocols import Ranker
@@ -22,6 +23,19 @@ from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
 from neumf.utils.arrays import Float64s, Indices
 from neumf.utils.validation import check_int, check_real
+
+# The fitted attributes that it has in common with its recommender.
+_SHARED = (
+    "users_",
+    "items_",
+    "seen_",
+    "user_items_",
+    "popularity_",
+    "popularity_logits_",
+    "has_timestamps_",
+    "n_features_in_",
+    "feature_names_in_",
+)
 
 
 class RerankedRecommender(BaseRecommender):
@@ -37,7 +51,8 @@ class RerankedRecommender(BaseRecommender):
     recommender : recommender
         Any recommender derived from :class:`neumf.base.BaseRecommender`, except another
         `RerankedRecommender`. `fit` clones it. ``set_params(recommender__parameter=value)`` sets
-        its parameters, also in a search.
+        its parameters, also in a search. To keep a fitted one as it is, wrap it in a
+        :class:`sklearn.frozen.FrozenEstimator`: `fit` then only reads the other parameters.
     diversity : float, default=0.2
         How much dissimilar items count, from 0 (not at all) to below 1, see Notes.
     item_features : DataFrame or None, default=None
@@ -171,30 +186,30 @@ class RerankedRecommender(BaseRecommender):
         """
         self._check_parameters()
         limits = read_limits(self.groups, self.at_least, self.at_most)
-        rows = read_rows(X, y, sample_weight)
-        weighted = {} if rows.weights is None else {"sample_weight": rows.weights}
-        fitted = clone(self.recommender).fit(rows, rows.labels, **weighted)
+        weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
+        fitted = _thawed(clone(self.recommender).fit(X, y, **weighted))
         features = self._read_features(fitted.items_)
         vectors = _unit_vectors(features, fitted)
         self._require_vectors(vectors)
-        rows = replace(rows, user_ids=fitted.users_, item_ids=fitted.items_)
-        keep_rows(
-            self,
-            rows,
-            recommender_=fitted,
-            _features=features,
-            _vectors=vectors,
-            _limits=None if limits is None else limits.of_items(fitted.items_),
-        )
+        shared = {name: value for name, value in vars(fitted).items() if name in _SHARED}
+        own = {
+            "recommender_": fitted,
+            "_features": features,
+            "_vectors": vectors,
+            "_limits": None if limits is None else limits.of_items(fitted.items_),
+        }
+        self._commit(shared | own)
         return self
 
     def _check_parameters(self) -> None:
-        inner = self.recommender
+        inner = _thawed(self.recommender)
         if not isinstance(inner, BaseRecommender) or isinstance(inner, RerankedRecommender):
             raise TypeError(
                 "recommender must be a recommender derived from neumf.base.BaseRecommender, other "
                 f"than RerankedRecommender. Received: {inner!r}."
             )
+        if inner is not self.recommender:
+            check_is_fitted(inner)
         check_real("diversity", self.diversity, below=1)
         check_int("n_candidates", self.n_candidates, 1)
 
@@ -209,7 +224,7 @@ class RerankedRecommender(BaseRecommender):
         if vectors is None and self.diversity:
             raise ValueError(
                 f"diversity={self.diversity} needs vectors or features of items. Received "
-                f"{type(self.recommender).__name__}, which has no item vectors. Pass "
+                f"{type(_thawed(self.recommender)).__name__}, which has no item vectors. Pass "
                 "item_features=, or set diversity=0."
             )
 
@@ -254,6 +269,11 @@ class RerankedRecommender(BaseRecommender):
         vectors = _unit_vectors(features, fitted)
         own = {"_features": features, "_vectors": vectors, "_limits": limits}
         self._commit({"recommender_": fitted} | own)
+
+
+def _thawed(recommender: Any) -> Any:
+    """Return the recommender inside a FrozenEstimator, and others as they are."""
+    return recommender.estimator if isinstance(recommender, FrozenEstimator) else recommender
 
 
 def _unit_vectors(features: sp.csr_array | None, fitted: Any) -> Vectors | None:
