@@ -50,7 +50,7 @@ class ListRanker(Ranker, Protocol):
     def rerank(self, scores: Scores, items: Indices, k: int) -> Scores:
         """Return scores whose k highest are the list of k items.
 
-        `scores` has a row for each list, with -inf for items that are no candidates, such as seen
+        `scores` has a row for each list, with -inf for items that must stay out, such as seen
         ones. They keep -inf. `items` holds the index of each score's item, in an array that can be
         broadcast to the shape of `scores`.
         """

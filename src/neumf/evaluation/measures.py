@@ -217,7 +217,7 @@ def _measure_queries(problem: RankingProblem, queries: Queries, settings: Settin
 def _measure_rankings(problem: RankingProblem, queries: Queries, settings: Settings) -> _Values:
     """Measure the exact ranking and, with `n_negatives`, the sampled one."""
     if rerank_of(problem.recommender.ranker_) is not None and len(settings.cutoffs) > 1:
-        # The lists of a length are no part of longer ones.
+        # Each length has lists of its own.
         of_k = (settings._replace(cutoffs=[k]) for k in settings.cutoffs)
         merged = [pair for one in of_k for pair in _measure_rankings(problem, queries, one).items()]
         return dict(sorted(merged, key=lambda pair: pair[0][0]))

@@ -277,7 +277,7 @@ def _thawed(recommender: Any) -> Any:
 
 
 def _unit_vectors(features: sp.csr_array | None, fitted: Any) -> Vectors | None:
-    """Return the features or else the vectors of items, of length 1; None if there are none."""
+    """Return the features or else the vectors of items, of length 1; None without vectors."""
     network = getattr(fitted, "network_", None)
     own = getattr(fitted, "item_vectors_", None) if network is None else network.item_vectors
     vectors = own if features is None else features
