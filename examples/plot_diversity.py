@@ -51,23 +51,19 @@ print(results.round(3).to_string(index=False))
 # %%
 # Draw
 # ----
-# Each dot is a setting. Up to 0.2, lists are more diverse at almost no cost.
+# Each dot is a setting of `diversity`. Up to 0.2, lists are more diverse at almost no cost.
 
-figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
-for (name, part), color in zip(
-    results.groupby("compared by", sort=False), ["#0072b2", "#007a5a"], strict=True
-):
+figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharex=True, sharey=True, layout="constrained")
+for ax, (name, part) in zip(axes, results.groupby("compared by", sort=False), strict=True):
     gains = 100 * (part["distance"] / part["distance"].iloc[0] - 1)
-    ax.plot(gains, part["NDCG@10"], "o-", color=color, lw=2)
+    ax.axhline(part["NDCG@10"].iloc[0], color="k", ls=":", lw=1)
+    ax.plot(gains, part["NDCG@10"], "o-", color="#0072b2", lw=2)
     for gain, ndcg, diversity in zip(gains, part["NDCG@10"], part["diversity"], strict=True):
-        ax.annotate(
-            f"{diversity:g}", (gain, ndcg), xytext=(5, 5), textcoords="offset points", color=color
-        )
-    ax.text(gains.iloc[-1], part["NDCG@10"].iloc[-1], f"  {name}", va="top", color=color)
-ax.axhline(results["NDCG@10"][0], color="k", ls=":", lw=1)
-ax.set(xlabel="more distance within lists, in percent", ylabel="NDCG@10 of lists of ten")
-ax.margins(x=0.15, y=0.12)
-ax.spines[["top", "right"]].set_visible(False)
+        ax.annotate(f"{diversity:g}", (gain, ndcg), xytext=(5, 5), textcoords="offset points")
+    ax.set(title=f"compared by {name}", xlabel="more distance within lists, in percent")
+    ax.margins(x=0.1, y=0.12)
+    ax.spines[["top", "right"]].set_visible(False)
+axes[0].set_ylabel("NDCG@10 of lists of ten")
 plt.show()
 
 # %%

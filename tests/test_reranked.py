@@ -272,19 +272,16 @@ def test_evaluate_among_candidates_measures_the_lists_of_allow():
     assert result["value"][0] != whole["value"][0]
 
 
-def test_sampled_lists_keep_the_limits_among_the_sampled_items():
-    shown = []
-
-    def spy(y_true, y_score, k):
-        shown.append(np.argsort(-y_score, axis=1)[:, :k])
-        return 0.0
-
-    groups = pd.Series("held out", index=pd.Index(X_TEST["item"].unique(), name="item"))
-    model = als(diversity=0, groups=groups, at_least={"held out": 1})
-    make_ranking_scorer(spy, k=1, n_negatives=3)(model, X_TEST)
-    negatives = set(range(20)) - {*groups.index}
-    assert sum(map(len, shown)) == len(X_TEST)
-    assert len(negatives) == 0 or (np.concatenate(shown) < 4).all()
+@pytest.mark.filterwarnings("ignore:n_negatives must be at most")
+@pytest.mark.parametrize("parameters", [{"diversity": 0.6}, {"groups": BRANDS, "at_most": 2}])
+def test_sampled_lists_are_chosen_among_the_sampled_items(parameters):
+    model = als(**parameters)
+    all_of_them = {"n_negatives": 19, "metrics": ["ndcg", "hr"], "k": [3, 4]}
+    frame = evaluate(model, X_TEST, **all_of_them).to_frame()
+    exact, sampled = (frame[frame["ranking"] == name] for name in ("exact", "sampled"))
+    np.testing.assert_allclose(exact["value"], sampled["value"])
+    plain = evaluate(model.recommender_, X_TEST, **all_of_them).to_frame()
+    assert not np.isclose(plain["value"], frame["value"]).all()
 
 
 @pytest.mark.parametrize("n_negatives", [None, 5])
