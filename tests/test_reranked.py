@@ -316,8 +316,9 @@ def test_diversity_takes_dissimilar_items():
     assert distances[0] < distances[1] < distances[2]
 
 
-def test_features_replace_vectors():
-    model = RerankedRecommender(ItemKNNRecommender(), item_features=FEATURES, diversity=0.9)
+@pytest.mark.parametrize("inner", [ItemKNNRecommender(), ALSRecommender(random_state=0)])
+def test_features_replace_vectors(inner):
+    model = RerankedRecommender(inner, item_features=FEATURES, diversity=0.9)
     lists = model.fit(X_TRAIN).recommend(k=4)
     table = FEATURES.set_index("item")
     plain = model.recommender_.recommend(k=4)

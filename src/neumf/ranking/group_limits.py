@@ -50,10 +50,13 @@ class GroupLimits:
 
         `items` has shape (n, n_columns), both masks have shape (n, n_groups).
         """
-        rows, groups = np.arange(len(items))[:, None, None], self.groups[items]
-        is_below = np.all(below_cap[rows, groups], axis=2)
-        fits: Indices = 2 * np.any(wanted[rows, groups], axis=2) + is_below
-        return fits
+        starts = np.arange(len(items))[:, None] * len(self.floors)
+        is_wanted, is_below = np.zeros(items.shape, bool), np.ones(items.shape, bool)
+        for groups in self.groups.T:  # faster than a third axis
+            own = groups.take(items) + starts  # in the flat masks
+            is_wanted |= wanted.take(own)
+            is_below &= below_cap.take(own)
+        return 2 * is_wanted + is_below
 
     @classmethod
     def restore(cls, state: CheckedValues, n_items: int) -> Self:

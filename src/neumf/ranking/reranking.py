@@ -14,8 +14,8 @@ from neumf.ranking.group_limits import GroupLimits
 from neumf.ranking.top_k import blocks, top_items
 from neumf.utils.arrays import Float64s, Indices, Scores
 
-# `GroupLimits.fits` of an item that breaks no rule.
-_FITS = 3
+# `GroupLimits.fits` of an item that breaks no rule, and of one that exceeds a cap.
+_FITS, _IS_WANTED = 3, 2
 
 Vectors = NDArray[Any] | sp.csr_array
 
@@ -75,6 +75,7 @@ class _Lists:
         if rules.limits is not None:
             self.floors = rules.limits.reachable_floors(items, self.is_candidate)
             self.counts = np.zeros(self.floors.shape, dtype=np.intp)
+            self.is_full = np.zeros(len(scores), dtype=bool)  # all candidates exceed a cap
 
     def choose(self, k: int) -> NDArray[np.bool_]:
         """Choose k items for each list; return the mask of chosen columns."""
@@ -107,13 +108,14 @@ class _Lists:
         below_cap = self.counts < limits.caps
         best, fit = _best(values, limits.fits(self.pool_items, wanted, below_cap))
         columns = self.pool[self.rows, best]
-        for row in np.flatnonzero(fit < _FITS):
+        for row in np.flatnonzero((fit < _FITS) & ~(self.is_full & (fit == _IS_WANTED))):
             # The pool has no item that fits: look among all candidates.
             one = slice(row, row + 1)
             fits = limits.fits(self.items[one], wanted[one], below_cap[one])
             other, other_fit = _best(self.left[one], fits)
             if other_fit[0] > fit[row]:
                 columns[row] = other[0]
+            self.is_full[row] |= other_fit[0] == _IS_WANTED and wanted[row].all()
         return columns
 
     def _add(self, rows: Indices, columns: Indices) -> None:
@@ -128,10 +130,11 @@ class _Lists:
         n, n_candidates = self.pool.shape
         if isinstance(vectors, sp.csr_array):
             products = self.vectors.multiply(vectors[np.repeat(items, n_candidates)])
+            similarity: Float64s = products.sum(axis=1).reshape(n, n_candidates)
         else:
+            # Not a matrix product: several threads that call BLAS for small ones are slow.
             of_pool = self.vectors.reshape(n, n_candidates, -1)
-            products = of_pool @ vectors[items][:, :, None]
-        similarity: Float64s = products.sum(axis=-1).reshape(n, n_candidates)
+            similarity = np.einsum("npd,nd->np", of_pool, vectors[items])
         return similarity
 
 
