@@ -33,6 +33,7 @@ from neumf import (
     NeuMFRecommender,
     NextItemRecommender,
     PopularityRecommender,
+    RerankedRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
 )
@@ -62,6 +63,7 @@ BASELINES = [
         ],
         weights=np.array([1.0, 2.0]),
     ),
+    RerankedRecommender(ALSRecommender(n_factors=3, random_state=0), n_candidates=20),
 ]
 NETWORKS = {
     "ids": NeuMFRecommender(**SMALL_NEUMF),

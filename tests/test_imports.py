@@ -129,6 +129,7 @@ def test_the_public_names_are_these():
         "NeuMFRecommender",
         "NextItemRecommender",
         "PopularityRecommender",
+        "RerankedRecommender",
         "SequentialRulesRecommender",
         "TimeSplitter",
         "VotingRecommender",

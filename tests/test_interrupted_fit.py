@@ -19,6 +19,7 @@ from neumf import (
     NeuMFRecommender,
     NextItemRecommender,
     PopularityRecommender,
+    RerankedRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
 )
@@ -33,6 +34,7 @@ PLAIN = [
     ContentKNNRecommender(FEATURES, n_neighbors=3, decay=2.0),
     SequentialRulesRecommender(max_entries=2),
     VotingRecommender([("knn", ItemKNNRecommender()), ("popular", PopularityRecommender())]),
+    RerankedRecommender(ALSRecommender(n_factors=3, random_state=0), item_features=FEATURES),
 ]
 NETWORKS = {
     "refit": NeuMFRecommender(**SMALL_NEUMF | {"early_stopping": "refit"}),

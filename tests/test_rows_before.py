@@ -19,6 +19,7 @@ from neumf import (
     NeuMFRecommender,
     NextItemRecommender,
     PopularityRecommender,
+    RerankedRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
     evaluate,
@@ -45,6 +46,9 @@ BASELINES = {
     "content, decay": ContentKNNRecommender(FEATURES, decay=2),
     "voting": VotingRecommender(
         [("ease", EASERecommender(1.0, decay=2)), ("recent", PopularityRecommender("3s"))]
+    ),
+    "reranked, recent": RerankedRecommender(
+        PopularityRecommender("3s"), diversity=0.6, item_features=FEATURES
     ),
 }
 NETWORKS = {

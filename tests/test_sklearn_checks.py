@@ -16,6 +16,7 @@ from neumf import (
     NeuMFRecommender,
     NextItemRecommender,
     PopularityRecommender,
+    RerankedRecommender,
     SequentialRulesRecommender,
     VotingRecommender,
 )
@@ -68,6 +69,10 @@ class ScaledSequentialRulesRecommender(WithScaledLabels, SequentialRulesRecommen
 
 
 class ScaledVotingRecommender(WithScaledLabels, VotingRecommender):
+    pass
+
+
+class ScaledRerankedRecommender(WithScaledLabels, RerankedRecommender):
     pass
 
 
@@ -141,6 +146,7 @@ EXPECTED_FAILURES = {
     "ScaledEASERecommender": SCALED,
     "ScaledSequentialRulesRecommender": SCALED,
     "ScaledVotingRecommender": SCALED,
+    "ScaledRerankedRecommender": SCALED,
     "ScaledNeuMFRecommender": SCALED,
     "ScaledNextItemRecommender": DENSE,
 }
@@ -171,6 +177,7 @@ if sklearn.__version__.startswith("1.6."):
         ScaledEASERecommender(decay=3),
         ScaledSequentialRulesRecommender(),
         ScaledVotingRecommender(MEMBERS),
+        ScaledRerankedRecommender(PopularityRecommender(), diversity=0),
         ScaledPopularityRecommender(half_life=3),
         ScaledNeuMFRecommender(**SMALL),
         ScaledNextItemRecommender(**SMALL_NEXT_ITEM),

@@ -18,6 +18,7 @@ from neumf.recommenders.load import load
 from neumf.recommenders.neumf import NeuMFRecommender
 from neumf.recommenders.next_item import NextItemRecommender
 from neumf.recommenders.popularity import PopularityRecommender
+from neumf.recommenders.reranked import RerankedRecommender
 from neumf.recommenders.sequential_rules import SequentialRulesRecommender
 from neumf.recommenders.voting import VotingRecommender
 
@@ -34,6 +35,7 @@ __all__ = [
     "NeuMFRecommender",
     "NextItemRecommender",
     "PopularityRecommender",
+    "RerankedRecommender",
     "SequentialRulesRecommender",
     "TimeSplitter",
     "VotingRecommender",

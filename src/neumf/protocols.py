@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neumf.utils.arrays import Float64s, Indices, Scores
 
-__all__ = ["Ranker", "Recommender", "TimedRecommender"]
+__all__ = ["ListRanker", "Ranker", "Recommender", "TimedRecommender"]
 
 
 class Ranker(Protocol):
@@ -38,6 +38,21 @@ class Ranker(Protocol):
 
         `items` has shape (len(users), n_candidates). Returns a new array of the same shape, with
         the values of `score_items`.
+        """
+
+
+class ListRanker(Ranker, Protocol):
+    """A ranker that chooses the items of a list together.
+
+    .. versionadded:: 0.1
+    """
+
+    def rerank(self, scores: Scores, items: Indices, k: int) -> Scores:
+        """Return scores whose k highest are the list of k items.
+
+        `scores` has a row for each list, with -inf for items that must stay out, such as seen
+        ones. They keep -inf. `items` holds the index of each score's item, in an array that can be
+        broadcast to the shape of `scores`.
         """
 
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from neumf.interactions.columns import read_ids
 from neumf.interactions.vocabulary import lookup_ids
 from neumf.protocols import Ranker, Recommender
-from neumf.ranking.rankers import ranker_at
+from neumf.ranking.rankers import Rerank, ranker_at, rerank_of
 from neumf.utils.arrays import Float64s, Indices, Scores
 
 
@@ -68,3 +68,9 @@ class PartRanker:
     def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of the shape of items."""
         return self.ranker.score_candidates(users, self.items[items])
+
+    @property
+    def rerank(self) -> Rerank | None:
+        """The method `rerank` of the ranker, for indices among these items; None if it has none."""
+        whole = rerank_of(self.ranker)
+        return whole and (lambda scores, items, k: whole(scores, self.items[items], k))

@@ -40,6 +40,7 @@ class Queries:
     n_unknown: NDArray[np.intp]  # number of held-out items that are not in it
     keys: NDArray[np.uint64]  # seed of the query's own random stream
     seconds: Float64s | None = None  # request time: the time of the first row; None if untimed
+    k: int | None = None  # length of the lists, for rankers that choose items together
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from neumf.evaluation.task import RankingTask
 from neumf.metrics import tie_averaged
 from neumf.metrics.beyond_accuracy import Recommended, coverage, gini, novelty, overlap
 from neumf.metrics.tie_averaged import TopLists, aucs, describe_tops
+from neumf.ranking.rankers import rerank_of
 from neumf.ranking.top_k import top_items
 from neumf.utils.arrays import Float64s
 from neumf.utils.validation import check_int, describe
@@ -230,6 +231,12 @@ def _measure_queries(problem: RankingProblem, queries: Queries, settings: Settin
 
 def _measure_rankings(problem: RankingProblem, queries: Queries, settings: Settings) -> _Values:
     """Measure the exact ranking and, with `n_negatives`, the sampled one."""
+    if rerank_of(problem.recommender.ranker_) is not None and len(settings.cutoffs) > 1:
+        # Each length has lists of its own.
+        of_k = (settings._replace(cutoffs=[k]) for k in settings.cutoffs)
+        merged = [pair for one in of_k for pair in _measure_rankings(problem, queries, one).items()]
+        return dict(sorted(merged, key=lambda pair: pair[0][0]))
+    queries = replace(queries, k=settings.cutoffs[-1])
     parts: dict[tuple[str, str, int | None], list[Float64s]] = defaultdict(list)
     list_metrics = [metric for metric in settings.metrics if metric in _OF_LISTS]
     tops = []

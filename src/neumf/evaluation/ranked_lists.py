@@ -13,7 +13,7 @@ from neumf.evaluation.held_out import Queries, RankingProblem, order_of_ids
 from neumf.interactions.seen import bar_seen, seen_rows, stored_positions
 from neumf.interactions.unseen import UnseenItems
 from neumf.protocols import Ranker
-from neumf.ranking.rankers import ranker_at
+from neumf.ranking.rankers import ranker_at, rerank
 from neumf.ranking.top_k import blocks
 from neumf.utils.arrays import Indices, Scores
 from neumf.utils.random import hash_mix
@@ -62,6 +62,7 @@ def exact_lists(
         own = scores[found]
         bar_seen(scores, barred, users)
         scores[found] = own
+        scores = rerank(ranker, scores, np.arange(scores.shape[1]), queries.k)
         return _with_missed(positives.toarray(), scores, queries.n_unknown[block])
 
     return map_threads(score_block, blocks(len(queries.users), n_columns))
@@ -91,6 +92,7 @@ def sampled_lists(
         known = users >= 0
         scores = _spread(ranker.score_candidates(users[known], np.maximum(items[known], 0)), known)
         scores[items < 0] = -np.inf
+        scores = rerank(ranker, scores, items, queries.k)
         return _with_missed(relevance[block], scores, queries.n_unknown[block])
 
     return map_threads(score_block, blocks(len(columns), relevance.shape[1]))

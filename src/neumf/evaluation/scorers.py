@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, Literal, ParamSpec
 
@@ -227,5 +228,6 @@ class RankingScorer:
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
         """Return the mean of the metric over users; rows of X that `y` labels 0 do not count."""
         problem = read_problem(estimator, X, y, self.task)
-        lists = ranked_lists(problem, problem.rows.gather(), self.task.n_negatives)
+        queries = replace(problem.rows.gather(), k=self.k)
+        lists = ranked_lists(problem, queries, self.task.n_negatives)
         return mean_over_lists(self.metric, self.k, lists)

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from neumf.interactions.seen import bar_seen
 from neumf.protocols import Ranker
-from neumf.ranking.rankers import PopularityRanker
+from neumf.ranking.rankers import PopularityRanker, rerank
 from neumf.ranking.top_k import top_lists
 from neumf.utils.arrays import Float64s, Ids, Indices, Scores
 
@@ -31,8 +31,8 @@ class CatalogueScores:
     seen: sp.csr_array | None
     barred: Indices
 
-    def of_block(self, block: slice) -> Scores:
-        """Return the scores of a block of queries, shape (n, n_items)."""
+    def of_block(self, block: slice, k: int) -> Scores:
+        """Return the scores of lists of k items for a block of queries, shape (n, n_items)."""
         queries, users = np.arange(block.start, block.stop), self.users[block]
         known = users >= 0
         if known.all():
@@ -45,12 +45,14 @@ class CatalogueScores:
             bar_seen(scores, self.seen, users)
         if len(self.barred):
             scores[:, self.barred] = -np.inf
-        return scores
+        return rerank(self.ranker, scores, np.arange(scores.shape[1]), k)
 
 
 def best_items(ids: Ids, catalogue: pd.Index, k: int, scores: CatalogueScores) -> pd.DataFrame:
     """Return a table with the ids of the k best items of each user."""
-    rows, items, values, ranks = top_lists(len(ids), len(catalogue), k, scores.of_block)
+    rows, items, values, ranks = top_lists(
+        len(ids), len(catalogue), k, lambda block: scores.of_block(block, k)
+    )
     lists = pd.DataFrame(
         {0: ids[rows], 1: catalogue.to_numpy()[items], 2: values, 3: ranks}, copy=False
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from neumf.protocols import Ranker, Recommender, TimedRecommender
 from neumf.utils.arrays import Float32s, Float64s, Indices, Scores
 from neumf.utils.validation import warn_caller
 
+# The method of :class:`neumf.protocols.ListRanker`.
+Rerank = Callable[[Scores, Indices, int], Scores]
 # Item vectors of a block of candidates.
 _BLOCK_SIZE = 2**15
 
@@ -68,6 +71,23 @@ class QueryRanker:
     def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of the shape of items; `users` are indices of queries."""
         return self.ranker.score_candidates(self.users[users], items)
+
+    @property
+    def rerank(self) -> Rerank | None:
+        """The method `rerank` of the ranker; None if it has none."""
+        return rerank_of(self.ranker)
+
+
+def rerank_of(ranker: Ranker) -> Rerank | None:
+    """Return the method `rerank` of a :class:`neumf.protocols.ListRanker`, None for others."""
+    rerank: Rerank | None = getattr(ranker, "rerank", None)
+    return rerank
+
+
+def rerank(ranker: Ranker, scores: Scores, items: Indices, k: int | None) -> Scores:
+    """Return the scores of lists of k items; without `k` or a `ListRanker`, they stay the same."""
+    method = rerank_of(ranker)
+    return scores if method is None or k is None else method(scores, items, k)
 
 
 def ranker_at(recommender: Recommender, users: Indices, seconds: Float64s | None) -> Ranker:

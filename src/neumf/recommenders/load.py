@@ -21,6 +21,7 @@ MODULES = {
     "NeuMFRecommender": "neumf",
     "NextItemRecommender": "next_item",
     "PopularityRecommender": "popularity",
+    "RerankedRecommender": "reranked",
     "SequentialRulesRecommender": "sequential_rules",
     "VotingRecommender": "voting",
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.frozen import FrozenEstimator
 
 
 def describe(
@@ -29,6 +30,8 @@ def describe(
 
 def _plain_parameter(value: Any) -> Any:
     """Return a parameter as a value of a file."""
+    if isinstance(value, FrozenEstimator):
+        value = value.estimator
     if hasattr(value, "_description"):  # a recommender
         return value._description()
     if isinstance(value, dt.timedelta | np.timedelta64):
