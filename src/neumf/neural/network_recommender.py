@@ -116,10 +116,10 @@ class NetworkRecommender(BaseRecommender):
             and ranked from 1.
 
             For `NextItemRecommender`, the value is `contribution`, the term of the history item in
-            the logit. A column `rest` holds the other terms: the biases and, with `user_vectors`,
-            the user's own vector. All contributions and the rest add up to the logit of the item.
-            Terms of `last_item_vector` and of the request time are part of the contribution of the
-            newest item.
+            the logit. A column `rest` holds the other terms: the biases and, with
+            `add_user_vectors`, the user's own vector. All contributions and the rest add up to the
+            logit of the item. Terms of `last_item_vector` and of the request time are part of the
+            contribution of the newest item.
 
             For `NeuMFRecommender`, the value is `similarity`, the cosine of the two items' vectors.
             It is not a cause of the score, because a user's vector is learned as a whole.
