@@ -200,6 +200,16 @@ def _saved_and_loaded(model, folder):
     return load(folder / "model.neumf")
 
 
+@pytest.mark.parametrize("name", ["als", "joined"])
+def test_new_rows_are_solved_with_the_features_of_their_users(X, name):
+    features = pd.DataFrame({"one": np.arange(60) % 2, "two": np.arange(60) % 3})
+    features.index = pd.Index([f"user {number}" for number in range(60)], name="user")
+    model = clone(MODELS[name]).set_params(user_features=features).fit(X)
+    new = pd.DataFrame({"user": ["user 50", "user 59"], "item": [1, 2], "timestamp": 2e3})
+    before = model.recommend(interactions=new, k=30)
+    pd.testing.assert_frame_equal(model.forget(GONE).recommend(interactions=new, k=30), before)
+
+
 @given(st.data(), st.sampled_from([ItemKNNRecommender, PopularityRecommender]))
 def test_forgetting_in_two_steps_is_forgetting_at_once(data, recommender):
     X = data.draw(tables())
