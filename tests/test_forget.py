@@ -207,7 +207,9 @@ def test_new_rows_are_solved_with_the_features_of_their_users(X, name):
     model = clone(MODELS[name]).set_params(user_features=features).fit(X)
     new = pd.DataFrame({"user": ["user 50", "user 59"], "item": [1, 2], "timestamp": 2e3})
     before = model.recommend(interactions=new, k=30)
+    centres = model._fold_in.centres[~model.users_.isin(GONE)]
     pd.testing.assert_frame_equal(model.forget(GONE).recommend(interactions=new, k=30), before)
+    np.testing.assert_array_equal(model._fold_in.centres, centres)
 
 
 @given(st.data(), st.sampled_from([ItemKNNRecommender, PopularityRecommender]))
