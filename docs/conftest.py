@@ -1,6 +1,7 @@
 """Let pytest run the examples of the pages."""
 
 import doctest
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,9 @@ from sybil.parsers.myst import DocTestDirectiveParser
 
 # These run when the site is built.
 collect_ignore_glob = ["*.py"]
+# Its packages belong to the extra `docs`.
+if not all(map(find_spec, ("duckdb", "faiss", "usearch"))):
+    collect_ignore_glob.append("guides/vectors.md")
 
 
 def set_up(namespace):

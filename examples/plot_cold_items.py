@@ -50,7 +50,7 @@ random = np.random.default_rng(0).normal(size=(len(items), 8))
 models = {
     "chance": ContentKNNRecommender(pd.DataFrame(random, items.index)),
     "content KNN": ContentKNNRecommender(features),
-    "NextItem": NextItemRecommender(item_features=features, user_vectors=True, random_state=0),
+    "NextItem": NextItemRecommender(item_features=features, add_user_vectors=True, random_state=0),
 }
 models = {name: model.fit(X_train) for name, model in models.items()}
 results = compare(models, None, X_test, metrics="hr", k=10, candidates="cold")

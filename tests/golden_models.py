@@ -53,7 +53,7 @@ def fit_next_item():
     """Fit a network whose users have both a history and a vector of their own."""
     options = {
         "n_factors": 4,
-        "user_vectors": True,
+        "add_user_vectors": True,
         "hidden_size": 2,
         "last_item_vector": True,
         "epochs": 30,

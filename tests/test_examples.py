@@ -223,9 +223,9 @@ def test_workers_of_dask_write_the_lists_of_one_call(tmp_path):
     "path", sorted((ROOT / "benchmarks").rglob("*.py")), ids=lambda path: path.name
 )
 def test_benchmark_finds_what_it_imports(path, monkeypatch):
-    if path.name == "lists.py":
-        pytest.importorskip("dask.dataframe")
-        pytest.importorskip("distributed")
+    needed = {"lists.py": ("dask.dataframe", "distributed"), "vectors.py": ("faiss",)}
+    for module in needed.get(path.name, ()):
+        pytest.importorskip(module)
     monkeypatch.syspath_prepend(path.parent)
     runpy.run_path(path)
 

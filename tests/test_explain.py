@@ -33,7 +33,7 @@ def X():  # noqa: N802
     params=[
         {},
         {"share_item_vectors": False},
-        {"user_vectors": True},
+        {"add_user_vectors": True},
         {"time_gaps": "newest"},
         {"time_gaps": "request"},
         {"last_item_vector": True},
@@ -99,7 +99,7 @@ def test_the_rest_is_the_biases_and_the_users_own_vector(fitted, X):
     tables, shared = model.network_.weights
     row = tables["items"][model.items_.get_loc(item)]
     expected = shared["output_bias"][0] + (row[-1] if model.share_item_vectors else 0)
-    if model.user_vectors:
+    if model.add_user_vectors:
         expected += tables["users"][model.users_.get_loc(5)] @ row[: model.n_factors]
     assert model.explain(5, item)["rest"].to_list() == pytest.approx(
         [expected] * len(last_items(X, 5)), abs=1e-6

@@ -109,15 +109,15 @@ def test_lists_of_users_by_id_are_those_of_recommend(architecture, form, tmp_pat
     [
         {},
         {"loss": "sampled_softmax", "share_item_vectors": False},
-        {"user_vectors": True},
-        {"user_vectors": True, "hidden_size": 2, "last_item_vector": True},
+        {"add_user_vectors": True},
+        {"add_user_vectors": True, "hidden_size": 2, "last_item_vector": True},
     ],
     ids=str,
 )
 def test_lists_of_users_by_history_are_those_of_recommend(changes, form, tmp_path):
     model = fit_next_item(**changes)
     lists = exported(model, tmp_path, form)
-    names = ["history", "seen", "user"] if model.user_vectors else ["history", "seen"]
+    names = ["history", "seen", "user"] if model.add_user_vectors else ["history", "seen"]
     assert sorted(lists.inputs) == names
     found = lists(**inputs_of(model))
     # Six of twelve items are left: the lists of ten are shorter.

@@ -73,7 +73,7 @@ NETWORKS = {
     "everything": NextItemRecommender(
         **SMALL_NEXT_ITEM,
         share_item_vectors=False,
-        user_vectors=True,
+        add_user_vectors=True,
         hidden_size=3,
         time_gaps="request",
         last_item_vector=True,

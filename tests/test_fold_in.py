@@ -55,7 +55,7 @@ def rng():
 FITTED = {
     "shared": {"last_item_vector": True},
     "own": {"share_item_vectors": False},
-    "users": {"share_item_vectors": False, "user_vectors": True, "hidden_size": 8},
+    "users": {"share_item_vectors": False, "add_user_vectors": True, "hidden_size": 8},
 }
 
 
@@ -134,7 +134,7 @@ def test_folding_in_row_by_row_is_folding_in_all_rows(fitted, X):
 
 def test_users_folded_in_again_keep_their_own_vectors(X):
     """Copies hold users in another order than the tables of what was learned."""
-    model = next_item_model(user_vectors=True, epochs=5).fit(X)
+    model = next_item_model(add_user_vectors=True, epochs=5).fit(X)
     assert model.network_.weights.tables["users"].any(axis=1).all()
     new = pd.DataFrame({"user": [5, 3, -1], "item": [1001, 1002, 1003]})
     later = pd.DataFrame({"user": [-1, 3, 5], "item": [1004, 1005, 1006]})

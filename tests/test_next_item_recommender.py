@@ -36,7 +36,7 @@ def fitted(table):
         {"loss": "bpr", "n_negatives": 4},
         {"loss": "binary_crossentropy", "n_negatives": 4},
         {"share_item_vectors": False},
-        {"user_vectors": True, "hidden_size": 4, "last_item_vector": True},
+        {"add_user_vectors": True, "hidden_size": 4, "last_item_vector": True},
     ],
     ids=str,
 )
@@ -161,7 +161,7 @@ def test_each_parameter_of_one_recommender_alone_belongs_to_its_network():
         "last_item_vector",
         "share_item_vectors",
         "time_gaps",
-        "user_vectors",
+        "add_user_vectors",
     }
     assert others - ours == {
         "architecture",
@@ -214,7 +214,7 @@ def test_every_preset_fits(name, table):
         ),
         ({"last_item_vector": 2}, ValueError, "last_item_vector must be one of True, False"),
         ({"share_item_vectors": 2}, ValueError, "share_item_vectors must be one of True, False"),
-        ({"user_vectors": "yes"}, ValueError, "user_vectors must be one of True, False"),
+        ({"add_user_vectors": "yes"}, ValueError, "add_user_vectors must be one of True, False"),
         ({"loss": "bprr"}, ValueError, "loss must be one of.*Did you mean 'bpr'"),
         ({"dropout": 1}, ValueError, "dropout must be a number >= 0 and < 1"),
         ({"epochs": 0}, ValueError, "epochs must be an int >= 1"),
@@ -238,9 +238,9 @@ def test_a_sparse_matrix_is_refused_and_the_other_recommender_named():
 
 def test_user_features_need_vectors_of_users(table):
     features = pd.DataFrame({"user": range(60), "one": 1.0})
-    with pytest.raises(ValueError, match=r"user_features .* user_vectors must be True"):
+    with pytest.raises(ValueError, match=r"user_features .* add_user_vectors must be True"):
         small_model(user_features=features).fit(table)
-    model = small_model(user_features=features, user_vectors=True, epochs=1).fit(table)
+    model = small_model(user_features=features, add_user_vectors=True, epochs=1).fit(table)
     assert "users" in model.network_.weights.tables
 
 

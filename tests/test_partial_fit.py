@@ -26,7 +26,7 @@ MODELS = {
     "shared": next_item_model,
     "own": lambda **options: next_item_model(share_item_vectors=False, **options),
     "everything": lambda **options: next_item_model(
-        user_vectors=True, hidden_size=5, last_item_vector=True, loss="softmax", **options
+        add_user_vectors=True, hidden_size=5, last_item_vector=True, loss="softmax", **options
     ),
 }
 
@@ -121,7 +121,7 @@ def test_histories_go_on_where_they_ended(fitted, early, late):
         assert (history[len(newest) :] == -1).all()
 
 
-@pytest.mark.parametrize("make", [small_model, lambda: next_item_model(user_vectors=True)])
+@pytest.mark.parametrize("make", [small_model, lambda: next_item_model(add_user_vectors=True)])
 def test_vectors_that_no_new_row_names_stay_bit_for_bit(make, early):
     # Labels: no negatives are drawn, so the rows name all that is touched.
     X = early[early["item"] < 1005].head(30)
@@ -243,7 +243,7 @@ def test_a_sparse_matrix_may_grow():
         (next_item_model, {"hidden_size": 4}, "hidden_size must be the same as in fit"),
         (next_item_model, {"share_item_vectors": False}, "share_item_vectors=True: partial_fit"),
         (next_item_model, {"last_item_vector": True}, "last_item_vector=False: partial_fit"),
-        (next_item_model, {"user_vectors": True}, "user_vectors must be the same as in fit"),
+        (next_item_model, {"add_user_vectors": True}, "add_user_vectors must be the same as"),
     ],
 )
 def test_a_parameter_that_changes_the_shape_is_refused(make, options, match, early, late):

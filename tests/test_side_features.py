@@ -100,7 +100,7 @@ def fitted(X):
         model_of(),
         model_of(loss="bpr", last_item_vector=True),
         model_of(share_item_vectors=False, hidden_size=4),
-        model_of(user_vectors=True, loss="softmax"),
+        model_of(add_user_vectors=True, loss="softmax"),
         model_of(early_stopping="refit"),
     ],
     ids=repr,
@@ -225,7 +225,7 @@ def test_warm_items_without_features_are_learned_as_well(X):
 
 
 own_vectors = pytest.mark.parametrize(
-    "make", [model_of_ids, lambda **changes: model_of(user_vectors=True, **changes)]
+    "make", [model_of_ids, lambda **changes: model_of(add_user_vectors=True, **changes)]
 )
 
 
@@ -254,7 +254,7 @@ def test_cold_users_fold_in(X, make):
 
 
 def test_users_made_of_histories_alone_take_no_features(X):
-    with pytest.raises(ValueError, match=r"user_features .* user_vectors must be True"):
+    with pytest.raises(ValueError, match=r"user_features .* add_user_vectors must be True"):
         model_of(user_features=READERS).fit(X)
 
 
@@ -320,7 +320,7 @@ def test_pickles_are_whole(fitted):
 
 @pytest.mark.parametrize("user_features", [None, READERS], ids=["items", "both"])
 def test_a_file_holds_what_was_learned_of_the_tables_and_not_them(X, user_features, tmp_path):
-    model = model_of(user_features=user_features, user_vectors=True, epochs=2).fit(X)
+    model = model_of(user_features=user_features, add_user_vectors=True, epochs=2).fit(X)
     model.save(tmp_path / "model.neumf")
     loaded = neumf.load(tmp_path / "model.neumf")
     without = {"item_features": None, "user_features": None}
@@ -388,7 +388,7 @@ def test_a_new_user_with_features_starts_where_they_lead(X):
         model_of_ids(loss="softmax"),
         model_of_ids(loss="bpr"),
         model_of(),
-        model_of(user_vectors=True, user_features=READERS),
+        model_of(add_user_vectors=True, user_features=READERS),
     ],
     ids=["softmax", "bpr", "histories", "readers"],
 )
@@ -407,7 +407,7 @@ def test_a_loaded_recommender_goes_on_without_the_table(X, model, tmp_path):
 
 
 def test_a_loaded_recommender_goes_on_with_the_table_that_it_is_given(X, tmp_path):
-    model = model_of(user_features=READERS, user_vectors=True).fit(X)
+    model = model_of(user_features=READERS, add_user_vectors=True).fit(X)
     model.save(tmp_path / "model.neumf")
     loaded = neumf.load(tmp_path / "model.neumf")
     loaded.set_params(item_features=BOOKS, user_features=READERS)

@@ -135,7 +135,7 @@ def test_a_file_holds_the_times(fitted, X, tmp_path):
 
 @pytest.mark.parametrize("user_vectors", [False, True])
 def test_early_stopping_takes_times(X, user_vectors):
-    model = model_of(user_vectors=user_vectors, early_stopping=True).fit(X)
+    model = model_of(add_user_vectors=user_vectors, early_stopping=True).fit(X)
     assert np.isfinite(model.network_.users).all()
     assert model.network_.weights.shared["gap_weights"].any()
 
@@ -165,7 +165,7 @@ def test_gaps_from_the_newest_item_ignore_the_request_time(fitted):
 
 @pytest.mark.parametrize("user_vectors", [False, True])
 def test_a_score_at_a_request_time_is_that_of_a_sum_by_hand(X, user_vectors):
-    model = model_of(time_gaps="request", user_vectors=user_vectors).fit(X)
+    model = model_of(time_gaps="request", add_user_vectors=user_vectors).fit(X)
     code, pause = model.users_.get_loc(7), 1000
     at = model.history_seconds_[code, 0] + pause
     (tables, shared), vector = model.network_.weights, np.zeros(8)
@@ -185,7 +185,7 @@ def test_a_score_at_a_request_time_is_that_of_a_sum_by_hand(X, user_vectors):
 
 
 def test_users_with_new_rows_keep_their_own_vectors(X):
-    options = {"user_vectors": True, "learning_rate": 0.05, "regularization": 0.01}
+    options = {"add_user_vectors": True, "learning_rate": 0.05, "regularization": 0.01}
     model = model_of(time_gaps="request", **options).fit(X)
     new = pd.DataFrame({"user": [7, -5, 3], "item": [2, 3, 4], "timestamp": [10**9] * 3})
     asked = {"k": 5, "at": 10.0**9 + HOUR}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from copy import copy
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,23 +14,24 @@ from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
 from neumf.evaluation.scorers import ndcg_scorer
-from neumf.interactions.columns import barred_items, read_ids
+from neumf.interactions.columns import barred_items, pinned_items
 from neumf.interactions.encoded_rows import keep_rows, read_rows
 from neumf.interactions.first_rows import popularity_logits_at
-from neumf.interactions.new_rows import NewRows, find_users, match_new_rows, read_new, rows_before
+from neumf.interactions.known_users import attributes_of_users, for_users, kept_users
+from neumf.interactions.new_rows import NewRows, read_new
 from neumf.interactions.reading import read_input
 from neumf.interactions.request_times import read_request_time, require_timestamps
-from neumf.interactions.tables import Interactions
 from neumf.interactions.user_items import UserItems, read_user_items
 from neumf.interactions.vocabulary import extend_index, index_ids, lookup_ids
 from neumf.protocols import Ranker
-from neumf.ranking.lists import CatalogueScores, best_items
-from neumf.ranking.rankers import QueryRanker, pair_scores, require_times_of_fit
+from neumf.ranking.lists import ListRules, best_items
+from neumf.ranking.rankers import QueryRanker, pair_scores
+from neumf.ranking.requests import queries_of, read_request
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.description import describe
 from neumf.saving.fitted_rows import read_fitted_rows, state_of_rows
 from neumf.saving.values import write_values
-from neumf.utils.arrays import Float64s, Ids, Indices
+from neumf.utils.arrays import Float64s, Indices
 from neumf.utils.notebook import NotebookEstimator
 from neumf.utils.validation import check_int
 
@@ -53,6 +53,8 @@ class BaseRecommender(NotebookEstimator, ABC):
       dict of the fitted attributes, besides `users_` and `seen_`, that new rows change.
       ``rows.indices`` holds the index of each user in `fit`, -1 for new users. ``rows.new.users``,
       ``rows.new.items`` and ``rows.new.seconds`` hold the new rows by user, oldest first;
+    - ``_take_users(kept)``, to support `forget`. It returns a dict of the fitted attributes that
+      hold values of users, besides those below, for the users with the indices `kept` alone;
     - ``_ranker_at(users, seconds)``, if scores depend on more than the rows of a user before the
       request time. It returns a :class:`~neumf.protocols.Ranker` of queries. `ranker_` then ranks
       for a request time just after the last row of `fit`.
@@ -136,7 +138,7 @@ class BaseRecommender(NotebookEstimator, ABC):
 
     def ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         """Return a ranker at request times, see :class:`neumf.protocols.TimedRecommender`."""
-        return self._queries(users, seconds)[2]
+        return queries_of(self, users, seconds)[2]
 
     def _ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         """Return a ranker of queries after the users' last rows, see the class."""
@@ -184,10 +186,10 @@ class BaseRecommender(NotebookEstimator, ABC):
             seconds = require_timestamps(rows.seconds, "X", "at='row' is given", "leave at out")
         else:
             seconds = None if at is None else np.full(len(rows), read_request_time(at, "at"))
-        known = self._for_users(index_ids(rows.users)[1].to_numpy(), read_new(interactions))
+        known = for_users(self, index_ids(rows.users)[1].to_numpy(), read_new(interactions))
         users = lookup_ids(rows.users, known.users_, "X: user ids")
         items = lookup_ids(rows.items, self.items_, "X: item ids")
-        return pair_scores(known._queries(users, seconds)[2], users, items)
+        return pair_scores(queries_of(known, users, seconds)[2], users, items)
 
     def recommend(
         self,
@@ -197,6 +199,7 @@ class BaseRecommender(NotebookEstimator, ABC):
         exclude_seen: bool = True,
         allow: Any = None,
         deny: Any = None,
+        pin: Any = None,
         interactions: Any = None,
         at: Any = None,
     ) -> pd.DataFrame:
@@ -213,6 +216,10 @@ class BaseRecommender(NotebookEstimator, ABC):
             Leave out the items that the user has seen.
         allow, deny : array-like of ids or None, default=None
             Recommend only the items in `allow`, and no item in `deny`. Unknown ids are ignored.
+        pin : array-like of ids or None, default=None
+            Items that come first in each list, in this order, with their own scores. The rules of
+            `exclude_seen`, `allow` and `deny` hold for them too. Unknown ids are left out, with a
+            warning that counts them.
         interactions : array-like of shape (n_rows, n_features >= 2) or None, default=None
             Interactions after `fit`, in a table like X of `fit` (fold-in). They extend the users'
             histories and seen items for this call only; nothing is trained or stored. Unknown
@@ -226,8 +233,8 @@ class BaseRecommender(NotebookEstimator, ABC):
         Returns
         -------
         recommendations : DataFrame with columns user, item, score, rank
-            Users in the given order, best items first, ranks from 1. The score is the logit.
-            Items with equal scores are in the order of `items_`.
+            Users in the given order, pinned items first, then the best items. Ranks start at 1.
+            The score is the logit. Items with equal scores are in the order of `items_`.
 
         Raises
         ------
@@ -245,22 +252,9 @@ class BaseRecommender(NotebookEstimator, ABC):
         """
         check_is_fitted(self)
         check_int("k", k, 1)
-        new = read_new(interactions)
-        if users is None:
-            ids = (self.users_ if new is None else index_ids(new.users)[1]).to_numpy()
-        else:
-            ids = read_ids(users, "users", self.users_)
-        known = self._for_users(ids, new)
-        indices = find_users(ids, known.users_)
-        seconds = None if at is None else np.full(len(indices), read_request_time(at, "at"))
-        known, indices, ranker = known._queries(indices, seconds)
-        popularity_logits = self.popularity_logits_
-        if seconds is not None and (indices < 0).any():
-            popularity_logits = self._popularity_logits_at(seconds[0])
-        barred = barred_items(self.items_, allow, deny)
-        seen = known.seen_ if exclude_seen else None
-        scores = CatalogueScores(ranker, indices, popularity_logits, seen, barred)
-        return best_items(ids, self.items_, k, scores)
+        request = read_request(self, users, interactions, at)
+        barred, pinned = barred_items(self.items_, allow, deny), pinned_items(self.items_, pin)
+        return best_items(request, self.items_, k, ListRules(exclude_seen, barred, pinned))
 
     def with_interactions(self, interactions: Any) -> Self:
         """Return a copy that also knows later interactions, without training.
@@ -287,7 +281,38 @@ class BaseRecommender(NotebookEstimator, ABC):
         check_is_fitted(self)
         new = read_input(interactions, "interactions")
         ids = extend_index(new.users, self.users_, "interactions: user ids")[1]
-        return self._for_users(ids.to_numpy(), new)
+        known: Self = for_users(self, ids.to_numpy(), new)
+        return known
+
+    def forget(self, users: Any) -> Self:
+        """Remove users, and the values that the recommender holds of each of them.
+
+        Parameters
+        ----------
+        users : id or array-like of ids
+            Users to remove. A warning counts unknown ids.
+
+        Returns
+        -------
+        self : recommender
+            The recommender without these users, who are unknown to it from now on.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an id is missing, ids are strings but were numbers in `fit` (or the reverse), or no
+            user would be left.
+
+        Notes
+        -----
+        `forget` removes ids, seen items, times, histories and vectors, in a vote also those of the
+        members. Values for all users stay until the next `fit`: the catalogue, item vectors and
+        weights, layers, and the counts of `popularity_`. Older files, pickles and the parameters of
+        the constructor, such as `user_features`, stay too. After an error, nothing has changed.
+        """
+        check_is_fitted(self)
+        self._commit(attributes_of_users(self, kept_users(users, self.users_)))
+        return self
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return NDCG@10 of held-out interactions, ranked among the whole catalogue.
@@ -356,40 +381,16 @@ class BaseRecommender(NotebookEstimator, ABC):
             kept.pop("feature_names_in_", None)
         self.__dict__ = kept | attributes
 
-    def _queries(self, users: Indices, seconds: Float64s | None) -> tuple[Self, Indices, Ranker]:
-        """Return the recommender, user indices and ranker for queries, one query per user.
-
-        With request times, the recommender knows only the rows before them. The index is -1 for a
-        user without such rows.
-        """
-        if seconds is None:
-            return self, users, QueryRanker(self.ranker_, users)
-        require_times_of_fit(self)
-        past = rows_before(users, seconds, self.user_items_, self.seen_)
-        if past is None:
-            return self, users, self._ranker_at(users, seconds)
-        known, queries = self._after(past.rows), np.arange(len(users))
-        return known, np.where(past.known, queries, -1), known._ranker_at(queries, seconds)
-
     def _popularity_logits_at(self, seconds: float) -> Float64s:
         """Return `popularity_logits_` of the rows before a request time."""
         return popularity_logits_at(self.user_items_, len(self.items_), seconds)
 
-    def _for_users(self, ids: Ids, new: Interactions | None) -> Self:
-        """Return a copy for these users alone, with new rows added; self if `new` is None."""
-        if new is None:
-            return self
-        return self._after(match_new_rows(new, ids, self.users_, self.items_, self.seen_))
-
-    def _after(self, rows: NewRows) -> Self:
-        """Return a copy for the users in `rows` alone, with the new rows added."""
-        known, changed = copy(self), self._with_interactions(rows)
-        items = self.user_items_
-        if items is not None:
-            items = items.take(rows.indices).followed_by(rows.new)
-        of_rows = {"users_": rows.user_ids, "seen_": rows.seen, "user_items_": items}
-        known._commit(of_rows | changed)
-        return known
+    def _take_users(self, kept: Indices) -> dict[str, Any]:
+        """Return further attributes that hold values of users, see the class."""
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot forget users: it has no method _take_users, see "
+            "neumf.base.BaseRecommender. Fit it anew without their rows."
+        )
 
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
         """Return the attributes that new rows change, see the class."""

@@ -10,7 +10,8 @@ import pandas as pd
 
 from neumf.interactions.id_checks import check_ids
 from neumf.interactions.vocabulary import lookup_ids
-from neumf.utils.arrays import Ids, Indices, object_array
+from neumf.utils.arrays import Ids, Indices, object_array, repr_of_row
+from neumf.utils.validation import warn_caller
 
 
 def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
@@ -51,6 +52,21 @@ def barred_items(catalogue: pd.Index, allow: Any, deny: Any) -> Indices:
             indices = lookup_ids(read_ids(ids, argument, catalogue), catalogue, argument)
             barred[indices[indices >= 0]] = argument == "deny"
     return np.flatnonzero(barred)
+
+
+def pinned_items(catalogue: pd.Index, pin: Any) -> Indices:
+    """Return the indices of pinned items, each once; leave out unknown ids, with a warning."""
+    if pin is None:
+        return np.empty(0, np.intp)
+    ids = read_ids(pin, "pin", catalogue)
+    indices = lookup_ids(ids, catalogue, "pin")
+    unknown = ids[indices < 0]
+    if len(unknown):
+        warn_caller(
+            f"pin: fit did not see {len(unknown)} of {len(ids)} items, such as "
+            f"{repr_of_row(unknown, 0)}; lists leave them out."
+        )
+    return pd.unique(indices[indices >= 0])
 
 
 def read_column(values: Any) -> pd.Series:

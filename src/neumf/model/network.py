@@ -12,7 +12,7 @@ from numpy.random import Generator
 from neumf.model.item_towers import ItemIds
 from neumf.model.layers import BLOCK_SIZE, NeuMFLayers
 from neumf.model.user_tower import UserTower
-from neumf.utils.arrays import Float32s, Indices
+from neumf.utils.arrays import Float32s, Indices, take_rows
 from neumf.utils.time_gaps import HistoryInputs
 
 
@@ -138,6 +138,39 @@ class Network:
     def with_users(self, vectors: Float32s) -> Network:
         """Return the network for other users, with these vectors."""
         return replace(self, users=vectors)
+
+    def user_factors(self, users: Indices) -> Float32s:
+        """Return vectors of users whose inner products with `item_factors` are the logits."""
+        h = self._product_layers().output_kernel(self.weights.shared)[:, 0]
+        return np.column_stack([self.users[users] * h, np.ones(len(users), np.float32)])
+
+    def item_factors(self) -> Float32s:
+        """Return the vectors of items for `user_factors`; the last dimension holds the biases."""
+        layers, biases = self._product_layers(), np.zeros(len(self.items), np.float32)
+        biases += self.weights.shared["output_bias"]
+        if layers.item_bias:
+            biases += self.items[:, -1]
+        return np.column_stack([self.item_vectors, biases])
+
+    def _product_layers(self) -> NeuMFLayers:
+        """Return the layers; raise if they have an MLP."""
+        layers = self.blueprint.layers
+        if not layers.is_product:
+            raise ValueError(
+                "item_vectors and user_vectors need a logit that is an inner product. Received a "
+                f"network with an MLP, hidden_layer_sizes={layers.hidden_layer_sizes}. Fit with "
+                "architecture='gmf', or use ALSRecommender or NextItemRecommender."
+            )
+        return layers
+
+    def take_users(self, users: Indices, rows: Indices) -> Network:
+        """Return the network of these users alone; `rows` are their rows in the tables."""
+        tables, vectors = self.weights.tables, self.users[users]
+        if "users" in tables:
+            table = take_rows(tables["users"], rows)
+            vectors = table if self.users is tables["users"] else vectors
+            tables = tables | {"users": table}
+        return replace(self, weights=self.weights._replace(tables=tables), users=vectors)
 
     def score_items(self, users: Indices) -> Float32s:
         """Return the logits of users with every item, shape (len(users), n_items)."""

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from neumf.base import BaseRecommender
 from neumf.interactions.columns import read_ids
 from neumf.interactions.histories import LastItems, read_histories
+from neumf.interactions.known_users import for_users
 from neumf.interactions.new_rows import NewRows, read_new
 from neumf.interactions.request_times import require_order_of_fit, require_times_of_gaps
 from neumf.interactions.seen import seen_rows
@@ -28,7 +29,9 @@ from neumf.neural.export import ListModel, export_lists
 from neumf.neural.fold_in import UserProfile, fit_user_map, move_users
 from neumf.neural.joining import Calibration
 from neumf.protocols import Ranker
+from neumf.ranking.requests import read_request
 from neumf.ranking.similar import most_similar_vectors
+from neumf.ranking.vectors import item_table, user_table
 from neumf.training.least_squares import FoldIn
 from neumf.training.runtime import import_tensorflow
 from neumf.training.trainer import OptimizerState
@@ -96,6 +99,63 @@ class NetworkRecommender(BaseRecommender):
         check_is_fitted(self)
         return most_similar_vectors("user", users, self.users_, k, self.network_.users)
 
+    def item_vectors(self) -> pd.DataFrame:
+        """Return the vectors of items, for approximate search and vector stores.
+
+        .. versionadded:: 0.1
+
+        Returns
+        -------
+        vectors : DataFrame of float32 of shape (n_items, n_dimensions)
+            One row per item of `items_`, which is the index, and the columns v0, v1 and so on.
+            The inner product with a row of `user_vectors` is the logit of `decision_function`,
+            up to rounding.
+
+        Raises
+        ------
+        ValueError
+            If the network has an MLP: `NeuMFRecommender` needs ``architecture="gmf"``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from neumf import NeuMFRecommender
+        >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 2], ["c", 1], ["d", 3], ["e", 3]]
+        >>> model = NeuMFRecommender(architecture="gmf", recency=0, random_state=0).fit(X)
+        >>> logits = model.user_vectors("c") @ model.item_vectors().T
+        >>> bool(np.allclose(logits.loc["c", 2], model.decision_function([["c", 2]]), atol=1e-5))
+        True
+        """
+        check_is_fitted(self)
+        return item_table(self.network_.item_factors(), self.popularity_logits_, self.items_)
+
+    def user_vectors(
+        self, users: Any = None, *, interactions: Any = None, at: Any = None
+    ) -> pd.DataFrame:
+        """Return the vectors of users, for approximate search and vector stores.
+
+        .. versionadded:: 0.1
+
+        Parameters
+        ----------
+        users, interactions, at
+            See `recommend`, also for errors and warnings.
+
+        Returns
+        -------
+        vectors : DataFrame of float32 of shape (n_users, n_dimensions)
+            One row per user, in the given order, with the ids as index. The columns are named as in
+            `item_vectors`. An unknown user gets the vector whose inner products are the
+            `popularity_logits_` of the items, also with `at`.
+
+        Raises
+        ------
+        ValueError
+            If the network has an MLP: `NeuMFRecommender` needs ``architecture="gmf"``.
+        """
+        check_is_fitted(self)
+        return user_table(read_request(self, users, interactions, at))
+
     def explain(self, user: Any, items: Any, *, interactions: Any = None) -> pd.DataFrame:
         """Explain the scores of items by the items of a user's history.
 
@@ -116,10 +176,10 @@ class NetworkRecommender(BaseRecommender):
             and ranked from 1.
 
             For `NextItemRecommender`, the value is `contribution`, the term of the history item in
-            the logit. A column `rest` holds the other terms: the biases and, with `user_vectors`,
-            the user's own vector. All contributions and the rest add up to the logit of the item.
-            Terms of `last_item_vector` and of the request time are part of the contribution of the
-            newest item.
+            the logit. A column `rest` holds the other terms: the biases and, with
+            `add_user_vectors`, the user's own vector. All contributions and the rest add up to the
+            logit of the item. Terms of `last_item_vector` and of the request time are part of the
+            contribution of the newest item.
 
             For `NeuMFRecommender`, the value is `similarity`, the cosine of the two items' vectors.
             It is not a cause of the score, because a user's vector is learned as a whole.
@@ -145,7 +205,7 @@ class NetworkRecommender(BaseRecommender):
         ids = read_ids(user, "user", self.users_)
         if len(ids) != 1:
             raise ValueError(f"user must be one id. Received {len(ids)} ids.")
-        known = self._for_users(ids, read_new(interactions))
+        known = for_users(self, ids, read_new(interactions))
         index = find_ids(ids, known.users_, "user", " or interactions")
         labels = read_ids(items, "items", self.items_)
         indices = find_ids(labels, self.items_, "items")
@@ -292,6 +352,17 @@ class NetworkRecommender(BaseRecommender):
             vectors[:, :g] = fold_in.solve(past, items[:, :g], self.popularity_ > 0)
             changed["_fold_in"] = fold_in
         return changed | {"network_": self.network_.with_users(vectors)}
+
+    def _take_users(self, kept: Indices) -> dict[str, Any]:
+        rows = self._rows_of(kept)
+        fold_in, optimizer = self._fold_in, self._optimizer
+        return self.last_items.take(kept).attributes | {
+            "network_": self.network_.take_users(kept, rows),
+            "_fold_in": None if fold_in is None else fold_in.take(kept),
+            "_optimizer": None if optimizer is None else optimizer.take_users(rows),
+            "_own_rows": None,  # users without a row have the last indices
+            "_model": None,
+        }
 
     def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:
         """Return the attributes that depend on the network, by name."""

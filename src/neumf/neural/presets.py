@@ -37,7 +37,7 @@ NEUMF_PRESETS: dict[str, dict[str, Any]] = {
 # A million rows are enough to learn the weights of 50 positions and of time gaps.
 _LARGE = {
     "share_item_vectors": False,
-    "user_vectors": True,
+    "add_user_vectors": True,
     "hidden_size": 256,
     "history_length": 50,
     "time_gaps": "newest",

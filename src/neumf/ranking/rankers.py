@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,10 @@ class VectorRanker:
     users: Float32s
     items: Float32s
 
+    def user_factors(self, users: Indices) -> Float32s:
+        """Return the vectors of users."""
+        return self.users[users]
+
     def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), n_items)."""
         scores: Scores = self.users[users] @ self.items.T
@@ -63,6 +68,12 @@ class QueryRanker:
 
     ranker: Ranker
     users: Indices
+
+    def user_factors(self, users: Indices) -> Float32s:
+        """Return the vectors of users, if scores are inner products."""
+        ranker: Any = self.ranker
+        factors: Float32s = ranker.user_factors(self.users[users])
+        return factors
 
     def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), n_items); `users` are indices of queries."""

@@ -72,16 +72,28 @@ def _bounds_of_best(scores: Scores, k: int) -> Scores:
 
 
 def top_lists(
-    n_rows: int, n_items: int, k: int, score: Callable[[slice], Scores]
+    n_rows: int,
+    n_items: int,
+    k: int,
+    score: Callable[[slice], Scores],
+    pinned: Indices | None = None,
 ) -> tuple[Indices, Indices, Scores, Indices]:
     """Return rows, items, scores and ranks of the k best items of each row.
 
-    `score` computes the scores of a block of rows; several threads call it at once.
+    `score` computes the scores of a block of rows; several threads call it at once. The items
+    `pinned`, without repeats, come first, in their order, where their score is not -inf.
     """
+    first = np.empty(0, np.intp) if pinned is None else pinned
 
     def list_block(block: slice) -> tuple[Indices, Indices, Scores]:
         scores = score(block)
+        own = scores[:, first]
+        # The largest numbers of the dtype, in falling order.
+        limits = np.finfo(scores.dtype)
+        highest = limits.max * (1 - limits.eps * np.arange(len(first), dtype=scores.dtype))
+        scores[:, first] = np.where(own == -np.inf, own, highest)
         rows, items, _ = top_items(scores, k)
+        scores[:, first] = own
         return np.bincount(rows, minlength=len(scores)), items.astype(np.int32), scores[rows, items]
 
     lists = map_threads(list_block, blocks(n_rows, n_items))

@@ -156,6 +156,9 @@ class ItemWeightsRecommender(BaseRecommender):
             require_order_of_span(rows.table, self._decay, "interactions", f"decay={self.decay!r}")
         return {}
 
+    def _take_users(self, kept: Indices) -> dict[str, Any]:
+        return {}  # the item weights are sums over many users
+
 
 @dataclass(frozen=True)
 class ItemWeightsRanker:

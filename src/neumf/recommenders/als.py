@@ -12,11 +12,13 @@ from neumf.interactions.new_rows import NewRows
 from neumf.interactions.request_times import require_order_of_fit, warn_of_row_order
 from neumf.interactions.user_items import UserItems
 from neumf.ranking.rankers import VectorRanker
+from neumf.ranking.requests import read_request
 from neumf.ranking.similar import most_similar_vectors
+from neumf.ranking.vectors import item_table, user_table
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
 from neumf.training.least_squares import Confidences, FoldIn, LeastSquares
-from neumf.utils.arrays import Float32s
+from neumf.utils.arrays import Float32s, Indices
 from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_int, check_n_jobs, check_real
 
@@ -250,6 +252,53 @@ class ALSRecommender(BaseRecommender):
         check_is_fitted(self)
         return most_similar_vectors("user", users, self.users_, k, self.user_vectors_)
 
+    def item_vectors(self) -> pd.DataFrame:
+        """Return the vectors of items, for approximate search and vector stores.
+
+        .. versionadded:: 0.1
+
+        Returns
+        -------
+        vectors : DataFrame of float32 of shape (n_items, n_dimensions)
+            One row per item of `items_`, which is the index, and the columns v0, v1 and so on.
+            The inner product with a row of `user_vectors` is the logit of `decision_function`,
+            up to rounding.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from neumf import ALSRecommender
+        >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 2], ["c", 1], ["d", 3], ["e", 3]]
+        >>> model = ALSRecommender(n_factors=4, recency=0, random_state=0).fit(X)
+        >>> logits = model.user_vectors("c") @ model.item_vectors().T
+        >>> bool(np.allclose(logits.loc["c", 2], model.decision_function([["c", 2]]), atol=1e-5))
+        True
+        """
+        check_is_fitted(self)
+        return item_table(self.item_vectors_, self.popularity_logits_, self.items_)
+
+    def user_vectors(
+        self, users: Any = None, *, interactions: Any = None, at: Any = None
+    ) -> pd.DataFrame:
+        """Return the vectors of users, for approximate search and vector stores.
+
+        .. versionadded:: 0.1
+
+        Parameters
+        ----------
+        users, interactions, at
+            See `recommend`, also for errors and warnings.
+
+        Returns
+        -------
+        vectors : DataFrame of float32 of shape (n_users, n_dimensions)
+            One row per user, in the given order, with the ids as index. The columns are named as in
+            `item_vectors`. An unknown user gets the vector whose inner products are the
+            `popularity_logits_` of the items, also with `at`.
+        """
+        check_is_fitted(self)
+        return user_table(read_request(self, users, interactions, at))
+
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
         if self._fold_in.recency:
             require_order_of_fit(rows.table, "interactions")
@@ -257,6 +306,9 @@ class ALSRecommender(BaseRecommender):
         fold_in = self._fold_in.take(rows.indices)
         vectors = fold_in.solve(past, self.item_vectors_, self.popularity_ > 0)
         return {"user_vectors_": vectors, "_fold_in": fold_in}
+
+    def _take_users(self, kept: Indices) -> dict[str, Any]:
+        return {"user_vectors_": self.user_vectors_[kept], "_fold_in": self._fold_in.take(kept)}
 
     def _state(self) -> dict[str, Any]:
         vectors = {"user_vectors_": self.user_vectors_, "item_vectors_": self.item_vectors_}

@@ -55,7 +55,7 @@ class NextItemRecommender(TrainableRecommender):
           penalised.
         - False, for a million rows and more: history items have vectors of their own. Items have
           no bias, and the factors of the dot product have learned weights.
-    user_vectors : bool, default=False
+    add_user_vectors : bool, default=False
         Whether to add a learned vector of each user to the sum. `user_features` need it.
     loss : {"auto", "batch_softmax", "softmax", "sampled_softmax", "bpr", "binary_crossentropy"}
         The loss that training minimises, see :class:`NeuMFRecommender`; all of them are available
@@ -127,9 +127,9 @@ class NextItemRecommender(TrainableRecommender):
 
     Here :math:`i_j` is the j-th last item of the user before the row. Of rows with equal
     timestamps, the upper one in the table is earlier. :math:`w_j` are the weights of position j,
-    which start at :math:`j^{-1/2}`. :math:`v_u` is the user's own vector with `user_vectors`, else
-    0. With `share_item_vectors`, :math:`e_i = q_i + d_i`, where :math:`d_i` starts at 0. Without
-    it, :math:`e_i` is learned separately, :math:`b_i` is 0, and the dot product is
+    which start at :math:`j^{-1/2}`. :math:`v_u` is the user's own vector with `add_user_vectors`,
+    else 0. With `share_item_vectors`, :math:`e_i = q_i + d_i`, where :math:`d_i` starts at 0.
+    Without it, :math:`e_i` is learned separately, :math:`b_i` is 0, and the dot product is
     :math:`h^\top (p_u \odot q_i)` with learned h.
 
     Three parameters change :math:`p_u`. All :math:`g_t, h_t, a_i, z_t` and :math:`W_2` start at 0;
@@ -172,7 +172,7 @@ class NextItemRecommender(TrainableRecommender):
         "time_gaps",
         "last_item_vector",
         "share_item_vectors",
-        "user_vectors",
+        "add_user_vectors",
     )
 
     def __init__(
@@ -184,7 +184,7 @@ class NextItemRecommender(TrainableRecommender):
         time_gaps: TimeGaps | None = None,
         last_item_vector: bool = False,
         share_item_vectors: bool = True,
-        user_vectors: bool = False,
+        add_user_vectors: bool = False,
         loss: LossName = "auto",
         n_negatives: int = 1,
         recency: float = 0.0,
@@ -207,7 +207,7 @@ class NextItemRecommender(TrainableRecommender):
         self.time_gaps = time_gaps
         self.last_item_vector = last_item_vector
         self.share_item_vectors = share_item_vectors
-        self.user_vectors = user_vectors
+        self.add_user_vectors = add_user_vectors
         self.loss = loss
         self.n_negatives = n_negatives
         self.recency = recency
@@ -231,10 +231,11 @@ class NextItemRecommender(TrainableRecommender):
         return tags
 
     def _plan(self, y: Any) -> FitPlan:
-        if self.user_features is not None and not self.user_vectors:
+        if self.user_features is not None and not self.add_user_vectors:
             raise ValueError(
-                "user_features predict the vectors of users, so user_vectors must be True. "
-                "Received: user_vectors=False. Set user_vectors=True, or user_features=None."
+                "user_features predict the vectors of users, so add_user_vectors must be True. "
+                "Received: add_user_vectors=False. Set add_user_vectors=True, or user_features to "
+                "None."
             )
         blueprint = self._blueprint(self._shape_now())
         return make_plan(self, "next item", blueprint, "batch_softmax", y)
@@ -245,11 +246,11 @@ class NextItemRecommender(TrainableRecommender):
             check_int(name, shape[name], 1)
         check_int("hidden_size", shape["hidden_size"], 0)
         check_option("time_gaps", shape["time_gaps"], (None, *TIME_GAPS))
-        for name in ("last_item_vector", "share_item_vectors", "user_vectors"):
+        for name in ("last_item_vector", "share_item_vectors", "add_user_vectors"):
             check_option(name, shape[name], (True, False))
         shares, n_factors = bool(shape["share_item_vectors"]), shape["n_factors"]
         layers = MFLayers(n_factors, 0, (), True) if shares else NeuMFLayers(n_factors, 0, ())
-        tower = UserIdsAndHistories if shape["user_vectors"] else UserHistories
+        tower = UserIdsAndHistories if shape["add_user_vectors"] else UserHistories
         users = tower(
             width=n_factors,
             history_length=shape["history_length"],

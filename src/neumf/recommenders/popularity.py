@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
@@ -19,6 +20,7 @@ from neumf.interactions.request_times import (
     require_order_of_span,
     require_timestamps,
 )
+from neumf.interactions.user_items import UserItems
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker
 from neumf.ranking.top_k import candidate_scores
@@ -155,6 +157,15 @@ class PopularityRecommender(BaseRecommender):
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
         return {}  # the scores depend on no user
 
+    def _take_users(self, kept: Indices) -> dict[str, Any]:
+        recent, rows = self._recent_rows, self.user_items_
+        if rows is None:
+            return {}  # without times, recent rows are items in an order, without users
+        if recent is None:
+            return {"_rows_of_fit": rows.take(kept)}
+        gone = np.delete(np.arange(len(self.users_)), kept)
+        return {"_recent_rows": recent.without(rows.take(gone))}
+
 
 @dataclass(frozen=True)
 class RecentRows:
@@ -188,6 +199,14 @@ class RecentRows:
         if state.has("weights"):
             weights = state.floats("weights", items.shape, at_least=0)
         return cls(items, seconds, weights, n_items, half_life)
+
+    def without(self, rows: UserItems) -> RecentRows:
+        """Leave out one row for each of these items and times."""
+        seconds = np.asarray(self.seconds)
+        gone = _numbered(rows.items, np.asarray(rows.seconds))
+        left = np.flatnonzero(~_numbered(self.items, seconds).isin(gone))
+        weights = None if self.weights is None else self.weights[left]
+        return replace(self, items=self.items[left], seconds=seconds[left], weights=weights)
 
     def logits_at_the_end(self) -> Float64s:
         """Return the logit of each item just after the last row."""
@@ -226,6 +245,12 @@ class RecentRows:
     def _decay(self, ages: Float64s) -> Float64s:
         """Return the factors by which weights are multiplied at these ages."""
         return np.exp2(-ages / self.half_life.length)
+
+
+def _numbered(items: Indices, seconds: Float64s) -> pd.MultiIndex:
+    """Return an index of items, times, and the number of earlier rows with both."""
+    rows = pd.DataFrame({"item": items, "second": seconds})
+    return pd.MultiIndex.from_frame(rows.assign(n=rows.groupby(["item", "second"]).cumcount()))
 
 
 @dataclass(frozen=True)

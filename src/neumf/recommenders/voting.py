@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -15,6 +16,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.known_users import after_rows, attributes_of_users
 from neumf.interactions.new_rows import NewRows
 from neumf.interactions.seen import seen_matrix
 from neumf.protocols import Ranker
@@ -250,13 +252,19 @@ class VotingRecommender(BaseRecommender):
         weights = state.floats("weights", (len(fitted),), at_least=0)
         self._commit({"weights_": weights} | _attributes_of_members(fitted))
 
+    def _take_users(self, kept: Indices) -> dict[str, Any]:
+        members = {name: copy(member) for name, member in self.named_estimators_.items()}
+        for member in members.values():
+            member._commit(attributes_of_users(member, kept))
+        return _attributes_of_members(members)
+
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
         seen, members = rows.seen, {}
         for name, member in self.named_estimators_.items():
             # A member may have further items, which nobody has seen.
             shape = seen.shape[0], len(member.items_)
             own_seen = sp.csr_array((seen.data, seen.indices, seen.indptr), shape=shape)
-            members[name] = member._after(replace(rows, seen=own_seen))
+            members[name] = after_rows(member, replace(rows, seen=own_seen))
         return _attributes_of_members(members)
 
 

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from neumf.training.variables import (
     split_shared,
     write_columns,
 )
-from neumf.utils.arrays import Float32s, Indices
+from neumf.utils.arrays import Float32s, Indices, take_rows
 
 # The penalty of the kernels, relative to `regularization`. With a smaller one, the position weights
 # of histories overfit tables of 100,000 rows.
@@ -69,6 +69,17 @@ class OptimizerState:
         moments[: len(known)] = known
         moments[len(known) : self.n_rows[name], square.shape[1] :] = square
         return moments
+
+    def take_users(self, rows: Indices) -> OptimizerState:
+        """Return the state for these rows of the table of users alone."""
+        if "users" not in self.tables:
+            return self
+        n_rows = np.count_nonzero((rows >= 0) & (rows < self.n_rows["users"]))
+        return replace(
+            self,
+            tables=self.tables | {"users": take_rows(self.tables["users"], rows)},
+            n_rows=self.n_rows | {"users": int(n_rows)},
+        )
 
 
 class Trainer:

@@ -33,6 +33,12 @@ def as_index(ids: Ids) -> pd.Index:
     return pd.Index(ids, dtype=ids.dtype, tupleize_cols=False)
 
 
+def take_rows(table: NDArray[Any], rows: Indices) -> NDArray[Any]:
+    """Return these rows of a table, without those that are -1 or behind its end."""
+    taken: NDArray[Any] = table[rows[(rows >= 0) & (rows < len(table))]]
+    return taken
+
+
 def repr_of_row(values: Any, row: int) -> str:
     """Return the repr of one value, converted to a plain Python object."""
     value = values[row : row + 1].tolist()[0]
