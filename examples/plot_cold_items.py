@@ -40,7 +40,7 @@ print(f"{len(features):,} films with {features.shape[1]:,} columns")
 # Hide films, then rank them
 # --------------------------
 # All rows of the hidden films are test rows. ``candidates="cold"`` ranks the hidden films alone.
-# `NextItemRecommender` predicts the vector of a hidden film from its features by ridge regression.
+# `NextItemRecommender` predicts the vector and the bias of a hidden film from its features.
 # Random features show the hit rate of chance.
 
 X_train, X_test = ColdItemSplitter(1, test_size=0.1, random_state=0).train_test_split(X)

@@ -26,6 +26,7 @@ from neumf.model.layers import NeuMFLayers
 from neumf.model.network import Blueprint
 from neumf.model.user_towers import UserIds, UserIdsAndHistories
 from neumf.neural.training_rows import prepare
+from neumf.training import cold_biases
 from neumf.training.batches import Degrees, Negatives, TrainingRows
 from neumf.training.centres import Centres, SideCentres
 from neumf.training.losses import LOSSES
@@ -158,15 +159,17 @@ def test_all_centres_are_0_where_no_known_one_has_rows(rng):
     centres = centres_of(rng, [0, 0, 5], [True, True, False])
     vectors = rng.normal(size=(3, 2)).astype(np.float32)
     assert not centres.of(vectors).any()
-    centres.fill_cold(vectors)
+    centres.fill_cold(vectors, 2)
     assert not vectors[:2].any()
     assert vectors[2].all()
+    centres.fill_cold(vectors, 1)
+    assert not vectors[:2].any()
 
 
 def test_cold_ones_are_put_at_their_centres_and_no_others(rng):
     centres, vectors = centres_of(rng, DEGREES, KNOWN), rng.normal(size=(8, 4)).astype(np.float32)
     filled = vectors.copy()
-    centres.fill_cold(filled)
+    centres.fill_cold(filled, 4)
     np.testing.assert_allclose(
         filled[5], obvious_centres(centres, vectors)[5], rtol=1e-4, atol=1e-5
     )
@@ -178,11 +181,71 @@ def test_new_ones_start_at_the_centres_that_those_before_lead_to(rng):
     degrees, known = [9, 4, 30, 2, 5, 1, 3], [True, True, True, True, True, False, True]
     centres, vectors = centres_of(rng, degrees, known), rng.normal(size=(7, 2)).astype(np.float32)
     filled = vectors.copy()
-    centres.fill_new(filled, 4)
+    centres.fill_new(filled, 4, 2)
     expected = obvious_centres(centres, vectors[:4])
     np.testing.assert_allclose(filled[[4, 6]], expected[[4, 6]], rtol=1e-4, atol=1e-5)
     rest = [0, 1, 2, 3, 5]
     np.testing.assert_array_equal(filled[rest], vectors[rest])
+
+
+# Biases
+
+
+def obvious_bias(features, biases, new):
+    """Kernel ridge regression around the mean, one pair of items at a time."""
+
+    def similarity(x, y):
+        apart = x / (np.linalg.norm(x) or 1) - y / (np.linalg.norm(y) or 1)
+        return np.exp(-1.5 * apart @ apart)
+
+    kernel = np.array([[similarity(x, y) for y in features] for x in features])
+    weights = np.linalg.solve(kernel + 0.3 * np.eye(len(features)), biases - np.mean(biases))
+    return np.mean(biases) + sum(weights[i] * similarity(new, x) for i, x in enumerate(features))
+
+
+def test_biases_of_cold_items_are_a_kernel_ridge_regression(rng):
+    centres, vectors = centres_of(rng, DEGREES, KNOWN), rng.normal(size=(8, 4)).astype(np.float32)
+    filled, values = vectors.copy(), centres.features.values.toarray()
+    centres.fill_cold(filled, 3)
+    warm = [0, 1, 2, 3, 6]
+    expected = obvious_bias(values[warm], vectors[warm, 3].astype(float), values[5])
+    np.testing.assert_allclose(filled[5, 3], expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        filled[5, :3], obvious_centres(centres, vectors)[5, :3], rtol=1e-4, atol=1e-5
+    )
+    rest = np.arange(8) != 5
+    np.testing.assert_array_equal(filled[rest], vectors[rest])
+
+
+def test_biases_of_new_items_come_from_the_known_ones_only(rng):
+    degrees, known = [9, 4, 30, 2, 5, 1, 3], [True, True, False, True, True, False, True]
+    centres, vectors = centres_of(rng, degrees, known), rng.normal(size=(7, 2)).astype(np.float32)
+    filled, values = vectors.copy(), centres.features.values.toarray()
+    centres.fill_new(filled, 4, 1)
+    warm = [0, 1, 3]
+    for new in (4, 6):
+        expected = obvious_bias(values[warm], vectors[warm, 1].astype(float), values[new])
+        np.testing.assert_allclose(filled[new, 1], expected, rtol=1e-5)
+    np.testing.assert_array_equal(filled[[0, 1, 2, 3, 5]], vectors[[0, 1, 2, 3, 5]])
+
+
+def test_bias_is_that_of_many_similar_items_and_the_mean_far_from_all():
+    features = sp.csr_array(np.repeat(np.eye(3), [300, 100, 100], axis=0))
+    biases = np.repeat(np.float32([2.0, -3.0, -3.0]), [300, 100, 100])[:, None]
+    new = sp.csr_array([[5.0, 0, 0], [0, 0.1, 0], [-1, -1, -1]])
+    found = cold_biases.predict_biases(features, biases, new)
+    np.testing.assert_allclose(found.ravel(), [2, -3, 0], atol=0.05)
+
+
+def test_biases_of_many_items_come_from_an_evenly_spaced_sample(rng, monkeypatch):
+    monkeypatch.setattr(cold_biases, "_MOST_ITEMS", 5)
+    monkeypatch.setattr(cold_biases, "_BLOCK", 2)
+    features, new = rng.normal(size=(9, 3)), rng.normal(size=(5, 3))
+    biases = rng.normal(size=(9, 1)).astype(np.float32)
+    found = cold_biases.predict_biases(sp.csr_array(features), biases, sp.csr_array(new))
+    sample = slice(None, None, 2)
+    expected = [obvious_bias(features[sample], biases[sample, 0].astype(float), x) for x in new]
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5)
 
 
 # Training
@@ -281,8 +344,12 @@ def test_the_penalty_of_a_step_is_on_the_distance_from_the_centres(
     # Cold ones are at the centres that are left to after the step.
     for name, row in {"users": 3, "items": 5, "history": 5}.items():
         if name in found.tables:
-            moved = obvious_centres(of_table[name], found.tables[name].astype(np.float32))
-            np.testing.assert_allclose(found.tables[name][row], moved[row], rtol=1e-4, atol=1e-5)
+            table = found.tables[name].astype(np.float32)
+            moved = obvious_centres(of_table[name], table)[row]
+            if name == "items":  # their last column is the bias
+                values, warm = of_table[name].features.values.toarray(), [0, 1, 2, 3]
+                moved[-1] = obvious_bias(values[warm], table[warm, -1].astype(float), values[row])
+            np.testing.assert_allclose(found.tables[name][row], moved, rtol=1e-4, atol=1e-5)
             found.tables[name][row] = expected.tables[name][row]
     assert_same_weights(found, expected, rtol=1e-4, atol=2e-6)
 

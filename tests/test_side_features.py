@@ -173,14 +173,24 @@ def test_cold_items_of_equal_features_have_equal_scores(X):
 
 
 def test_cold_vectors_are_what_ridge_regression_makes_of_the_features(X, fitted):
-    """The map of the last weights, biases too; an item of n users weighs n / (n + 20)."""
+    """The map of the last weights; an item of n users weighs n / (n + 20)."""
     features = BOOKS.loc[fitted.items_].to_numpy(float)
     inputs = np.column_stack([features, np.ones(N_BOOKS)])
-    warm, items = inputs[:N_WARM], fitted.network_.items
+    warm, items = inputs[:N_WARM], fitted.network_.item_vectors
     weights = (fitted.popularity_ / (fitted.popularity_ + 20))[:N_WARM, None]
     gram = warm.T @ (weights * warm) + np.diag([1.0, 1.0, 0.0])
     solution = np.linalg.solve(gram, warm.T @ (weights * items[:N_WARM]))
     np.testing.assert_allclose(items[N_WARM:], inputs[N_WARM:] @ solution, rtol=1e-3, atol=1e-4)
+
+
+def test_cold_biases_are_what_similar_items_lead_to(fitted):
+    """Books of the same kind are at distance 0, those of the other kind at sqrt(2)."""
+    is_odd = BOOKS.loc[fitted.items_, "odd"].to_numpy()
+    kernel = np.where(is_odd[:, None] == is_odd, 1.0, np.exp(-1.5 * 2))
+    biases = fitted.network_.items[:, -1].astype(float)
+    mean, warm = biases[:N_WARM].mean(), kernel[:N_WARM, :N_WARM] + 0.3 * np.eye(N_WARM)
+    expected = mean + kernel[N_WARM:, :N_WARM] @ np.linalg.solve(warm, biases[:N_WARM] - mean)
+    np.testing.assert_allclose(biases[N_WARM:], expected, rtol=1e-4, atol=1e-5)
 
 
 # Nothing leaks

@@ -149,7 +149,8 @@ def _grown(run: Run) -> Weights:
     )
     weights = known.weights.grown(new)
     for name, centres in blueprint.by_table(prepared.rows.centres).items():
-        centres.fill_new(weights.tables[name], len(known.weights.tables[name]))
+        n_known = len(known.weights.tables[name])
+        centres.fill_new(weights.tables[name], n_known, blueprint.layers.width)
     return weights
 
 

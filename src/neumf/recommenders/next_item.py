@@ -142,7 +142,8 @@ class NextItemRecommender(TrainableRecommender):
       :math:`(1 + z_t) \odot a_{i_1}`.
     - `hidden_size`: the sum x becomes :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`.
 
-    Features, Adam and scikit-learn's callbacks work as in :class:`NeuMFRecommender`.
+    Features, Adam and scikit-learn's callbacks work as in :class:`NeuMFRecommender`. The bias of an
+    item without rows is a kernel ridge regression of the biases of items with similar features.
 
     References
     ----------

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from neumf.interactions.features import SideFeatures
 from neumf.model.feature_map import FeatureMap
-from neumf.utils.arrays import Float32s
+from neumf.training.cold_biases import predict_biases
+from neumf.utils.arrays import Float32s, Indices
 
 # A vector with this number of interactions gets half of the largest possible weight in the fit of
 # the map. With few interactions, a vector is mostly a result of the map itself.
@@ -36,17 +37,30 @@ class Centres:
             centres[known] = learned.apply(values[known])
         return centres
 
-    def fill_cold(self, vectors: Float32s) -> None:
-        """Set the vectors of cold users or items to their centres."""
-        cold = self.features.known & (self.degrees == 0)
-        if cold.any():
-            vectors[cold] = self.of(vectors)[cold]
+    def fill_cold(self, vectors: Float32s, width: int) -> None:
+        """Predict the vectors of cold users or items; columns from `width` are biases."""
+        self._fill(vectors, len(vectors), np.flatnonzero(self.features.known & ~self._warm), width)
 
-    def fill_new(self, vectors: Float32s, n_before: int) -> None:
-        """Set the vectors after the first `n_before` to their centres."""
+    def fill_new(self, vectors: Float32s, n_before: int, width: int) -> None:
+        """Predict the vectors after the first `n_before` from these."""
         new = np.flatnonzero(self.features.known[n_before:]) + n_before
-        if len(new):
-            vectors[new] = self.of(vectors[:n_before])[new]
+        self._fill(vectors, n_before, new, width)
+
+    @property
+    def _warm(self) -> NDArray[np.bool_]:
+        """Whether each user or item has both features and interactions."""
+        return self.features.known & (self.degrees > 0)
+
+    def _fill(self, vectors: Float32s, n: int, rows: Indices, width: int) -> None:
+        """Predict rows of vectors from the first `n`: by the map, biases by similar features."""
+        if not len(rows):
+            return
+        vectors[rows] = self.of(vectors[:n])[rows]
+        warm = np.flatnonzero(self._warm[:n])
+        if width < vectors.shape[1] and len(warm):
+            values = self.features.values
+            biases = predict_biases(values[warm], vectors[warm, width:], values[rows])
+            vectors[rows, width:] = biases
 
 
 class SideCentres(NamedTuple):

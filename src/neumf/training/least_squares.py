@@ -254,7 +254,7 @@ class LeastSquares:
         of_users = basis.solve(users, start, parallel)
         for vectors, features in zip((of_users, of_items), data.features, strict=True):
             if features is not None:
-                features.fill_cold(vectors)
+                features.fill_cold(vectors, self.n_factors)
         return Factors(of_users, of_items, start.centres)
 
 

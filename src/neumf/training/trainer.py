@@ -228,7 +228,7 @@ class Trainer:
     def _complete(self, tables: dict[str, Float32s]) -> Weights:
         """Set cold rows of the tables to their centres, and add the shared weights."""
         for name, centres in self._centres.items():
-            centres.fill_cold(tables[name])
+            centres.fill_cold(tables[name], self._plan.blueprint.layers.width)
         n_weights = self._variables.shared.shape[1] // 3
         flat = read_columns(self._variables.shared, 1, slice(n_weights))[0]
         return Weights(tables, split_shared(np, flat, dict(self._plan.shared_shapes)))
