@@ -23,6 +23,7 @@ from neumf.interactions.vocabulary import find_ids
 from neumf.model.keras_model import build_keras_model
 from neumf.model.network import Network
 from neumf.model.user_map import UserMap
+from neumf.neural.added_scores import AddedScores, refuse_added
 from neumf.neural.explain import explain_items
 from neumf.neural.export import ListModel, export_lists
 from neumf.neural.fold_in import UserProfile, fit_user_map, move_users
@@ -46,6 +47,7 @@ class NetworkRecommender(BaseRecommender):
     # Set if least squares solved the GMF half.
     _fold_in: FoldIn | None
     _calibration: Calibration | None
+    added_scores_: AddedScores | None
     history_: dict[str, list[float]]
     best_iter_: int
     _model: Any
@@ -151,7 +153,12 @@ class NetworkRecommender(BaseRecommender):
         indices = find_ids(labels, self.items_, "items")
         network = known.network_.with_users(known.network_.users[index])
         profile = UserProfile(known.last_items.take(index), seen_rows(known.seen_, index))
-        return explain_items(network, profile, self.items_.to_numpy(), indices)
+        table = explain_items(network, profile, self.items_.to_numpy(), indices)
+        if known.added_scores_ is not None:
+            scores = known.ranker_.score_candidates(index, indices[None])
+            added = scores - network.score_candidates(np.zeros(1, np.intp), indices[None])
+            table["rest"] += np.repeat(added[0], len(table) // len(indices))
+        return table
 
     def export(
         self,
@@ -204,6 +211,7 @@ class NetworkRecommender(BaseRecommender):
         MLP, times the widths of its layers. An ONNX file is limited to 2 GB.
         """
         check_is_fitted(self)
+        refuse_added(self.added_scores_, "export writes graphs")
         model = ListModel(self.network_, self.popularity_logits_, self.users_, self.items_)
         export_lists(model, path, format, k)
 
@@ -246,16 +254,18 @@ class NetworkRecommender(BaseRecommender):
         return expit(logits) if self._calibration is None else self._calibration(logits)
 
     @property
-    def ranker_(self) -> Network:
-        """The ranker, which is the network."""
-        return self.network_
+    def ranker_(self) -> Ranker:
+        """The ranker: the network, with added scores if there are any."""
+        added = self.added_scores_
+        return self.network_ if added is None else added.beside(self.network_)
 
     def _ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         blueprint, weights = self.network_.blueprint, self.network_.weights
         if blueprint.users.time_gaps != "request":
             return super()._ranker_at(users, seconds)
         histories = self.last_items.take(users).inputs(seconds)
-        return Network.of_weights(blueprint, weights, histories, self._rows_of(users))
+        network = Network.of_weights(blueprint, weights, histories, self._rows_of(users))
+        return network if self.added_scores_ is None else self.added_scores_.beside(network, users)
 
     def _rows_of(self, users: Indices) -> Indices:
         """Return the rows of these users in the tables; -1 for users without one."""
@@ -291,6 +301,8 @@ class NetworkRecommender(BaseRecommender):
             fold_in = self._fold_in.take(rows.indices)
             vectors[:, :g] = fold_in.solve(past, items[:, :g], self.popularity_ > 0)
             changed["_fold_in"] = fold_in
+        if self.added_scores_ is not None:
+            changed["added_scores_"] = self.added_scores_.after(rows)
         return changed | {"network_": self.network_.with_users(vectors)}
 
     def _attributes_of_network(self, network: Network, of_rows: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from neumf.interactions.seen import count_users, join_seen, log_popularity
 from neumf.interactions.timeline import recency_weights
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.model.network import Network
+from neumf.neural.added_scores import MOST_HELD_OUT, Beside
 from neumf.neural.early_stopping import (
     Validate,
     validate_on_rows,
@@ -69,6 +70,7 @@ class PreparedFit:
     validate: Validate | None = None  # measures weights on held-out rows
     previous: PreviousFit | None = None  # None starts from initial weights
     to_join: ToJoin | None = None  # None unless least squares solve GMF
+    beside: Beside | None = None  # None unless scores of simple methods may be added
 
 
 def require_order_of_histories(plan: FitPlan, X: Any) -> None:
@@ -104,11 +106,17 @@ def prepare(
         kept, held_out = rows.hold_out(rng)
     elif plan.early_stopping and X_val is None:
         kept, held_out = rows.hold_out()
+    elif plan.adds_scores:
+        held_out = _sample(rows.last_rows(), rng)
+        kept = rows.without(held_out)
     if plan.solves_gmf:
         of_all = _training_rows(plan, rows, histories, rows.seen)
         to_join = ToJoin(HeldOut.of(rows, kept, held_out, rng), kept, rows, of_all)
     if kept is not rows:
         histories = _read_histories(plan, kept)
+    beside = None
+    if plan.adds_scores and len(held_out):
+        beside = Beside(_sample(held_out, rng), kept, _last_items(kept, histories))
     if X_val is not None:
         validate = validate_on_table(X_val, rows, last_items, at_rows=at_rows)
     elif plan.early_stopping:
@@ -123,7 +131,15 @@ def prepare(
         _item_biases(plan, kept.seen),
         validate,
         to_join=to_join,
+        beside=beside,
     )
+
+
+def _sample(held_out: Indices, rng: np.random.Generator) -> Indices:
+    """Return at most `MOST_HELD_OUT` of these rows."""
+    if len(held_out) <= MOST_HELD_OUT:
+        return held_out
+    return np.sort(rng.choice(held_out, MOST_HELD_OUT, replace=False))
 
 
 def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> PreparedFit:
