@@ -32,6 +32,7 @@ from neumf.neural.training_rows import (
     prepare,
     prepare_further,
     require_order_of_histories,
+    warn_of_plan,
 )
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import check_loaded, damaged_file_error
@@ -162,6 +163,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         rows = read_rows(X, y, sample_weight)
         rows = rows.with_features(self.user_features, self.item_features)
         rng = make_generator(self.random_state)
+        warn_of_plan(plan, rows)
         prepared = prepare(plan, rows, rng, X_val)
         of_rows = rows.attributes(rows.seen) | prepared.last_items.attributes
 

@@ -90,7 +90,6 @@ def prepare(
             "X_val is ranked after each epoch to find the best one, so early_stopping must be "
             "True. Received: early_stopping=False. Set it, or leave X_val out."
         )
-    _warn_of_row_order(plan, rows)
     length = 0
     if rows.timelines is not None:
         # Positions beyond the longest history would cost memory and stay empty.
@@ -147,7 +146,7 @@ def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> 
     length = previous.last_items.items.shape[1]
     if length:
         require_order_of_fit(rows, "X")
-    _warn_of_row_order(plan, rows)
+    warn_of_plan(plan, rows)
     plan = replace(plan.with_history_length(length), early_stopping=False)
     n_known = previous.seen.shape[0]
     indices = np.pad(np.arange(n_known), (0, rows.shape[0] - n_known), constant_values=-1)
@@ -165,7 +164,8 @@ def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> 
     )
 
 
-def _warn_of_row_order(plan: FitPlan, rows: EncodedRows) -> None:
+def warn_of_plan(plan: FitPlan, rows: EncodedRows) -> None:
+    """Warn if a part of the plan takes the order of rows for their order in time."""
     if plan.blueprint.users.reads_history:
         what = "NextItemRecommender learns what comes next"
         warn_of_row_order(rows, what, "use NeuMFRecommender(recency=0)")
