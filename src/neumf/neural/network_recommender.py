@@ -118,8 +118,8 @@ class NetworkRecommender(BaseRecommender):
             and ranked from 1.
 
             For `NextItemRecommender`, the value is `contribution`, the term of the history item in
-            the logit. A column `rest` holds the other terms: the biases and, with `user_vectors`,
-            the user's own vector. All contributions and the rest add up to the logit of the item.
+            the logit. A column `rest` holds the other terms: the biases, the added scores of simple
+            methods and, with `user_vectors`, the user's own vector. All contributions and the rest add up to the logit of the item.
             Terms of `last_item_vector` and of the request time are part of the contribution of the
             newest item.
 
@@ -189,8 +189,8 @@ class NetworkRecommender(BaseRecommender):
         ImportError
             If TensorFlow is not installed, or the extra for ONNX is not.
         ValueError, TypeError
-            If `format` or `k` is out of range, the recommender has `time_gaps`, or JSON cannot hold
-            an id. After any error, the partly written folder is removed.
+            If `format` or `k` is out of range, the recommender has `time_gaps` or added scores, or
+            JSON cannot hold an id. After any error, the partly written folder is removed.
 
         Notes
         -----

@@ -120,8 +120,9 @@ class NextItemRecommender(TrainableRecommender):
         The weights as NumPy arrays. `users` holds the vectors of users after their last row,
         `items` the vectors of items, and `weights` all learned arrays by name.
     model_ : keras.Model
-        A Keras model named "next_item" of ``[user indices, item indices]`` that returns logits. It
-        holds the vectors of `network_.users`, and does not compute them from histories.
+        A Keras model named "next_item" of ``[user indices, item indices]`` that returns logits of
+        the network, without added scores. It holds the vectors of `network_.users`, and does not
+        compute them from histories.
     history_, n_iter_, best_iter_, fit_seconds_
         See :class:`NeuMFRecommender`.
 
