@@ -7,9 +7,9 @@ r"""Compare `NextItemRecommender()` with tuned simple methods on a table, whole,
 The variants of a table are
 
 - "whole": the validation split of `ncf_protocol.py`;
-- "2 an item", "5 an item", "10 an item": a random sample with so many rows an item on average;
-- "at most 5 an item", "at most 10 an item": so many random rows of each item, which makes all items
-  about equally popular;
+- "2 an item", "5 an item", "10 an item": a random sample with this mean number of rows an item;
+- "at most 5 an item", "at most 10 an item": at most this number of random rows of each
+  item, which makes all items about equally popular;
 - "baskets": the rows of a user in runs of five with one timestamp each. The last basket is held
   out, and each of its items is a positive.
 

@@ -166,6 +166,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         warn_of_plan(plan, rows)
         prepared = prepare(plan, rows, rng, X_val)
         of_rows = rows.attributes(rows.seen) | prepared.last_items.attributes
+        of_rows["added_scores_"] = None
 
         def of_weights(blueprint: Blueprint, weights: Weights) -> dict[str, Any]:
             histories = prepared.last_items.inputs()

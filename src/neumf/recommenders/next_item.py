@@ -115,7 +115,7 @@ class NextItemRecommender(TrainableRecommender):
         The times of these items in seconds, with `time_gaps`.
     added_scores_ : object or None
         The simple methods whose scores are added to those of the network: `methods`, fitted, and
-        their `weights`. None if there are none.
+        their `weights`. None if no method helps.
     network_ : object
         The weights as NumPy arrays. `users` holds the vectors of users after their last row,
         `items` the vectors of items, and `weights` all learned arrays by name.
