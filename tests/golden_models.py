@@ -55,7 +55,6 @@ def fit_next_item():
         "n_factors": 4,
         "add_user_vectors": True,
         "hidden_size": 2,
-        "last_item_vector": True,
         "epochs": 30,
         "random_state": 0,
     }

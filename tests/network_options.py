@@ -18,6 +18,7 @@ NEUMF_OPTIONS = {
 NEXT_ITEM_OPTIONS = {
     "n_factors": 8,
     "history_length": 3,
+    "add_simple_methods": False,
     "n_negatives": 1,
     "regularization": 0.01,
     "dropout": 0.0,

@@ -9,6 +9,7 @@ from network_options import NEUMF_OPTIONS
 from neumf import NeuMFRecommender, NextItemRecommender
 
 SMALL = {"n_factors": 6, "history_length": 4, "epochs": 3, "batch_size": 64, "random_state": 0}
+SMALL |= {"add_simple_methods": False}
 OF_IDS = NEUMF_OPTIONS | {
     "n_factors": 6,
     "mlp_embedding_dim": 4,
@@ -36,8 +37,7 @@ def X():  # noqa: N802
         {"add_user_vectors": True},
         {"time_gaps": "newest"},
         {"time_gaps": "request"},
-        {"last_item_vector": True},
-        {"last_item_vector": True, "time_gaps": "request"},
+        {"share_item_vectors": False, "time_gaps": "request"},
     ],
     ids=str,
 )
@@ -57,7 +57,7 @@ def vectors_by_hand(model, history):
         if model.time_gaps:  # a row a second
             weights = weights + shared["gap_weights"][int(2 * np.log2(1 + place))]
         of_pause = shared["pause_vectors"][0] if model.time_gaps == "request" else 0
-        of_newest = tables["newest"][code] if model.last_item_vector else 0
+        of_newest = tables["newest"][code] if "newest" in tables else 0
         if "newest_weights" in shared:
             of_newest = of_newest * (1 + shared["newest_weights"][0])
         yield vector * weights + (of_pause + of_newest if place == 0 else 0)

@@ -110,7 +110,7 @@ def test_lists_of_users_by_id_are_those_of_recommend(architecture, form, tmp_pat
         {},
         {"loss": "sampled_softmax", "share_item_vectors": False},
         {"add_user_vectors": True},
-        {"add_user_vectors": True, "hidden_size": 2, "last_item_vector": True},
+        {"add_user_vectors": True, "hidden_size": 2},
     ],
     ids=str,
 )

@@ -76,7 +76,6 @@ NETWORKS = {
         add_user_vectors=True,
         hidden_size=3,
         time_gaps="request",
-        last_item_vector=True,
     ),
 }
 

@@ -53,7 +53,7 @@ def rng():
 
 
 FITTED = {
-    "shared": {"last_item_vector": True},
+    "shared": {},
     "own": {"share_item_vectors": False},
     "users": {"share_item_vectors": False, "add_user_vectors": True, "hidden_size": 8},
 }

@@ -36,7 +36,7 @@ def fitted(table):
         {"loss": "bpr", "n_negatives": 4},
         {"loss": "binary_crossentropy", "n_negatives": 4},
         {"share_item_vectors": False},
-        {"add_user_vectors": True, "hidden_size": 4, "last_item_vector": True},
+        {"add_user_vectors": True, "hidden_size": 4},
     ],
     ids=str,
 )
@@ -126,7 +126,7 @@ def test_held_out_items_do_not_change_the_weights(table):
         last = pd.DataFrame({"user": range(60), "item": items, "timestamp": 2000})
         X = pd.concat([catalogue, extra, table, last], ignore_index=True)
         # The held-out items choose the best of several epochs.
-        model = small_model(early_stopping=True, epochs=1, last_item_vector=True)
+        model = small_model(early_stopping=True, epochs=1)
         networks.append(model.fit(X).network_)
     for name, weights in networks[0].weights.tables.items():
         np.testing.assert_array_equal(weights, networks[1].weights.tables[name])
@@ -158,7 +158,7 @@ def test_each_parameter_of_one_recommender_alone_belongs_to_its_network():
     assert ours - others == {
         "hidden_size",
         "history_length",
-        "last_item_vector",
+        "add_simple_methods",
         "share_item_vectors",
         "time_gaps",
         "add_user_vectors",
@@ -190,7 +190,7 @@ def test_the_timed_preset_differs_in_what_reads_the_request_time():
         NextItemRecommender.from_preset(name).get_params() for name in NEXT_ITEM_PRESETS
     )
     changed = {name: timed[name] for name in timed if timed[name] != large[name]}
-    assert changed == {"time_gaps": "request", "last_item_vector": True}
+    assert changed == {"time_gaps": "request"}
 
 
 @pytest.mark.parametrize("name", NEXT_ITEM_PRESETS)
@@ -212,7 +212,7 @@ def test_every_preset_fits(name, table):
             ValueError,
             "time_gaps must be one of None, 'newest', 'request'",
         ),
-        ({"last_item_vector": 2}, ValueError, "last_item_vector must be one of True, False"),
+        ({"add_simple_methods": 2}, ValueError, "add_simple_methods must be one of True, False"),
         ({"share_item_vectors": 2}, ValueError, "share_item_vectors must be one of True, False"),
         ({"add_user_vectors": "yes"}, ValueError, "add_user_vectors must be one of True, False"),
         ({"loss": "bprr"}, ValueError, "loss must be one of.*Did you mean 'bpr'"),

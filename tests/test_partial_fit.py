@@ -26,7 +26,7 @@ MODELS = {
     "shared": next_item_model,
     "own": lambda **options: next_item_model(share_item_vectors=False, **options),
     "everything": lambda **options: next_item_model(
-        add_user_vectors=True, hidden_size=5, last_item_vector=True, loss="softmax", **options
+        add_user_vectors=True, hidden_size=5, loss="softmax", **options
     ),
 }
 
@@ -242,7 +242,6 @@ def test_a_sparse_matrix_may_grow():
         (next_item_model, {"history_length": 4}, "partial_fit keeps the shape of the network"),
         (next_item_model, {"hidden_size": 4}, "hidden_size must be the same as in fit"),
         (next_item_model, {"share_item_vectors": False}, "share_item_vectors=True: partial_fit"),
-        (next_item_model, {"last_item_vector": True}, "last_item_vector=False: partial_fit"),
         (next_item_model, {"add_user_vectors": True}, "add_user_vectors must be the same as"),
     ],
 )

@@ -98,7 +98,7 @@ def fitted(X):
         model_of_ids(architecture="neumf", pretrain="sgd"),
         model_of_ids(early_stopping=True),
         model_of(),
-        model_of(loss="bpr", last_item_vector=True),
+        model_of(loss="bpr"),
         model_of(share_item_vectors=False, hidden_size=4),
         model_of(add_user_vectors=True, loss="softmax"),
         model_of(early_stopping="refit"),

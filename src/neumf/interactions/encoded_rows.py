@@ -126,10 +126,14 @@ class EncodedRows:
         return rows
 
     def hold_out(self, random: np.random.Generator | None = None) -> tuple[EncodedRows, Indices]:
-        """Hold out the last positive of each user who has at least two.
+        """Return the rows without `last_rows`, and the positions of these."""
+        held_out = self.last_rows(random)
+        return self.without(held_out), held_out
 
-        The result is the other rows, and the positions of the held-out rows. If a generator is
-        given, it draws the order of rows without timestamps.
+    def last_rows(self, random: np.random.Generator | None = None) -> Indices:
+        """Return the positions of the last positive of each user who has at least two.
+
+        If a generator is given, it draws the order of rows without timestamps.
         """
         timelines, held_out = self.timelines, np.empty(0, np.intp)
         if random is not None and self.timestamps is None:
@@ -140,6 +144,10 @@ class EncodedRows:
             if self.positive is not None:
                 is_last &= self.positive
             held_out = np.flatnonzero(is_last)
+        return held_out
+
+    def without(self, held_out: Indices) -> EncodedRows:
+        """Return the other rows; `held_out` has at most one positive of each user."""
         columns: dict[str, Any] = {}
         for name in ("users", "items", "timestamps", "labels", "weights"):
             column = getattr(self, name)
@@ -148,7 +156,7 @@ class EncodedRows:
         if self.timelines is not None:
             # A negative keeps its position in time, even if its positive is held out.
             vars(kept)["timelines"] = self.timelines.without(held_out)
-        return kept, held_out
+        return kept
 
 
 def read_rows(X: Any, y: Any = None, sample_weight: Any = None) -> EncodedRows:

@@ -24,6 +24,7 @@ from neumf.interactions.vocabulary import find_ids
 from neumf.model.keras_model import build_keras_model
 from neumf.model.network import Network
 from neumf.model.user_map import UserMap
+from neumf.neural.added_scores import AddedScores, refuse_added
 from neumf.neural.explain import explain_items
 from neumf.neural.export import ListModel, export_lists
 from neumf.neural.fold_in import UserProfile, fit_user_map, move_users
@@ -49,6 +50,7 @@ class NetworkRecommender(BaseRecommender):
     # Set if least squares solved the GMF half.
     _fold_in: FoldIn | None
     _calibration: Calibration | None
+    added_scores_: AddedScores | None
     history_: dict[str, list[float]]
     best_iter_: int
     _model: Any
@@ -114,7 +116,8 @@ class NetworkRecommender(BaseRecommender):
         Raises
         ------
         ValueError
-            If the network has an MLP: `NeuMFRecommender` needs ``architecture="gmf"``.
+            If the network has an MLP or added scores: `NeuMFRecommender` needs
+            ``architecture="gmf"``, and `NextItemRecommender` ``add_simple_methods=False``.
 
         Examples
         --------
@@ -127,6 +130,7 @@ class NetworkRecommender(BaseRecommender):
         True
         """
         check_is_fitted(self)
+        refuse_added(self.added_scores_, "item_vectors and user_vectors are the vectors")
         return item_table(self.network_.item_factors(), self.popularity_logits_, self.items_)
 
     def user_vectors(
@@ -151,9 +155,11 @@ class NetworkRecommender(BaseRecommender):
         Raises
         ------
         ValueError
-            If the network has an MLP: `NeuMFRecommender` needs ``architecture="gmf"``.
+            If the network has an MLP or added scores: `NeuMFRecommender` needs
+            ``architecture="gmf"``, and `NextItemRecommender` ``add_simple_methods=False``.
         """
         check_is_fitted(self)
+        refuse_added(self.added_scores_, "item_vectors and user_vectors are the vectors")
         return user_table(read_request(self, users, interactions, at))
 
     def explain(self, user: Any, items: Any, *, interactions: Any = None) -> pd.DataFrame:
@@ -176,10 +182,10 @@ class NetworkRecommender(BaseRecommender):
             and ranked from 1.
 
             For `NextItemRecommender`, the value is `contribution`, the term of the history item in
-            the logit. A column `rest` holds the other terms: the biases and, with
-            `add_user_vectors`, the user's own vector. All contributions and the rest add up to the
-            logit of the item. Terms of `last_item_vector` and of the request time are part of the
-            contribution of the newest item.
+            the logit. A column `rest` holds the other terms: the biases, the added scores of simple
+            methods and, with `add_user_vectors`, the user's own vector. All contributions and the
+            rest add up to the logit of the item. The contribution of the newest item holds the
+            terms of the request time too.
 
             For `NeuMFRecommender`, the value is `similarity`, the cosine of the two items' vectors.
             It is not a cause of the score, because a user's vector is learned as a whole.
@@ -211,7 +217,12 @@ class NetworkRecommender(BaseRecommender):
         indices = find_ids(labels, self.items_, "items")
         network = known.network_.with_users(known.network_.users[index])
         profile = UserProfile(known.last_items.take(index), seen_rows(known.seen_, index))
-        return explain_items(network, profile, self.items_.to_numpy(), indices)
+        table = explain_items(network, profile, self.items_.to_numpy(), indices)
+        if known.added_scores_ is not None:
+            scores = known.ranker_.score_candidates(index, indices[None])
+            added = scores - network.score_candidates(np.zeros(1, np.intp), indices[None])
+            table["rest"] += np.repeat(added[0], len(table) // len(indices))
+        return table
 
     def export(
         self,
@@ -242,8 +253,8 @@ class NetworkRecommender(BaseRecommender):
         ImportError
             If TensorFlow is not installed, or the extra for ONNX is not.
         ValueError, TypeError
-            If `format` or `k` is out of range, the recommender has `time_gaps`, or JSON cannot hold
-            an id. After any error, the partly written folder is removed.
+            If `format` or `k` is out of range, the recommender has `time_gaps` or added scores, or
+            JSON cannot hold an id. After any error, the partly written folder is removed.
 
         Notes
         -----
@@ -264,6 +275,7 @@ class NetworkRecommender(BaseRecommender):
         MLP, times the widths of its layers. An ONNX file is limited to 2 GB.
         """
         check_is_fitted(self)
+        refuse_added(self.added_scores_, "export writes graphs")
         model = ListModel(self.network_, self.popularity_logits_, self.users_, self.items_)
         export_lists(model, path, format, k)
 
@@ -306,16 +318,18 @@ class NetworkRecommender(BaseRecommender):
         return expit(logits) if self._calibration is None else self._calibration(logits)
 
     @property
-    def ranker_(self) -> Network:
-        """The ranker, which is the network."""
-        return self.network_
+    def ranker_(self) -> Ranker:
+        """The ranker: the network, with added scores if there are any."""
+        added = self.added_scores_
+        return self.network_ if added is None else added.beside(self.network_)
 
     def _ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         blueprint, weights = self.network_.blueprint, self.network_.weights
         if blueprint.users.time_gaps != "request":
             return super()._ranker_at(users, seconds)
         histories = self.last_items.take(users).inputs(seconds)
-        return Network.of_weights(blueprint, weights, histories, self._rows_of(users))
+        network = Network.of_weights(blueprint, weights, histories, self._rows_of(users))
+        return network if self.added_scores_ is None else self.added_scores_.beside(network, users)
 
     def _rows_of(self, users: Indices) -> Indices:
         """Return the rows of these users in the tables; -1 for users without one."""
@@ -351,6 +365,8 @@ class NetworkRecommender(BaseRecommender):
             fold_in = self._fold_in.take(rows.indices)
             vectors[:, :g] = fold_in.solve(past, items[:, :g], self.popularity_ > 0)
             changed["_fold_in"] = fold_in
+        if self.added_scores_ is not None:
+            changed["added_scores_"] = self.added_scores_.after(rows)
         return changed | {"network_": self.network_.with_users(vectors)}
 
     def _take_users(self, kept: Indices) -> dict[str, Any]:
@@ -360,6 +376,7 @@ class NetworkRecommender(BaseRecommender):
             "network_": self.network_.take_users(kept, rows),
             "_fold_in": None if fold_in is None else fold_in.take(kept),
             "_optimizer": None if optimizer is None else optimizer.take_users(rows),
+            "added_scores_": None if self.added_scores_ is None else self.added_scores_.take(kept),
             "_own_rows": None,  # users without a row have the last indices
             "_model": None,
         }

@@ -59,13 +59,15 @@ class FitPlan:
     solves_gmf: bool = False  # whether the first half is solved by least squares
     n_jobs: int | None = None  # of the solver
     negative_strategy: Strategy = "uniform"
+    adds_scores: bool = False  # whether scores of simple methods may be added to the logits
 
     @property
     def most_epochs(self) -> int:
         """The maximum number of epochs of `fit`."""
         if self.solves_gmf:
             return 2 * self.epochs  # of the MLP
-        return self.epochs * (1 + len(self.halves) + (self.early_stopping == "refit"))
+        again = self.early_stopping == "refit" or self.adds_scores
+        return self.epochs * (1 + len(self.halves) + again)
 
     def with_history_length(self, length: int) -> FitPlan:
         """Return the plan with a history length of `length`."""

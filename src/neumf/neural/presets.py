@@ -49,5 +49,5 @@ _LARGE = {
 
 NEXT_ITEM_PRESETS: dict[str, dict[str, Any]] = {
     "large": _LARGE,
-    "large-timed": _LARGE | {"time_gaps": "request", "last_item_vector": True},
+    "large-timed": _LARGE | {"time_gaps": "request"},
 }

@@ -13,12 +13,14 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from neumf.base import BaseRecommender
 from neumf.interactions.encoded_rows import EncodedRows, read_rows
 from neumf.interactions.reading import read_input
 from neumf.interactions.user_items import UserItems
 from neumf.interactions.vocabulary import extend_index
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.neural import saved_network
+from neumf.neural.added_scores import learn_added, rows_of_users
 from neumf.neural.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from neumf.neural.fitting import Learned, Run, learn
 from neumf.neural.joining import Calibration
@@ -30,6 +32,7 @@ from neumf.neural.training_rows import (
     prepare,
     prepare_further,
     require_order_of_histories,
+    warn_of_plan,
 )
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import check_loaded, damaged_file_error
@@ -52,6 +55,10 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
     @abstractmethod
     def _blueprint(cls, shape: dict[str, Any]) -> Blueprint:
         """Check the parameters in `_shape_parameters` and return the network's blueprint."""
+
+    def _simple_methods(self, seed: int) -> list[BaseRecommender]:
+        """Return the methods whose scores may be added, not fitted."""
+        return []
 
     @abstractmethod
     def _plan(self, y: Any) -> FitPlan:
@@ -156,8 +163,10 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         rows = read_rows(X, y, sample_weight)
         rows = rows.with_features(self.user_features, self.item_features)
         rng = make_generator(self.random_state)
+        warn_of_plan(plan, rows)
         prepared = prepare(plan, rows, rng, X_val)
         of_rows = rows.attributes(rows.seen) | prepared.last_items.attributes
+        of_rows["added_scores_"] = None
 
         def of_weights(blueprint: Blueprint, weights: Weights) -> dict[str, Any]:
             histories = prepared.last_items.inputs()
@@ -167,13 +176,17 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight, "X_val": X_val}}
         tasks = FitTasks(self, plan.most_epochs, of_rows, of_weights, **data)
         refits = plan.early_stopping == "refit" and X_val is None and not plan.solves_gmf
-        if not refits:
+        if not refits and not plan.adds_scores:
             del rows  # frees the timestamps
         print_words(plan)
         learned = learn(Run(prepared, rng, tasks))
-        first = learned.trained
+        first, beside, added = learned.trained, prepared.beside, None
+        if beside is not None and not first.interrupted:
+            methods = self._simple_methods(int(rng.integers(2**32)))
+            added = learn_added(methods, learned.network, beside, rows)
+            refits |= beside.is_large and not plan.early_stopping
         if refits and not first.interrupted:
-            plan = replace(plan, early_stopping=False, epochs=first.best_epoch)
+            plan = replace(plan, early_stopping=False, adds_scores=False, epochs=first.best_epoch)
             prepared = prepare(plan, rows, rng)
             learned = learn(Run(prepared, rng, tasks))
         history = {"loss": first.losses}
@@ -184,6 +197,9 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         of_rows |= {"_shape": self._shape_now(), "fit_seconds_": time.perf_counter() - start}
         if prepared.to_join is not None:
             of_rows["user_items_"] = prepared.to_join.rows.user_items[0]
+        of_rows["added_scores_"] = added
+        if added is not None:
+            of_rows["user_items_"] = rows.user_items[0]
         self._commit_training(of_rows, learned)
         tasks.end()
         return self
@@ -250,19 +266,25 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         }
         of_rows = rows.attributes(prepared.seen) | prepared.last_items.attributes
         of_rows["user_items_"] = self._with_items_of(rows)
-        of_rows["has_timestamps_"] = of_rows["user_items_"] is not None
+        of_rows["has_timestamps_"] = self.has_timestamps_ and rows.timestamps is not None
+        if self.added_scores_ is not None and of_rows["user_items_"] is not None:
+            so_far = rows_of_users(of_rows)
+            of_rows["added_scores_"] = self.added_scores_.anew(so_far)
         of_rows |= {"history_": history, "best_iter_": len(history["loss"]), "_generator": rng}
         self._commit_training(of_rows, learned)
         return self
 
     def _with_items_of(self, rows: EncodedRows) -> UserItems | None:
-        """Return the items of each user after new rows; None if some rows have no timestamps."""
-        before = self.user_items_ if self.has_timestamps_ else None
-        if before is None or rows.timestamps is None:
+        """Return the items of each user after new rows; None if they are not needed."""
+        before, new = self.user_items_, rows.user_items[0]
+        timed = self.has_timestamps_ and rows.timestamps is not None
+        if before is None or not (timed or self.added_scores_):
             return None
+        if not timed:
+            before, new = (replace(part, seconds=None) for part in (before, new))
         n_known = len(self.users_)
         known = np.pad(np.arange(n_known), (0, rows.shape[0] - n_known), constant_values=-1)
-        return before.take(known).followed_by(rows.user_items[0])
+        return before.take(known).followed_by(new)
 
     def _commit_training(self, of_rows: dict[str, Any], learned: Learned) -> None:
         """Set all fitted attributes: `of_rows`, and those that a training changes."""
@@ -352,4 +374,4 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         self.best_iter_ = state.integer("best_iter_", 0, self.n_iter_)
         self._optimizer = saved_network.read_optimizer(state, self.network_)
         self._generator = saved_network.read_generator(state.part("_generator"))
-        self._model = self._own_rows = None
+        self._model = self._own_rows = self.added_scores_ = None

@@ -21,6 +21,7 @@ from neumf.interactions.seen import count_users, join_seen, log_popularity
 from neumf.interactions.timeline import recency_weights
 from neumf.interactions.unseen import UnseenItems, other_items, refuse_saturated
 from neumf.model.network import Network
+from neumf.neural.added_scores import MOST_HELD_OUT, Beside
 from neumf.neural.early_stopping import (
     Validate,
     validate_on_rows,
@@ -69,6 +70,7 @@ class PreparedFit:
     validate: Validate | None = None  # measures weights on held-out rows
     previous: PreviousFit | None = None  # None starts from initial weights
     to_join: ToJoin | None = None  # None unless least squares solve GMF
+    beside: Beside | None = None  # None unless scores of simple methods may be added
 
 
 def require_order_of_histories(plan: FitPlan, X: Any) -> None:
@@ -88,7 +90,6 @@ def prepare(
             "X_val is ranked after each epoch to find the best one, so early_stopping must be "
             "True. Received: early_stopping=False. Set it, or leave X_val out."
         )
-    _warn_of_row_order(plan, rows)
     length = 0
     if rows.timelines is not None:
         # Positions beyond the longest history would cost memory and stay empty.
@@ -104,11 +105,17 @@ def prepare(
         kept, held_out = rows.hold_out(rng)
     elif plan.early_stopping and X_val is None:
         kept, held_out = rows.hold_out()
+    elif plan.adds_scores:
+        held_out = _sample(rows.last_rows(), rng)
+        kept = rows.without(held_out)
     if plan.solves_gmf:
         of_all = _training_rows(plan, rows, histories, rows.seen)
         to_join = ToJoin(HeldOut.of(rows, kept, held_out, rng), kept, rows, of_all)
     if kept is not rows:
         histories = _read_histories(plan, kept)
+    beside = None
+    if plan.adds_scores and len(held_out):
+        beside = Beside(_sample(held_out, rng), kept, _last_items(kept, histories))
     if X_val is not None:
         validate = validate_on_table(X_val, rows, last_items, at_rows=at_rows)
     elif plan.early_stopping:
@@ -123,7 +130,15 @@ def prepare(
         _item_biases(plan, kept.seen),
         validate,
         to_join=to_join,
+        beside=beside,
     )
+
+
+def _sample(held_out: Indices, rng: np.random.Generator) -> Indices:
+    """Return at most `MOST_HELD_OUT` of these rows."""
+    if len(held_out) <= MOST_HELD_OUT:
+        return held_out
+    return np.sort(rng.choice(held_out, MOST_HELD_OUT, replace=False))
 
 
 def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> PreparedFit:
@@ -131,7 +146,7 @@ def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> 
     length = previous.last_items.items.shape[1]
     if length:
         require_order_of_fit(rows, "X")
-    _warn_of_row_order(plan, rows)
+    warn_of_plan(plan, rows)
     plan = replace(plan.with_history_length(length), early_stopping=False)
     n_known = previous.seen.shape[0]
     indices = np.pad(np.arange(n_known), (0, rows.shape[0] - n_known), constant_values=-1)
@@ -149,7 +164,8 @@ def prepare_further(plan: FitPlan, rows: EncodedRows, previous: PreviousFit) -> 
     )
 
 
-def _warn_of_row_order(plan: FitPlan, rows: EncodedRows) -> None:
+def warn_of_plan(plan: FitPlan, rows: EncodedRows) -> None:
+    """Warn if a part of the plan takes the order of rows for their order in time."""
     if plan.blueprint.users.reads_history:
         what = "NextItemRecommender learns what comes next"
         warn_of_row_order(rows, what, "use NeuMFRecommender(recency=0)")

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from neumf.base import BaseRecommender
 from neumf.model.layers import MFLayers, NeuMFLayers
 from neumf.model.network import Blueprint
 from neumf.model.user_towers import UserHistories, UserIdsAndHistories
+from neumf.neural.added_scores import AddedScores
 from neumf.neural.parameters import EarlyStopping, FitPlan, LossName, make_plan
 from neumf.neural.presets import NEXT_ITEM_PRESETS
 from neumf.neural.trainable import TrainableRecommender
+from neumf.recommenders.als import ALSRecommender
+from neumf.recommenders.load import restore_fitted
+from neumf.recommenders.sequential_rules import SequentialRulesRecommender
+from neumf.saving.checked_values import CheckedValues
+from neumf.saving.container import damaged_file_error
 from neumf.utils.random import RandomState
 from neumf.utils.time_gaps import TIME_GAPS, TimeGaps
 from neumf.utils.validation import check_int, check_option
@@ -45,8 +53,6 @@ class NextItemRecommender(TrainableRecommender):
 
         Both ages need timestamps, also in `interactions`, and `fit` then averages the weights
         after the last four epochs.
-    last_item_vector : bool, default=False
-        Whether the newest item adds a second vector, which is learned only for this position.
     share_item_vectors : bool, default=True
         Whether histories use the vectors of the scored items.
 
@@ -57,6 +63,10 @@ class NextItemRecommender(TrainableRecommender):
           no bias, and the factors of the dot product have learned weights.
     add_user_vectors : bool, default=False
         Whether to add a learned vector of each user to the sum. `user_features` need it.
+    add_simple_methods : bool, default=True
+        Whether `fit` may add the scores of :class:`SequentialRulesRecommender` and
+        :class:`ALSRecommender` to the logit. Held-out rows give their weights, see Notes. Not with
+        labels `y`.
     loss : {"auto", "batch_softmax", "softmax", "sampled_softmax", "bpr", "binary_crossentropy"}
         The loss that training minimises, see :class:`NeuMFRecommender`; all of them are available
         here. The default "auto" is "batch_softmax" or, with labels `y`, "binary_crossentropy".
@@ -101,12 +111,16 @@ class NextItemRecommender(TrainableRecommender):
         `history_length`, or the length of the longest history if that is less.
     history_seconds_ : ndarray of shape (n_users, n_last) or None
         The times of these items in seconds, with `time_gaps`.
+    added_scores_ : object or None
+        The simple methods whose scores are added to those of the network: `methods`, fitted, and
+        their `weights`. None if no method helps.
     network_ : object
         The weights as NumPy arrays. `users` holds the vectors of users after their last row,
         `items` the vectors of items, and `weights` all learned arrays by name.
     model_ : keras.Model
-        A Keras model named "next_item" of ``[user indices, item indices]`` that returns logits. It
-        holds the vectors of `network_.users`, and does not compute them from histories.
+        A Keras model named "next_item" of ``[user indices, item indices]`` that returns logits of
+        the network, without added scores. It holds the vectors of `network_.users`, and does not
+        compute them from histories.
     history_, n_iter_, best_iter_, fit_seconds_
         See :class:`NeuMFRecommender`.
 
@@ -132,18 +146,23 @@ class NextItemRecommender(TrainableRecommender):
     Without it, :math:`e_i` is learned separately, :math:`b_i` is 0, and the dot product is
     :math:`h^\top (p_u \odot q_i)` with learned h.
 
-    Three parameters change :math:`p_u`. All :math:`g_t, h_t, a_i, z_t` and :math:`W_2` start at 0;
+    Two parameters change :math:`p_u`. All :math:`g_t, h_t, a_i, z_t` and :math:`W_2` start at 0;
     :math:`g_t, h_t` and :math:`z_t` have no penalty.
 
     - `time_gaps`: an item of age s seconds has the weights :math:`w_j + g_t`, where
       :math:`t = \min(\lfloor 2 \log_2(1 + s) \rfloor, 63)`. With "request", the t of the newest
-      item also adds a vector :math:`h_t`.
-    - `last_item_vector`: a vector :math:`a_{i_1}` is added. With "request", it is
+      item also adds a vector :math:`h_t` and, without `share_item_vectors`, a vector
       :math:`(1 + z_t) \odot a_{i_1}`.
     - `hidden_size`: the sum x becomes :math:`x + W_2\,\mathrm{ReLU}(W_1 x + c)`.
 
     Features, Adam and scikit-learn's callbacks work as in :class:`NeuMFRecommender`. The bias of an
     item without rows is a kernel ridge regression of the biases of items with similar features.
+
+    With `add_simple_methods`, the logit is :math:`\hat y_{ui} + \sum_m w_m s_{mui}`, where
+    :math:`s_{mui}` are the scores of rules and ALS. `fit` holds out the last row of each user, or
+    of 1,000 users if there are more. It trains on the other rows, and finds the :math:`w_m \ge 0`
+    that make the held-out items most probable, as in :class:`VotingRecommender`. If more than 2 %
+    of the rows are held out, it then trains anew on all rows.
 
     References
     ----------
@@ -171,7 +190,6 @@ class NextItemRecommender(TrainableRecommender):
         "history_length",
         "hidden_size",
         "time_gaps",
-        "last_item_vector",
         "share_item_vectors",
         "add_user_vectors",
     )
@@ -183,9 +201,9 @@ class NextItemRecommender(TrainableRecommender):
         history_length: int = 20,
         hidden_size: int = 0,
         time_gaps: TimeGaps | None = None,
-        last_item_vector: bool = False,
         share_item_vectors: bool = True,
         add_user_vectors: bool = False,
+        add_simple_methods: bool = True,
         loss: LossName = "auto",
         n_negatives: int = 1,
         recency: float = 0.0,
@@ -206,9 +224,9 @@ class NextItemRecommender(TrainableRecommender):
         self.history_length = history_length
         self.hidden_size = hidden_size
         self.time_gaps = time_gaps
-        self.last_item_vector = last_item_vector
         self.share_item_vectors = share_item_vectors
         self.add_user_vectors = add_user_vectors
+        self.add_simple_methods = add_simple_methods
         self.loss = loss
         self.n_negatives = n_negatives
         self.recency = recency
@@ -239,7 +257,32 @@ class NextItemRecommender(TrainableRecommender):
                 "None."
             )
         blueprint = self._blueprint(self._shape_now())
-        return make_plan(self, "next item", blueprint, "batch_softmax", y)
+        check_option("add_simple_methods", self.add_simple_methods, (True, False))
+        plan = make_plan(self, "next item", blueprint, "batch_softmax", y)
+        return replace(plan, adds_scores=bool(self.add_simple_methods) and y is None)
+
+    def _simple_methods(self, seed: int) -> list[BaseRecommender]:
+        # 100 successors of an item rank as well as 500, in a smaller file.
+        rules = SequentialRulesRecommender(max_entries=100)
+        return [rules, ALSRecommender(random_state=seed)]
+
+    def _state(self, *, optimizer: bool = False) -> dict[str, Any]:
+        state, added = super()._state(optimizer=optimizer), self.added_scores_
+        if added is None:
+            return state
+        methods = [method._description(method._state()) for method in added.methods]
+        return state | {"added_weights": added.weights, "added_methods": methods}
+
+    def _restore(self, state: CheckedValues) -> None:
+        super()._restore(state)
+        if state.has("added_methods"):
+            parts = state.of_type("added_methods", list)
+            methods = tuple(restore_fitted(CheckedValues(part)) for part in parts)
+            shape = len(self.users_), len(self.items_)
+            if any((len(method.users_), len(method.items_)) != shape for method in methods):
+                raise damaged_file_error("its simple methods have other users or items")
+            weights = state.floats("added_weights", (len(methods),), at_least=0)
+            self.added_scores_ = AddedScores(weights, methods)
 
     @classmethod
     def _blueprint(cls, shape: dict[str, Any]) -> Blueprint:
@@ -247,7 +290,7 @@ class NextItemRecommender(TrainableRecommender):
             check_int(name, shape[name], 1)
         check_int("hidden_size", shape["hidden_size"], 0)
         check_option("time_gaps", shape["time_gaps"], (None, *TIME_GAPS))
-        for name in ("last_item_vector", "share_item_vectors", "add_user_vectors"):
+        for name in ("share_item_vectors", "add_user_vectors"):
             check_option(name, shape[name], (True, False))
         shares, n_factors = bool(shape["share_item_vectors"]), shape["n_factors"]
         layers = MFLayers(n_factors, 0, (), True) if shares else NeuMFLayers(n_factors, 0, ())
@@ -261,6 +304,6 @@ class NextItemRecommender(TrainableRecommender):
             time_gaps=shape["time_gaps"],
             hidden_size=shape["hidden_size"],
             shares_item_vectors=shares,
-            has_last_item_vector=bool(shape["last_item_vector"]),
+            has_last_item_vector=not shares and shape["time_gaps"] == "request",
         )
         return Blueprint.of_towers(layers, users)

@@ -1,0 +1,168 @@
+"""Scores of simple methods that are added to the logits of a network.
+
+Held-out rows, to which neither the network nor the methods were fitted, give their weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+
+from neumf.base import BaseRecommender
+from neumf.interactions.encoded_rows import EncodedRows
+from neumf.interactions.histories import LastItems
+from neumf.interactions.known_users import after_rows, attributes_of_users
+from neumf.interactions.new_rows import NewRows
+from neumf.interactions.seen import seen_rows
+from neumf.model.network import Network
+from neumf.protocols import Ranker
+from neumf.ranking.learned_weights import learn_weights
+from neumf.ranking.rankers import QueryRanker
+from neumf.utils.arrays import Float64s, Indices, Scores
+
+# Maximum number of users whose last rows are held out.
+MOST_HELD_OUT = 1000
+
+# If the held-out rows are a larger share of all rows, the network is trained anew on all of them.
+_LARGE_SHARE = 0.02
+
+# The least weight of the network, relative to the largest weight: other weights are divided by it.
+_LEAST_WEIGHT = 0.02
+
+# Number of held-out rows from which the scale of scores is taken.
+_N_SCALED = 200
+
+
+class Beside(NamedTuple):
+    """Held-out rows, and what was known before them."""
+
+    rows: Indices  # their positions among all rows
+    kept: EncodedRows  # the other rows
+    last_items: LastItems  # of each user, after the kept rows
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a network that was not trained on the held-out rows lacks much."""
+        return len(self.rows) > _LARGE_SHARE * (len(self.rows) + len(self.kept.users))
+
+
+@dataclass(frozen=True)
+class AddedScores:
+    """The fitted simple methods, and the weights of their scores."""
+
+    weights: Float64s  # shape (n_methods,)
+    methods: tuple[BaseRecommender, ...]
+
+    def beside(self, ranker: Ranker, queries: Indices | None = None) -> SumRanker:
+        """Return the ranker with these scores added; `queries`: the user of each query, if any."""
+        added: list[Ranker] = [method.ranker_ for method in self.methods]
+        if queries is not None:
+            added = [QueryRanker(of_users, queries) for of_users in added]
+        return SumRanker((ranker, *added), (1.0, *map(float, self.weights)))
+
+    def after(self, rows: NewRows) -> AddedScores:
+        """Return the same methods for the users in `rows` alone, with the new rows added."""
+        return replace(self, methods=tuple(after_rows(method, rows) for method in self.methods))
+
+    def take(self, users: Indices) -> AddedScores:
+        """Return the same methods for these users alone."""
+        methods = tuple(copy(method) for method in self.methods)
+        for method in methods:
+            method._commit(attributes_of_users(method, users))
+        return replace(self, methods=methods)
+
+    def anew(self, rows: EncodedRows) -> AddedScores:
+        """Return the same methods, fitted to other rows."""
+        return replace(self, methods=_fitted(self.methods, rows))
+
+
+@dataclass(frozen=True)
+class SumRanker:
+    """Score items by a weighted sum of scores."""
+
+    rankers: tuple[Ranker, ...]
+    weights: tuple[float, ...]
+
+    def score_items(self, users: Indices) -> Scores:
+        """Return scores of shape (len(users), n_items)."""
+        return self._sum([ranker.score_items(users) for ranker in self.rankers])
+
+    def score_candidates(self, users: Indices, items: Indices) -> Scores:
+        """Return scores of candidates, shape (n, n_candidates), for users, shape (n,)."""
+        return self._sum([ranker.score_candidates(users, items) for ranker in self.rankers])
+
+    def _sum(self, scores: list[Scores]) -> Scores:
+        total = scores[0]
+        for weight, more in zip(self.weights[1:], scores[1:], strict=True):
+            total = total + weight * more
+        return total
+
+
+def learn_added(
+    methods: Sequence[Any], network: Network, beside: Beside, rows: EncodedRows
+) -> AddedScores | None:
+    """Return the weights that make the held-out rows most probable, and the methods of all rows.
+
+    None if no method helps. The network has the weight 1.
+    """
+    users, items = rows.users[beside.rows], rows.items[beside.rows]
+    queries = np.arange(len(users))
+    rankers: list[Ranker] = [_network_before(network, beside, rows)]
+    rankers += [QueryRanker(method.ranker_, users) for method in _fitted(methods, beside.kept)]
+    scales = [_scale(ranker.score_items(queries[:_N_SCALED])) for ranker in rankers]
+
+    def score(block: Indices) -> Iterator[Float64s]:
+        for ranker, scale in zip(rankers, scales, strict=True):
+            yield ranker.score_items(block).astype(np.float64) / scale
+
+    weights = learn_weights(score, queries, items, seen_rows(beside.kept.seen, users))
+    if not weights[1:].any():
+        return None
+    weights[0] = max(weights[0], _LEAST_WEIGHT * weights.max())
+    weights /= scales
+    helpful = weights[1:] > 0
+    chosen = [method for method, helps in zip(methods, helpful, strict=True) if helps]
+    return AddedScores(weights[1:][helpful] / weights[0], _fitted(chosen, rows))
+
+
+def _network_before(network: Network, beside: Beside, rows: EncodedRows) -> Ranker:
+    """Return a ranker of the held-out rows by the users' histories before them."""
+    users, blueprint = rows.users[beside.rows], network.blueprint
+    last_items = beside.last_items.take(users)
+    seconds = rows.seconds if blueprint.users.time_gaps == "request" else None
+    inputs = last_items.inputs(None if seconds is None else seconds[beside.rows])
+    return Network.of_weights(blueprint, network.weights, inputs, users)
+
+
+def _fitted(methods: Sequence[Any], rows: EncodedRows) -> tuple[BaseRecommender, ...]:
+    """Return clones of the methods, fitted to rows."""
+    if rows.timestamps is None:  # row order is time order: the network has warned of it
+        rows = replace(rows, timestamps=np.arange(len(rows.users)))
+    weighted = {} if rows.weights is None else {"sample_weight": rows.weights}
+    return tuple(clone(method).fit(rows, **weighted) for method in methods)
+
+
+def _scale(scores: Scores) -> float:
+    """Return the mean standard deviation of the scores of a row, 1 if all are equal."""
+    return float(scores.std(axis=1, dtype=np.float64).mean()) or 1.0
+
+
+def refuse_added(added: AddedScores | None, what: str) -> None:
+    """Raise if scores are added, for what needs the network alone."""
+    if added is not None:
+        raise ValueError(
+            f"{what} of the network alone. Received a recommender that adds the scores of simple "
+            "methods to it, see added_scores_. Fit one with add_simple_methods=False."
+        )
+
+
+def rows_of_users(fitted: dict[str, Any]) -> EncodedRows:
+    """Return the rows that fitted attributes hold, each user's oldest first."""
+    past = fitted["user_items_"]
+    seconds = np.arange(len(past.items)) if past.seconds is None else past.seconds
+    return EncodedRows(fitted["users_"], fitted["items_"], past.users, past.items, seconds)
