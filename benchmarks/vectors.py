@@ -30,7 +30,7 @@ from neumf.ranking.rankers import VectorRanker
 
 MODELS = {
     "als": ALSRecommender(random_state=0),
-    "next-item": NextItemRecommender(epochs=3, random_state=0),
+    "next-item": NextItemRecommender(add_simple_methods=False, epochs=3, random_state=0),
 }
 EFFORTS = {
     "products": (64, 128, 256, 512),
