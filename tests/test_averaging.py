@@ -19,7 +19,13 @@ def X():  # noqa: N802
 
 
 def model_of(**options):
-    small = {"n_factors": 8, "learning_rate": 0.03, "batch_size": 64, "random_state": 0}
+    small = {
+        "add_simple_methods": False,
+        "n_factors": 8,
+        "learning_rate": 0.03,
+        "batch_size": 64,
+        "random_state": 0,
+    }
     return NextItemRecommender(**small | options)
 
 

@@ -403,7 +403,7 @@ def test_with_all_features_0_the_pull_is_towards_the_mean(rng):
     [
         NeuMFRecommender(loss="bpr", negative_strategy="uniform", pretrain=None),
         NeuMFRecommender(loss="bpr", negative_strategy="popularity", pretrain=None),
-        NextItemRecommender(loss="bpr"),
+        NextItemRecommender(loss="bpr", add_simple_methods=False),
     ],
     ids=repr,
 )

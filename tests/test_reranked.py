@@ -266,9 +266,9 @@ def test_evaluate_among_candidates_measures_the_lists_of_allow():
     held_out = X_TEST[X_TEST["item"].isin(part)]
     lists = model.recommend(held_out["user"], k=4, allow=part)
     found = held_out.merge(lists, on=["user", "item"])
-    result = evaluate(model, held_out, metrics="hr", k=4, candidates=part)
+    result = evaluate(model, held_out, metrics="hr", k=4, candidates=part).to_frame()
     assert result["value"][0] == pytest.approx(len(found) / len(held_out))
-    whole = evaluate(model.recommender_, held_out, metrics="hr", k=4, candidates=part)
+    whole = evaluate(model.recommender_, held_out, metrics="hr", k=4, candidates=part).to_frame()
     assert result["value"][0] != whole["value"][0]
 
 

@@ -28,7 +28,13 @@ def visits(n_users=120, first_user=0, seed=0, pause_before="second"):
 
 
 def model_of(**options):
-    small = {"n_factors": 8, "epochs": 2, "random_state": 0, "time_gaps": "newest"}
+    small = {
+        "add_simple_methods": False,
+        "n_factors": 8,
+        "epochs": 2,
+        "random_state": 0,
+        "time_gaps": "newest",
+    }
     return NextItemRecommender(**small | options)
 
 

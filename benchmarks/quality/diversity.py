@@ -82,7 +82,8 @@ def measure(model, X_train, X_test, genres):
     for by, reranked in (("vectors", by_vectors), ("genres", by_genres)):
         for diversity in (0, *DIVERSITIES):
             reranked.set_params(diversity=diversity)
-            figures = evaluate(reranked, X_test, metrics=["ndcg", "coverage"], k=10)["value"]
+            found = evaluate(reranked, X_test, metrics=["ndcg", "coverage"], k=10)
+            figures = found.to_frame()["value"]
             lists = reranked.recommend(users, k=10)
             distances = {
                 space: metrics.intra_list_distance(lists, table) for space, table in spaces.items()
