@@ -326,7 +326,7 @@ def test_negatives_of_the_batch_stand_for_the_whole_catalogue(rng):
     [
         NeuMFRecommender(architecture="gmf"),
         NeuMFRecommender(architecture="gmf", negative_strategy="popularity"),
-        NextItemRecommender(),
+        NextItemRecommender(add_simple_methods=False),
     ],
     ids=repr,
 )

@@ -133,7 +133,7 @@ class RerankedRecommender(BaseRecommender):
     ... ).fit(X)
     >>> model.recommend("d", k=3, exclude_seen=False)["item"].tolist()
     [1, 2, 4]
-    >>> model.set_params(at_least=None, at_most=1).fit(X)
+    >>> model = model.set_params(at_least=None, at_most=1).fit(X)
     >>> model.recommend("d", k=2, exclude_seen=False)["item"].tolist()
     [1, 4]
     """
