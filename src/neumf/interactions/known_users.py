@@ -44,6 +44,13 @@ def attributes_of_users(recommender: Any, kept: Indices) -> dict[str, Any]:
     return of_rows | of_class
 
 
+def take_users(recommender: Any, kept: Indices) -> Any:
+    """Return a copy for these users alone."""
+    known = copy(recommender)
+    known._commit(attributes_of_users(recommender, kept))
+    return known
+
+
 def kept_users(users: Any, known: pd.Index) -> Indices:
     """Return the indices of all known users except `users`; warn of unknown ids."""
     ids = read_ids(users, "users", known)

@@ -32,7 +32,7 @@ def intra_list_distance(recommendations: pd.DataFrame, item_features: pd.DataFra
     -------
     distance : float
         Mean over lists of the mean over the pairs of their items, from 0 to 2, or to 1 if no number
-        is negative. Lists of one item are left out; NaN if there are no others.
+        is negative. Lists of one item do not count; NaN if no list has several items.
 
     Raises
     ------

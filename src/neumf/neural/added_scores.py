@@ -6,7 +6,6 @@ Held-out rows, to which neither the network nor the methods were fitted, give th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from sklearn.base import clone
 from neumf.base import BaseRecommender
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import LastItems
-from neumf.interactions.known_users import after_rows, attributes_of_users
+from neumf.interactions.known_users import after_rows, take_users
 from neumf.interactions.new_rows import NewRows
 from neumf.interactions.seen import seen_rows
 from neumf.model.network import Network
@@ -71,10 +70,7 @@ class AddedScores:
 
     def take(self, users: Indices) -> AddedScores:
         """Return the same methods for these users alone."""
-        methods = tuple(copy(method) for method in self.methods)
-        for method in methods:
-            method._commit(attributes_of_users(method, users))
-        return replace(self, methods=methods)
+        return replace(self, methods=tuple(take_users(method, users) for method in self.methods))
 
     def anew(self, rows: EncodedRows) -> AddedScores:
         """Return the same methods, fitted to other rows."""

@@ -96,7 +96,7 @@ class LabelledLimits:
 
 
 def read_limits(groups: Any, at_least: Any, at_most: Any) -> LabelledLimits | None:
-    """Read the parameters of `neumf.RerankedRecommender`; None if there are no limits."""
+    """Read the parameters of `neumf.RerankedRecommender`; None without limits."""
     if at_least is None and at_most is None:
         return None
     if not isinstance(groups, pd.Series):

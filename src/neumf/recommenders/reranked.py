@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from neumf.base import BaseRecommender
 from neumf.interactions.features import join_features
-from neumf.interactions.known_users import after_rows, attributes_of_users
+from neumf.interactions.known_users import after_rows, take_users
 from neumf.interactions.new_rows import NewRows
 from neumf.protocols import Ranker
 from neumf.ranking.group_limits import GroupLimits, read_limits
@@ -253,9 +252,7 @@ class RerankedRecommender(BaseRecommender):
         return {"recommender_": after_rows(self.recommender_, rows)}
 
     def _take_users(self, kept: Indices) -> dict[str, Any]:
-        inner = copy(self.recommender_)
-        inner._commit(attributes_of_users(inner, kept))
-        return {"recommender_": inner}
+        return {"recommender_": take_users(self.recommender_, kept)}
 
     def _state(self) -> dict[str, Any]:
         fitted = self.recommender_._description(self.recommender_._state())

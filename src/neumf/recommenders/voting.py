@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -16,7 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.known_users import after_rows, attributes_of_users
+from neumf.interactions.known_users import after_rows, take_users
 from neumf.interactions.new_rows import NewRows
 from neumf.interactions.seen import seen_matrix
 from neumf.protocols import Ranker
@@ -253,10 +252,8 @@ class VotingRecommender(BaseRecommender):
         self._commit({"weights_": weights} | _attributes_of_members(fitted))
 
     def _take_users(self, kept: Indices) -> dict[str, Any]:
-        members = {name: copy(member) for name, member in self.named_estimators_.items()}
-        for member in members.values():
-            member._commit(attributes_of_users(member, kept))
-        return _attributes_of_members(members)
+        members = self.named_estimators_.items()
+        return _attributes_of_members({name: take_users(member, kept) for name, member in members})
 
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
         seen, members = rows.seen, {}
