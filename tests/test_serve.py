@@ -1,9 +1,11 @@
 """The server of `examples/serve.py`: started, called by a real client, and stopped."""
 
+import asyncio
 import importlib.util
 import json
 import os
 import re
+import runpy
 import signal
 import socket
 import subprocess
@@ -325,9 +327,20 @@ def test_requests_that_wait_together_get_the_lists_of_recommend(server, model):
         assert_items(answer, lists)
 
 
-def test_requests_are_refused_when_too_many_wait(server):
-    answers = server.ask_together([{"user": user % 20} for user in range(130)])
-    assert Counter(status for status, _ in answers) == {200: 100, 503: 30}
+def test_requests_are_refused_when_too_many_wait(model):
+    serve = runpy.run_path(SCRIPT)
+
+    async def ask():
+        line = serve["Line"]()
+        questions = [serve["Question"](user=user % 20) for user in range(130)]
+        calls = [line.answer(model, question) for question in questions]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    answers = asyncio.run(ask())
+    for user, answer in enumerate(answers[:100]):
+        assert_items(answer, model.recommend(user % 20))
+    assert [answer.status_code for answer in answers[100:]] == [503] * 30
+    assert answers[-1].headers == {"Retry-After": "1"}
 
 
 def test_only_requests_with_the_key_are_answered(workers):
