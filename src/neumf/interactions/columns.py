@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neumf.interactions.id_checks import check_ids
+from neumf.interactions.id_checks import check_ids, narrow_ints
 from neumf.interactions.vocabulary import lookup_ids
 from neumf.utils.arrays import Ids, Indices, object_array, repr_of_row
 from neumf.utils.validation import warn_caller
@@ -21,11 +21,13 @@ def read_ids(ids: Any, argument: str, vocabulary: pd.Index) -> Ids:
         raise ValueError(
             f"{rule}. Received {type(ids).__name__} of shape {ids.shape}. Pass one column."
         )
-    # A server requests one user at a time: building a Series would take as long as the ranking.
-    if type(ids) is str:
-        return object_array([ids])
-    if type(ids) in (int, np.int64) and abs(int(ids)) < 2**63:
-        return np.array([ids], dtype=np.int64)
+    # A server requests few users at a time: building a Series would take as long as the ranking.
+    labels = ids if type(ids) is list else [ids]
+    kinds = set(map(type, labels))
+    if kinds == {str}:
+        return object_array(labels)
+    if kinds in ({int}, {np.int64}):
+        return narrow_ints(labels)
     if isinstance(ids, pd.MultiIndex) and not isinstance(vocabulary[0], tuple):
         raise ValueError(
             f"{rule}. Received a MultiIndex with the levels {list(ids.names)}. Pass one level, for "

@@ -81,7 +81,7 @@ def ids_of_column(column: pd.Series, argument: str) -> Ids:
         return column.to_numpy(dtype=np.int64)
     if dtype.kind == "u":
         unsigned = column.to_numpy(dtype=np.uint64)
-        return _narrow_ints(unsigned.tolist()) if (unsigned >> 63).any() else unsigned.astype("q")
+        return narrow_ints(unsigned.tolist()) if (unsigned >> 63).any() else unsigned.astype("q")
     if dtype.kind == "f":
         return _read_floats(column, argument)
     cells = column.to_numpy(dtype=object)
@@ -153,7 +153,7 @@ def _ids_of_labels(labels: list[Any], argument: str) -> Ids:
     """Return plain ids as an array of numbers if all are numbers that fit, else of objects."""
     types: set[Any] = {type(label) for label in labels}
     if types == {int}:
-        return _narrow_ints(labels)
+        return narrow_ints(labels)
     if types and types <= {int, float}:
         floats: Float64s = np.array([float(label) for label in labels])
         if (np.abs(floats) < 2**53).all():
@@ -163,7 +163,7 @@ def _ids_of_labels(labels: list[Any], argument: str) -> Ids:
     return object_array(labels)
 
 
-def _narrow_ints(labels: list[int]) -> Ids:
+def narrow_ints(labels: list[int]) -> Ids:
     """Return ints as int64 if all fit, else as objects."""
     try:
         return np.array(labels, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The seen items of users as a sparse matrix."""
+"""Sparse matrices, above all the seen items of users."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ def seen_matrix(
     # scipy would keep indices of 64 bits, at twice the memory.
     pairs = tuple(indices[rows].astype(np.int32, copy=False) for indices in (users, items))
     return sp.coo_array((np.ones(len(pairs[0]), dtype=bool), pairs), shape=shape).tocsr()
+
+
+def narrow_csr(parts: tuple[Any, Indices, Indices], shape: tuple[int, int]) -> sp.csr_array:
+    """Return the matrix of values, columns and bounds of rows, with indices of 32 bits.
+
+    In a product of matrices with indices of both widths, scipy would copy those of 32 bits.
+    """
+    values, columns, bounds = parts
+    narrow = (indices.astype(np.int32, copy=False) for indices in (columns, bounds))
+    return sp.csr_array((values, *narrow), shape=shape)
 
 
 def join_seen(before: sp.csr_array, indices: Indices, seen: sp.csr_array) -> sp.csr_array:

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neumf.interactions.request_times import Span
+from neumf.interactions.seen import narrow_csr
 from neumf.interactions.timeline import recency_weights
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
@@ -96,7 +97,7 @@ class UserItems:
         positions = np.arange(len(last.items))
         # The next row is one row after the last one, and has the same time.
         weights = _weights(ends - positions, ends - 1, positions, last.seconds, decay)
-        return sp.csr_array((weights, last.items, last.bounds), shape=(len(users), n_items))
+        return narrow_csr((weights, last.items, last.bounds), (len(users), n_items))
 
     def weigh_for_later(
         self, positions: Indices, ends: Indices, decay: Span, length: int

@@ -87,13 +87,7 @@ def top_lists(
 
     def list_block(block: slice) -> tuple[Indices, Indices, Scores]:
         scores = score(block)
-        own = scores[:, first]
-        # The largest numbers of the dtype, in falling order.
-        limits = np.finfo(scores.dtype)
-        highest = limits.max * (1 - limits.eps * np.arange(len(first), dtype=scores.dtype))
-        scores[:, first] = np.where(own == -np.inf, own, highest)
-        rows, items, _ = top_items(scores, k)
-        scores[:, first] = own
+        rows, items, _ = top_items(_raised(scores, first) if len(first) else scores, k)
         return np.bincount(rows, minlength=len(scores)), items.astype(np.int32), scores[rows, items]
 
     lists = map_threads(list_block, blocks(n_rows, n_items))
@@ -102,6 +96,16 @@ def top_lists(
     rows = np.repeat(np.arange(len(counts)), counts)
     ranks = np.arange(1, len(rows) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
     return rows, items, values, ranks
+
+
+def _raised(scores: Scores, first: Indices) -> Scores:
+    """Return a copy in which these items have the highest scores, in this order, except -inf."""
+    raised, own = scores.copy(), scores[:, first]
+    # The largest numbers of the dtype, in falling order.
+    limits = np.finfo(scores.dtype)
+    highest = limits.max * (1 - limits.eps * np.arange(len(first), dtype=scores.dtype))
+    raised[:, first] = np.where(own == -np.inf, own, highest)
+    return raised
 
 
 def candidate_scores(

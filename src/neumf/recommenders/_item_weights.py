@@ -174,10 +174,13 @@ class ItemWeightsRanker:
 
     def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), n_items)."""
-        product: Any = self.weigh_items(users).astype(self.weights.dtype) @ self.weights
+        past = self.weigh_items(users)
+        past.data = past.data.astype(self.weights.dtype)  # `past.astype` takes three times as long
+        past.sum_duplicates()
+        product: Any = past @ self.weights
         scores: Scores = product if isinstance(product, np.ndarray) else product.toarray()
         if self.default is not None:
-            np.copyto(scores, self.default.astype(scores.dtype), where=scores == 0)
+            scores += (scores == 0) * self.default.astype(scores.dtype)
         return scores
 
     def score_candidates(self, users: Indices, items: Indices) -> Scores:

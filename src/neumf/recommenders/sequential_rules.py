@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.request_times import Span, read_span
+from neumf.interactions.seen import narrow_csr
 from neumf.interactions.user_items import UserItems
 from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.utils.arrays import Float64s, Indices
@@ -167,10 +168,10 @@ class NextItemCounts:
         if self.row_weights is not None:
             weights, squares = (values * self.row_weights[later] for values in (weights, squares))
         parts = weights.astype(np.float32), self.past.items[later], later_bounds
-        of_positions = sp.csr_array(parts, shape=(len(positions), self.n_items))
+        of_positions = narrow_csr(parts, (len(positions), self.n_items))
         by_item = bounds - bounds[0]
         of_items = np.ones(len(positions), np.float32), np.arange(len(positions)), by_item
-        gather = sp.csr_array(of_items, shape=(len(by_item) - 1, len(positions)))
+        gather = narrow_csr(of_items, (len(by_item) - 1, len(positions)))
         sums = np.append(0, np.cumsum(squares))[later_bounds[by_item]]
         return sp.csr_array(gather @ of_positions), np.diff(sums)
 
@@ -205,4 +206,4 @@ def _largest_of_rows(matrix: sp.csr_array, n: int | None) -> sp.csr_array:
         smallest = np.argpartition(matrix.data[start:stop], n_dropped)[:n_dropped]
         kept[start + smallest] = False
     bounds = np.append(0, np.cumsum(kept))[matrix.indptr]
-    return sp.csr_array((matrix.data[kept], matrix.indices[kept], bounds), shape=matrix.shape)
+    return narrow_csr((matrix.data[kept], matrix.indices[kept], bounds), matrix.shape)
