@@ -54,11 +54,14 @@ from typing import Annotated, Any
 
 import pandas as pd
 import uvicorn
-from fastapi import Depends, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic_core import to_json
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Route
 from threadpoolctl import threadpool_limits
 
 import neumf
@@ -72,20 +75,11 @@ POLL_SECONDS = 0.5
 KINDS = {int: "integers", str: "strings"}
 
 
-def check_text(value):
-    """Raise if it is a string that no answer can repeat: JSON can name half a character."""
-    str(value).encode()
-    return value
-
-
-Id = Annotated[StrictInt | StrictStr, AfterValidator(check_text)]
-
-
 class Interaction(BaseModel):
     """One interaction of a user since `fit`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    item: Id
+    item: int | str
     # The library reads larger numbers as milliseconds.
     timestamp: Annotated[FiniteFloat, Field(gt=-1e11, lt=1e11)] | None = None
 
@@ -94,10 +88,10 @@ class Question(BaseModel):
     """The body of a request."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    user: Id
+    user: int | str
     k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
     interactions: Annotated[list[Interaction], Field(max_length=MAX_ROWS)] = []
-    deny: Annotated[list[Id], Field(max_length=MAX_ROWS)] = []
+    deny: Annotated[list[int | str], Field(max_length=MAX_ROWS)] = []
 
 
 @dataclass
@@ -125,8 +119,9 @@ class Line:
             raise HTTPException(503, "too many requests wait", {"Retry-After": "1"})
         request = read(model, question)
         if not self.waiting:
-            # The event loop calls it after all requests that have come are in the line.
-            asyncio.get_running_loop().call_soon(self.answer_all)
+            # Requests that came during the last call join the line in the next turn of the loop.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self.answer_all)
         self.waiting.append(request)
         return await request.answer
 
@@ -185,13 +180,16 @@ def answer_group(group):
         return
     for user, request in group.items():
         deny, k = set(request.question.deny), request.question.k
-        kept = [row for row in best[user] if row["item"] not in deny][:k]
-        items = [row | {"rank": rank} for rank, row in enumerate(kept, 1)]
+        kept = [pair for pair in best[user] if pair[0] not in deny][:k]
+        items = [
+            {"item": item, "score": score, "rank": rank}
+            for rank, (item, score) in enumerate(kept, 1)
+        ]
         request.answer.set_result({"user": user, "items": items, "ignored": request.ignored})
 
 
 def best_items(group):
-    """Return the best items of each user, with scores."""
+    """Return the best items of each user, each with its score."""
     users, requests = list(group), list(group.values())
     rows = [(user, row.item, row.timestamp) for user in users for row in group[user].rows]
     X = {"user": [row[0] for row in rows], "item": [row[1] for row in rows]}
@@ -205,7 +203,7 @@ def best_items(group):
     best = {user: [] for user in users}
     columns = (lists[name].tolist() for name in ("user", "item", "score"))
     for user, item, score in zip(*columns, strict=True):
-        best[user].append({"item": item, "score": score})
+        best[user].append((item, score))
     return best
 
 
@@ -295,25 +293,61 @@ class Metrics:
         return count
 
 
-async def check_key(
-    sent: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
-):
-    """Raise unless the request has the key."""
-    given, key = sent.credentials if sent else "", os.environ["NEUMF_API_KEY"]
-    # Takes the same time wherever the first wrong character is.
-    if not secrets.compare_digest(given.encode("latin-1"), key.encode()):
-        hint = "send the header Authorization: Bearer <the key>"
-        raise HTTPException(401, hint, {"WWW-Authenticate": "Bearer"})
-
-
 def as_json(content, status=200, headers=None):
-    """Return a response in ASCII, as halves of characters may be in it."""
-    return Response(json.dumps(content), status, headers, media_type="application/json")
+    """Return a response."""
+    return Response(to_json(content), status, headers, media_type="application/json")
+
+
+async def refuse(request, error):
+    """Say what is wrong with a body, without repeating it."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    return as_json({"detail": details}, 422)
+
+
+async def explain(request, error):
+    """Say why a request gets no list."""
+    return as_json({"detail": error.detail}, error.status_code, error.headers)
+
+
+async def give_up(request, error):
+    """Write no error to the log when a client leaves in the middle of its request."""
 
 
 def make_app():
     """Return the application of a worker. Its settings are environment variables."""
-    metrics, line = Metrics(), Line()
+    metrics, line, key = Metrics(), Line(), os.environ.get("NEUMF_API_KEY")
+
+    def check_key(request):
+        sent = request.headers.get("Authorization", "").encode("latin-1")
+        # Takes the same time wherever the first wrong character is.
+        if key and not secrets.compare_digest(sent, f"Bearer {key}".encode()):
+            hint = "send the header Authorization: Bearer <the key>"
+            raise HTTPException(401, hint, {"WWW-Authenticate": "Bearer"})
+
+    async def recommend(request):
+        check_key(request)
+        question = Question.model_validate_json(await request.body())
+        return as_json(await line.answer(request.app.state.file.model, question))
+
+    async def health(request):
+        file = request.app.state.file
+        return as_json(
+            {
+                "status": "stale" if file.error else "ok",
+                "error": file.error,
+                "recommender": type(file.model).__name__,
+                "n_users": len(file.model.users_),
+                "n_items": len(file.model.items_),
+                "loaded": file.loaded,
+                "worker": os.getpid(),
+            }
+        )
+
+    async def show_metrics(request):
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        check_key(request)
+        return Response(generate_latest(metrics.sums), media_type=CONTENT_TYPE_LATEST)
 
     @asynccontextmanager
     async def lifespan(app):
@@ -323,46 +357,21 @@ def make_app():
             yield
         watching.cancel()
 
-    app = FastAPI(title="Recommendations", lifespan=lifespan, max_body_size=MAX_BODY)
-    app.add_middleware(metrics.counted)
-    guards = [Depends(check_key)] if os.environ.get("NEUMF_API_KEY") else []
-
-    @app.post("/recommend", dependencies=guards)
-    async def recommend(question: Question):
-        return as_json(await line.answer(app.state.file.model, question))
-
-    @app.get("/health")
-    async def health():
-        file = app.state.file
-        return {
-            "status": "stale" if file.error else "ok",
-            "error": file.error,
-            "recommender": type(file.model).__name__,
-            "n_users": len(file.model.users_),
-            "n_items": len(file.model.items_),
-            "loaded": file.loaded,
-            "worker": os.getpid(),
-        }
-
-    @app.get("/metrics", dependencies=guards)
-    async def show_metrics():
-        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
-        return Response(generate_latest(metrics.sums), media_type=CONTENT_TYPE_LATEST)
-
-    # FastAPI's own answers repeat what came, which may not be valid JSON.
-    @app.exception_handler(RequestValidationError)
-    async def refuse(request: Request, error: RequestValidationError):
-        details = [{"loc": part["loc"], "msg": part["msg"]} for part in error.errors()]
-        return as_json({"detail": details}, 422)
-
-    @app.exception_handler(HTTPException)
-    async def explain(request: Request, error: HTTPException):
-        # FastAPI has 400 for what breaks its parser: bytes that are not text, endless brackets.
-        status = 422 if error.status_code == 400 else error.status_code
-        return as_json({"detail": error.detail}, status, error.headers)
-
-    return app
+    return Starlette(
+        routes=[
+            Route("/recommend", recommend, methods=["POST"]),
+            Route("/health", health),
+            Route("/metrics", show_metrics),
+        ],
+        middleware=[Middleware(metrics.counted)],
+        exception_handlers={
+            ValidationError: refuse,
+            HTTPException: explain,
+            ClientDisconnect: give_up,
+        },
+        lifespan=lifespan,
+        max_body_size=MAX_BODY,
+    )
 
 
 def main():
