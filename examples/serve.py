@@ -195,11 +195,8 @@ def best_items(group):
     X = {"user": [row[0] for row in rows], "item": [row[1] for row in rows]}
     if rows and rows[0][2] is not None:  # as in all rows
         X["timestamp"] = [row[2] for row in rows]
-    lists = requests[0].model.recommend(
-        users if len(users) > 1 else users[0],  # one id is read faster
-        max(request.size for request in requests),
-        interactions=pd.DataFrame(X) if rows else None,
-    )
+    size, table = max(request.size for request in requests), pd.DataFrame(X) if rows else None
+    lists = requests[0].model.recommend(users, size, interactions=table)
     best = {user: [] for user in users}
     columns = (lists[name].tolist() for name in ("user", "item", "score"))
     for user, item, score in zip(*columns, strict=True):
@@ -331,17 +328,16 @@ def make_app():
 
     async def health(request):
         file = request.app.state.file
-        return as_json(
-            {
-                "status": "stale" if file.error else "ok",
-                "error": file.error,
-                "recommender": type(file.model).__name__,
-                "n_users": len(file.model.users_),
-                "n_items": len(file.model.items_),
-                "loaded": file.loaded,
-                "worker": os.getpid(),
-            }
-        )
+        content = {
+            "status": "stale" if file.error else "ok",
+            "error": file.error,
+            "recommender": type(file.model).__name__,
+            "n_users": len(file.model.users_),
+            "n_items": len(file.model.items_),
+            "loaded": file.loaded,
+            "worker": os.getpid(),
+        }
+        return as_json(content)
 
     async def show_metrics(request):
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -357,6 +353,7 @@ def make_app():
             yield
         watching.cancel()
 
+    handlers = {ValidationError: refuse, HTTPException: explain, ClientDisconnect: give_up}
     return Starlette(
         routes=[
             Route("/recommend", recommend, methods=["POST"]),
@@ -364,11 +361,7 @@ def make_app():
             Route("/metrics", show_metrics),
         ],
         middleware=[Middleware(metrics.counted)],
-        exception_handlers={
-            ValidationError: refuse,
-            HTTPException: explain,
-            ClientDisconnect: give_up,
-        },
+        exception_handlers=handlers,
         lifespan=lifespan,
         max_body_size=MAX_BODY,
     )
