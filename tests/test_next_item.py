@@ -83,6 +83,13 @@ def test_rules_are_the_sparse_product_of_the_docstring(table, history_length, de
         np.testing.assert_allclose(found, before @ weights, rtol=1e-4, atol=1e-9)
 
 
+@pytest.mark.parametrize("max_entries", [3, None])
+def test_sparse_matrices_of_rules_have_indices_of_32_bits(max_entries):
+    model = SequentialRulesRecommender(max_entries=max_entries).fit(walks())
+    for matrix in (model.item_weights_, model._weigh_items(np.arange(3))):
+        assert {matrix.indices.dtype, matrix.indptr.dtype} == {np.dtype(np.int32)}
+
+
 def test_a_row_of_weight_2_counts_as_two_rows():
     X = walks().drop_duplicates(["user", "item"])
     weights = np.random.default_rng(0).integers(0, 3, len(X))
