@@ -9,7 +9,6 @@ from neumf.interactions.unseen import Strategy
 from neumf.model.network import Blueprint
 from neumf.training.losses import LOSSES
 from neumf.training.trainer import TrainingSettings
-from neumf.utils.random import RandomState
 from neumf.utils.validation import check_int, check_option, check_real
 
 LossName = Literal[
@@ -20,26 +19,6 @@ EarlyStopping = bool | Literal["refit"]
 # With time gaps, `fit` averages the weights of this number of last epochs: the weights of gaps
 # are learned fast and then oscillate.
 _N_AVERAGED = 4
-
-
-class NetworkParameters:
-    """The parameters that both neural recommenders have."""
-
-    n_negatives: int
-    loss: LossName
-    recency: float
-    regularization: float
-    dropout: float
-    learning_rate: float
-    batch_size: int
-    epochs: int
-    early_stopping: EarlyStopping
-    n_iter_no_change: int
-    user_features: Any
-    item_features: Any
-    feature_regularization: float
-    random_state: RandomState
-    verbose: int
 
 
 @dataclass(frozen=True)
@@ -76,9 +55,9 @@ class FitPlan:
 
 
 def make_plan(
-    parameters: NetworkParameters, name: str, blueprint: Blueprint, default_loss: LossName, y: Any
+    parameters: Any, name: str, blueprint: Blueprint, default_loss: LossName, y: Any
 ) -> FitPlan:
-    """Check the parameters and return the plan of `fit` for rows with labels `y`."""
+    """Check the parameters of a recommender; return the plan of `fit` for rows with labels `y`."""
     _check_ranges(parameters)
     loss = parameters.loss
     if loss == "auto":
@@ -106,7 +85,7 @@ def make_plan(
     )
 
 
-def _check_ranges(parameters: NetworkParameters) -> None:
+def _check_ranges(parameters: Any) -> None:
     for name in ("n_negatives", "batch_size", "epochs", "n_iter_no_change"):
         check_int(name, getattr(parameters, name), 1)
     check_option("loss", parameters.loss, ("auto", *LOSSES))

@@ -25,7 +25,7 @@ from neumf.neural.callbacks import CallbackSupportMixin, FitTasks, with_callback
 from neumf.neural.fitting import Learned, Run, learn
 from neumf.neural.joining import Calibration
 from neumf.neural.network_recommender import NetworkRecommender
-from neumf.neural.parameters import FitPlan, NetworkParameters, refuse_other_shape
+from neumf.neural.parameters import FitPlan, refuse_other_shape
 from neumf.neural.progress import print_words
 from neumf.neural.training_rows import (
     PreviousFit,
@@ -38,11 +38,11 @@ from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import check_loaded, damaged_file_error
 from neumf.saving.values import write_values
 from neumf.training.least_squares import FoldIn
-from neumf.utils.random import make_generator
+from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_index, check_option, check_real
 
 
-class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkParameters):
+class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
     """Base of the neural recommenders: a subclass adds its parameters, `_blueprint` and `_plan`."""
 
     _presets: ClassVar[dict[str, dict[str, Any]]]
@@ -50,6 +50,10 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
     _shape_parameters: ClassVar[tuple[str, ...]]
     # The vectors, which are saved, already contain the features.
     _unsaved_parameters = ("user_features", "item_features")
+
+    user_features: Any
+    item_features: Any
+    random_state: RandomState
 
     @classmethod
     @abstractmethod
