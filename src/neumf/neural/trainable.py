@@ -109,7 +109,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
 
     @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
-        """Train on interactions.
+        """Train on interactions; return self.
 
         Parameters
         ----------
@@ -127,11 +127,6 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
             Rows that `early_stopping` ranks after each epoch, instead of each user's last row of X.
             They should be later than X. Rows of users or items that are not in X are misses. A
             search uses one X_val for all folds, so it must not contain rows of a test fold.
-
-        Returns
-        -------
-        self : recommender
-            The fitted recommender.
 
         Raises
         ------
@@ -209,7 +204,9 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Continue training on new interactions alone.
+        """Continue training on new interactions alone; return self.
+
+        The first call of a recommender that is not fitted calls `fit`.
 
         Parameters
         ----------
@@ -219,11 +216,6 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
             nothing.
         y, sample_weight : array-like of shape (n_samples,) or None, default=None
             See `fit`.
-
-        Returns
-        -------
-        self : recommender
-            The recommender. If it was not fitted yet, `fit` is called.
 
         Raises
         ------

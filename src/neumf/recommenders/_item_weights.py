@@ -42,7 +42,7 @@ class ItemWeightsRecommender(BaseRecommender):
     _repeats_count = False  # whether each repetition of an item in a history counts
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Compute the item weights.
+        """Compute the item weights; return self.
 
         Parameters
         ----------
@@ -54,11 +54,6 @@ class ItemWeightsRecommender(BaseRecommender):
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row as a successor, in `SequentialRulesRecommender` only. Other
             recommenders count each user once per item.
-
-        Returns
-        -------
-        self : recommender
-            The fitted recommender.
 
         Raises
         ------

@@ -154,7 +154,7 @@ class ALSRecommender(VectorRecommender):
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn the vectors of users and items.
+        """Learn the vectors of users and items; return self.
 
         Parameters
         ----------
@@ -165,11 +165,6 @@ class ALSRecommender(VectorRecommender):
             Labels in [0, 1]; only rows above 0 count. None counts all.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row.
-
-        Returns
-        -------
-        self : ALSRecommender
-            The fitted recommender.
 
         Raises
         ------

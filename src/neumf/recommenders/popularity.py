@@ -89,7 +89,7 @@ class PopularityRecommender(BaseRecommender):
         self.half_life = half_life
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Count the users or, with `half_life`, the weighted rows of each item.
+        """Count users or, with `half_life`, weighted rows of each item; return self.
 
         Parameters
         ----------
@@ -99,11 +99,6 @@ class PopularityRecommender(BaseRecommender):
             Labels in [0, 1]; only rows above 0 count. None counts all.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row, with `half_life` only. Without it, each user counts once per item.
-
-        Returns
-        -------
-        self : PopularityRecommender
-            The fitted recommender.
 
         Raises
         ------

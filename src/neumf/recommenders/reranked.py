@@ -165,7 +165,7 @@ class RerankedRecommender(BaseRecommender):
         self.n_candidates = n_candidates
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit a clone of the recommender.
+        """Fit a clone of the recommender; return self.
 
         Parameters
         ----------
@@ -173,11 +173,6 @@ class RerankedRecommender(BaseRecommender):
             Interactions, as the recommender takes them.
         y, sample_weight : array-like of shape (n_samples,) or None, default=None
             Labels and weights of the rows, see :func:`neumf.base.read_rows`.
-
-        Returns
-        -------
-        self : RerankedRecommender
-            The fitted recommender.
 
         Raises
         ------

@@ -149,7 +149,7 @@ class VotingRecommender(BaseRecommender):
         return self
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit a clone of each member.
+        """Fit a clone of each member; return self.
 
         Parameters
         ----------
@@ -157,11 +157,6 @@ class VotingRecommender(BaseRecommender):
             Interactions, as the members take them.
         y, sample_weight : array-like of shape (n_samples,) or None, default=None
             Labels and weights of the rows, see :func:`neumf.base.read_rows`. All members get them.
-
-        Returns
-        -------
-        self : VotingRecommender
-            The fitted recommender.
 
         Raises
         ------
