@@ -280,5 +280,4 @@ def _unit_vectors(features: sp.csr_array | None, fitted: Any) -> Vectors | None:
     network = getattr(fitted, "network_", None)
     own = getattr(fitted, "item_vectors_", None) if network is None else network.item_vectors
     vectors = own if features is None else features
-    units: Vectors | None = None if vectors is None else normalize(vectors)
-    return units
+    return None if vectors is None else normalize(vectors)
