@@ -15,15 +15,6 @@ from neumf.ranking.rankers import Rerank, ranker_at, rerank_of
 from neumf.utils.arrays import Float64s, Indices, Scores
 
 
-def check_candidates(candidates: Any) -> None:
-    """Raise if the parameter is a string other than "cold"."""
-    if isinstance(candidates, str) and candidates != "cold":
-        raise ValueError(
-            "candidates must be None, 'cold' or a collection of ids. Received: "
-            f"{candidates!r}. Pass [{candidates!r}] if it is the only candidate."
-        )
-
-
 def find_candidates(candidates: Any, recommender: Recommender) -> Indices:
     """Return the indices of the candidates that are in the catalogue, in its order."""
     if isinstance(candidates, str):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from neumf.evaluation.candidates import check_candidates
 from neumf.utils.validation import check_bool, check_int, check_option
 
 
@@ -27,7 +26,11 @@ class RankingTask:
         check_int("random_state", self.random_state, 0)
         check_bool("exclude_seen", self.exclude_seen)
         check_option("at", self.at, (None, "row"))
-        check_candidates(self.candidates)
+        if isinstance(self.candidates, str) and self.candidates != "cold":
+            raise ValueError(
+                "candidates must be None, 'cold' or a collection of ids. Received: "
+                f"{self.candidates!r}. Pass [{self.candidates!r}] if it is the only candidate."
+            )
 
     def __str__(self) -> str:
         """Return the parameters as in a call; after the first two, defaults are left out."""

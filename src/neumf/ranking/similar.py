@@ -52,12 +52,7 @@ def most_similar_vectors(
 ) -> pd.DataFrame:
     """Rank by cosine similarity; `vectors` has a row per id of the vocabulary."""
     units = unit_vectors(vectors)
-
-    def score(indices: Indices) -> Scores:
-        cosines: Scores = units[indices] @ units.T
-        return cosines
-
-    return most_similar(side, ids, vocabulary, k, score)
+    return most_similar(side, ids, vocabulary, k, lambda indices: units[indices] @ units.T)
 
 
 def unit_vectors(vectors: NDArray[Any]) -> NDArray[Any]:

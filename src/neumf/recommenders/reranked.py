@@ -26,17 +26,7 @@ from neumf.utils.arrays import Float64s, Indices
 from neumf.utils.validation import check_int, check_real
 
 # The fitted attributes that it has in common with its recommender.
-_SHARED = (
-    "users_",
-    "items_",
-    "seen_",
-    "user_items_",
-    "popularity_",
-    "popularity_logits_",
-    "has_timestamps_",
-    "n_features_in_",
-    "feature_names_in_",
-)
+_SHARED = {*BaseRecommender.__annotations__, "n_features_in_", "feature_names_in_"}
 
 
 class RerankedRecommender(BaseRecommender):
