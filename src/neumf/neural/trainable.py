@@ -327,8 +327,10 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         write_values(path, self._description(self._state(optimizer=optimizer)))
 
     def _state(self, *, optimizer: bool = False) -> dict[str, Any]:
+        network = self.network_
+        arrays = network.weights._asdict() | {"users": network.users, "items": network.items}
         return super()._state() | {
-            "network_": saved_network.network_state(self.network_),
+            "network_": arrays,
             "user_map_": None if self.user_map_ is None else vars(self.user_map_),
             "histories_": self.histories_,
             "history_seconds_": self.history_seconds_,
@@ -347,7 +349,10 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         check_loaded(check_real, "recency", self.recency)
         n_users, n_items = len(self.users_), len(self.items_)
         self.histories_ = state.indices("histories_", (n_users, None), n_items, at_least=-1)
-        self._shape = saved_network.read_shape(state.part("_shape"), self._shape_parameters)
+        shape = state.part("_shape")
+        if {*shape.names()} != {*self._shape_parameters}:
+            raise damaged_file_error("_shape has unknown or missing parameters")
+        self._shape = {name: shape.value(name) for name in self._shape_parameters}
         blueprint = check_loaded(self._blueprint, self._shape)
         blueprint = blueprint.with_history_length(self.histories_.shape[1])
         network = state.part("network_")
@@ -359,8 +364,8 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
             logits = part.floats("logits", (None,))
             self._calibration = Calibration(logits, part.floats("probabilities", logits.shape))
         if state.has("_fold_in"):
-            shape = n_users, blueprint.layers.n_factors
-            self._fold_in = FoldIn.restore(state.part("_fold_in"), shape)
+            sizes = n_users, blueprint.layers.n_factors
+            self._fold_in = FoldIn.restore(state.part("_fold_in"), sizes)
             if self.user_items_ is None:
                 raise damaged_file_error("it lacks the items of users")
         self.history_seconds_ = None

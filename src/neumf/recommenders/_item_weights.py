@@ -180,12 +180,6 @@ class ItemWeightsRanker:
         return candidate_scores(self.score_items, self.weights.shape[1], users, items)
 
 
-def users_in_common(seen: sp.csr_array) -> sp.csr_array:
-    """Count the users who have seen both items of each pair, shape (n_items, n_items)."""
-    counts = seen.astype(np.float64)
-    return sp.csr_array(counts.T @ counts)
-
-
 def _largest_of_repeats(matrix: sp.csr_array) -> sp.csr_array:
     """Keep the largest of the values that are stored for the same row and column."""
     rows, columns = stored_positions(matrix)

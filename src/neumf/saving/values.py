@@ -175,7 +175,8 @@ def _labels_of_ids(ids: pd.Index) -> NDArray[np.uint8] | None:
 
 def _ids_of_numbers(labels: NDArray[Any]) -> pd.Index:
     """Return an index of ids from numbers; raise if they are not valid or not unique."""
-    if labels.ndim != 1 or labels.dtype not in _NUMBERS or not _are_exact(labels):
+    is_exact = labels.dtype.kind != "f" or (np.abs(labels) < _LIMIT).all()
+    if labels.ndim != 1 or labels.dtype not in _NUMBERS or not is_exact:
         raise damaged_file_error(f"its ids have dtype {labels.dtype} and shape {labels.shape}")
     return _unique_index(labels)
 
@@ -199,11 +200,6 @@ def _ids_of_labels(array: NDArray[Any]) -> pd.Index:
 
 def _is_id(label: Any) -> bool:
     return type(label) in (int, str) or (type(label) is float and abs(label) < _LIMIT)
-
-
-def _are_exact(labels: NDArray[Any]) -> bool:
-    """Return whether numbers are ints, or finite floats below 2**53."""
-    return labels.dtype.kind != "f" or bool((np.abs(labels) < _LIMIT).all())
 
 
 def _unique_index(labels: Ids) -> pd.Index:
