@@ -109,7 +109,7 @@ class EncodedRows:
 
     @property
     def known_pairs(self) -> sp.csr_array:
-        """Pairs that are no candidates for held-out rows: seen items, and those labelled 0."""
+        """Pairs that candidates of held-out rows leave out: seen items, and items labelled 0."""
         return self.seen if self.labels is None else seen_matrix(self.users, self.items, self.shape)
 
     @cached_property
