@@ -12,7 +12,7 @@ from neumf import (
     NeuMFRecommender,
     NextItemRecommender,
 )
-from neumf.neural.presets import NEXT_ITEM_PRESETS
+from neumf.neural.parameters import NEXT_ITEM_PRESETS
 
 
 def small_model(**changes):

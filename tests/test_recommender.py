@@ -22,7 +22,7 @@ from neumf import (
     ndcg_scorer,
 )
 from neumf.metrics import ndcg_at_k
-from neumf.neural.presets import NEUMF_PRESETS
+from neumf.neural.parameters import NEUMF_PRESETS
 from neumf.training.losses import LOSSES
 from neumf.training.trainer import Trainer
 

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import normalize
 
 import neumf
 from neumf import (
@@ -27,7 +28,6 @@ from neumf import (
 )
 from neumf.ranking.group_limits import GroupLimits
 from neumf.ranking.reranking import RerankingRanker
-from neumf.ranking.similar import unit_vectors
 
 NO_CAP = 2**31 - 1
 
@@ -97,7 +97,7 @@ def problems(draw, overlapping=True):
     ]
     floors = rng.integers(0, 3, n_groups)
     caps = floors + rng.integers(0, 3, n_groups)
-    vectors = unit_vectors(rng.normal(size=(n_items, 4)))
+    vectors = normalize(rng.normal(size=(n_items, 4)))
     return scores, vectors, groups, floors, caps, draw(st.integers(1, 8))
 
 
@@ -173,7 +173,7 @@ def test_columns_may_be_any_items():
 
 def test_small_blocks_give_the_same_lists(monkeypatch):
     rng = np.random.default_rng(0)
-    scores, vectors = rng.normal(size=(300, 30)), unit_vectors(rng.normal(size=(30, 5)))
+    scores, vectors = rng.normal(size=(300, 30)), normalize(rng.normal(size=(30, 5)))
     whole = rerank(scores, 5, diversity=0.5, vectors=vectors)
     monkeypatch.setattr(neumf.ranking.top_k, "_MOST_SCORES", 1000)
     np.testing.assert_array_equal(rerank(scores, 5, diversity=0.5, vectors=vectors), whole)

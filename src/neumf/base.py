@@ -16,20 +16,18 @@ from sklearn.utils.validation import check_is_fitted
 from neumf.evaluation.scorers import ndcg_scorer
 from neumf.interactions.columns import barred_items, pinned_items
 from neumf.interactions.encoded_rows import keep_rows, read_rows
-from neumf.interactions.first_rows import popularity_logits_at
 from neumf.interactions.known_users import attributes_of_users, for_users, kept_users
 from neumf.interactions.new_rows import NewRows, read_new
 from neumf.interactions.reading import read_input
 from neumf.interactions.request_times import read_request_time, require_timestamps
-from neumf.interactions.user_items import UserItems, read_user_items
+from neumf.interactions.user_items import UserItems, popularity_logits_at, read_user_items
 from neumf.interactions.vocabulary import extend_index, index_ids, lookup_ids
 from neumf.protocols import Ranker
 from neumf.ranking.lists import ListRules, best_items
 from neumf.ranking.rankers import QueryRanker, pair_scores
 from neumf.ranking.requests import queries_of, read_request
 from neumf.saving.checked_values import CheckedValues
-from neumf.saving.description import describe
-from neumf.saving.fitted_rows import read_fitted_rows, state_of_rows
+from neumf.saving.description import describe, read_fitted_rows, state_of_rows
 from neumf.saving.values import write_values
 from neumf.utils.arrays import Float64s, Indices
 from neumf.utils.notebook import NotebookEstimator

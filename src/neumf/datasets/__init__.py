@@ -4,12 +4,10 @@ Tables of interactions have the columns `user`, `item`, `timestamp` and `rating`
 are indexed by id.
 """
 
-from neumf.datasets._amazon import read_amazon_reviews
-from neumf.datasets._amazon_metadata import read_amazon_metadata
+from neumf.datasets._amazon import read_amazon_metadata, read_amazon_reviews
 from neumf.datasets._interactions import read_interactions
 from neumf.datasets._k_core import filter_k_core
-from neumf.datasets._movielens import read_movielens
-from neumf.datasets._movielens_features import read_movielens_items
+from neumf.datasets._movielens import read_movielens, read_movielens_items
 from neumf.datasets._movietweetings import load_movietweetings
 from neumf.datasets._ncf import read_ncf
 

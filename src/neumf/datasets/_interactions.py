@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ import numpy as np
 import pandas as pd
 
 from neumf.datasets._amazon import parse_json
-from neumf.datasets._events import cancel_returns, weigh_events
 from neumf.datasets._lines import first_line, parse_lines
 from neumf.interactions.id_checks import check_ids
+from neumf.interactions.request_times import require_timestamps
 from neumf.interactions.table_kinds import Table, open_table
 from neumf.interactions.tables import ROLES, locate_columns, no_rows
 from neumf.interactions.timestamps import read_times
 from neumf.utils.arrays import Float64s
-from neumf.utils.validation import check_option, describe
+from neumf.utils.validation import check_option, check_real, describe, warn_caller
 
 _SEPARATORS = ("\t", ";", "|", ",")
+_MOST_SHOWN = 10
+_ROUNDING = 1e-9  # of sums of fractional quantities
 
 
 def read_interactions(
@@ -158,10 +161,10 @@ def read_interactions(
     rows = pd.DataFrame(columns)
     if event is not None:
         rows["event"] = opened.column(given["event"]).array
-        rows["weight"] = weigh_events(rows["event"], weights)
+        rows["weight"] = _weigh_events(rows["event"], weights)
     if quantity is not None:
         quantities = _read_numbers(opened.column(given["quantity"]), "quantities", is_needed=True)
-        rows["quantity"] = cancel_returns(rows, quantities)
+        rows["quantity"] = _cancel_returns(rows, quantities)
     amounts = rows.columns.intersection(["weight", "quantity"])
     return rows[(rows[amounts] > 0).all(axis=1)]
 
@@ -209,3 +212,64 @@ def _read_file(path: Path, *, has_header: bool) -> Any:
             f"table must be a file that pandas can read. Received {str(path)!r}: {error} Read it "
             "with pandas, for example pandas.read_csv(path, encoding=...), and pass the DataFrame."
         ) from error
+
+
+def _weigh_events(kinds: pd.Series[Any], weights: Any) -> Float64s:
+    """Return the weight of each row by its kind of event; 0 marks a row to drop."""
+    rule = "weights must map each kind of event to its weight"
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            f"{rule}. Received: {describe(weights)}. Pass event= and weights= together, for "
+            "example event='event', weights={'view': 1, 'purchase': 5}."
+        )
+    for kind, weight in weights.items():
+        if weight is not None:
+            check_real(f"weights[{kind!r}]", weight)
+    indices, found = pd.factorize(kinds, use_na_sentinel=False)
+    labels = [None if pd.isna(label) else label for label in found.tolist()]
+    missing = [label for label in labels if label not in weights]
+    if missing:
+        n_rows = int(np.isin(indices, [labels.index(label) for label in missing]).sum())
+        names = ", ".join(map(repr, missing[:_MOST_SHOWN]))
+        more = f" and {len(missing) - _MOST_SHOWN} more" if len(missing) > _MOST_SHOWN else ""
+        raise ValueError(
+            f"{rule}. Received no weight for {names}{more} ({n_rows} rows). Add their weights; a "
+            f"weight of 0 drops the rows of a kind: weights={{..., {missing[0]!r}: 0}}."
+        )
+    return np.array([weights[label] or 0 for label in labels], dtype=np.float64)[indices]
+
+
+def _cancel_returns(rows: pd.DataFrame, quantities: Float64s) -> Float64s:
+    """Return the quantity of each row that was not returned; 0 for returns.
+
+    A negative quantity takes from the latest earlier rows of the same user, item and event.
+    """
+    left = quantities.copy()
+    is_return = quantities < 0
+    if not is_return.any():
+        return left
+    reason = "a negative quantity is a return, which cancels earlier rows"
+    times = require_timestamps(rows.get("timestamp"), "table", reason, "drop these rows")
+    keys = [name for name in ("user", "item", "event") if name in rows]
+    groups = rows.groupby(keys, sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    in_order = np.argsort(times.to_numpy(), kind="stable")
+    in_order = in_order[np.isin(groups, groups[is_return])[in_order]]
+    bought: dict[int, list[int]] = defaultdict(list)  # of each group, earliest first
+    for row, group in zip(in_order.tolist(), groups[in_order].tolist(), strict=True):
+        earlier = bought[group]
+        if left[row] > 0:
+            earlier.append(row)
+        while left[row] < 0 and earlier:
+            taken = min(-left[row], left[earlier[-1]])
+            left[row] += taken
+            left[earlier[-1]] -= taken
+            if left[earlier[-1]] < _ROUNDING:
+                left[earlier.pop()] = 0
+    n_excess = int((left < -_ROUNDING).sum())
+    if n_excess:
+        warn_caller(
+            f"table: {n_excess} of {is_return.sum()} returns (negative quantities) exceed what the "
+            "user bought of the item before; the excess is dropped. The purchases may be older "
+            "than the table."
+        )
+    return np.maximum(left, 0)

@@ -6,7 +6,7 @@ from typing import Any, Literal, overload
 
 import pandas as pd
 
-from neumf.datasets._titles import split_years
+from neumf.datasets._movielens import split_years
 
 
 @overload

@@ -10,9 +10,8 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neumf.evaluation.candidates import PartOfCatalogue, find_candidates
 from neumf.evaluation.pipelines import fold_in_interactions, refuse_merged_users, unwrap
-from neumf.evaluation.task import RankingTask
+from neumf.evaluation.task import PartOfCatalogue, RankingTask, find_candidates
 from neumf.interactions.reading import read_input
 from neumf.interactions.request_times import require_timestamps
 from neumf.interactions.seen import seen_matrix, seen_rows

@@ -1,11 +1,18 @@
-"""The parameters of a ranking: candidates, seen items, fold-in, request time."""
+"""The parameters of a ranking; `candidates` are a part of the catalogue."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from neumf.evaluation.candidates import check_candidates
+import numpy as np
+import scipy.sparse as sp
+
+from neumf.interactions.columns import read_ids
+from neumf.interactions.vocabulary import lookup_ids
+from neumf.protocols import Ranker, Recommender
+from neumf.ranking.rankers import Rerank, ranker_at, rerank_of
+from neumf.utils.arrays import Float64s, Indices, Scores
 from neumf.utils.validation import check_bool, check_int, check_option
 
 
@@ -27,7 +34,11 @@ class RankingTask:
         check_int("random_state", self.random_state, 0)
         check_bool("exclude_seen", self.exclude_seen)
         check_option("at", self.at, (None, "row"))
-        check_candidates(self.candidates)
+        if isinstance(self.candidates, str) and self.candidates != "cold":
+            raise ValueError(
+                "candidates must be None, 'cold' or a collection of ids. Received: "
+                f"{self.candidates!r}. Pass [{self.candidates!r}] if it is the only candidate."
+            )
 
     def __str__(self) -> str:
         """Return the parameters as in a call; after the first two, defaults are left out."""
@@ -39,3 +50,55 @@ class RankingTask:
             return shown
         is_word = isinstance(self.candidates, str)
         return f"{shown}, candidates={repr(self.candidates) if is_word else '...'}"
+
+
+def find_candidates(candidates: Any, recommender: Recommender) -> Indices:
+    """Return the indices of the candidates that are in the catalogue, in its order."""
+    if isinstance(candidates, str):
+        return np.flatnonzero(recommender.popularity_ == 0)
+    ids = read_ids(candidates, "candidates", recommender.items_)
+    items = np.unique(lookup_ids(ids, recommender.items_, "candidates"))
+    return items[items >= 0]
+
+
+class PartOfCatalogue:
+    """Part of a recommender: it has only some of the items, given by index."""
+
+    def __init__(self, whole: Recommender, items: Indices) -> None:
+        self.whole, self.items = whole, items
+        self.users_ = whole.users_
+        self.items_ = whole.items_[items]
+        self.seen_ = sp.csr_array(whole.seen_[:, items])
+        self.popularity_ = whole.popularity_[items]
+
+    @property
+    def ranker_(self) -> PartRanker:
+        """The ranker of these items."""
+        return PartRanker(self.whole.ranker_, self.items)
+
+    def ranker_at(self, users: Indices, seconds: Float64s) -> PartRanker:
+        """Return a ranker of queries: each a user and a request time."""
+        return PartRanker(ranker_at(self.whole, users, seconds), self.items)
+
+
+@dataclass(frozen=True)
+class PartRanker:
+    """Score only some items of a ranker, given by index."""
+
+    ranker: Ranker
+    items: Indices
+
+    def score_items(self, users: Indices) -> Scores:
+        """Return scores of shape (len(users), len(self.items))."""
+        # Scoring the whole catalogue is faster than scoring chosen items of each user.
+        return self.ranker.score_items(users)[:, self.items]
+
+    def score_candidates(self, users: Indices, items: Indices) -> Scores:
+        """Return scores of the shape of items."""
+        return self.ranker.score_candidates(users, self.items[items])
+
+    @property
+    def rerank(self) -> Rerank | None:
+        """The method `rerank` of the ranker, for indices among these items; None if it has none."""
+        whole = rerank_of(self.ranker)
+        return whole and (lambda scores, items, k: whole(scores, self.items[items], k))

@@ -107,6 +107,11 @@ class EncodedRows:
         """Seen items: a boolean matrix of shape (n_users, n_items) of the positives."""
         return seen_matrix(self.users, self.items, self.shape, self.positive)
 
+    @property
+    def known_pairs(self) -> sp.csr_array:
+        """Pairs that candidates of held-out rows leave out: seen items, and items labelled 0."""
+        return self.seen if self.labels is None else seen_matrix(self.users, self.items, self.shape)
+
     @cached_property
     def timelines(self) -> Timelines | None:
         """The position of each row in time; None if the rows have no order."""

@@ -25,8 +25,7 @@ except ImportError:  # before scikit-learn 1.9
 
 def with_callbacks(method: _Method) -> _Method:
     """Return the method with support of scikit-learn's callbacks, and with the same type."""
-    watched: _Method = method if _with_callbacks is None else _with_callbacks(method)
-    return watched
+    return method if _with_callbacks is None else _with_callbacks(method)
 
 
 __all__ = ["CallbackSupportMixin", "EpochWatcher", "FitTasks", "with_callbacks"]

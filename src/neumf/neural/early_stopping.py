@@ -15,7 +15,6 @@ from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.histories import LastItems
 from neumf.interactions.reading import read_input
 from neumf.interactions.request_times import require_times_of_gaps
-from neumf.interactions.seen import seen_matrix
 from neumf.metrics import ndcg_at_k
 from neumf.model.network import Blueprint, Network, Weights
 from neumf.utils.arrays import Indices
@@ -46,15 +45,11 @@ def validate_on_rows(
             "early_stopping holds out each user's last row, so X must be a table with an order in "
             "time (no sparse matrix) and a user with two rows. Set early_stopping=False."
         )
-    # Exclude items labelled 0 from the candidates: the network learns that they are not held out.
-    seen = kept.seen
-    if kept.labels is not None:
-        seen = seen_matrix(kept.users, kept.items, kept.shape)
     queries = np.arange(len(held_out))
     matched = HeldOutRows(queries, rows.users[held_out], rows.items[held_out], rows.shape[1])
     if at_rows and rows.seconds is not None:
         matched = replace(matched, seconds=rows.seconds[held_out])
-    return _make_validate(matched, seen, last_items)
+    return _make_validate(matched, kept.known_pairs, last_items)
 
 
 def _make_validate(rows: HeldOutRows, seen: sp.csr_array, last_items: LastItems) -> Validate:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from sklearn.preprocessing import normalize
 
 from neumf.model.network import Network
 from neumf.model.user_towers import UserHistories
 from neumf.neural.fold_in import UserProfile
-from neumf.ranking.similar import unit_vectors
 from neumf.utils.arrays import Float32s, Float64s, Ids, Indices
 from neumf.utils.time_gaps import HistoryInputs
 
@@ -23,7 +23,7 @@ def explain_items(network: Network, profile: UserProfile, ids: Ids, items: Indic
     history = history[history >= 0] if len(history) else profile.seen.indices
     tower = network.blueprint.users
     if not tower.reads_history:
-        vectors = unit_vectors(network.item_vectors.astype(np.float64))
+        vectors = normalize(network.item_vectors.astype(np.float64))
         return _table("similarity", vectors[items] @ vectors[history].T, ids[items], ids[history])
     if isinstance(tower, UserHistories) and tower.hidden_size:
         raise ValueError(

@@ -8,6 +8,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,6 @@ from neumf.training.runtime import check_eager, import_tensorflow
 from neumf.utils.paths import opened_as
 from neumf.utils.time_gaps import HistoryInputs
 from neumf.utils.validation import check_int, check_option
-
-_Writer = Callable[[Any, "_ListFunction", Path], None]
 
 # The ONNX opset of the graph. It dates from 2022, so that current runtimes support it.
 _OPSET = 17
@@ -63,14 +62,13 @@ def export_lists(model: ListModel, path: str | os.PathLike[str], kind: str, k: i
             "tensorflow keras. neumf.load reads saved files without it."
         ) from error
     check_eager(tf)
-    write = _WRITERS[kind]()
     function = _ListFunction(tf, model, min(k, len(model.items)))
     tables = {"items": _json_ids(model.items, "items_")}
     if "user" in function.inputs:
         tables["users"] = _json_ids(model.users, "users_")
     text = json.dumps({"neumf_version": __version__, **tables})
     with opened_as(path, "path must be in a folder that exists, has space, and may be written to"):
-        _write_folder(folder, text, lambda temporary: write(tf, function, temporary))
+        _write_folder(folder, text, partial(_WRITERS[kind], tf, function))
 
 
 class _ListFunction:
@@ -138,16 +136,13 @@ class _ListFunction:
         return tf.tensor_scatter_nd_update(scores, positions, barred)[:, :n_items]
 
 
-def _saved_model_writer() -> _Writer:
-    def write(tf: Any, function: _ListFunction, folder: Path) -> None:
-        module = tf.Module()
-        module.weights, module.lists = function.variables, _graph_of(tf, function)
-        tf.saved_model.save(module, str(folder), signatures=module.lists)
-
-    return write
+def _write_saved_model(tf: Any, function: _ListFunction, folder: Path) -> None:
+    module = tf.Module()
+    module.weights, module.lists = function.variables, _graph_of(tf, function)
+    tf.saved_model.save(module, str(folder), signatures=module.lists)
 
 
-def _onnx_writer() -> _Writer:
+def _write_onnx(tf: Any, function: _ListFunction, folder: Path) -> None:
     try:
         import onnx
         import tf2onnx
@@ -156,23 +151,19 @@ def _onnx_writer() -> _Writer:
             f'format="onnx" is written by tf2onnx: {error}. Install the extra: pip install '
             '"scikit-neumf[onnx]".'
         ) from error
-
-    def write(tf: Any, function: _ListFunction, folder: Path) -> None:
-        graph, inputs = _graph_of(tf, function), list(function.inputs.values())
-        model, _ = tf2onnx.convert.from_function(graph, inputs, opset=_OPSET)
-        onnx.save(model, folder / "model.onnx")
-
-    return write
+    graph, inputs = _graph_of(tf, function), list(function.inputs.values())
+    model, _ = tf2onnx.convert.from_function(graph, inputs, opset=_OPSET)
+    onnx.save(model, folder / "model.onnx")
 
 
 def _graph_of(tf: Any, function: _ListFunction) -> Any:
     return tf.function(function, input_signature=list(function.inputs.values()), autograph=False)
 
 
-# format -> function that returns its writer, or raises if a package is missing
-_WRITERS: dict[str, Callable[[], _Writer]] = {
-    "tf_saved_model": _saved_model_writer,
-    "onnx": _onnx_writer,
+# format -> function that writes a graph into a folder
+_WRITERS: dict[str, Callable[[Any, _ListFunction, Path], None]] = {
+    "tf_saved_model": _write_saved_model,
+    "onnx": _write_onnx,
 }
 
 

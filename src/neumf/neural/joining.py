@@ -18,7 +18,6 @@ from sklearn.isotonic import IsotonicRegression
 from neumf.evaluation.held_out import HeldOutRows
 from neumf.evaluation.ranked_lists import exact_lists
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.seen import seen_matrix
 from neumf.interactions.unseen import UnseenItems, sample_unseen_items
 from neumf.metrics.tie_averaged import describe_tops, ndcgs
 from neumf.protocols import Ranker
@@ -66,8 +65,7 @@ class HeldOut:
         cls, rows: EncodedRows, kept: EncodedRows, held_out: Indices, rng: np.random.Generator
     ) -> Self:
         """Return the rows with the indices `held_out`; if it is empty, return all rows."""
-        # Exclude items labelled 0 from the candidates: the halves learn that they are not held out.
-        of_kept = seen_matrix(kept.users, kept.items, kept.shape)
+        of_kept = kept.known_pairs
         if len(held_out) == 0:
             held_out = np.arange(len(rows.users))
             of_kept = sp.csr_array(rows.shape, dtype=bool)

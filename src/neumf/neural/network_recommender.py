@@ -12,7 +12,6 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
-from neumf.base import BaseRecommender
 from neumf.interactions.columns import read_ids
 from neumf.interactions.histories import LastItems, read_histories
 from neumf.interactions.known_users import for_users
@@ -29,17 +28,15 @@ from neumf.neural.explain import explain_items
 from neumf.neural.export import ListModel, export_lists
 from neumf.neural.fold_in import UserProfile, fit_user_map, move_users
 from neumf.neural.joining import Calibration
+from neumf.neural.vector_recommender import VectorRecommender
 from neumf.protocols import Ranker
-from neumf.ranking.requests import read_request
-from neumf.ranking.similar import most_similar_vectors
-from neumf.ranking.vectors import item_table, user_table
 from neumf.training.least_squares import FoldIn
 from neumf.training.runtime import import_tensorflow
 from neumf.training.trainer import OptimizerState
-from neumf.utils.arrays import Float64s, Indices
+from neumf.utils.arrays import Float32s, Float64s, Indices
 
 
-class NetworkRecommender(BaseRecommender):
+class NetworkRecommender(VectorRecommender):
     """Base of recommenders that score with a network."""
 
     recency: float
@@ -60,107 +57,14 @@ class NetworkRecommender(BaseRecommender):
     _generator: np.random.Generator
     _shape: dict[str, Any]
 
-    def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items with the most similar vectors.
+    def _vectors(self) -> tuple[Float32s, Float32s]:
+        return self.network_.users, self.network_.item_vectors
 
-        Parameters
-        ----------
-        items : id or array-like of ids
-            Items that `fit` saw.
-        k : int, default=10
-            Number of similar items per item.
+    def _item_factors(self) -> Float32s:
+        return self.network_.item_factors()
 
-        Returns
-        -------
-        similar : DataFrame with columns item, similar_item, score, rank
-            The score is the cosine of the angle between the items' vectors.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If `fit` did not see an item, or `k` is not an int of at least 1.
-        """
-        check_is_fitted(self)
-        return most_similar_vectors("item", items, self.items_, k, self.network_.item_vectors)
-
-    def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
-        """Return the users with the most similar vectors.
-
-        Parameters
-        ----------
-        users : id or array-like of ids
-            Users in `users_`.
-        k : int, default=10
-            Number of similar users per user.
-
-        Returns
-        -------
-        similar : DataFrame with columns user, similar_user, score, rank
-            The score is the cosine of the angle between the users' vectors.
-        """
-        check_is_fitted(self)
-        return most_similar_vectors("user", users, self.users_, k, self.network_.users)
-
-    def item_vectors(self) -> pd.DataFrame:
-        """Return the vectors of items, for approximate search and vector stores.
-
-        .. versionadded:: 0.1
-
-        Returns
-        -------
-        vectors : DataFrame of float32 of shape (n_items, n_dimensions)
-            One row per item of `items_`, which is the index, and the columns v0, v1 and so on.
-            The inner product with a row of `user_vectors` is the logit of `decision_function`,
-            up to rounding.
-
-        Raises
-        ------
-        ValueError
-            If the network has an MLP or added scores: `NeuMFRecommender` needs
-            ``architecture="gmf"``, and `NextItemRecommender` ``add_simple_methods=False``.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from neumf import NeuMFRecommender
-        >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 2], ["c", 1], ["d", 3], ["e", 3]]
-        >>> model = NeuMFRecommender(architecture="gmf", recency=0, random_state=0).fit(X)
-        >>> logits = model.user_vectors("c") @ model.item_vectors().T
-        >>> bool(np.allclose(logits.loc["c", 2], model.decision_function([["c", 2]]), atol=1e-5))
-        True
-        """
-        check_is_fitted(self)
+    def _require_product(self) -> None:
         refuse_added(self.added_scores_, "item_vectors and user_vectors are the vectors")
-        return item_table(self.network_.item_factors(), self.popularity_logits_, self.items_)
-
-    def user_vectors(
-        self, users: Any = None, *, interactions: Any = None, at: Any = None
-    ) -> pd.DataFrame:
-        """Return the vectors of users, for approximate search and vector stores.
-
-        .. versionadded:: 0.1
-
-        Parameters
-        ----------
-        users, interactions, at
-            See `recommend`, also for errors and warnings.
-
-        Returns
-        -------
-        vectors : DataFrame of float32 of shape (n_users, n_dimensions)
-            One row per user, in the given order, with the ids as index. The columns are named as in
-            `item_vectors`. An unknown user gets the vector whose inner products are the
-            `popularity_logits_` of the items, also with `at`.
-
-        Raises
-        ------
-        ValueError
-            If the network has an MLP or added scores: `NeuMFRecommender` needs
-            ``architecture="gmf"``, and `NextItemRecommender` ``add_simple_methods=False``.
-        """
-        check_is_fitted(self)
-        refuse_added(self.added_scores_, "item_vectors and user_vectors are the vectors")
-        return user_table(read_request(self, users, interactions, at))
 
     def explain(self, user: Any, items: Any, *, interactions: Any = None) -> pd.DataFrame:
         """Explain the scores of items by the items of a user's history.

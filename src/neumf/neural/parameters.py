@@ -1,4 +1,4 @@
-"""Check the parameters of the neural recommenders, and make a plan of `fit` from them."""
+"""The parameters of the neural recommenders: their checks, the plan of `fit`, and presets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from neumf.interactions.unseen import Strategy
 from neumf.model.network import Blueprint
 from neumf.training.losses import LOSSES
 from neumf.training.trainer import TrainingSettings
-from neumf.utils.random import RandomState
 from neumf.utils.validation import check_int, check_option, check_real
 
 LossName = Literal[
@@ -20,26 +19,6 @@ EarlyStopping = bool | Literal["refit"]
 # With time gaps, `fit` averages the weights of this number of last epochs: the weights of gaps
 # are learned fast and then oscillate.
 _N_AVERAGED = 4
-
-
-class NetworkParameters:
-    """The parameters that both neural recommenders have."""
-
-    n_negatives: int
-    loss: LossName
-    recency: float
-    regularization: float
-    dropout: float
-    learning_rate: float
-    batch_size: int
-    epochs: int
-    early_stopping: EarlyStopping
-    n_iter_no_change: int
-    user_features: Any
-    item_features: Any
-    feature_regularization: float
-    random_state: RandomState
-    verbose: int
 
 
 @dataclass(frozen=True)
@@ -76,9 +55,9 @@ class FitPlan:
 
 
 def make_plan(
-    parameters: NetworkParameters, name: str, blueprint: Blueprint, default_loss: LossName, y: Any
+    parameters: Any, name: str, blueprint: Blueprint, default_loss: LossName, y: Any
 ) -> FitPlan:
-    """Check the parameters and return the plan of `fit` for rows with labels `y`."""
+    """Check the parameters of a recommender; return the plan of `fit` for rows with labels `y`."""
     _check_ranges(parameters)
     loss = parameters.loss
     if loss == "auto":
@@ -106,7 +85,7 @@ def make_plan(
     )
 
 
-def _check_ranges(parameters: NetworkParameters) -> None:
+def _check_ranges(parameters: Any) -> None:
     for name in ("n_negatives", "batch_size", "epochs", "n_iter_no_change"):
         check_int(name, getattr(parameters, name), 1)
     check_option("loss", parameters.loss, ("auto", *LOSSES))
@@ -144,3 +123,51 @@ def refuse_other_shape(now: dict[str, Any], before: dict[str, Any]) -> None:
             f"{', '.join(changed)} must be the same as in fit, {expected}: partial_fit keeps the "
             f"shape of the network. Received: {received}. Set it back, or call fit with all rows."
         )
+
+
+def _paper(n_factors: int, **changes: Any) -> dict[str, Any]:
+    """Return the parameters of the paper, He et al. 2017, section 4.1."""
+    parameters = {
+        "architecture": "neumf",
+        "n_factors": n_factors,
+        "mlp_embedding_dim": 4 * n_factors,
+        "hidden_layer_sizes": (4 * n_factors, 2 * n_factors, n_factors),
+        "n_negatives": 4,
+        "negative_strategy": "uniform",
+        "loss": "binary_crossentropy",
+        "pretrain": None,
+        "recency": 0.0,
+        "regularization": 0.0,
+        "dropout": 0.0,
+        "learning_rate": 1e-3,
+        "batch_size": 256,
+        "epochs": 20,
+    }
+    return parameters | changes
+
+
+NEUMF_PRESETS: dict[str, dict[str, Any]] = {
+    "paper-8": _paper(8),
+    "paper-16": _paper(16),
+    "paper-32": _paper(32),
+    "paper-64": _paper(64),
+    "paper-64-pretrained": _paper(64, pretrain="sgd"),
+}
+
+# A million rows are enough to learn the weights of 50 positions and of time gaps.
+_LARGE = {
+    "share_item_vectors": False,
+    "add_user_vectors": True,
+    "hidden_size": 256,
+    "history_length": 50,
+    "time_gaps": "newest",
+    "n_negatives": 2,
+    "batch_size": 512,
+    "regularization": 0.05,
+    "learning_rate": 2e-3,
+}
+
+NEXT_ITEM_PRESETS: dict[str, dict[str, Any]] = {
+    "large": _LARGE,
+    "large-timed": _LARGE | {"time_gaps": "request"},
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
 from neumf.neural.joining import Setting
 from neumf.neural.parameters import FitPlan
@@ -14,8 +14,8 @@ from neumf.training.trainer import Trainer
 from neumf.utils.arrays import Float64s
 
 
-class Progress(Protocol):
-    """Shows how far the training of a network is."""
+class Progress:
+    """Shows nothing; subclasses show how far the training of a network is."""
 
     def begin_epoch(self) -> None:
         """Start the clock of an epoch."""
@@ -42,7 +42,7 @@ def make_progress(plan: FitPlan, name: str, trainer: Trainer) -> Progress:
             return _Bar(bar(total=total, desc=name, unit=" rows", unit_scale=True), plan.epochs)
     if plan.verbose:
         return _Lines(name, plan.epochs, trainer.n_samples)
-    return _Nothing()
+    return Progress()
 
 
 def print_words(plan: FitPlan) -> None:
@@ -83,22 +83,8 @@ def _values(report: EpochReport) -> str:
     return f"loss {report.loss:.4f}{watched}"
 
 
-class _Nothing:
-    def begin_epoch(self) -> None:
-        pass
-
-    def add_rows(self, n_rows: int) -> None:
-        pass
-
-    def end_epoch(self, report: EpochReport) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
 @dataclass
-class _Lines(_Nothing):
+class _Lines(Progress):
     """A line per epoch."""
 
     name: str
@@ -120,7 +106,7 @@ class _Lines(_Nothing):
 
 
 @dataclass
-class _Bar(_Nothing):
+class _Bar(Progress):
     """A bar over all rows of all epochs, with the time left."""
 
     bar: Any  # of tqdm

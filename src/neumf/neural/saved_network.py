@@ -14,11 +14,6 @@ from neumf.saving.container import damaged_file_error, short_repr
 from neumf.training.trainer import OptimizerState
 
 
-def network_state(network: Network) -> dict[str, Any]:
-    """Return the learned arrays of a network, by name."""
-    return network.weights._asdict() | {"users": network.users, "items": network.items}
-
-
 def read_network(state: CheckedValues, blueprint: Blueprint, n_users: int, n_items: int) -> Network:
     """Read the network of a file; its arrays must have the shapes of the blueprint."""
     layers = blueprint.layers
@@ -97,13 +92,6 @@ def read_history(state: CheckedValues) -> dict[str, list[float]]:
     if len({len(values) for values in history.values()}) != 1 or "loss" not in history:
         raise damaged_file_error("the lists in history_ differ in length, or loss is missing")
     return history
-
-
-def read_shape(state: CheckedValues, names: tuple[str, ...]) -> dict[str, Any]:
-    """Read the parameters that set the shape of the network."""
-    if set(state.names()) != set(names):
-        raise damaged_file_error("_shape has unknown or missing parameters")
-    return {name: state.value(name) for name in names}
 
 
 def generator_state(generator: np.random.Generator) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from neumf.neural.callbacks import CallbackSupportMixin, FitTasks, with_callback
 from neumf.neural.fitting import Learned, Run, learn
 from neumf.neural.joining import Calibration
 from neumf.neural.network_recommender import NetworkRecommender
-from neumf.neural.parameters import FitPlan, NetworkParameters, refuse_other_shape
+from neumf.neural.parameters import FitPlan, refuse_other_shape
 from neumf.neural.progress import print_words
 from neumf.neural.training_rows import (
     PreviousFit,
@@ -38,11 +38,11 @@ from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import check_loaded, damaged_file_error
 from neumf.saving.values import write_values
 from neumf.training.least_squares import FoldIn
-from neumf.utils.random import make_generator
+from neumf.utils.random import RandomState, make_generator
 from neumf.utils.validation import check_index, check_option, check_real
 
 
-class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkParameters):
+class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
     """Base of the neural recommenders: a subclass adds its parameters, `_blueprint` and `_plan`."""
 
     _presets: ClassVar[dict[str, dict[str, Any]]]
@@ -50,6 +50,10 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
     _shape_parameters: ClassVar[tuple[str, ...]]
     # The vectors, which are saved, already contain the features.
     _unsaved_parameters = ("user_features", "item_features")
+
+    user_features: Any
+    item_features: Any
+    random_state: RandomState
 
     @classmethod
     @abstractmethod
@@ -105,7 +109,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
 
     @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
-        """Train on interactions.
+        """Train on interactions; return self.
 
         Parameters
         ----------
@@ -123,11 +127,6 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             Rows that `early_stopping` ranks after each epoch, instead of each user's last row of X.
             They should be later than X. Rows of users or items that are not in X are misses. A
             search uses one X_val for all folds, so it must not contain rows of a test fold.
-
-        Returns
-        -------
-        self : recommender
-            The fitted recommender.
 
         Raises
         ------
@@ -205,7 +204,9 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Continue training on new interactions alone.
+        """Continue training on new interactions alone; return self.
+
+        The first call of a recommender that is not fitted calls `fit`.
 
         Parameters
         ----------
@@ -215,11 +216,6 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             nothing.
         y, sample_weight : array-like of shape (n_samples,) or None, default=None
             See `fit`.
-
-        Returns
-        -------
-        self : recommender
-            The recommender. If it was not fitted yet, `fit` is called.
 
         Raises
         ------
@@ -331,8 +327,10 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         write_values(path, self._description(self._state(optimizer=optimizer)))
 
     def _state(self, *, optimizer: bool = False) -> dict[str, Any]:
+        network = self.network_
+        arrays = network.weights._asdict() | {"users": network.users, "items": network.items}
         return super()._state() | {
-            "network_": saved_network.network_state(self.network_),
+            "network_": arrays,
             "user_map_": None if self.user_map_ is None else vars(self.user_map_),
             "histories_": self.histories_,
             "history_seconds_": self.history_seconds_,
@@ -351,7 +349,10 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
         check_loaded(check_real, "recency", self.recency)
         n_users, n_items = len(self.users_), len(self.items_)
         self.histories_ = state.indices("histories_", (n_users, None), n_items, at_least=-1)
-        self._shape = saved_network.read_shape(state.part("_shape"), self._shape_parameters)
+        shape = state.part("_shape")
+        if {*shape.names()} != {*self._shape_parameters}:
+            raise damaged_file_error("_shape has unknown or missing parameters")
+        self._shape = {name: shape.value(name) for name in self._shape_parameters}
         blueprint = check_loaded(self._blueprint, self._shape)
         blueprint = blueprint.with_history_length(self.histories_.shape[1])
         network = state.part("network_")
@@ -363,8 +364,8 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender, NetworkPara
             logits = part.floats("logits", (None,))
             self._calibration = Calibration(logits, part.floats("probabilities", logits.shape))
         if state.has("_fold_in"):
-            shape = n_users, blueprint.layers.n_factors
-            self._fold_in = FoldIn.restore(state.part("_fold_in"), shape)
+            sizes = n_users, blueprint.layers.n_factors
+            self._fold_in = FoldIn.restore(state.part("_fold_in"), sizes)
             if self.user_items_ is None:
                 raise damaged_file_error("it lacks the items of users")
         self.history_seconds_ = None

@@ -99,7 +99,7 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.unknown_value = unknown_value
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the ids of users and items.
+        """Learn the ids of users and items; return self.
 
         Parameters
         ----------
@@ -107,11 +107,6 @@ class IdEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Interactions: user, item, and any other columns.
         y : None
             Ignored.
-
-        Returns
-        -------
-        self : IdEncoder
-            The fitted encoder.
         """
         check_option("handle_unknown", self.handle_unknown, ("error", "use_encoded_value"))
         if not isinstance(self.unknown_value, Integral) or self.unknown_value >= 0:

@@ -76,7 +76,7 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the catalogue and the seen items of each user.
+        """Learn the catalogue and the seen items of each user; return self.
 
         Parameters
         ----------
@@ -84,11 +84,6 @@ class NegativeSampler(TransformerMixin, BaseEstimator):
             Interactions.
         y : None
             Ignored.
-
-        Returns
-        -------
-        self : NegativeSampler
-            The fitted sampler.
         """
         self._fit_rows(X)
         return self

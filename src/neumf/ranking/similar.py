@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from sklearn.preprocessing import normalize
 
 from neumf.interactions.columns import read_ids
 from neumf.interactions.vocabulary import find_ids
@@ -51,17 +51,5 @@ def most_similar_vectors(
     side: Side, ids: Any, vocabulary: pd.Index, k: int, vectors: Float32s
 ) -> pd.DataFrame:
     """Rank by cosine similarity; `vectors` has a row per id of the vocabulary."""
-    units = unit_vectors(vectors)
-
-    def score(indices: Indices) -> Scores:
-        cosines: Scores = units[indices] @ units.T
-        return cosines
-
-    return most_similar(side, ids, vocabulary, k, score)
-
-
-def unit_vectors(vectors: NDArray[Any]) -> NDArray[Any]:
-    """Divide each row by its length; rows of length 0 stay 0."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units: NDArray[Any] = vectors / np.maximum(lengths, 1e-12)
-    return units
+    units = normalize(vectors)
+    return most_similar(side, ids, vocabulary, k, lambda indices: units[indices] @ units.T)

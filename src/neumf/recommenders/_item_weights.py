@@ -42,7 +42,7 @@ class ItemWeightsRecommender(BaseRecommender):
     _repeats_count = False  # whether each repetition of an item in a history counts
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Compute the item weights.
+        """Compute the item weights; return self.
 
         Parameters
         ----------
@@ -54,11 +54,6 @@ class ItemWeightsRecommender(BaseRecommender):
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row as a successor, in `SequentialRulesRecommender` only. Other
             recommenders count each user once per item.
-
-        Returns
-        -------
-        self : recommender
-            The fitted recommender.
 
         Raises
         ------
@@ -186,12 +181,6 @@ class ItemWeightsRanker:
     def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of candidates, shape (n, n_candidates), for users, shape (n,)."""
         return candidate_scores(self.score_items, self.weights.shape[1], users, items)
-
-
-def users_in_common(seen: sp.csr_array) -> sp.csr_array:
-    """Count the users who have seen both items of each pair, shape (n_items, n_items)."""
-    counts = seen.astype(np.float64)
-    return sp.csr_array(counts.T @ counts)
 
 
 def _largest_of_repeats(matrix: sp.csr_array) -> sp.csr_array:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-import pandas as pd
-from sklearn.utils.validation import check_is_fitted
-
-from neumf.base import BaseRecommender, keep_rows, read_rows
+from neumf.base import keep_rows, read_rows
 from neumf.interactions.new_rows import NewRows
 from neumf.interactions.request_times import require_order_of_fit, warn_of_row_order
 from neumf.interactions.user_items import UserItems
+from neumf.neural.vector_recommender import VectorRecommender
 from neumf.ranking.rankers import VectorRanker
-from neumf.ranking.requests import read_request
-from neumf.ranking.similar import most_similar_vectors
-from neumf.ranking.vectors import item_table, user_table
 from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error
 from neumf.training.least_squares import Confidences, FoldIn, LeastSquares
@@ -26,7 +21,7 @@ from neumf.utils.validation import check_int, check_n_jobs, check_real
 _FEATURE_PENALTY = 1.0
 
 
-class ALSRecommender(BaseRecommender):
+class ALSRecommender(VectorRecommender):
     r"""Factorize implicit feedback by weighted alternating least squares (iALS).
 
     .. versionadded:: 0.1
@@ -159,7 +154,7 @@ class ALSRecommender(BaseRecommender):
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn the vectors of users and items.
+        """Learn the vectors of users and items; return self.
 
         Parameters
         ----------
@@ -170,11 +165,6 @@ class ALSRecommender(BaseRecommender):
             Labels in [0, 1]; only rows above 0 count. None counts all.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row.
-
-        Returns
-        -------
-        self : ALSRecommender
-            The fitted recommender.
 
         Raises
         ------
@@ -216,88 +206,11 @@ class ALSRecommender(BaseRecommender):
         """The ranker, which scores by dot products of vectors."""
         return VectorRanker(self.user_vectors_, self.item_vectors_)
 
-    def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
-        """Return the items with the most similar vectors.
+    def _vectors(self) -> tuple[Float32s, Float32s]:
+        return self.user_vectors_, self.item_vectors_
 
-        Parameters
-        ----------
-        items : id or array-like of ids
-            Items of the catalogue.
-        k : int, default=10
-            Number of similar items per item.
-
-        Returns
-        -------
-        similar : DataFrame with columns item, similar_item, score, rank
-            The score is the cosine of the angle between the items' vectors.
-        """
-        check_is_fitted(self)
-        return most_similar_vectors("item", items, self.items_, k, self.item_vectors_)
-
-    def similar_users(self, users: Any, k: int = 10) -> pd.DataFrame:
-        """Return the users with the most similar vectors.
-
-        Parameters
-        ----------
-        users : id or array-like of ids
-            Users in `users_`.
-        k : int, default=10
-            Number of similar users per user.
-
-        Returns
-        -------
-        similar : DataFrame with columns user, similar_user, score, rank
-            The score is the cosine of the angle between the users' vectors.
-        """
-        check_is_fitted(self)
-        return most_similar_vectors("user", users, self.users_, k, self.user_vectors_)
-
-    def item_vectors(self) -> pd.DataFrame:
-        """Return the vectors of items, for approximate search and vector stores.
-
-        .. versionadded:: 0.1
-
-        Returns
-        -------
-        vectors : DataFrame of float32 of shape (n_items, n_dimensions)
-            One row per item of `items_`, which is the index, and the columns v0, v1 and so on.
-            The inner product with a row of `user_vectors` is the logit of `decision_function`,
-            up to rounding.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from neumf import ALSRecommender
-        >>> X = [["a", 1], ["a", 2], ["b", 1], ["b", 2], ["c", 1], ["d", 3], ["e", 3]]
-        >>> model = ALSRecommender(n_factors=4, recency=0, random_state=0).fit(X)
-        >>> logits = model.user_vectors("c") @ model.item_vectors().T
-        >>> bool(np.allclose(logits.loc["c", 2], model.decision_function([["c", 2]]), atol=1e-5))
-        True
-        """
-        check_is_fitted(self)
-        return item_table(self.item_vectors_, self.popularity_logits_, self.items_)
-
-    def user_vectors(
-        self, users: Any = None, *, interactions: Any = None, at: Any = None
-    ) -> pd.DataFrame:
-        """Return the vectors of users, for approximate search and vector stores.
-
-        .. versionadded:: 0.1
-
-        Parameters
-        ----------
-        users, interactions, at
-            See `recommend`, also for errors and warnings.
-
-        Returns
-        -------
-        vectors : DataFrame of float32 of shape (n_users, n_dimensions)
-            One row per user, in the given order, with the ids as index. The columns are named as in
-            `item_vectors`. An unknown user gets the vector whose inner products are the
-            `popularity_logits_` of the items, also with `at`.
-        """
-        check_is_fitted(self)
-        return user_table(read_request(self, users, interactions, at))
+    def _item_factors(self) -> Float32s:
+        return self.item_vectors_
 
     def _with_interactions(self, rows: NewRows) -> dict[str, Any]:
         if self._fold_in.recency:

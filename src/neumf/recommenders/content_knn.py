@@ -123,8 +123,10 @@ class ContentKNNRecommender(ItemWeightsRecommender):
     def _learn(self, rows: EncodedRows) -> dict[str, Any]:
         vectors = sp.csr_array(normalize(rows.item_features.values))  # type: ignore[union-attr]
         n_warm = int(rows.items.max()) + 1  # cold items come last
-        weights = _neighbours(vectors, n_warm, self.n_neighbors)
-        return {"item_vectors_": vectors, "item_weights_": weights}
+        parts = [_nearest(vectors, vectors[:n_warm], 0, self.n_neighbors)]
+        if n_warm < vectors.shape[0]:  # neighbours among the cold items are additional
+            parts.append(_nearest(vectors, vectors[n_warm:], n_warm, self.n_neighbors))
+        return {"item_vectors_": vectors, "item_weights_": sp.csr_array(sp.vstack(parts))}
 
     def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
         """Return the items with the most similar features.
@@ -159,21 +161,13 @@ def _cosines(some: sp.csr_array, turned: sp.csr_array) -> Scores:
     return dense
 
 
-def _neighbours(vectors: sp.csr_array, n_warm: int, n_neighbors: int) -> sp.csr_array:
-    """Return the weights of the nearest neighbours (rows) of each item (column).
-
-    The first `n_warm` items have interactions. Neighbours among the cold items are additional.
-    """
-    parts = [_nearest(vectors, vectors[:n_warm], 0, n_neighbors)]
-    if n_warm < vectors.shape[0]:
-        parts.append(_nearest(vectors, vectors[n_warm:], n_warm, n_neighbors))
-    return sp.csr_array(sp.vstack(parts))
-
-
 def _nearest(
     vectors: sp.csr_array, others: sp.csr_array, first: int, n_neighbors: int
 ) -> sp.csr_array:
-    """Return the weights of neighbours (rows) in `others`, whose item indices start at `first`."""
+    """Return the weights of each item's (column) nearest neighbours (rows) in `others`.
+
+    The indices of the others start at `first`.
+    """
     n_items, n_others = vectors.shape[0], others.shape[0]
     turned = sp.csr_array(others.T)
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import linalg
 
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.recommenders._item_weights import ItemWeightsRecommender, users_in_common
+from neumf.recommenders._item_weights import ItemWeightsRecommender
 from neumf.utils.validation import check_real
 
 
@@ -76,7 +76,8 @@ class EASERecommender(ItemWeightsRecommender):
 
     def _learn(self, rows: EncodedRows) -> dict[str, Any]:
         _require_memory(rows.shape[1])
-        gram = users_in_common(rows.seen).toarray()
+        counts = rows.seen.astype(np.float64)
+        gram = (counts.T @ counts).toarray()  # number of users in common
         gram[np.diag_indices_from(gram)] += self.regularization
         inverse = linalg.inv(gram, overwrite_a=True)
         weights = inverse / -np.diag(inverse)

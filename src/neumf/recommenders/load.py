@@ -12,20 +12,6 @@ from neumf.saving.checked_values import CheckedValues
 from neumf.saving.container import damaged_file_error, short_repr
 from neumf.saving.values import read_values
 
-# The classes that a file may name and their modules. A hostile file must not import others.
-MODULES = {
-    "ALSRecommender": "als",
-    "ContentKNNRecommender": "content_knn",
-    "EASERecommender": "ease",
-    "ItemKNNRecommender": "item_knn",
-    "NeuMFRecommender": "neumf",
-    "NextItemRecommender": "next_item",
-    "PopularityRecommender": "popularity",
-    "RerankedRecommender": "reranked",
-    "SequentialRulesRecommender": "sequential_rules",
-    "VotingRecommender": "voting",
-}
-
 
 def load(path: str | os.PathLike[str]) -> BaseRecommender:
     """Read a recommender from a file that its method `save` wrote.
@@ -83,9 +69,11 @@ def restore_fitted(description: CheckedValues) -> BaseRecommender:
 def _with_parameters(description: CheckedValues) -> BaseRecommender:
     """Return the recommender that a file describes, with its parameters only."""
     name = description.of_type("class", str)
-    if name not in MODULES:
+    # A hostile file must not name anything else than a public class of a recommender.
+    public: Any = import_module("neumf")  # which imports this module
+    cls = getattr(public, name) if name in public.__all__ else None
+    if not (isinstance(cls, type) and issubclass(cls, BaseRecommender)):
         raise damaged_file_error(f"neumf {__version__} has no recommender {short_repr(name)}")
-    cls: type[BaseRecommender] = getattr(import_module(f"neumf.recommenders.{MODULES[name]}"), name)
     parameters = description.of_type("parameters", dict)
     try:
         return cls(**{name: _parameter(value) for name, value in parameters.items()})

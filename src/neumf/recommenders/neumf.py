@@ -12,8 +12,7 @@ from neumf.interactions.unseen import Strategy
 from neumf.model.layers import ARCHITECTURES
 from neumf.model.network import Blueprint
 from neumf.model.user_towers import UserIds
-from neumf.neural.parameters import EarlyStopping, FitPlan, LossName, make_plan
-from neumf.neural.presets import NEUMF_PRESETS
+from neumf.neural.parameters import NEUMF_PRESETS, EarlyStopping, FitPlan, LossName, make_plan
 from neumf.neural.trainable import TrainableRecommender
 from neumf.utils.random import RandomState
 from neumf.utils.validation import check_int, check_n_jobs, check_option

@@ -10,8 +10,7 @@ from neumf.model.layers import MFLayers, NeuMFLayers
 from neumf.model.network import Blueprint
 from neumf.model.user_towers import UserHistories, UserIdsAndHistories
 from neumf.neural.added_scores import AddedScores
-from neumf.neural.parameters import EarlyStopping, FitPlan, LossName, make_plan
-from neumf.neural.presets import NEXT_ITEM_PRESETS
+from neumf.neural.parameters import NEXT_ITEM_PRESETS, EarlyStopping, FitPlan, LossName, make_plan
 from neumf.neural.trainable import TrainableRecommender
 from neumf.recommenders.als import ALSRecommender
 from neumf.recommenders.load import restore_fitted

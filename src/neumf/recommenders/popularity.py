@@ -12,7 +12,6 @@ from scipy.special import logit
 
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
-from neumf.interactions.first_rows import FirstRows
 from neumf.interactions.new_rows import NewRows
 from neumf.interactions.request_times import (
     Span,
@@ -20,7 +19,7 @@ from neumf.interactions.request_times import (
     require_order_of_span,
     require_timestamps,
 )
-from neumf.interactions.user_items import UserItems
+from neumf.interactions.user_items import FirstRows, UserItems
 from neumf.protocols import Ranker
 from neumf.ranking.rankers import PopularityRanker, QueryRanker
 from neumf.ranking.top_k import candidate_scores
@@ -90,7 +89,7 @@ class PopularityRecommender(BaseRecommender):
         self.half_life = half_life
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Count the users or, with `half_life`, the weighted rows of each item.
+        """Count users or, with `half_life`, weighted rows of each item; return self.
 
         Parameters
         ----------
@@ -100,11 +99,6 @@ class PopularityRecommender(BaseRecommender):
             Labels in [0, 1]; only rows above 0 count. None counts all.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row, with `half_life` only. Without it, each user counts once per item.
-
-        Returns
-        -------
-        self : PopularityRecommender
-            The fitted recommender.
 
         Raises
         ------
@@ -131,7 +125,7 @@ class PopularityRecommender(BaseRecommender):
 
     def _ranker_at(self, users: Indices, seconds: Float64s) -> Ranker:
         if self._recent_rows is not None:
-            return RecentPopularityRanker.at(self._recent_rows, seconds)
+            return PastPopularityRanker(self._recent_rows, seconds)
         if self._rows_of_fit is None:
             return QueryRanker(self.ranker_, users)
         return PastPopularityRanker(FirstRows.of(self._rows_of_fit, len(self.items_)), seconds)
@@ -214,14 +208,24 @@ class RecentRows:
         clock = float(n_rows)
         if self.half_life.in_time and self.seconds is not None:
             clock = float(self.seconds[-1]) if n_rows else 0.0
-        logits: Float64s = self.logits(np.array([n_rows]), np.array([clock]))[0]
+        logits: Float64s = self._logits(np.array([n_rows]), np.array([clock]))[0]
         return logits
 
-    def logits(self, n_before: Indices, clocks: Float64s) -> Float64s:
-        """Return the logits of all items at request times, shape (n_queries, n_items).
+    def logits(self, times: Float64s) -> Float64s:
+        """Return the logits of all items just before request times, shape (n, n_items)."""
+        seconds = require_timestamps(
+            self.seconds, "X of fit", "half_life and a request time (at=) are given", "leave at out"
+        )
+        # Strictly before: a row at the request time may be the one to predict.
+        n_before = np.searchsorted(seconds, times, side="left")
+        return self._logits(
+            n_before, times if self.half_life.in_time else n_before.astype(np.float64)
+        )
 
-        `n_before` counts the rows before each request time. `clocks` are the request times, in
-        seconds or in rows.
+    def _logits(self, n_before: Indices, clocks: Float64s) -> Float64s:
+        """Return the logits at request times `clocks`, in seconds or in rows.
+
+        `n_before` counts the rows before each request time.
         """
         logits = np.empty((len(n_before), self.n_items))
         recent, all_rows = np.zeros((2, self.n_items))
@@ -257,40 +261,12 @@ def _numbered(items: Indices, seconds: Float64s) -> pd.MultiIndex:
 class PastPopularityRanker:
     """Rank items by their popularity before the request time of each query."""
 
-    rows: FirstRows
+    rows: FirstRows | RecentRows
     seconds: Float64s  # of each query
 
     def score_items(self, users: Indices) -> Scores:
         """Return scores of shape (len(users), n_items); `users` are indices of queries."""
         return self.rows.logits(self.seconds[users])
-
-    def score_candidates(self, users: Indices, items: Indices) -> Scores:
-        """Return scores of the shape of items; `users` are indices of queries."""
-        return candidate_scores(self.score_items, self.rows.n_items, users, items)
-
-
-@dataclass(frozen=True)
-class RecentPopularityRanker:
-    """Rank items by their popularity just before the request time of each query."""
-
-    rows: RecentRows
-    n_before: Indices  # of each query, as in `RecentRows.logits`
-    clocks: Float64s
-
-    @classmethod
-    def at(cls, rows: RecentRows, seconds: Float64s) -> RecentPopularityRanker:
-        """Return the ranker of queries at these request times."""
-        seconds_of_rows = require_timestamps(
-            rows.seconds, "X of fit", "half_life and a request time (at=) are given", "leave at out"
-        )
-        # Strictly before: a row at the request time may be the one to predict.
-        n_before = np.searchsorted(seconds_of_rows, seconds, side="left")
-        in_time = rows.half_life.in_time
-        return cls(rows, n_before, seconds if in_time else n_before.astype(np.float64))
-
-    def score_items(self, users: Indices) -> Scores:
-        """Return scores of shape (len(users), n_items); `users` are indices of queries."""
-        return self.rows.logits(self.n_before[users], self.clocks[users])
 
     def score_candidates(self, users: Indices, items: Indices) -> Scores:
         """Return scores of the shape of items; `users` are indices of queries."""

@@ -26,17 +26,7 @@ from neumf.utils.arrays import Float64s, Indices
 from neumf.utils.validation import check_int, check_real
 
 # The fitted attributes that it has in common with its recommender.
-_SHARED = (
-    "users_",
-    "items_",
-    "seen_",
-    "user_items_",
-    "popularity_",
-    "popularity_logits_",
-    "has_timestamps_",
-    "n_features_in_",
-    "feature_names_in_",
-)
+_SHARED = {*BaseRecommender.__annotations__, "n_features_in_", "feature_names_in_"}
 
 
 class RerankedRecommender(BaseRecommender):
@@ -165,7 +155,7 @@ class RerankedRecommender(BaseRecommender):
         self.n_candidates = n_candidates
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit a clone of the recommender.
+        """Fit a clone of the recommender; return self.
 
         Parameters
         ----------
@@ -173,11 +163,6 @@ class RerankedRecommender(BaseRecommender):
             Interactions, as the recommender takes them.
         y, sample_weight : array-like of shape (n_samples,) or None, default=None
             Labels and weights of the rows, see :func:`neumf.base.read_rows`.
-
-        Returns
-        -------
-        self : RerankedRecommender
-            The fitted recommender.
 
         Raises
         ------
@@ -285,5 +270,4 @@ def _unit_vectors(features: sp.csr_array | None, fitted: Any) -> Vectors | None:
     network = getattr(fitted, "network_", None)
     own = getattr(fitted, "item_vectors_", None) if network is None else network.item_vectors
     vectors = own if features is None else features
-    units: Vectors | None = None if vectors is None else normalize(vectors)
-    return units
+    return None if vectors is None else normalize(vectors)

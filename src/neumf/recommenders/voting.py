@@ -17,7 +17,6 @@ from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.encoded_rows import EncodedRows
 from neumf.interactions.known_users import after_rows, take_users
 from neumf.interactions.new_rows import NewRows
-from neumf.interactions.seen import seen_matrix
 from neumf.protocols import Ranker
 from neumf.ranking.learned_weights import learn_weights
 from neumf.ranking.top_k import candidate_scores
@@ -150,7 +149,7 @@ class VotingRecommender(BaseRecommender):
         return self
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit a clone of each member.
+        """Fit a clone of each member; return self.
 
         Parameters
         ----------
@@ -158,11 +157,6 @@ class VotingRecommender(BaseRecommender):
             Interactions, as the members take them.
         y, sample_weight : array-like of shape (n_samples,) or None, default=None
             Labels and weights of the rows, see :func:`neumf.base.read_rows`. All members get them.
-
-        Returns
-        -------
-        self : VotingRecommender
-            The fitted recommender.
 
         Raises
         ------
@@ -210,9 +204,8 @@ class VotingRecommender(BaseRecommender):
         fitted, item_ids = self._fit_members(members, kept)
         rankers = [member.ranker_ for member in fitted.values()]
         vote = VotingRanker(rankers, np.ones(len(rankers)), len(item_ids))
-        # Exclude items labelled 0 from the candidates: members learn that they are not held out.
-        seen = seen_matrix(kept.users, kept.items, kept.shape)
-        weights = learn_weights(vote.parts, rows.users[held_out], rows.items[held_out], seen)
+        pairs = rows.users[held_out], rows.items[held_out]
+        weights = learn_weights(vote.parts, *pairs, kept.known_pairs)
         if not weights.any():
             warn_caller(
                 "weights='held-out': no member ranks the held-out items better than chance, so all "

@@ -27,9 +27,13 @@ from neumf.saving.container import (
     short_repr,
     write_file,
 )
-from neumf.saving.stored_ids import ids_of_labels, ids_of_numbers, labels_of_ids
+from neumf.utils.arrays import Ids, as_index, object_array
 
 _CSR_KEYS = {"shape", "indices", "indptr"}
+# The dtypes of ids that are stored unchanged; other ids become the bytes of a JSON list.
+_NUMBERS = (np.int64, np.float64)
+# From here on, several ints round to the same float.
+_LIMIT = 2.0**53
 
 
 def write_values(path: str | os.PathLike[str], values: dict[str, Any]) -> None:
@@ -68,7 +72,7 @@ class _Encoder:
         if isinstance(value, sp.csr_array):
             return {"@csr": self._encode_sparse(value, name)}
         if isinstance(value, pd.Index):
-            labels = labels_of_ids(value)
+            labels = _labels_of_ids(value)
             if labels is None:
                 return {"@ids": self._store(value.to_numpy(), name)}
             return {"@labels": self._store(labels, name)}
@@ -159,10 +163,56 @@ def _decode_sparse(parts: Any, arrays: Arrays) -> sp.csr_array:
     return sp.csr_array((data, indices, indptr), shape=(sizes[0], sizes[1]))
 
 
+def _labels_of_ids(ids: pd.Index) -> NDArray[np.uint8] | None:
+    """Return ids as bytes of JSON, tuples as lists; None if they are an array of numbers."""
+    labels = ids.to_numpy()
+    if labels.dtype in _NUMBERS:
+        return None
+    # Strings may contain lone surrogates, which UTF-8 does not allow without "surrogatepass".
+    text = json.dumps(labels.tolist(), ensure_ascii=False)
+    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+
+
+def _ids_of_numbers(labels: NDArray[Any]) -> pd.Index:
+    """Return an index of ids from numbers; raise if they are not valid or not unique."""
+    is_exact = labels.dtype.kind != "f" or (np.abs(labels) < _LIMIT).all()
+    if labels.ndim != 1 or labels.dtype not in _NUMBERS or not is_exact:
+        raise damaged_file_error(f"its ids have dtype {labels.dtype} and shape {labels.shape}")
+    return _unique_index(labels)
+
+
+def _ids_of_labels(array: NDArray[Any]) -> pd.Index:
+    """Return an index of ids from bytes of `_labels_of_ids`; raise if not valid or not unique."""
+    if array.ndim != 1 or array.dtype != np.uint8:
+        raise damaged_file_error(f"its ids have dtype {array.dtype} and shape {array.shape}")
+    try:
+        parts = read_json(array.tobytes().decode("utf-8", "surrogatepass"))
+    except UnicodeDecodeError as error:
+        raise damaged_file_error("its ids are not UTF-8") from error
+    if not isinstance(parts, list):
+        raise damaged_file_error(f"it has {short_repr(parts)} instead of a list of ids")
+    labels = [tuple(part) if type(part) is list else part for part in parts]
+    for label in labels:
+        if not all(map(_is_id, label if type(label) is tuple else [label])):
+            raise damaged_file_error(f"{short_repr(label)} cannot be an id")
+    return _unique_index(object_array(labels))
+
+
+def _is_id(label: Any) -> bool:
+    return type(label) in (int, str) or (type(label) is float and abs(label) < _LIMIT)
+
+
+def _unique_index(labels: Ids) -> pd.Index:
+    ids = as_index(labels)
+    if not ids.is_unique:
+        raise damaged_file_error("an id appears twice")
+    return ids
+
+
 _DECODERS: dict[str, Callable[[Any, Arrays], Any]] = {
     "@array": _decode_array,
     "@csr": _decode_sparse,
-    "@ids": lambda name, arrays: ids_of_numbers(_decode_array(name, arrays)),
-    "@labels": lambda name, arrays: ids_of_labels(_decode_array(name, arrays)),
+    "@ids": lambda name, arrays: _ids_of_numbers(_decode_array(name, arrays)),
+    "@labels": lambda name, arrays: _ids_of_labels(_decode_array(name, arrays)),
     "@tuple": _decode_tuple,
 }

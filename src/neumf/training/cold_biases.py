@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import solve
-from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import normalize
 
 from neumf.utils.arrays import Float32s, Float64s
@@ -28,11 +27,9 @@ def predict_biases(features: sp.csr_array, biases: Float32s, new: sp.csr_array) 
     if len(biases) > _MOST_ITEMS:
         sample = np.linspace(0, len(biases) - 1, _MOST_ITEMS).astype(int)
         features, biases = features[sample], biases[sample]
-    known, mean = normalize(features), biases.mean(axis=0, dtype=np.float64)
-    kernel = rbf_kernel(known, gamma=_GAMMA)
-    kernel[np.diag_indices_from(kernel)] += _NOISE
-    weights = solve(kernel, biases - mean, assume_a="pos")
+    mean = biases.mean(axis=0, dtype=np.float64)
+    model = KernelRidge(alpha=_NOISE, kernel="rbf", gamma=_GAMMA)
+    model.fit(normalize(features), biases - mean)
     blocks = (normalize(new[i : i + _BLOCK]) for i in range(0, new.shape[0], _BLOCK))
-    parts = [rbf_kernel(block, known, gamma=_GAMMA) @ weights for block in blocks]
-    predicted: Float64s = mean + np.vstack(parts)
+    predicted: Float64s = mean + np.vstack([model.predict(block) for block in blocks])
     return predicted

@@ -72,6 +72,14 @@ class Start(NamedTuple):
         centres = None if self.centres is None else function(self.centres)
         return Start(function(self.vectors), centres)
 
+    def task(self, side: Side, block: Block) -> Task:
+        """Return a block with the penalties and initial vectors of its rows."""
+        penalties = side.penalties[block.rows, None]  # shape (n, 1)
+        return block, penalties, self.map(lambda vectors: vectors[block.rows])
+
+
+Task = tuple[Block, Float32s, Start]
+
 
 @dataclass(frozen=True)
 class Side:
@@ -118,22 +126,17 @@ class Basis:
             diagonal = (unobserved * np.maximum(values, 0)).astype(np.float32)
             return cls(vectors @ axes, diagonal, axes)
 
-    def improve(self, side: Side, start: Start, parallel: Parallel) -> Float32s:
-        """Return the vectors after a few steps towards the solution, given the other side."""
-        return self._solve(side, start, _STEPS_OF_TURN, parallel)
-
-    def solve(self, side: Side, start: Start, parallel: Parallel | None = None) -> Float32s:
-        """Return the vectors that minimise the objective, given the other side."""
-        return self._solve(side, start, _MOST_STEPS, parallel or Parallel(n_jobs=1))
-
-    def _solve(self, side: Side, start: Start, n_steps: int, parallel: Parallel) -> Float32s:
+    def solve(
+        self, side: Side, start: Start, parallel: Parallel, n_steps: int = _MOST_STEPS
+    ) -> Float32s:
+        """Return the vectors after at most `n_steps` towards the solution, given the other side."""
         n_tasks = 4 * effective_n_jobs(parallel.n_jobs)
         dealt = [side.blocks[i::n_tasks] for i in range(n_tasks)]
         with one_blas_thread():
             start = start.map(lambda vectors: vectors @ self.axes)
             solved = np.zeros_like(start.vectors)
             tasks = (
-                delayed(_solve_blocks)(self, [_task(side, start, block) for block in part], n_steps)
+                delayed(_solve_blocks)(self, [start.task(side, block) for block in part], n_steps)
                 for part in dealt
             )
             for part, results in zip(dealt, parallel(tasks), strict=True):
@@ -247,9 +250,9 @@ class LeastSquares:
         for turn in range(self.n_iter):
             if turn > 0:
                 basis = Basis.of(of_users, unobserved)
-                of_items = basis.improve(items, items.start(of_items), parallel)
+                of_items = basis.solve(items, items.start(of_items), parallel, _STEPS_OF_TURN)
             basis = Basis.of(of_items, unobserved)
-            of_users = basis.improve(users, users.start(of_users), parallel)
+            of_users = basis.solve(users, users.start(of_users), parallel, _STEPS_OF_TURN)
         start = users.start(of_users)
         of_users = basis.solve(users, start, parallel)
         for vectors, features in zip((of_users, of_items), data.features, strict=True):
@@ -273,10 +276,7 @@ class FoldIn:
         """Read the solver from a file, for users' vectors of this shape."""
         offset = state.number("offset", above=-1)
         penalty = Penalty(state.number("regularization", above=0), offset)
-        recency, unobserved = (
-            state.number("recency", above=-1),
-            state.number("unobserved", above=-1),
-        )
+        recency, unobserved = (state.number(name, above=-1) for name in ("recency", "unobserved"))
         centres = state.float32s("centres", shape) if state.has("centres") else None
         return cls(recency, state.number("mean_weight", above=0), unobserved, penalty, centres)
 
@@ -298,7 +298,8 @@ class FoldIn:
         pairs = past.sum_weights(weights, len(items))
         side = Side.of(pairs, self.penalty.of(np.diff(past.bounds)), items.shape[1])
         zeros = np.zeros((pairs.shape[0], items.shape[1]), np.float32)
-        return Basis.of(items, self.unobserved, counted).solve(side, Start(zeros, self.centres))
+        basis, start = Basis.of(items, self.unobserved, counted), Start(zeros, self.centres)
+        return basis.solve(side, start, Parallel(n_jobs=1))
 
 
 def _blocks(matrix: sp.csr_array, width: int) -> Iterator[Block]:
@@ -319,26 +320,13 @@ def _blocks(matrix: sp.csr_array, width: int) -> Iterator[Block]:
         start = end
 
 
-class Task(NamedTuple):
-    """A block, with the penalties and initial vectors of its rows."""
-
-    block: Block
-    penalties: Float32s  # shape (n, 1)
-    start: Start
-
-
-def _task(side: Side, start: Start, block: Block) -> Task:
-    of_block = start.map(lambda vectors: vectors[block.rows])
-    return Task(block, side.penalties[block.rows, None], of_block)
-
-
 def _solve_blocks(basis: Basis, tasks: list[Task], n_steps: int) -> list[Float32s]:
     """Return the vectors of each block."""
     # Each process has its own BLAS. OpenBLAS may set the flag "invalid" for finite products.
     with one_blas_thread(), np.errstate(invalid="ignore"):
         return [
             _solve_long(basis, task)
-            if task.block.columns.shape[1] > _LONG
+            if task[0].columns.shape[1] > _LONG
             else _solve_block(basis, task, n_steps)
             for task in tasks
         ]

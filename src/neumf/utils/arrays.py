@@ -35,8 +35,7 @@ def as_index(ids: Ids) -> pd.Index:
 
 def take_rows(table: NDArray[Any], rows: Indices) -> NDArray[Any]:
     """Return these rows of a table, without those that are -1 or behind its end."""
-    taken: NDArray[Any] = table[rows[(rows >= 0) & (rows < len(table))]]
-    return taken
+    return table[rows[(rows >= 0) & (rows < len(table))]]
 
 
 def repr_of_row(values: Any, row: int) -> str:

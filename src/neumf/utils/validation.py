@@ -107,16 +107,14 @@ def check_bool(name: str, value: Any) -> None:
         )
 
 
-def check_real(
-    name: str, value: Any, *, above: float | None = None, at_least: float = 0, below: float = 1e30
-) -> None:
-    """Raise unless the value is a number within the bounds."""
-    lower = f">= {at_least:g}" if above is None else f"> {above:g}"
+def check_real(name: str, value: Any, *, above: float | None = None, below: float = 1e30) -> None:
+    """Raise unless the value is a number above a bound (None: at least 0) and below another."""
+    lower = ">= 0" if above is None else f"> {above:g}"
     upper = f" and < {below:g}" if below < 1e30 else ""
     received = f"{name} must be a number {lower}{upper}. Received: {describe(value)}"
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{received} of type {type(value).__name__}.")
-    low_enough = float(value) >= at_least if above is None else float(value) > above
+    low_enough = float(value) >= 0 if above is None else float(value) > above
     if not (low_enough and float(value) < below):
         raise ValueError(f"{received}.")
 
