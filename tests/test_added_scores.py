@@ -1,16 +1,29 @@
 """The scores of simple methods that `NextItemRecommender` adds to its network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from network_options import SMALL_NEXT_ITEM
 
 import neumf
 from neumf import ALSRecommender, NextItemRecommender, SequentialRulesRecommender
+from neumf.base import read_rows
 from neumf.neural import added_scores
 from neumf.neural.added_scores import AddedScores, SumRanker
+from neumf.ranking.learned_weights import learn_weights
 
 OPTIONS = SMALL_NEXT_ITEM | {"add_simple_methods": True}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_tables_are_sparse():
+    """Popularity may be added to `walks`, which has 60 rows an item."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(added_scores, "_DENSE", 100)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +48,17 @@ def model(walks):
 
 
 def obvious_scores(model, users):
-    """Network plus the weighted scores of methods that are fitted on their own."""
-    total = model.network_.score_items(users).astype(float)
+    """Network plus the weighted scores of methods that are fitted on their own, and biases."""
+    total = model.network_.score_items(users).astype(float) + model.added_scores_.biases
     for weight, method in zip(
         model.added_scores_.weights, model.added_scores_.methods, strict=True
     ):
         total += weight * method.ranker_.score_items(users)
     return total
+
+
+def rankers_of(model):
+    return [method.ranker_ for method in model.added_scores_.methods]
 
 
 def test_the_logit_is_that_of_the_network_plus_the_weighted_scores(model):
@@ -58,7 +75,7 @@ def test_the_logit_is_that_of_the_network_plus_the_weighted_scores(model):
 @pytest.fixture
 def with_rules_alone(monkeypatch):
     alone = SequentialRulesRecommender(max_entries=100)
-    monkeypatch.setattr(NextItemRecommender, "_simple_methods", lambda self, seed: [alone])
+    monkeypatch.setattr(NextItemRecommender, "_simple_methods", lambda self, rows, seed: [alone])
 
 
 def test_the_methods_know_all_rows(walks, with_rules_alone):
@@ -86,8 +103,11 @@ def test_a_method_that_does_not_help_is_left_out(walks, monkeypatch):
             self.item_vectors_ = np.zeros_like(self.item_vectors_)
             return self
 
-    monkeypatch.setattr(NextItemRecommender, "_simple_methods", lambda self, seed: [Useless()])
-    assert NextItemRecommender(**OPTIONS).fit(walks).added_scores_ is None
+    useless = [Useless()]
+    monkeypatch.setattr(NextItemRecommender, "_simple_methods", lambda self, rows, seed: useless)
+    added = NextItemRecommender(**OPTIONS).fit(walks).added_scores_
+    assert added.methods == ()
+    assert added.weights.shape == (0,)
 
 
 def test_no_held_out_row_trains_the_network_that_sets_the_weights(walks, monkeypatch):
@@ -169,8 +189,8 @@ def test_request_times_of_the_network_keep_the_added_scores(walks):
     ranker = model.ranker_at(users, np.full(2, late))
     network = model.last_items.take(users).inputs(np.full(2, late))
     vectors = model.network_.blueprint.users.encode(*model.network_.weights, users, network)
-    expected = model.network_.with_users(vectors).score_items(np.arange(2)).astype(float)
     added = model.added_scores_
+    expected = model.network_.with_users(vectors).score_items(np.arange(2)) + added.biases
     for weight, method in zip(added.weights, added.methods, strict=True):
         expected += weight * method.ranker_.score_items(users)
     found = ranker.score_items(np.arange(2))
@@ -192,7 +212,9 @@ def test_a_file_holds_the_added_scores(tmp_path, model):
     model.save(tmp_path / "model.neumf")
     loaded = neumf.load(tmp_path / "model.neumf")
     pd.testing.assert_frame_equal(loaded.recommend(k=3), model.recommend(k=3))
-    np.testing.assert_array_equal(loaded.added_scores_.weights, model.added_scores_.weights)
+    for name in ("weights", "popularity_weights", "biases"):
+        found, expected = (vars(m.added_scores_)[name] for m in (loaded, model))
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_partial_fit_counts_new_rows_in_all_parts(walks, with_rules_alone):
@@ -217,8 +239,9 @@ def test_rows_without_timestamps_work_too(walks):
     assert len(warned) == 1
     timed = NextItemRecommender(**OPTIONS).fit(walks)
     users = np.arange(10)
-    found, expected = (m.ranker_.score_items(users) for m in (model, timed))
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    for parts in zip(*((m.network_, *rankers_of(m)) for m in (model, timed)), strict=True):
+        found, expected = (part.score_items(users) for part in parts)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     with pytest.warns(UserWarning, match="no timestamps"):
         model.partial_fit(pd.DataFrame({"user": [900], "item": [1]}))
     assert not model.has_timestamps_
@@ -250,7 +273,108 @@ def test_a_sum_takes_each_weight_once():
         def score_candidates(self, users, items):
             return np.full(items.shape, self.value)
 
-    ranker = SumRanker((Constant(1.0), Constant(10.0), Constant(100.0)), (1.0, 2.0, 3.0))
-    assert ranker.score_items(np.arange(1)).tolist() == [[321, 321]]
-    assert ranker.score_candidates(np.arange(1), np.zeros((1, 1), int)).tolist() == [[321]]
-    assert AddedScores(np.ones(0), ()).beside(Constant(5.0)).score_items([0]).tolist() == [[5, 5]]
+    biases = np.array([0.5, -0.5], np.float32)
+    ranker = SumRanker((Constant(1.0), Constant(10.0), Constant(100.0)), (1.0, 2.0, 3.0), biases)
+    assert ranker.score_items(np.arange(1)).tolist() == [[321.5, 320.5]]
+    assert ranker.score_candidates(np.arange(1), np.ones((1, 1), int)).tolist() == [[320.5]]
+    alone = AddedScores(np.ones(0), (), np.zeros(2), biases).beside(Constant(5.0))
+    assert alone.score_items([0]).tolist() == [[5.5, 4.5]]
+
+
+def obvious_log_popularities(X, items):
+    """The weight of a row halves with each eighth of the table."""
+    late, overall = np.zeros((2, len(items)))
+    rows = X.sort_values("timestamp", kind="stable")["item"]
+    for age, item in enumerate(reversed(rows.tolist())):
+        late[items.get_loc(item)] += 0.5 ** (age / (len(X) / 8))
+        overall[items.get_loc(item)] += 1
+    return np.log([late + 1, overall + 1])
+
+
+def test_biases_are_the_weighted_log_popularities(walks, model):
+    rows = read_rows(walks.sample(frac=1, random_state=0), None, None)
+    logs = obvious_log_popularities(walks, rows.item_ids)
+    np.testing.assert_allclose(added_scores.log_popularities(rows), logs)
+    added = model.added_scores_
+    expected = added.popularity_weights @ obvious_log_popularities(walks, model.items_)
+    np.testing.assert_allclose(added.biases, expected, rtol=1e-5)
+
+
+def test_partial_fit_counts_popularity_anew(walks):
+    model = NextItemRecommender(**OPTIONS).fit(walks)
+    weights = np.array([1.0, -0.2])
+    model.added_scores_ = replace(model.added_scores_, popularity_weights=weights)
+    new = pd.DataFrame({"user": np.arange(30), "item": 77, "timestamp": 1e6 + np.arange(30)})
+    model.partial_fit(new)
+    expected = weights @ obvious_log_popularities(pd.concat([walks, new]), model.items_)
+    np.testing.assert_allclose(model.added_scores_.biases, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("in_fashion", [True, False])
+def test_popularity_of_late_counts_where_it_helps(in_fashion, monkeypatch):
+    """Each of 2,000 users has two items. In fashion: first ten, then all, last ten others."""
+    random = np.random.default_rng(0)
+    users = np.concatenate([random.permutation(2000), random.permutation(2000)])
+    items = random.integers(100, size=4000)
+    if in_fashion:
+        items[:1500] = 10 + items[:1500] % 10
+        items[3000:] %= 10
+    X = pd.DataFrame({"user": users, "item": items, "timestamp": np.arange(4000) * 60.0})
+    X = X.drop_duplicates(["user", "item"])
+    monkeypatch.setattr(NextItemRecommender, "_simple_methods", lambda self, rows, seed: [])
+    X_train, X_test = X.iloc[:-200], X.iloc[-200:]
+    model = NextItemRecommender(**OPTIONS | {"learning_rate": 1e-6, "epochs": 1}).fit(X_train)
+    added = model.added_scores_
+    with_late, late = model.score(X_test), added.popularity_weights[0]
+    model.added_scores_ = replace(added, biases=added.biases * 0)
+    without = model.score(X_test)
+    assert (late > 0.5) == (with_late > 1.3 * without) == in_fashion, (late, with_late, without)
+
+
+def test_popularity_adds_nothing_to_tables_with_many_rows_an_item(walks, model, monkeypatch):
+    monkeypatch.setattr(added_scores, "_DENSE", len(walks) / 40)
+    added = NextItemRecommender(**OPTIONS).fit(walks).added_scores_
+    assert added.popularity_weights.tolist() == [0, 0]
+    assert not added.biases.any()
+    assert added.weights.all()
+    assert model.added_scores_.biases.all()
+
+
+def test_without_timestamps_no_row_is_late(walks):
+    rows = read_rows(walks[["user", "item"]], None, None)
+    late, overall = added_scores.log_popularities(rows)
+    np.testing.assert_array_equal(late, overall)
+
+
+def test_items_without_rows_get_the_mean_bias(walks):
+    rows = read_rows(walks.assign(item=walks["item"] + 100), None, walks["item"] > 0)
+    biases = added_scores._biases(rows, np.array([1.0, -0.5]))
+    (alone,) = np.flatnonzero(rows.item_ids == 100)
+    others = np.delete(biases, alone)
+    assert biases[alone] == pytest.approx(others.mean())
+    assert others.std() > 0
+
+
+def test_sparse_tables_may_add_neighbours_of_items(walks):
+    model = NextItemRecommender(**OPTIONS)
+    dense, sparse = (read_rows(X, None, None) for X in (walks, walks.head(390)))
+    assert sparse.shape[1] == 40
+    names = [[type(m).__name__ for m in model._simple_methods(rows, 0)] for rows in (dense, sparse)]
+    assert names[0] == ["SequentialRulesRecommender", "ALSRecommender"]
+    assert names[1] == [*names[0], "ItemKNNRecommender"]
+
+
+def test_only_weights_with_a_penalty_may_be_negative():
+    """The held-out item has the lowest of both scores."""
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(2, 50, 10))
+    items = scores.sum(axis=0).argmin(axis=1)
+    seen = sp.csr_array((50, 10), dtype=bool)
+
+    def learn(penalties):
+        return learn_weights(lambda users: scores[:, users], np.arange(50), items, seen, penalties)
+
+    assert learn(None).tolist() == [0, 0]
+    weak, strong = (learn(np.array([0, penalty])) for penalty in (1.0, 100.0))
+    assert weak[0] == strong[0] == 0
+    assert weak[1] < strong[1] < 0

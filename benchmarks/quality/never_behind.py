@@ -38,6 +38,7 @@ from neumf import (
 )
 
 METHODS = ["rules", "als", "ease", "ease, decay", "itemknn", "itemknn, decay"]
+METHODS += ["popularity, of late"]
 VARIANTS = ["whole", "2 an item", "5 an item", "10 an item", "at most 5 an item"]
 VARIANTS += ["at most 10 an item", "baskets"]
 

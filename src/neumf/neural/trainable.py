@@ -60,8 +60,8 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
     def _blueprint(cls, shape: dict[str, Any]) -> Blueprint:
         """Check the parameters in `_shape_parameters` and return the network's blueprint."""
 
-    def _simple_methods(self, seed: int) -> list[BaseRecommender]:
-        """Return the methods whose scores may be added, not fitted."""
+    def _simple_methods(self, rows: EncodedRows, seed: int) -> list[BaseRecommender]:
+        """Return the methods whose scores may be added to those of `rows`, not fitted."""
         return []
 
     @abstractmethod
@@ -181,7 +181,7 @@ class TrainableRecommender(CallbackSupportMixin, NetworkRecommender):
         learned = learn(Run(prepared, rng, tasks))
         first, beside, added = learned.trained, prepared.beside, None
         if beside is not None and not first.interrupted:
-            methods = self._simple_methods(int(rng.integers(2**32)))
+            methods = self._simple_methods(rows, int(rng.integers(2**32)))
             added = learn_added(methods, learned.network, beside, rows)
             refits |= beside.is_large and not plan.early_stopping
         if refits and not first.interrupted:

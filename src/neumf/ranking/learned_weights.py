@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 
 from neumf.interactions.seen import bar_seen
 from neumf.ranking.top_k import blocks, top_items
@@ -24,12 +24,16 @@ def learn_weights(
     users: Indices,
     items: Indices,
     seen: sp.csr_array,
+    penalties: Float64s | None = None,
 ) -> Float64s:
-    """Return the weights of scores, at least 0, that make the held-out items most probable.
+    """Return the weights of scores that make the held-out items most probable.
 
     `score` returns several arrays for users, each of shape (n_users, n_items). The probability of
     an item is a softmax of the weighted sum, over the 20 best unseen items of each score. Held-out
     items outside these are left out. All weights are 0 if no score helps.
+
+    A weight with a penalty above 0 may be negative. The penalty times its square is subtracted from
+    the sum of log-probabilities.
     """
 
     def candidates_of(block: slice) -> tuple[Indices, Float64s]:
@@ -40,18 +44,25 @@ def learn_weights(
     differences = np.concatenate([differences for _, differences in found], axis=1)
     starts = np.cumsum(counts) - counts
 
+    if penalties is None:
+        penalties = np.zeros(len(differences))
+    weights = np.zeros(len(differences))
+    if not len(counts):
+        return weights
+    shrinkages = penalties / len(counts)
+
     def loss(weights: Float64s) -> tuple[Any, Float64s]:
         logits = weights @ differences  # the held-out item has the logit 0
         highest = np.maximum(np.maximum.reduceat(logits, starts), 0)
         shares = np.exp(logits - np.repeat(highest, counts))
         sums = np.add.reduceat(shares, starts) + np.exp(-highest)
         shares /= np.repeat(sums, counts)
-        return np.mean(np.log(sums) + highest), differences @ shares / len(counts)
+        slopes = differences @ shares / len(counts) + 2 * shrinkages * weights
+        return np.mean(np.log(sums) + highest) + shrinkages @ weights**2, slopes
 
-    weights = np.zeros(len(differences))
-    if len(counts):
-        weights = minimize(loss, weights, jac=True, bounds=[(0, None)] * len(weights)).x
-    return weights
+    least = np.where(penalties > 0, -np.inf, 0)
+    found_weights: Float64s = minimize(loss, weights, jac=True, bounds=Bounds(least)).x
+    return found_weights
 
 
 def _candidates(

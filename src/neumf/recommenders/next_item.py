@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from neumf.base import BaseRecommender
+from neumf.interactions.encoded_rows import EncodedRows
 from neumf.model.layers import MFLayers, NeuMFLayers
 from neumf.model.network import Blueprint
 from neumf.model.user_towers import UserHistories, UserIdsAndHistories
@@ -13,6 +14,7 @@ from neumf.neural.added_scores import AddedScores
 from neumf.neural.parameters import NEXT_ITEM_PRESETS, EarlyStopping, FitPlan, LossName, make_plan
 from neumf.neural.trainable import TrainableRecommender
 from neumf.recommenders.als import ALSRecommender
+from neumf.recommenders.item_knn import ItemKNNRecommender
 from neumf.recommenders.load import restore_fitted
 from neumf.recommenders.sequential_rules import SequentialRulesRecommender
 from neumf.saving.checked_values import CheckedValues
@@ -20,6 +22,9 @@ from neumf.saving.container import damaged_file_error
 from neumf.utils.random import RandomState
 from neumf.utils.time_gaps import TIME_GAPS, TimeGaps
 from neumf.utils.validation import check_int, check_option
+
+# Tables with fewer rows an item are sparse: neighbours of items help, and take little time.
+_SPARSE = 10
 
 
 class NextItemRecommender(TrainableRecommender):
@@ -64,8 +69,9 @@ class NextItemRecommender(TrainableRecommender):
         Whether to add a learned vector of each user to the sum. `user_features` need it.
     add_simple_methods : bool, default=True
         Whether `fit` may add the scores of :class:`SequentialRulesRecommender` and
-        :class:`ALSRecommender` to the logit. Held-out rows give their weights, see Notes. Not with
-        labels `y`.
+        :class:`ALSRecommender` to the logit. Also added are popularity, on tables with fewer than
+        50 rows an item, and the scores of :class:`ItemKNNRecommender`, with fewer than ten.
+        Held-out rows give the weights, see Notes. Not with labels `y`.
     loss : {"auto", "batch_softmax", "softmax", "sampled_softmax", "bpr", "binary_crossentropy"}
         The loss that training minimises, see :class:`NeuMFRecommender`; all of them are available
         here. The default "auto" is "batch_softmax" or, with labels `y`, "binary_crossentropy".
@@ -112,7 +118,8 @@ class NextItemRecommender(TrainableRecommender):
         The times of these items in seconds, with `time_gaps`.
     added_scores_ : object or None
         The simple methods whose scores are added to those of the network: `methods`, fitted, and
-        their `weights`. None if no method helps.
+        their `weights`. `biases` holds what popularity adds to the score of each item. None if no
+        row was held out, or nothing helps.
     network_ : object
         The weights as NumPy arrays. `users` holds the vectors of users after their last row,
         `items` the vectors of items, and `weights` all learned arrays by name.
@@ -157,11 +164,20 @@ class NextItemRecommender(TrainableRecommender):
     Features, Adam and scikit-learn's callbacks work as in :class:`NeuMFRecommender`. The bias of an
     item without rows is a kernel ridge regression of the biases of items with similar features.
 
-    With `add_simple_methods`, the logit is :math:`\hat y_{ui} + \sum_m w_m s_{mui}`, where
-    :math:`s_{mui}` are the scores of rules and ALS. `fit` holds out the last row of each user, or
-    of 1,000 users if there are more. It trains on the other rows, and finds the :math:`w_m \ge 0`
-    that make the held-out items most probable, as in :class:`VotingRecommender`. If more than 2 %
-    of the rows are held out, it then trains anew on all rows.
+    With `add_simple_methods`, the logit is
+
+    .. math::
+
+        \hat y_{ui} + \sum_m w_m s_{mui} + a \log(1 + \ell_i) + c \log(1 + n_i)
+
+    Here :math:`s_{mui}` are the scores of rules, ALS and, on tables with fewer than ten rows an
+    item, ItemKNN with ``decay=5``. :math:`n_i` counts the rows of item i, and :math:`\ell_i` counts
+    them with a weight that halves with each eighth of the table (without timestamps,
+    :math:`\ell_i = n_i`). `fit` holds out the last row of each user, or of 1,000 users if there are
+    more. It trains on the other rows, and finds the :math:`w_m \ge 0, a \ge 0` and c that make the
+    held-out items most probable, as in :class:`VotingRecommender`. A penalty keeps c, which may be
+    negative, near 0. With 50 rows an item or more, a and c are 0. If more than 2 % of the rows are
+    held out, it then trains anew on all rows.
 
     References
     ----------
@@ -260,17 +276,21 @@ class NextItemRecommender(TrainableRecommender):
         plan = make_plan(self, "next item", blueprint, "batch_softmax", y)
         return replace(plan, adds_scores=bool(self.add_simple_methods) and y is None)
 
-    def _simple_methods(self, seed: int) -> list[BaseRecommender]:
+    def _simple_methods(self, rows: EncodedRows, seed: int) -> list[BaseRecommender]:
         # 100 successors of an item rank as well as 500, in a smaller file.
         rules = SequentialRulesRecommender(max_entries=100)
-        return [rules, ALSRecommender(random_state=seed)]
+        methods: list[BaseRecommender] = [rules, ALSRecommender(random_state=seed)]
+        if len(rows.users) < _SPARSE * rows.shape[1]:
+            methods.append(ItemKNNRecommender(decay=5.0))
+        return methods
 
     def _state(self, *, optimizer: bool = False) -> dict[str, Any]:
         state, added = super()._state(optimizer=optimizer), self.added_scores_
         if added is None:
             return state
         methods = [method._description(method._state()) for method in added.methods]
-        return state | {"added_weights": added.weights, "added_methods": methods}
+        arrays = {name: vars(added)[name] for name in ("weights", "popularity_weights", "biases")}
+        return state | {"added_scores": arrays, "added_methods": methods}
 
     def _restore(self, state: CheckedValues) -> None:
         super()._restore(state)
@@ -280,8 +300,11 @@ class NextItemRecommender(TrainableRecommender):
             shape = len(self.users_), len(self.items_)
             if any((len(method.users_), len(method.items_)) != shape for method in methods):
                 raise damaged_file_error("its simple methods have other users or items")
-            weights = state.floats("added_weights", (len(methods),), at_least=0)
-            self.added_scores_ = AddedScores(weights, methods)
+            arrays = state.part("added_scores")
+            weights = arrays.floats("weights", (len(methods),), at_least=0)
+            of_popularity = arrays.floats("popularity_weights", (2,))
+            biases = arrays.float32s("biases", (len(self.items_),))
+            self.added_scores_ = AddedScores(weights, methods, of_popularity, biases)
 
     @classmethod
     def _blueprint(cls, shape: dict[str, Any]) -> Blueprint:
