@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from neumf.interactions.histories import LastItems
+from neumf.interactions.histories import LastItems, read_histories
+from neumf.interactions.timeline import read_timelines
 from neumf.model import user_towers
 from neumf.model.item_towers import ItemIds
 from neumf.model.keras_model import build_keras_model
@@ -322,6 +323,42 @@ def test_rows_that_are_not_present_leave_no_trace_in_tensors(gaps_from, rng):
     found = tower.vectors(ARRAYS, rows, present, shared)
     expected = tower.encode(tables, shared, users, histories)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("gaps_from", [None, "newest", "request"])
+def test_rows_of_runs_have_the_vectors_penalties_and_gradients_of_single_rows(gaps_from, rng):
+    tf = pytest.importorskip("tensorflow")
+    tower = replace(ALL_PARTS, time_gaps=gaps_from, history_length=3)
+    tables, shared = large_weights(Blueprint.of_towers(LAYERS["gmf"], tower), rng)
+    users = np.repeat([0, 1, 2, 3, 4], [1, 7, 2, 11, 3])  # runs of 4 rows cross users
+    items, seconds = rng.integers(0, 7, 24).astype(np.int32), np.sort(rng.integers(0, 99, 24))
+    histories = read_histories(read_timelines(users, None, 5), items, 3, None, seconds)
+    order = np.roll(np.arange(24), 2).reshape(6, 4)[[2, 0, 5, 1, 4, 3]].ravel()
+    # The last run is short: spare rows repeat its last row.
+    order[-2:] = order[-3]
+    inputs = histories.before(order)
+    found = []
+    for run_length in (1, 4):
+        with tf.GradientTape() as tape:
+            # Rows of index -1 hold other numbers than 0.
+            weights = {name: tf.Variable(table) for name, table in tables.items()}
+            of_all = {name: tf.Variable(array) for name, array in shared.items()}
+            rows, present = {}, {}
+            for name, index in tower.indices(users[order], inputs, run_length).items():
+                table = weights.get(tower.table_of(name))
+                rows[name] = tf.gather(table, np.maximum(index, 0)) if tower.is_row(name) else index
+                present[name] = tf.constant(index >= 0)
+            vectors = tower.vectors(tf, rows, present, of_all)[:22]
+            norms = tf.stack(tower.norms(tf, rows, present))[:, :22]
+            upstream = np.random.default_rng(1).normal(size=vectors.shape)
+            total = tf.reduce_sum(vectors * upstream) + tf.reduce_sum(norms * upstream[:, 0])
+        gradients = tape.gradient(total, [weights, of_all])
+        of_rows = [tf.convert_to_tensor(gradients[0][name]) for name in sorted(weights)]
+        found.append([vectors, norms, *of_rows, *(gradients[1][name] for name in sorted(of_all))])
+    for single, of_run in zip(*found, strict=True):
+        assert (single is None) == (of_run is None)
+        if single is not None:
+            np.testing.assert_allclose(of_run, single, rtol=1e-4, atol=1e-5)
 
 
 def test_the_penalty_of_a_row_is_on_its_user_and_the_mean_of_its_history():

@@ -59,6 +59,18 @@ class Histories:
     # Time of each row, from which ages of items count; None counts from the newest item.
     request_times: Float64s | None = None
 
+    @property
+    def are_complete(self) -> bool:
+        """Whether each row has an item in them, and no other item is in them."""
+        n_rows = len(self.timelines.users)
+        return self.timelines.positive is None and len(self.items) - 1 == n_rows
+
+    def by_user(self, rows: Indices) -> Indices:
+        """Return these rows, all of them, sorted by user, then time."""
+        order = np.empty_like(rows)
+        order[self.starts[self.timelines.users] + self.timelines.positions] = rows
+        return order
+
     def before(self, rows: Indices) -> HistoryInputs:
         """Return the histories of these rows as inputs of a network."""
         users, positions = self.timelines.users[rows], self.timelines.positions[rows]

@@ -62,8 +62,14 @@ class UserTower(ABC):
         return {}
 
     @abstractmethod
-    def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
-        """Return indices of table rows (-1: no row) or other numbers, shape (n, n_per_row)."""
+    def indices(
+        self, users: Indices, histories: HistoryInputs | None, run_length: int = 1
+    ) -> dict[str, Indices]:
+        """Return indices of table rows (-1: no row) or other numbers, shape (n, n_per_row).
+
+        Runs of consecutive rows, the oldest first, may share rows of tables. Such indices have the
+        shape (n / run_length, n_per_run).
+        """
 
     def is_row(self, name: str) -> bool:
         """Return whether `indices` holds rows of a table under this name, not other numbers."""

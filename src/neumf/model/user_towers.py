@@ -25,7 +25,9 @@ class UserIds(UserTower):
         """Draw the vectors of users."""
         return {"users": normal(rng, n_users, self.width, self.std)}
 
-    def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
+    def indices(
+        self, users: Indices, histories: HistoryInputs | None, run_length: int = 1
+    ) -> dict[str, Indices]:
         """Return one index per user: the user's row."""
         return {"users": users[:, None]}
 
@@ -81,23 +83,34 @@ class UserHistories(UserTower):
             tables["newest"] = np.zeros((n_items, self.width), np.float32)
         return tables
 
-    def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
-        """Return the items of the histories, once per table, and their time gaps."""
+    def indices(
+        self, users: Indices, histories: HistoryInputs | None, run_length: int = 1
+    ) -> dict[str, Indices]:
+        """Return the items of the histories, once per table, and their time gaps.
+
+        The items of a run are those that precede its rows: the newest item of each row, the newest
+        row first, then the other items of the oldest row. With runs, the number of items of each
+        row is returned, too.
+        """
         if histories is None:
             return {}
         items, gaps = histories
         indices = {"history": items}
+        if run_length > 1:
+            runs = items.reshape(-1, run_length, items.shape[1])
+            indices["history"] = np.concatenate([runs[:, :0:-1, 0], runs[:, 0]], axis=1)
+            indices["history_sizes"] = np.count_nonzero(runs >= 0, axis=2).astype(np.int32)
         if self.time_gaps and gaps is not None:
             indices["gaps"] = gaps
         if self.shares_item_vectors:
-            indices["history_items"] = items
+            indices["history_items"] = indices["history"]
         if self.has_last_item_vector:
             indices["newest"] = items[:, :1]
         return indices
 
     def is_row(self, name: str) -> bool:
-        """Return False for time gaps, which are not indices of rows."""
-        return name != "gaps"
+        """Return False for time gaps and sizes, which are not indices of rows."""
+        return name not in ("gaps", "history_sizes")
 
     def table_of(self, name: str) -> str:
         """Return "items" for the own vectors of items in histories."""
@@ -137,8 +150,10 @@ class UserHistories(UserTower):
 
     def norms(self, xp: Any, rows: Rows, present: Rows) -> list[Any]:
         """Return the mean squared norms of the history, and of the newest item's vector."""
-        names = ["history", "newest"] if self.has_last_item_vector else ["history"]
-        return [_mean_norms(xp, rows[name], present[name]) for name in names]
+        norms = [_mean_norms(xp, rows["history"], _members(xp, rows, present))]
+        if self.has_last_item_vector:
+            norms.append(_mean_norms(xp, rows["newest"], present["newest"][:, None]))
+        return norms
 
     def kernel_norms(self, xp: Any, shared: Shared) -> list[Any]:
         """Return the mean squared norm per position, and the squared norms of hidden kernels.
@@ -158,7 +173,7 @@ class UserHistories(UserTower):
         weights = shared["position_weights"]
         if self.time_gaps:
             weights = weights + _rows_of(xp, shared["gap_weights"], rows["gaps"])
-        sums = _weighted_sums(xp, vectors, weights, present["history"])
+        sums = _weighted_sums(xp, vectors, weights, _members(xp, rows, present))
         if self.time_gaps == "request":
             sums = sums + _rows_of(xp, shared["pause_vectors"], rows["gaps"][:, 0])
         if self.has_last_item_vector:
@@ -184,9 +199,11 @@ class UserIdsAndHistories(UserHistories):
         own = normal(rng, n_users, self.width, 0.0 if self.shares_item_vectors else self.std)
         return {"users": own} | super().initial_tables(n_users, n_items, rng)
 
-    def indices(self, users: Indices, histories: HistoryInputs | None) -> dict[str, Indices]:
+    def indices(
+        self, users: Indices, histories: HistoryInputs | None, run_length: int = 1
+    ) -> dict[str, Indices]:
         """Return the rows of users, and the items of their histories."""
-        return {"users": users[:, None]} | super().indices(users, histories)
+        return {"users": users[:, None]} | super().indices(users, histories, run_length)
 
     def vectors(self, xp: Any, rows: Rows, present: Rows, shared: Shared) -> Any:
         """Return the sum of the user's own vector and the history, after the hidden layer."""
@@ -199,13 +216,61 @@ class UserIdsAndHistories(UserHistories):
         return [own, *super().norms(xp, rows, present)]
 
 
-def _weighted_sums(xp: Any, vectors: Any, weights: Any, present: Any) -> Any:
-    """Return the weighted sums over the items that are present, shape (n, width)."""
+def _members(xp: Any, rows: Rows, present: Rows) -> Any:
+    """Return which items of a run each row's history has, shape (n_runs, run_length, n_items)."""
+    if "history_sizes" not in rows:
+        return present["history"][:, None]
+    sizes = rows["history_sizes"][:, :, None]
+    after = xp.range(sizes.shape[1] - 1, -1, -1)[:, None]  # newer rows of the run
+    position = xp.range(present["history"].shape[1]) - after
+    return (position >= 0) & (position < sizes)
+
+
+def _weighted_sums(xp: Any, vectors: Any, weights: Any, members: Any) -> Any:
+    """Return the weighted sums over the items of each row's history, shape (n, width).
+
+    `vectors` are those of the items of runs, shape (n_runs, n_items, width); `weights` those of
+    positions, the same for all rows or for each one.
+    """
     if xp is np:
         # Rows that are not present are zeros, so no mask and no array of all products is needed.
         return np.einsum("nld,nld->nd", vectors, np.broadcast_to(weights, vectors.shape))
+    if members.shape[1] > 1:
+        return _sums_of_runs(xp, vectors, weights, members)
     # The mask keeps gradients away from rows that replace index -1.
-    return xp.reduce_sum(xp.where(present[:, :, None], vectors * weights, 0.0), 1)
+    return xp.reduce_sum(xp.where(members[:, 0, :, None], vectors * weights, 0.0), 1)
+
+
+def _sums_of_runs(tf: Any, vectors: Any, weights: Any, members: Any) -> Any:
+    """Return the weighted sums of runs, with gradients that XLA computes in few passes."""
+    n_runs, run_length, n_items = members.shape
+    members = tf.cast(members, tf.float32)[:, :, :, None]
+    if len(weights.shape) == 3:
+        weights = tf.reshape(weights, (n_runs, run_length, *weights.shape[1:]))
+    length, per_row = weights.shape[-2], len(weights.shape) == 4
+    starts = [run_length - 1 - row for row in range(run_length)]  # of each history in its run
+
+    def sums(vectors: Any, weights: Any) -> Any:
+        of_rows = []
+        for row, start in enumerate(starts):
+            of_row = weights[:, row] if per_row else weights[None]
+            of_row = tf.pad(of_row, [[0, 0], [start, n_items - start - length], [0, 0]])
+            of_rows.append(of_row * members[:, row])
+
+        def gradients(upstream: Any) -> tuple[Any, Any]:
+            above = tf.unstack(upstream[:, :, None], axis=1)
+            of_vectors = tf.add_n([w * g for w, g in zip(of_rows, above, strict=True)])
+            of_weights = [
+                (vectors * members[:, row] * above[row])[:, start : start + length]
+                for row, start in enumerate(starts)
+            ]
+            if per_row:
+                return of_vectors, tf.stack(of_weights, axis=1)
+            return of_vectors, tf.reduce_sum(tf.add_n(of_weights), 0)
+
+        return tf.stack([tf.reduce_sum(vectors * of_row, 1) for of_row in of_rows], 1), gradients
+
+    return tf.reshape(tf.custom_gradient(sums)(vectors, weights), (n_runs * run_length, -1))
 
 
 def _rows_of(xp: Any, table: Any, numbers: Any) -> Any:
@@ -217,8 +282,9 @@ def _rows_of(xp: Any, table: Any, numbers: Any) -> Any:
     return xp.gather(with_none, xp.where(numbers < 0, table.shape[0], numbers))
 
 
-def _mean_norms(xp: Any, items: Any, present: Any) -> Any:
-    """Return the mean squared norm of the items of each history."""
-    present = xp.cast(present, xp.float32)
-    norms = xp.reduce_sum(items**2, 2) * present
-    return xp.reduce_sum(norms, 1) / xp.maximum(xp.reduce_sum(present, 1), 1.0)
+def _mean_norms(xp: Any, items: Any, members: Any) -> Any:
+    """Return the mean squared norm of the items of each history, see `_members`."""
+    members = xp.cast(members, xp.float32)
+    norms = xp.reduce_sum(items**2, 2)[:, None] * members
+    means = xp.reduce_sum(norms, 2) / xp.maximum(xp.reduce_sum(members, 2), 1.0)
+    return xp.reshape(means, (-1,))

@@ -25,6 +25,10 @@ _CHUNK_ROWS = 2**15
 _LEAST_ROWS = 64
 _LEAST_BATCHES = 16
 
+# Number of consecutive rows that share the items of their histories. With 16, fewer rows are
+# gathered, but NDCG@10 falls by 1 to 3 %.
+_RUN_LENGTH = 8
+
 
 @dataclass(frozen=True)
 class Negatives:
@@ -70,20 +74,26 @@ class TrainingRows:
 
 
 class BatchSizes(NamedTuple):
-    """The sizes of a chunk: batches, rows per batch, and negatives per row."""
+    """The sizes of a chunk: batches, rows per batch, negatives per row, and rows per run."""
 
     n_batches: int
     n_rows: int
     n_drawn: int
+    run_length: int = 1
 
     @classmethod
     def of_rows(cls, rows: TrainingRows, batch_size: int, n_negatives: int) -> BatchSizes:
         """Return sizes so that `batch_size` counts positives and negatives, as in the paper."""
         n_drawn = n_negatives if rows.negatives is not None else 0
         full = max(1, batch_size // (1 + n_drawn))
+        shares = rows.histories is not None and rows.histories.are_complete
+        run_length = _RUN_LENGTH if shares and full >= _RUN_LENGTH else 1
+        full -= full % run_length
         n_rows = min(full, max(_LEAST_ROWS, round_up(len(rows))))
         n_batches = max(_LEAST_BATCHES, round_up(math.ceil(len(rows) / n_rows)))
-        return cls(min(n_batches, round_up(max(1, _CHUNK_ROWS // n_rows))), n_rows, n_drawn)
+        return cls(
+            min(n_batches, round_up(max(1, _CHUNK_ROWS // n_rows))), n_rows, n_drawn, run_length
+        )
 
 
 def round_up(n: int) -> int:
@@ -94,17 +104,27 @@ def round_up(n: int) -> int:
 class Chunk(NamedTuple):
     """Rows to train on, batch by batch, as arrays or tensors; the first `n_rows` count."""
 
-    indices: dict[str, Any]  # into each table, shape (n_batches, batch_rows, n_per_row)
+    # Into each table, shape (n_batches, batch_rows, n_per_row), see `UserTower.indices`.
+    indices: dict[str, Any]
     labels: Any  # shape (n_batches, batch_rows)
     weights: Any
     n_rows: Any
     seed: Any  # of dropout
 
 
-def new_order(n_rows: int, rng: Generator) -> Indices:
-    """Return the indices of all rows in random order."""
+def new_order(rows: TrainingRows, run_length: int, rng: Generator) -> Indices:
+    """Return the indices of all rows in random order, in runs of consecutive rows of users.
+
+    The first run starts at a random row. The last run is shorter unless runs divide the rows.
+    """
+    n_rows = len(rows)
     order: Indices = np.arange(n_rows, dtype=np.int32 if n_rows < 2**31 else np.int64)
-    rng.shuffle(order)
+    if run_length == 1 or rows.histories is None:
+        rng.shuffle(order)
+        return order
+    order = np.roll(rows.histories.by_user(order), rng.integers(run_length))
+    n_in_runs = n_rows - n_rows % run_length
+    rng.shuffle(order[:n_in_runs].reshape(-1, run_length))
     return order
 
 
@@ -139,9 +159,12 @@ def make_chunk(
     )
     weights[n_rows:] = 0
     histories = None if rows.histories is None else rows.histories.before(order)
-    indices = tower.indices(users, histories) | {"items": candidates}
+    indices = tower.indices(users, histories, sizes.run_length) | {"items": candidates}
     return Chunk(
-        {name: index.reshape(*batches, -1) for name, index in indices.items()},
+        {
+            name: index.reshape(sizes.n_batches, -1, index.shape[1])
+            for name, index in indices.items()
+        },
         labels.reshape(batches),
         weights.reshape(batches),
         np.int32(n_rows),

@@ -14,7 +14,7 @@ class Loss:
     The candidates of a row are
 
     - "negatives": its own item, then the negatives drawn for it;
-    - "batch": its own item, then all negatives of its batch;
+    - "batch": all negatives of its batch, beside its own item;
     - "catalogue": all items, by index.
     """
 
@@ -54,6 +54,14 @@ def _softmax(tf: Any, scores: Any, own: Any, labels: Any) -> Any:
     return tf.reduce_logsumexp(scores, axis=1) - own
 
 
+def _batch_softmax(tf: Any, scores: Any, own: Any, labels: Any) -> Any:
+    """Return -log softmax of the positive among itself and the negatives of its batch."""
+    # Without joining the logits, which would copy the largest array of a step.
+    top = tf.stop_gradient(tf.maximum(tf.reduce_max(scores, axis=1), own))
+    total = tf.exp(own - top) + tf.reduce_sum(tf.exp(scores - top[:, None]), axis=1)
+    return top + tf.math.log(total) - own
+
+
 # value of the parameter `loss` -> loss
 LOSSES: dict[str, Loss] = {
     "binary_crossentropy": Loss(
@@ -64,7 +72,7 @@ LOSSES: dict[str, Loss] = {
     "bpr": Loss(_bpr, words="-log sigmoid(logit of the item - logit of a negative)"),
     "sampled_softmax": Loss(_softmax, words="-log softmax of the item among its negatives"),
     "batch_softmax": Loss(
-        _softmax,
+        _batch_softmax,
         candidates="batch",
         words="-log softmax of the item among the negatives of its batch",
     ),

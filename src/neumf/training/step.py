@@ -117,10 +117,13 @@ class Step:
         """Take the t-th step; return the summed loss before it, tables and shared weights."""
         tf, optimizer = self.tf, OPTIMIZERS[self.plan.optimizer]
         indices = self.indices(batch)
+        # Users read no biases of items. Cut here, the gradients are narrower, too.
+        width = self.plan.blueprint.users.width
         rows = {
             name: tables[self.plan.table_of(name)].weights(tf, index)
             for name, index in indices.items()
         }
+        rows |= {name: row[:, :width] for name, row in rows.items() if name != "items"}
         loss, gradients, shared_gradient = self._gradients(batch, rows, shared.weights)
 
         def update(before: WithMoments, gradient: Any) -> WithMoments:
@@ -129,9 +132,7 @@ class Step:
         updated: Tables = {}
         for name, table in tables.items():
             parts = self.names_of(name, indices)
-            of_table = (
-                tf.concat([by_name[p] for p in parts], 0) for by_name in (indices, gradients)
-            )
+            of_table = ([by_name[p] for p in parts] for by_name in (indices, gradients))
             updated[name] = table.updated(tf, update, *of_table)
         return loss, updated, update(shared, shared_gradient)
 
@@ -180,8 +181,7 @@ class Step:
             return loss.per_row(tf, scores, scores[:, 0], batch.labels)
         users = dropout(users)
         if loss.candidates == "batch":
-            scores = self._batch_scores(batch, inputs, users)
-            own = scores[:, 0]
+            scores, own = self._batch_scores(batch, inputs, users)
         else:
             scores, own = self._catalogue_scores(batch, inputs, users)
         return loss.per_row(tf, scores, own, batch.labels)
@@ -194,8 +194,8 @@ class Step:
         noise = make_noise(self.tf, n_samples * self.plan.blueprint.layers.n_dropped, batch.seed)
         return make_dropout(self.tf, self.rates.dropout, noise)
 
-    def _batch_scores(self, batch: Batch, inputs: _Inputs, users: Any) -> Any:
-        """Return the logits of each row's own item, then of all negatives of the batch.
+    def _batch_scores(self, batch: Batch, inputs: _Inputs, users: Any) -> tuple[Any, Any]:
+        """Return the logits of all negatives of the batch, and of each row's own item.
 
         Negatives that are the row's own item, and negatives of rows that do not count, get -inf.
         From the other logits, the logarithm of the expected number of draws of the item is
@@ -213,7 +213,7 @@ class Step:
         scores -= tf.math.log(expected)
         is_negative = tf.range(items.shape[0]) < n_negatives
         is_negative &= items != batch.indices["items"][:, :1]
-        return tf.concat([own, tf.where(is_negative, scores, -np.inf)], 1)
+        return tf.where(is_negative, scores, -np.inf), own[:, 0]
 
     def _catalogue_scores(self, batch: Batch, inputs: _Inputs, users: Any) -> tuple[Any, Any]:
         """Return the logits of all items, -inf outside the catalogue, and of each row's item."""
@@ -233,13 +233,12 @@ class Step:
             index = tf.maximum(batch.indices[name], 0)  # `present` removes -1 from the norms
             table = self.plan.table_of(name)
             if table in rates.centres:
-                rows -= tf.gather(rates.centres[table], index)
+                rows -= tf.gather(rates.centres[table], index)[:, :, : rows.shape[2]]
             return rows * tf.sqrt(tf.gather(rates.penalties[table], index))[:, :, None]
 
         users = {
-            name: weighted(name, rows)
+            name: weighted(name, rows) if blueprint.users.is_row(name) else rows
             for name, rows in inputs.users.items()
-            if blueprint.users.is_row(name)
         }
         total = blueprint.items.norms(tf, weighted("items", inputs.candidates))
         for norms in blueprint.users.norms(tf, users, inputs.present):

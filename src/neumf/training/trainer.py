@@ -149,8 +149,8 @@ class Trainer:
             self._earlier.append(self._newest_weights())
         self._has_trained = True
         self._move_centres()
-        order = new_order(len(self._rows), self._rng)
         tower, sizes = self._plan.blueprint.users, self._plan.batches
+        order = new_order(self._rows, sizes.run_length, self._rng)
         total = 0.0
         for chunk in chunks_of(self._rows, order, tower, sizes, self._rng):
             raise_noted()
