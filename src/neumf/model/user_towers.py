@@ -229,8 +229,8 @@ def _members(xp: Any, rows: Rows, present: Rows) -> Any:
 def _weighted_sums(xp: Any, vectors: Any, weights: Any, members: Any) -> Any:
     """Return the weighted sums over the items of each row's history, shape (n, width).
 
-    `vectors` are those of the items of runs, shape (n_runs, n_items, width); `weights` those of
-    positions, the same for all rows or for each one.
+    `vectors` holds the vectors of the items of each run, shape (n_runs, n_items, width). `weights`
+    holds the weights of positions, the same for all rows, or other ones for each row.
     """
     if xp is np:
         # Rows that are not present are zeros, so no mask and no array of all products is needed.
