@@ -4,6 +4,7 @@ r"""Training speed beside plain Keras, and the cost of a step as the catalogue g
     python benchmarks/training.py keras parquet ml-1m/train.parquet
     python benchmarks/training.py catalogue
     python benchmarks/training.py losses
+    python benchmarks/training.py runs movielens ml-100k/u.data
     python benchmarks/training.py accuracy movielens ml-100k/u.data --seeds 5
     python benchmarks/training.py memory
 
@@ -14,7 +15,9 @@ negatives with the same exact sampler; drawing and shuffling count; the epochs o
 GFLOP/s count the products of the network, forward and backward, beside those of a product of two
 large float32 matrices by TensorFlow in the same run. ``catalogue`` times a step at 10,000 and at
 1,000,000 users and items. ``losses`` gives the milliseconds of a step of 512 rows of matrix
-factorization with 128 factors, by loss and number of items. ``accuracy`` holds out the last row of
+factorization with 128 factors, by loss and number of items. ``runs`` gives the milliseconds of a
+step of `NextItemRecommender`, where 8 consecutive rows share the items of their histories and where
+each row has its own. ``accuracy`` holds out the last row of
 each user among the training rows, trains plain Keras for 20 epochs, and measures how long our
 training takes, compilation included, until its NDCG@10 among all unseen items equals plain
 Keras's, in the mean of the seeds. ``memory`` fits `NeuMFRecommender` to 100 million synthetic rows
@@ -31,13 +34,21 @@ import numpy as np
 import pandas as pd
 from sampling import zipf
 
-from neumf import LeaveLastOutSplitter, NeuMFRecommender, datasets, ndcg_scorer
+from neumf import (
+    LeaveLastOutSplitter,
+    NeuMFRecommender,
+    NextItemRecommender,
+    datasets,
+    ndcg_scorer,
+)
 from neumf.base import BaseRecommender, keep_rows, read_rows
 from neumf.interactions.seen import seen_matrix
 from neumf.interactions.unseen import UnseenItems, sample_unseen_items
 from neumf.model.layers import NeuMFLayers
 from neumf.model.network import Blueprint, Network
 from neumf.model.user_towers import UserIds
+from neumf.neural.training_rows import prepare
+from neumf.training import batches
 from neumf.training.batches import Negatives, TrainingRows
 from neumf.training.losses import LOSSES
 from neumf.training.program import compile_program
@@ -54,7 +65,7 @@ CASES = [(PAPER, 256), (PAPER, 1024), (PAPER, 8192), (WIDE, 256), (WIDE, 1024), 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["keras", "catalogue", "losses", "accuracy", "memory"])
+    parser.add_argument("what", choices=list(COMPARISONS))
     parser.add_argument("format", nargs="?", choices=["movielens", "parquet"])
     parser.add_argument("path", nargs="?")
     parser.add_argument("--epochs", type=int, default=4)
@@ -235,6 +246,23 @@ def compare_losses(arguments):
     return results
 
 
+def compare_runs(arguments):
+    """Time a step of `NextItemRecommender` by the number of rows that share their histories."""
+    rows, run_epochs, lengths = read_rows(read_table(arguments)), [], (1, 8)
+    for length in lengths:
+        batches._RUN_LENGTH, rng = length, np.random.default_rng(1)
+        prepared = prepare(NextItemRecommender(add_simple_methods=False)._plan(None), rows, rng)
+        blueprint, settings = prepared.plan.blueprint, prepared.plan.training
+        weights = blueprint.initial_weights(*rows.shape, rng, prepared.item_biases)
+        trainer = Trainer(blueprint, weights, prepared.rows, settings, rng)
+        trainer.compile()
+        run_epochs.append(trainer.run_epoch)
+    rates = samples_per_second(run_epochs, len(rows.users), arguments.epochs)
+    step_rows = settings.batch_size // (1 + settings.n_negatives)
+    times = [(1 + N_NEGATIVES) * step_rows / rate * 1e3 for rate in rates]
+    return [{f"ms, runs of {length}": time for length, time in zip(lengths, times, strict=True)}]
+
+
 class RankerRecommender(BaseRecommender):
     """Lets the scorers of neumf rank by anything that scores the items of a user."""
 
@@ -357,16 +385,19 @@ def measure_memory(arguments):
     return [result]
 
 
+COMPARISONS = {
+    "keras": compare_with_keras,
+    "catalogue": compare_catalogues,
+    "losses": compare_losses,
+    "runs": compare_runs,
+    "accuracy": compare_time_to_accuracy,
+    "memory": measure_memory,
+}
+
+
 def main():
     arguments = parse_arguments()
-    compare = {
-        "keras": compare_with_keras,
-        "catalogue": compare_catalogues,
-        "losses": compare_losses,
-        "accuracy": compare_time_to_accuracy,
-        "memory": measure_memory,
-    }[arguments.what]
-    results = compare(arguments)
+    results = COMPARISONS[arguments.what](arguments)
     print(pd.DataFrame(results).to_string(index=False, float_format="{:.3g}".format))
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2))
