@@ -50,7 +50,7 @@ class Newest(UserTower):
     def initial_tables(self, n_users, n_items, rng):
         return {"newest": normal(rng, n_items, self.width)}
 
-    def indices(self, users, histories):
+    def indices(self, users, histories, run_length=1):
         return {"newest": histories.items[:, :1]}
 
     def vectors(self, xp, rows, present, shared):

@@ -162,6 +162,7 @@ class Trainer:
         """Return the mean loss per row if all items had equal scores."""
         tf, loss = import_tensorflow(), self._plan.loss
         n = self._table_shapes["items"][0] if loss.is_product else 1 + self._plan.batches.n_drawn
+        n -= loss.candidates == "batch"  # the own item is beside the others
         scores = tf.zeros((1, n))
         per_row = float(loss.per_row(tf, scores, scores[:, 0], tf.ones(1))[0])
         weights = self._rows.weights
